@@ -1,0 +1,1 @@
+"""convlab: five lab reports on small-image CNNs, reproduced by a DVC and MLflow pipeline."""

@@ -1,0 +1,276 @@
+"""params.yaml: defaults + overrides → one `Experiment`, or a `Sweep` of them.
+
+Every error that can be seen in params.yaml itself is raised here, before any work, as one `InputError`
+line that names the key, what was found and what is allowed.
+"""
+
+import copy
+import itertools
+from collections.abc import Hashable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from convlab.errors import InputError
+from convlab.explain import nearest, show, validate
+from convlab.schema import SPLITS, Experiment, Params, Sweep, SweepEntry, Trial, number
+
+STUDIES = (
+    "experiments",
+    "sweeps",
+    "thresholds",
+    "run",
+    "run_sweeps",
+)  # all other top-level keys are defaults
+FLOORS = tuple(f"{split}_accuracy" for split in SPLITS)
+RESERVED = ("datasets",)  # data/configs/datasets.yaml is the list for the download stage
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """Safe YAML in which a key given twice is an error (plain YAML silently keeps the last)."""
+
+
+def _unique_mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Hashable, Any]:
+    seen = set()
+    for key_node, _ in node.value:
+        if key_node.value in seen:
+            line = key_node.start_mark.line + 1
+            raise InputError(f"line {line}: key `{key_node.value}` is given twice; keep one of them")
+        seen.add(key_node.value)
+    return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
+
+
+_StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_mapping)
+
+
+def read_yaml(path: Path) -> Any:
+    """Read one safe YAML document.
+
+    Raises:
+        InputError: missing, not UTF-8, not YAML (with the line), or with a key given twice.
+    """
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)
+    except FileNotFoundError:
+        raise InputError(f"{path}: not there; run this in the repository's root") from None
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise InputError(f"{path}: line {line}: not valid YAML: {error.problem}") from None
+    except (yaml.YAMLError, ValueError, OSError, RecursionError) as error:
+        raise InputError(f"{path}: unreadable: {str(error).splitlines()[0]}") from None
+
+
+def load_params(path: Path = Path("params.yaml")) -> Params:
+    """Read and check params.yaml.
+
+    Raises:
+        InputError: with one line that says what is wrong and what to do.
+    """
+    try:
+        return _resolve(read_yaml(path))
+    except InputError as error:
+        message = str(error)
+        raise InputError(message if message.startswith(str(path)) else f"{path}: {message}") from None
+
+
+def load_item(path: Path) -> Experiment | Sweep:
+    """Read a resolved configuration, as the resolve stage wrote it.
+
+    Raises:
+        InputError: missing or altered by hand.
+    """
+    content = read_yaml(path)
+    if not isinstance(content, Mapping):
+        raise InputError(f"{path}: not a configuration; run `dvc repro`")
+    return validate(Sweep if "trials" in content else Experiment, content, f"{path}: ")
+
+
+def load_experiment(path: Path) -> Experiment:
+    """Read the resolved configuration of an experiment."""
+    item = load_item(path)
+    if not isinstance(item, Experiment):
+        raise InputError(f"{path}: a sweep, where an experiment is wanted")
+    return item
+
+
+def load_sweep(path: Path) -> Sweep:
+    """Read the resolved configuration of a sweep."""
+    item = load_item(path)
+    if not isinstance(item, Sweep):
+        raise InputError(f"{path}: an experiment, where a sweep is wanted")
+    return item
+
+
+def dump_item(item: Experiment | Sweep) -> str:
+    """Write a resolved configuration as YAML, for `load_item` and for people to read."""
+    return yaml.safe_dump(item.model_dump(), sort_keys=False, allow_unicode=True, width=110)
+
+
+def trials_of(name: str, item: Experiment | Sweep) -> list[Trial]:
+    """Give the trainings that an item stands for: a sweep's trials, or the experiment itself."""
+    if isinstance(item, Sweep):
+        return item.trials
+    return [Trial(name=name, overrides={}, experiment=item)]
+
+
+def _resolve(raw: Any) -> Params:
+    if not isinstance(raw, Mapping):
+        raise InputError(f"found {show(raw)}; allowed: a mapping of keys to values")
+    allowed = [*Experiment.model_fields, *STUDIES]
+    for key in raw:
+        if key not in allowed:
+            raise InputError(f"unknown key `{key}`{nearest(key, allowed)}")
+    defaults = {key: value for key, value in raw.items() if key not in STUDIES}
+
+    experiments = {}
+    for name, overrides in _mapping(raw, "experiments", "").items():
+        _check_name(name, "experiments")
+        where = f"experiments.{name}"
+        overrides = _mapping(raw["experiments"], name, "experiments.")
+        merged = merge(defaults, overrides)
+        experiments[name] = validate(Experiment, merged, f"{where}.", defaults, overrides)
+
+    sweeps = {}
+    for name, content in _mapping(raw, "sweeps", "").items():
+        _check_name(name, "sweeps")
+        if name in experiments:
+            raise InputError(f"sweeps.{name}: an experiment has this name too; rename one of them")
+        entry = validate(SweepEntry, content, f"sweeps.{name}.")
+        known = tuple(experiments)
+        if entry.experiment not in known:
+            raise InputError(
+                f"sweeps.{name}.experiment: found {show(entry.experiment)}{nearest(entry.experiment, known)}"
+            )
+        base = merge(defaults, raw["experiments"][entry.experiment])
+        sweeps[name] = Sweep(experiment=entry.experiment, trials=_trials(f"sweeps.{name}", entry, base))
+
+    return Params(
+        run=_selection(raw, "run", experiments),
+        run_sweeps=_selection(raw, "run_sweeps", sweeps, may_be_empty=True),
+        experiments=experiments,
+        sweeps=sweeps,
+        thresholds=_thresholds(raw, experiments),
+    )
+
+
+def merge(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay overrides over a base, section by section.
+
+    A section that comes with another `name` (a model, an optimiser, a schedule) replaces the base's whole:
+    the settings of the one mean nothing to the other.
+    """
+    merged = copy.deepcopy(dict(base))
+    for key, value in overrides.items():
+        old = merged.get(key)
+        if (
+            isinstance(old, Mapping)
+            and isinstance(value, Mapping)
+            and value.get("name", old.get("name")) == old.get("name")
+        ):
+            merged[key] = merge(old, value)
+        else:
+            merged[key] = copy.deepcopy(value)
+    return merged
+
+
+def _trials(where: str, entry: SweepEntry, base: dict[str, Any]) -> list[Trial]:
+    if entry.variants is not None:
+        points = [(name, f"{where}.variants.{name}", overrides) for name, overrides in entry.variants.items()]
+    else:
+        keys, values = zip(*(entry.grid or {}).items(), strict=True) if entry.grid else ((), ())
+        points = []
+        for combination in itertools.product(*values):
+            overrides = dict(zip(keys, combination, strict=True))
+            points.append((_point_name(overrides), f"{where}.grid", overrides))
+    trials: list[Trial] = []
+    common = merge(base, nest(entry.overrides, f"{where}.overrides"))
+    for name, place, overrides in points:
+        _check_name(name, place)
+        if name in [trial.name for trial in trials]:
+            raise InputError(f"{place}: two trials are called {name!r}; give each value once")
+        nested = nest(overrides, place)
+        experiment = validate(Experiment, merge(common, nested), f"{place}.", common, nested)
+        trials.append(Trial(name=name, overrides=overrides, experiment=experiment))
+    return trials
+
+
+def nest(dotted: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Turn `{"model.strides": [1, 2]}` into `{"model": {"strides": [1, 2]}}`."""
+    nested: dict[str, Any] = {}
+    for path, value in dotted.items():
+        *parents, last = str(path).split(".")
+        level = nested
+        for parent in parents:
+            level = level.setdefault(parent, {})
+            if not isinstance(level, dict):
+                raise InputError(f"{where}: `{path}` is set both as a whole and in part; keep one of them")
+        level[last] = value
+    return nested
+
+
+def _point_name(overrides: Mapping[str, Any]) -> str:
+    """Name a grid point by what it varies: `strides-1-1-2_kernels-5-3-3`, `l2-0.0001`."""
+
+    def text(value: Any) -> str:
+        return "-".join(text(part) for part in value) if isinstance(value, list) else str(number(value))
+
+    return "_".join(f"{path.split('.')[-1]}-{text(value)}" for path, value in overrides.items())
+
+
+def _selection(
+    raw: Mapping[str, Any], key: str, known: Iterable[str], may_be_empty: bool = False
+) -> list[str]:
+    known = list(known)
+    names = raw.get(key)
+    example = f"a list such as `{key}: [{known[0] if known else 'NAME'}]`"
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise InputError(
+            f"{key}: found {show(names)}; allowed: {example} (on a command line: -S '{key}=[NAME]')"
+        )
+    if not names and not may_be_empty:
+        raise InputError(f"{key}: found an empty list; allowed: {example}, of {', '.join(known)}")
+    for name in names:
+        if name not in known:
+            raise InputError(f"{key}: found {show(name)}{nearest(name, known)}")
+        if names.count(name) > 1:
+            raise InputError(f"{key}: {name!r} is listed twice; keep one of them")
+    return names
+
+
+def _thresholds(raw: Mapping[str, Any], experiments: Mapping[str, Experiment]) -> dict[str, dict[str, float]]:
+    thresholds: dict[str, dict[str, float]] = {}
+    for name in _mapping(raw, "thresholds", ""):
+        if name not in experiments:
+            raise InputError(f"thresholds: found {show(name)}{nearest(name, experiments)}")
+        floors = _mapping(raw["thresholds"], name, "thresholds.")
+        thresholds[name] = {}
+        for metric, floor in floors.items():
+            if metric not in FLOORS:
+                raise InputError(f"thresholds.{name}: unknown metric `{metric}`{nearest(metric, FLOORS)}")
+            value = number(floor)
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+                raise InputError(
+                    f"thresholds.{name}.{metric}: found {show(floor)}; allowed: a number from 0 to 1"
+                )
+            thresholds[name][metric] = float(value)
+    return thresholds
+
+
+def _mapping(raw: Mapping[str, Any], key: str, parent: str) -> Mapping[str, Any]:
+    value = raw.get(key, {})
+    if not isinstance(value, Mapping):
+        raise InputError(f"{parent}{key}: found {show(value)}; allowed: a mapping of keys to values")
+    return value
+
+
+def _check_name(name: Any, where: str) -> None:
+    plain = isinstance(name, str) and name and all(c.isascii() and (c.isalnum() or c in "_.-") for c in name)
+    if not plain or name.startswith((".", "-")) or len(name) > 100:
+        raise InputError(
+            f"{where}: found the name {show(name)}; allowed: letters, digits, `_`, `-`, `.` (it names files)"
+        )
+    if name in RESERVED:
+        raise InputError(f"{where}: the name {name!r} is taken by data/configs/{name}.yaml; choose another")

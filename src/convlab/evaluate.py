@@ -1,0 +1,58 @@
+"""Losses, accuracies, per-class report and confusion: the one place that reads the test split."""
+
+from pathlib import Path
+from typing import Any
+
+from sklearn.metrics import precision_recall_fscore_support
+from torch import Tensor, nn
+
+from convlab.data.preprocess import load_split, load_statistics
+from convlab.schema import SPLITS, Experiment
+from convlab.train.device import select_device, select_precision
+from convlab.train.inference import logits_of, score
+from convlab.train.loader import place, to_device
+
+
+def evaluate(model: nn.Module, experiment: Experiment, folder: Path) -> tuple[dict[str, Any], Tensor, Tensor]:
+    """Evaluate a trained model on all three splits of the prepared data in `folder`.
+
+    Returns:
+        The scores {split: {"loss", "accuracy", "images"}}; the test split's probabilities, float32
+        [N, classes] on the CPU; and its labels, int64 [N].
+    """
+    device = select_device(experiment.device)
+    precision = select_precision(experiment.precision, device)
+    transform = load_statistics(folder).transform().to(device)
+    place(model, device)
+    scores: dict[str, Any] = {}
+    for name in SPLITS:
+        split = to_device(load_split(folder, name), device)
+        logits = logits_of(model, split, transform, precision)
+        loss, accuracy = score(logits, split.labels)
+        scores[name] = {"loss": loss, "accuracy": accuracy, "images": len(split.labels)}
+    return scores, logits.softmax(1).cpu(), split.labels.cpu()
+
+
+def per_class(probabilities: Tensor, labels: Tensor, classes: list[str]) -> dict[str, dict[str, float]]:
+    """Compute precision, recall, F1 and the number of images of each class."""
+    precision, recall, f1, support = precision_recall_fscore_support(
+        labels, probabilities.argmax(1), labels=range(len(classes)), zero_division=0.0
+    )
+    return {
+        name: {
+            "precision": float(precision[index]),
+            "recall": float(recall[index]),
+            "f1": float(f1[index]),
+            "images": int(support[index]),
+        }
+        for index, name in enumerate(classes)
+    }
+
+
+def confusion_rows(probabilities: Tensor, labels: Tensor, classes: list[str]) -> list[dict[str, str]]:
+    """List the actual and the predicted class of each image, as DVC's confusion template reads them."""
+    predicted = probabilities.argmax(1).tolist()
+    return [
+        {"actual": classes[label], "predicted": classes[guess]}
+        for label, guess in zip(labels.tolist(), predicted, strict=True)
+    ]

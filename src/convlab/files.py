@@ -1,0 +1,120 @@
+"""Where every file of the pipeline is, and how files are written: whole or not at all.
+
+All paths are relative to the repository's root, where DVC runs every stage.
+"""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from convlab.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+PARAMS = Path("params.yaml")
+CONFIGS = Path("data/configs")
+RAW = Path("data/raw")
+PROCESSED = Path("data/processed")
+MODELS = Path("data/models")
+PREDICTIONS = Path("data/predictions")
+METRICS = Path("metrics")
+PLOTS = Path("plots")
+
+
+def root() -> Path:
+    """The real repository: under `dvc exp run --temp` the working directory is a copy, `DVC_ROOT` is not."""
+    return Path(os.environ.get("DVC_ROOT", "."))
+
+
+def scratch() -> Path:
+    """Unfinished work (ledgers of sweeps, locks): git-ignored, unknown to DVC, survives a cut-off."""
+    return root() / ".convlab"
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write atomically: temporary file in the same folder, fsync, rename. Readers see the old or the new."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)  # mkstemp makes it private
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text atomically."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON atomically, two spaces deep, keys in the order given, so that git diffs read well."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_csv(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write rows with the same keys as CSV, atomically; floats as the shortest text that reads back equal."""
+    rows = list(rows)
+    lines = [",".join(rows[0])] + [",".join(str(value) for value in row.values()) for row in rows]
+    write_text(path, "\n".join(lines) + "\n")
+
+
+def write_tensors(path: Path, tensors: "Mapping[str, Tensor]") -> None:
+    """Write tensors as safetensors, atomically (no pickle: nothing runs when they are read)."""
+    from safetensors.torch import save  # brings torch, which takes seconds: only where it is needed
+
+    write_bytes(path, save({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}))
+
+
+def read_tensors(path: Path) -> "dict[str, Tensor]":
+    """Read a safetensors file.
+
+    Raises:
+        InputError: the file is missing or damaged; says what to do.
+    """
+    from safetensors.torch import load
+
+    try:
+        return load(path.read_bytes())
+    except FileNotFoundError:
+        raise InputError(f"{path}: not there; `dvc repro` writes it") from None
+    except Exception as error:  # SafetensorError has no public base class
+        raise InputError(f"{path}: unreadable ({error}); remove it and run `dvc repro`") from None
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON.
+
+    Raises:
+        InputError: the file is missing or is not JSON; says which stage writes it.
+    """
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        raise InputError(f"{path}: not there; `dvc repro` writes it") from None
+    except (ValueError, OSError) as error:
+        raise InputError(f"{path}: unreadable ({error}); remove it and run `dvc repro`") from None
+
+
+def config(name: str) -> Path:
+    """The resolved configuration of an experiment or sweep."""
+    return CONFIGS / f"{name}.yaml"
+
+
+def weights(name: str, trial: str | None = None) -> Path:
+    """The weights of an experiment, or of one trial of a sweep."""
+    return MODELS / name / f"{trial}.safetensors" if trial else MODELS / f"{name}.safetensors"
+
+
+def predictions(name: str) -> Path:
+    """The probabilities and labels of an experiment's test images."""
+    return PREDICTIONS / f"{name}.safetensors"

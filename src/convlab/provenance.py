@@ -1,0 +1,107 @@
+"""Where a result comes from: the fingerprint of what decides it, and the hardware and versions it ran on."""
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from convlab.schema import Experiment
+
+PACKAGE = Path(__file__).parent
+# What a trained weight depends on, given the prepared data: dvc.yaml's train stage depends on the same.
+TRAINING_CODE = ("data/transform.py", "models", "train", "seeds.py")
+
+
+def fingerprint(experiment: Experiment, data: str) -> str:
+    """Hash what decides a training's result: the resolved configuration, the data, the code.
+
+    Equal fingerprints on one machine mean bit-equal weights on its CPU.
+    """
+    content = json.dumps([experiment.model_dump(), data, code_version()], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+@cache
+def code_version() -> str:
+    """Hash the source of everything between prepared data and trained weights."""
+    sources: list[Path] = []
+    for part in TRAINING_CODE:
+        path = PACKAGE / part
+        sources += sorted(path.rglob("*.py")) if path.is_dir() else [path]
+    return hash_files(sources)
+
+
+def hash_files(paths: Iterable[Path]) -> str:
+    """Hash the contents of files, in the order given."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def environment(device: torch.device) -> dict[str, Any]:
+    """Describe the machine and the software: what has to stand beside every timing."""
+    facts: dict[str, Any] = {
+        "device": device.type,
+        "device_name": _cpu_name(),
+        "threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "platform": f"{platform.system()} {platform.machine()}",
+    }
+    if device.type == "cuda":
+        properties = torch.cuda.get_device_properties(device)
+        facts["device_name"] = properties.name
+        facts["device_memory_gib"] = round(properties.total_memory / 2**30, 1)
+        facts["cuda"] = torch.version.cuda
+        facts["cudnn"] = torch.backends.cudnn.version()
+        facts["driver"] = _nvidia_driver()
+    return facts
+
+
+def occasion() -> dict[str, Any]:
+    """Say when a run took place, at which git commit, and in which DVC experiment (if any)."""
+    return {
+        "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "git_commit": _git("rev-parse", "HEAD"),
+        "git_dirty": bool(
+            _git("status", "--porcelain", "--untracked-files=no", "--", "src", "stages", "params.yaml")
+        ),
+        "dvc_experiment": os.environ.get("DVC_EXP_NAME"),
+    }
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None  # no git here, or no repository: a copy on a GPU machine
+    return done.stdout.strip()
+
+
+def _cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        name = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        name = platform.processor() or platform.machine()
+    return f"{name}, {os.cpu_count()} cores"
+
+
+def _nvidia_driver() -> str | None:
+    try:
+        import pynvml
+
+        pynvml.nvmlInit()
+        return str(pynvml.nvmlSystemGetDriverVersion())
+    except Exception:  # NVML is a courtesy: its absence must not stop a training
+        return None

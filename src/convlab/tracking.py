@@ -1,0 +1,5 @@
+"""MLflow, mirrored from the files (stub)."""
+
+
+def mirror(name: str) -> None:
+    """Mirror."""

@@ -1,0 +1,74 @@
+"""The device: which one, in which precision, with which memory allocator, and how its time is taken."""
+
+import ctypes
+import sys
+import time
+
+import torch
+
+from convlab.errors import InputError
+
+
+def select_device(wanted: str) -> torch.device:
+    """Turn `auto`, `cpu` or `cuda` into a device.
+
+    Raises:
+        InputError: CUDA is asked for where there is none.
+    """
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise InputError("device: found 'cuda', but PyTorch sees no CUDA device here; allowed: auto, cpu")
+    if wanted == "auto":
+        wanted = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(wanted)
+
+
+def select_precision(wanted: str, device: torch.device) -> torch.dtype:
+    """Turn `auto`, `fp32` or `bf16` into the dtype of convolutions and matrix products.
+
+    `auto` takes bfloat16 where the device computes in it natively; elsewhere it would only be slower.
+    Losses, statistics, weights and their updates stay float32 in any case (autocast).
+    """
+    if wanted == "auto":
+        if device.type == "cuda":
+            native = torch.cuda.is_bf16_supported(including_emulation=False)
+        else:
+            native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+        wanted = "bf16" if native else "fp32"
+    return torch.bfloat16 if wanted == "bf16" else torch.float32
+
+
+def prepare_process(deterministic: bool) -> None:
+    """Set up a process that will train: call it once, before the first large tensor.
+
+    glibc returns every freed large block to the kernel and faults it in again at the next step. Keeping
+    freed memory is worth a fifth of the training speed on a CPU (see bench/README.md).
+    """
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None)
+        if hasattr(libc, "mallopt"):  # glibc alone; musl has none and needs none
+            trim_threshold, top_pad, mmap_max = -1, -2, -4  # <malloc.h>
+            libc.mallopt(mmap_max, 0)
+            libc.mallopt(trim_threshold, -1)
+            libc.mallopt(top_pad, 64 << 20)
+    torch.backends.cudnn.benchmark = not deterministic
+    torch.use_deterministic_algorithms(deterministic)
+
+
+class Stopwatch:
+    """Seconds since the start by the wall clock, and on a GPU by device events too."""
+
+    def __init__(self, device: torch.device):
+        self.events = device.type == "cuda"
+        if self.events:
+            self.begin, self.end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+            self.begin.record()
+        self.started = time.perf_counter()
+
+    def stop(self) -> tuple[float, float | None]:
+        """Give (wall seconds, device seconds or None), once the work asked for until now is done."""
+        device_seconds = None
+        if self.events:
+            self.end.record()
+            self.end.synchronize()
+            device_seconds = self.begin.elapsed_time(self.end) / 1000
+        return time.perf_counter() - self.started, device_seconds

@@ -1,0 +1,131 @@
+"""THE training loop: for every model, every sweep, every device.
+
+It knows nothing of DVC, MLflow or where files are: tensors and a recipe go in, the history comes out, and
+it calls back at the end of every step and every epoch.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from convlab.data.preprocess import Split
+from convlab.models import kernels_of
+from convlab.schema import Experiment
+from convlab.seeds import derive_seed
+from convlab.train.device import Stopwatch, select_precision
+from convlab.train.inference import logits_of, score
+from convlab.train.loader import channels_last, place, shuffled, to_device
+from convlab.train.optim import BestWeights, Schedule, build_optimizer, l2_penalty
+
+Record = dict[str, float]  # one row of the learning curves
+
+
+class Diverged(ArithmeticError):
+    """The loss is no longer a finite number."""
+
+
+@dataclass
+class History:
+    """What happened, epoch by epoch.
+
+    `records` are the learning curves; `epoch_seconds` and `device_seconds` cover training and validation.
+    """
+
+    records: list[Record] = field(default_factory=list)
+    epoch_seconds: list[float] = field(default_factory=list)
+    training_seconds: list[float] = field(default_factory=list)
+    device_seconds: list[float] = field(default_factory=list)
+    best_epoch: int = 0
+
+
+def fit(
+    model: nn.Module,
+    train: Split,
+    validation: Split,
+    transform: nn.Module,
+    recipe: Experiment,
+    device: torch.device,
+    on_step: Callable[[int], None] = lambda images: None,
+    on_epoch: Callable[[History], None] = lambda history: None,
+) -> History:
+    """Train `model` in place and leave it with the weights of its best epoch, by the validation loss.
+
+    Args:
+        model: float32 [N, C, H, W] → logits [N, classes].
+        train: what it learns from, uint8 [N, C, H, W] and int64 [N].
+        validation: what the schedule, early stopping and the choice of the best epoch see. No test data.
+        transform: raw images → the model's input.
+        recipe: the experiment's settings.
+        device: where everything happens.
+        on_step: called after each step with the number of images in it.
+        on_epoch: called after each epoch with the history so far.
+
+    Raises:
+        Diverged: a loss is NaN or infinite; says at which epoch and learning rate.
+    """
+    train, validation = to_device(train, device), to_device(validation, device)
+    place(model, device)
+    transform.to(device)
+    kernels = kernels_of(model)
+    optimizer = build_optimizer(model, recipe)
+    schedule = Schedule(optimizer, recipe.schedule)
+    best = BestWeights(recipe.early_stopping)
+    precision = select_precision(recipe.precision, device)
+    autocast = torch.autocast(device.type, precision, enabled=precision != torch.float32)
+    history = History()
+
+    for epoch in range(1, recipe.epochs + 1):
+        stopwatch = Stopwatch(device)
+        torch.manual_seed(derive_seed(recipe.seed, "dropout", epoch))
+        model.train()
+        # Sums stay on the device until the epoch's end: reading one each step would stall a GPU.
+        loss_sum = torch.zeros((), device=device)
+        correct = torch.zeros((), device=device, dtype=torch.long)
+        for images, labels in shuffled(train, recipe.batch_size, recipe.seed, epoch):
+            with autocast:
+                logits = model(channels_last(transform(images))).float()
+            loss = F.cross_entropy(logits, labels)
+            penalty = l2_penalty(kernels, recipe.l2) if recipe.l2 else 0.0
+            (loss + penalty).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            loss_sum += loss.detach() * len(labels)
+            correct += (logits.detach().argmax(1) == labels).sum()
+            on_step(len(labels))
+        train_loss = loss_sum.item() / len(train.labels)
+        training_seconds, _ = stopwatch.stop()
+
+        validation_logits = logits_of(model, validation, transform, precision)
+        validation_loss, validation_accuracy = score(validation_logits, validation.labels)
+        if not math.isfinite(train_loss + validation_loss):
+            raise Diverged(
+                f"in epoch {epoch} at lr {schedule.lr:g} the training loss is {train_loss:g} and the "
+                f"validation loss {validation_loss:g}; try a lower lr, or precision: fp32"
+            )
+        epoch_seconds, device_seconds = stopwatch.stop()
+        history.records.append(
+            {
+                "epoch": epoch,
+                "lr": schedule.lr,
+                "train_loss": train_loss,
+                "train_accuracy": correct.item() / len(train.labels),
+                "validation_loss": validation_loss,
+                "validation_accuracy": validation_accuracy,
+            }
+        )
+        history.epoch_seconds.append(epoch_seconds)
+        history.training_seconds.append(training_seconds)
+        history.device_seconds += [device_seconds] if device_seconds is not None else []
+        schedule.step(validation_loss)
+        stop = best.update(epoch, validation_loss, model)
+        history.best_epoch = best.epoch
+        on_epoch(history)
+        if stop:
+            break
+
+    best.restore(model)
+    return history

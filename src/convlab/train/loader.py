@@ -1,0 +1,39 @@
+"""Batches from tensors that live on the device, by index: no workers, no copies from the host."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from convlab.data.preprocess import Split
+from convlab.seeds import derive
+
+
+def to_device(split: Split, device: torch.device) -> Split:
+    """Move a split to the device, once for a whole training (uint8: CIFAR-10 is 150 MB)."""
+    return Split(split.images.to(device), split.labels.to(device))
+
+
+def place(model: nn.Module, device: torch.device) -> None:
+    """Move a model to the device, its kernels in the memory order of `channels_last` images."""
+    model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def shuffled(split: Split, batch_size: int, seed: int, epoch: int) -> Iterator[Split]:
+    """Go through a split in the order of (seed, epoch): a full permutation, better mixed than R0's buffer.
+
+    The last batch holds what is left over.
+    """
+    order = torch.randperm(len(split.labels), generator=derive(seed, "order", epoch)).to(split.labels.device)
+    for indices in order.split(batch_size):
+        yield Split(split.images[indices], split.labels[indices])
+
+
+def in_order(split: Split, batch_size: int) -> Iterator[Split]:
+    """Go through a split from first to last."""
+    yield from map(Split, split.images.split(batch_size), split.labels.split(batch_size))
+
+
+def channels_last(images: Tensor) -> Tensor:
+    """Lay images out as [N, H, W, C] in memory, the order in which convolutions are fastest."""
+    return images.contiguous(memory_format=torch.channels_last)

@@ -1,0 +1,131 @@
+"""One training from prepared data to results: what the train stage does once, and a sweep for each trial."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from torch import nn
+
+from convlab.data.preprocess import Statistics, load_split, load_statistics
+from convlab.files import read_tensors
+from convlab.models import build, count_parameters, kernels_of
+from convlab.models.summary import count_flops
+from convlab.progress import reporting
+from convlab.provenance import environment, fingerprint, hash_files, occasion
+from convlab.schema import Experiment
+from convlab.seeds import derive_seed
+from convlab.train.device import prepare_process, select_device, select_precision
+from convlab.train.fit import History, Record, fit
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained model with what is known of it. `results` are bit-equal on a rerun, `timing` is not."""
+
+    model: nn.Module
+    curves: list[Record]
+    results: dict[str, Any]
+    timing: dict[str, Any]
+
+
+def fingerprint_of(experiment: Experiment, folder: Path) -> str:
+    """Give the fingerprint of training `experiment` on the prepared data in `folder`."""
+    parts = ("train.safetensors", "validation.safetensors", "statistics.json")
+    return fingerprint(experiment, hash_files(folder / part for part in parts))
+
+
+def train(label: str, experiment: Experiment, folder: Path) -> Trained:
+    """Train one experiment on the prepared data in `folder`; progress is shown under `label`.
+
+    Raises:
+        InfeasibleGeometry: the model leaves nothing of the image.
+        Diverged: a loss is no longer finite.
+    """
+    device = select_device(experiment.device)
+    prepare_process(experiment.deterministic)
+    statistics = load_statistics(folder)
+    training, validation = load_split(folder, "train"), load_split(folder, "validation")
+    model = build_model(experiment, statistics.input_shape, len(statistics.classes))
+    began = occasion()
+    utilisation: list[float] = []
+
+    with reporting(label, experiment.epochs, len(training.labels)) as report:
+
+        def on_epoch(history: History) -> None:
+            report.epoch(history)
+            utilisation.extend(_gpu_utilisation(device))
+
+        transform = statistics.transform()
+        history = fit(model, training, validation, transform, experiment, device, report.step, on_epoch)
+
+    identity = fingerprint_of(experiment, folder)
+    speeds = [len(training.labels) / seconds for seconds in history.training_seconds]
+    best = history.records[history.best_epoch - 1]
+    return Trained(
+        model=model,
+        curves=history.records,
+        results={
+            "epochs": len(history.records),
+            "best_epoch": history.best_epoch,
+            "validation_loss": best["validation_loss"],
+            "validation_accuracy": best["validation_accuracy"],
+            "parameters": count_parameters(model),
+            "flops": count_flops(model, statistics.input_shape),
+            "weight_norm": weight_norm(model),
+            "device": device.type,
+            "precision": str(select_precision(experiment.precision, device)).removeprefix("torch."),
+            "fingerprint": identity,
+        },
+        timing={
+            "fingerprint": identity,
+            **began,
+            "seconds": sum(history.epoch_seconds),
+            "images_per_second": median(speeds),
+            "epoch_seconds": history.epoch_seconds,
+            **_gpu_timing(device, history, utilisation),
+            **environment(device),
+        },
+    )
+
+
+def build_model(experiment: Experiment, input_shape: list[int], classes: int) -> nn.Module:
+    """Build an experiment's model with its initial weights.
+
+    Raises:
+        InfeasibleGeometry: the model leaves nothing of the image.
+    """
+    return build(experiment.model, input_shape, classes, derive_seed(experiment.seed, "init"))
+
+
+def load_model(experiment: Experiment, statistics: Statistics, weights: Path) -> nn.Module:
+    """Build an experiment's model with trained weights from a safetensors file."""
+    model = build_model(experiment, statistics.input_shape, len(statistics.classes))
+    model.load_state_dict(read_tensors(weights))
+    return model
+
+
+def weight_norm(model: nn.Module) -> float:
+    """Compute √Σ w² over the kernels of convolutions and linear layers (a reading of R0's weight norm)."""
+    return sum(kernel.detach().double().square().sum().item() for kernel in kernels_of(model)) ** 0.5
+
+
+def _gpu_utilisation(device: torch.device) -> list[float]:
+    """Ask the driver for the share of the last moments (about a second) in which the GPU was busy, 0 to 1."""
+    if device.type != "cuda":
+        return []
+    try:
+        return [torch.cuda.utilization(device) / 100]
+    except Exception:  # no NVML: the timing goes without
+        return []
+
+
+def _gpu_timing(device: torch.device, history: History, utilisation: list[float]) -> dict[str, Any]:
+    if device.type != "cuda":
+        return {}
+    return {
+        "device_seconds": sum(history.device_seconds),
+        "peak_memory_mib": torch.cuda.max_memory_allocated(device) / 2**20,
+        "utilisation": sum(utilisation) / len(utilisation) if utilisation else None,
+    }
