@@ -73,9 +73,7 @@ def occasion() -> dict[str, Any]:
     return {
         "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "git_commit": _git("rev-parse", "HEAD"),
-        "git_dirty": bool(
-            _git("status", "--porcelain", "--untracked-files=no", "--", "src", "stages", "params.yaml")
-        ),
+        "git_dirty": bool(_git("status", "--porcelain", "--untracked-files=no", "--", "src", "stages")),
         "dvc_experiment": os.environ.get("DVC_EXP_NAME"),
     }
 
