@@ -73,7 +73,12 @@ def run_trials(name: str, sweep: Sweep, prepared: Path, ledger: Ledger) -> list[
 
 
 def _run(label: str, trial: Trial, fingerprint: str, folder: Path, ledger: Ledger) -> Finished:
-    row: dict[str, Any] = {"name": trial.name, "overrides": trial.overrides, "seed": trial.experiment.seed}
+    row: dict[str, Any] = {
+        "name": trial.name,
+        "overrides": trial.overrides,
+        "seed": trial.experiment.seed,
+        "fingerprint": fingerprint,
+    }
     try:
         trained = train(label, trial.experiment, folder)
     except (InfeasibleGeometry, Diverged) as error:

@@ -1,5 +1,174 @@
-"""MLflow, mirrored from the files (stub)."""
+"""MLflow, mirrored from the files that the stages write. The files are the truth.
+
+A run is found again by its fingerprint, so mirroring twice changes nothing, and deleting the database loses
+nothing: `make track` rebuilds it. A failing MLflow costs a warning, never a training.
+"""
+
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from convlab import files
+from convlab.config import load_experiment
+from convlab.records import Run, read_run
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+MLFLOW_EXPERIMENT = "convlab"
+BATCH = 1000  # metrics in one `log_batch`: MLflow's limit
+DIGEST = "mirrored"  # the tag that says which content of the files a run holds
 
 
-def mirror(name: str) -> None:
-    """Mirror."""
+def mirror(name: str) -> bool:
+    """Bring what the files say of an experiment or sweep into MLflow; what is there already stays.
+
+    Never raises: whatever goes wrong is one warning line, and `make track` catches up later.
+
+    Returns:
+        Whether MLflow now holds it.
+    """
+    try:
+        with _connected() as (client, experiment_id):
+            _put(client, experiment_id, read_run(name))
+    except ImportError:
+        print("mlflow: not installed here; `make track` mirrors the results where it is", file=sys.stderr)
+        return False
+    except Exception as error:  # a tracker's trouble, of any kind, must not cost a training
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        print(f"mlflow: {name} is not mirrored ({reason}); `make track` catches up", file=sys.stderr)
+        return False
+    return True
+
+
+def tracking_uri() -> str:
+    """Give MLFLOW_TRACKING_URI, or the database in the repository's root."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(files.root() / 'mlflow.db').resolve()}"
+
+
+@contextmanager
+def _connected() -> "Iterator[tuple[MlflowClient, str]]":
+    """Open MLflow's client, one writer at a time: its first users crash when they create the database together."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # a server that is gone must not hold us up
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")  # seconds
+    from filelock import FileLock
+    from mlflow import MlflowClient, set_tracking_uri
+
+    for logger in ("mlflow", "alembic"):
+        logging.getLogger(logger).setLevel(logging.WARNING)
+    files.scratch().mkdir(parents=True, exist_ok=True)
+    with FileLock(files.scratch() / "mlflow.lock", timeout=60):
+        set_tracking_uri(tracking_uri())
+        client = MlflowClient()
+        experiment = client.get_experiment_by_name(MLFLOW_EXPERIMENT)
+        if experiment:
+            yield client, experiment.experiment_id
+        else:
+            local = tracking_uri().startswith("sqlite:")
+            artifacts = (files.root() / "mlartifacts").resolve().as_uri() if local else None
+            yield client, client.create_experiment(MLFLOW_EXPERIMENT, artifact_location=artifacts)
+
+
+def _put(client: "MlflowClient", experiment_id: str, run: Run, parent: str | None = None) -> None:
+    """Create a run or bring it up to date, and then its children."""
+    found = _find(client, experiment_id, run)
+    if found and found.data.tags.get("started_at") != run.tags.get("started_at"):
+        client.delete_run(
+            found.info.run_id
+        )  # the same training done again: its clock would double the curves
+        found = None
+    if found is None:
+        tags = run.tags | ({"mlflow.parentRunId": parent} if parent else {})
+        found = client.create_run(experiment_id, _milliseconds(run, 0.0), tags, run.name)
+    run_id = found.info.run_id
+    if found.data.tags.get(DIGEST) != run.digest():
+        _log(client, run_id, run)
+    for child in run.children:
+        _put(client, experiment_id, child, parent=run_id)
+
+
+def _find(client: "MlflowClient", experiment_id: str, run: Run) -> Any:
+    query = f"tags.fingerprint = '{run.fingerprint}' and tags.stage = '{run.stage}' and attributes.run_name = '{run.name}'"
+    found = client.search_runs([experiment_id], query, max_results=1)
+    return found[0] if found else None
+
+
+def _log(client: "MlflowClient", run_id: str, run: Run) -> None:
+    from mlflow.entities import Metric, Param, RunTag
+
+    metrics = [Metric(key, value, at, step) for key, value, at, step in _points(run)]
+    for start in range(0, len(metrics), BATCH):
+        client.log_batch(run_id, metrics=metrics[start : start + BATCH])
+    client.log_batch(
+        run_id,
+        params=[Param(key, value) for key, value in run.params.items()],
+        tags=[RunTag(key, value) for key, value in run.tags.items()],
+    )
+    for path in run.artifacts:
+        client.log_artifact(run_id, str(path), "figures" if path.suffix == ".png" else None)
+    if run.model and "model" not in client.get_run(run_id).data.tags:
+        _log_model(client, run_id, run.model)
+    client.set_tag(run_id, DIGEST, run.digest())
+    client.set_terminated(run_id, "FINISHED", _milliseconds(run, run.timing.get("seconds", 0.0)))
+
+
+def _points(run: Run) -> Iterator[tuple[str, float, int, int]]:
+    """List every metric as (key, value, milliseconds, step), with the clock of the run itself."""
+    seconds = list(run.timing.get("epoch_seconds", []))
+    end = _milliseconds(run, sum(seconds))
+    for key, value in run.metrics.items():
+        yield key, value, end, 0
+    for key in ("seconds", "images_per_second", "device_seconds", "peak_memory_mib", "utilisation"):
+        if run.timing.get(key) is not None:
+            yield f"timing/{key}", run.timing[key], end, 0
+    for index, row in enumerate(run.curves):
+        epoch, at = int(row["epoch"]), _milliseconds(run, sum(seconds[: index + 1]))
+        for key, value in row.items():
+            if key != "epoch":
+                yield key, value, at, epoch
+        if index < len(seconds):
+            yield "timing/epoch_seconds", seconds[index], at, epoch
+
+
+def _milliseconds(run: Run, after: float) -> int:
+    """Give the time `after` seconds into the run, in milliseconds since 1970."""
+    started = run.timing.get("started_at", "1970-01-02T00:00:00+00:00")
+    return int((datetime.fromisoformat(started).timestamp() + after) * 1000)
+
+
+def _log_model(client: "MlflowClient", run_id: str, name: str) -> None:
+    """Log the model: raw uint8 images in, logits out, as an exported program (no pickle)."""
+    experiment, weights = load_experiment(files.config(name)), files.weights(name)
+    folder = files.PROCESSED / name / experiment.data_key()
+    if not weights.is_file() or not (folder / "statistics.json").is_file():
+        return  # a fresh clone has the results in git, but not yet the weights
+    import mlflow.pytorch
+    import torch
+    from mlflow.models import infer_signature
+
+    from convlab.data.preprocess import load_split, load_statistics
+    from convlab.train.run import load_model
+
+    statistics = load_statistics(folder)
+    model = torch.nn.Sequential(statistics.transform(), load_model(experiment, statistics, weights)).eval()
+    images = load_split(folder, "validation").images[:2]
+    with torch.inference_mode():
+        signature = infer_signature(images.numpy(), model(images).numpy())
+    with warnings.catch_warnings(), mlflow.start_run(run_id=run_id):
+        warnings.simplefilter("ignore")  # torch.export's, of MLflow's own making
+        mlflow.pytorch.log_model(
+            model,
+            name="model",
+            signature=signature,
+            input_example=images.numpy(),
+            pip_requirements=[f"torch=={torch.__version__.split('+')[0]}"],
+            serialization_format="pt2",
+        )
+    client.set_tag(run_id, "model", Path(weights).name)

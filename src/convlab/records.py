@@ -1,0 +1,202 @@
+"""What a tracker should hold of each run, read back from the files that the stages wrote."""
+
+import csv
+import hashlib
+import json
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from convlab import files
+from convlab.config import load_item
+from convlab.schema import SPLITS, Experiment, Sweep, Trial
+
+WHERE = ("device", "device_name", "threads", "driver", "cuda", "cudnn", "python", "torch", "platform")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run: an experiment's training, a whole sweep, or one trial of it.
+
+    `curves` are rows with an `epoch`; `metrics` single numbers; `timing` what metrics/<name>/timing.json says.
+    """
+
+    name: str
+    stage: str
+    fingerprint: str
+    params: dict[str, str]
+    metrics: dict[str, float]
+    curves: list[dict[str, float]] = field(default_factory=list)
+    timing: dict[str, Any] = field(default_factory=dict)
+    artifacts: list[Path] = field(default_factory=list)
+    model: str | None = None  # the experiment whose weights belong to it
+    children: list["Run"] = field(default_factory=list)
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """Who, where, when: what a run is searched by."""
+        tags = {"stage": self.stage, "fingerprint": self.fingerprint}
+        named = {"git_commit": "mlflow.source.git.commit", "dvc_experiment": "dvc_experiment"}
+        for key in ("git_commit", "git_dirty", "dvc_experiment", "started_at", *WHERE):
+            if self.timing.get(key) is not None:
+                tags[named.get(key, key)] = str(self.timing[key])
+        return tags
+
+    def digest(self) -> str:
+        """Hash everything that is mirrored: equal digests, nothing to do."""
+        content = [self.params, self.metrics, self.curves, self.timing, self.tags]
+        digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode())
+        for path in self.artifacts:
+            digest.update(path.name.encode() + path.read_bytes())
+        return digest.hexdigest()[:16]
+
+
+def read_run(name: str) -> Run:
+    """Read the run of an experiment or sweep from metrics/, plots/ and data/configs/.
+
+    Raises:
+        InputError: it has not run yet, or one of its files is damaged.
+    """
+    item = load_item(files.config(name))
+    return _sweep_run(name, item) if isinstance(item, Sweep) else _experiment_run(name, item)
+
+
+def finished() -> list[str]:
+    """List the experiments and sweeps that have results, by name."""
+    names = {
+        path.parent.name
+        for pattern in ("train", "trials")
+        for path in files.METRICS.glob(f"*/{pattern}.json")
+    }
+    return sorted(name for name in names if files.config(name).is_file())
+
+
+def _experiment_run(name: str, experiment: Experiment) -> Run:
+    facts = files.read_json(files.METRICS / name / "train.json")
+    evaluation = _evaluation(name, facts)
+    return Run(
+        name=name,
+        stage="train",
+        fingerprint=facts["fingerprint"],
+        params=_params(experiment),
+        metrics=_numbers(facts) | _scores(evaluation),
+        curves=_curves(name),
+        timing=_timing(name, facts["fingerprint"]),
+        artifacts=_artifacts(name, ["train.json", "timing.json", *(["evaluate.json"] if evaluation else [])]),
+        model=name,
+    )
+
+
+def _sweep_run(name: str, sweep: Sweep) -> Run:
+    rows = {row["name"]: row for row in files.read_json(files.METRICS / name / "trials.json")}
+    timing_file = files.METRICS / name / "timing.json"
+    timing = files.read_json(timing_file) if timing_file.is_file() else {}
+    curves = _curves(name)
+    children = [
+        _trial_run(trial, rows[trial.name], timing.get(trial.name, {}), curves)
+        for trial in sweep.trials
+        if trial.name in rows
+    ]
+    best = max(children, key=lambda run: run.metrics.get("validation_accuracy", -1.0))
+    together = hashlib.sha256("".join(run.fingerprint for run in children).encode())
+    seconds = sum(run.timing.get("seconds", 0.0) for run in children)
+    return Run(
+        name=name,
+        stage="sweep",
+        fingerprint=together.hexdigest()[:16],
+        params={"experiment": sweep.experiment, "trials": str(len(children)), "best_trial": best.name},
+        metrics={
+            key: best.metrics[key] for key in ("validation_accuracy", "test_accuracy") if key in best.metrics
+        },
+        timing=children[0].timing | {"seconds": seconds, "epoch_seconds": [], "images_per_second": None},
+        artifacts=_artifacts(name, ["trials.json", "timing.json"]),
+        children=children,
+    )
+
+
+def _trial_run(
+    trial: Trial, row: dict[str, Any], timing: dict[str, Any], curves: list[dict[str, Any]]
+) -> Run:
+    return Run(
+        name=trial.name,
+        stage="trial",
+        fingerprint=row["fingerprint"],
+        params=_params(trial.experiment) | {"status": row["status"]},
+        metrics=_numbers(row) | _scores(row),
+        curves=[
+            {key: value for key, value in r.items() if key != "trial"}
+            for r in curves
+            if r["trial"] == trial.name
+        ],
+        timing=timing,
+    )
+
+
+def _params(experiment: Experiment) -> dict[str, str]:
+    """Flatten a configuration to dotted keys: `model.kernels` → `[3, 3]`."""
+    flat: dict[str, str] = {}
+
+    def walk(prefix: str, value: Any) -> None:
+        if isinstance(value, dict):
+            for key, part in value.items():
+                walk(f"{prefix}.{key}" if prefix else key, part)
+        else:
+            flat[prefix] = str(value)
+
+    walk("", experiment.model_dump())
+    return flat
+
+
+def _numbers(facts: dict[str, Any]) -> dict[str, float]:
+    keys = ("epochs", "best_epoch", "parameters", "flops", "weight_norm")
+    return {key: facts[key] for key in keys if key in facts}
+
+
+def _scores(evaluation: dict[str, Any]) -> dict[str, float]:
+    """Name the scores after training `best_train_loss` …: the curves have `train_loss`. The test's are bare."""
+    scores = {}
+    for split in SPLITS:
+        for key in ("loss", "accuracy"):
+            if split in evaluation:
+                scores[f"{split}_{key}" if split == "test" else f"best_{split}_{key}"] = evaluation[split][
+                    key
+                ]
+    return scores
+
+
+def _evaluation(name: str, facts: dict[str, Any]) -> dict[str, Any]:
+    """Read evaluate.json, unless it is left over from other weights than train.json speaks of.
+
+    Both hold the validation loss of the best epoch, computed in the same way.
+    """
+    path = files.METRICS / name / "evaluate.json"
+    if not path.is_file():
+        return {}
+    evaluation = files.read_json(path)
+    same = math.isclose(
+        evaluation["validation"]["loss"], facts["validation_loss"], rel_tol=1e-3, abs_tol=1e-9
+    )
+    return evaluation if same else {}
+
+
+def _timing(name: str, fingerprint: str) -> dict[str, Any]:
+    path = files.METRICS / name / "timing.json"
+    timing = files.read_json(path) if path.is_file() else {}
+    return timing if timing.get("fingerprint") == fingerprint else {}
+
+
+def _curves(name: str) -> list[dict[str, Any]]:
+    with (files.PLOTS / name / "curves.csv").open() as file:
+        return [
+            {key: value if key == "trial" else float(value) for key, value in row.items()}
+            for row in csv.DictReader(file)
+        ]
+
+
+def _artifacts(name: str, metrics: list[str]) -> list[Path]:
+    wanted = [files.config(name), *(files.METRICS / name / file for file in metrics)]
+    wanted += sorted((files.PLOTS / name).rglob("*.csv")) + sorted(
+        (files.PLOTS / name / "figures").glob("*.png")
+    )
+    return [path for path in wanted if path.is_file()]
