@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from convlab.data.preprocess import load_split, load_statistics
 from convlab.schema import SPLITS, Experiment
-from convlab.train.device import select_device, select_precision
+from convlab.train.device import prepare_process, select_device, select_precision
 from convlab.train.inference import logits_of, score
 from convlab.train.loader import place, to_device
 
@@ -21,6 +21,7 @@ def evaluate(model: nn.Module, experiment: Experiment, folder: Path) -> tuple[di
         [N, classes] on the CPU; and its labels, int64 [N].
     """
     device = select_device(experiment.device)
+    prepare_process(experiment.threads, experiment.deterministic)
     precision = select_precision(experiment.precision, device)
     transform = load_statistics(folder).transform().to(device)
     place(model, device)

@@ -3,6 +3,7 @@
 All paths are relative to the repository's root, where DVC runs every stage.
 """
 
+import csv
 import json
 import os
 import tempfile
@@ -103,6 +104,13 @@ def read_json(path: Path) -> Any:
         raise InputError(f"{path}: not there; `dvc repro` writes it") from None
     except (ValueError, OSError) as error:
         raise InputError(f"{path}: unreadable ({error}); remove it and run `dvc repro`") from None
+
+
+def read_curves(path: Path) -> list[dict[str, Any]]:
+    """Read a curves.csv: rows of floats by column, and in a sweep's the `trial`, a name."""
+    with path.open() as file:
+        rows = list(csv.DictReader(file))
+    return [{key: text if key == "trial" else float(text) for key, text in row.items()} for row in rows]
 
 
 def config(name: str) -> Path:

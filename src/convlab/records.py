@@ -1,6 +1,5 @@
 """What a tracker should hold of each run, read back from the files that the stages wrote."""
 
-import csv
 import hashlib
 import json
 import math
@@ -19,7 +18,7 @@ WHERE = ("device", "device_name", "threads", "driver", "cuda", "cudnn", "python"
 class Run:
     """A run: an experiment's training, a whole sweep, or one trial of it.
 
-    `curves` are rows with an `epoch`; `metrics` single numbers; `timing` what metrics/<name>/timing.json says.
+    `curves` are rows of curves.csv, `metrics` single numbers, `timing` what timing.json says.
     """
 
     name: str
@@ -81,7 +80,7 @@ def _experiment_run(name: str, experiment: Experiment) -> Run:
         fingerprint=facts["fingerprint"],
         params=_params(experiment),
         metrics=_numbers(facts) | _scores(evaluation),
-        curves=_curves(name),
+        curves=files.read_curves(files.PLOTS / name / "curves.csv"),
         timing=_timing(name, facts["fingerprint"]),
         artifacts=_artifacts(name, ["train.json", "timing.json", *(["evaluate.json"] if evaluation else [])]),
         model=name,
@@ -92,7 +91,7 @@ def _sweep_run(name: str, sweep: Sweep) -> Run:
     rows = {row["name"]: row for row in files.read_json(files.METRICS / name / "trials.json")}
     timing_file = files.METRICS / name / "timing.json"
     timing = files.read_json(timing_file) if timing_file.is_file() else {}
-    curves = _curves(name)
+    curves = files.read_curves(files.PLOTS / name / "curves.csv")
     children = [
         _trial_run(trial, rows[trial.name], timing.get(trial.name, {}), curves)
         for trial in sweep.trials
@@ -124,11 +123,7 @@ def _trial_run(
         fingerprint=row["fingerprint"],
         params=_params(trial.experiment) | {"status": row["status"]},
         metrics=_numbers(row) | _scores(row),
-        curves=[
-            {key: value for key, value in r.items() if key != "trial"}
-            for r in curves
-            if r["trial"] == trial.name
-        ],
+        curves=[row for row in curves if row["trial"] == trial.name],
         timing=timing,
     )
 
@@ -154,7 +149,8 @@ def _numbers(facts: dict[str, Any]) -> dict[str, float]:
 
 
 def _scores(evaluation: dict[str, Any]) -> dict[str, float]:
-    """Name the scores after training `best_train_loss` …: the curves have `train_loss`. The test's are bare."""
+    """Name the scores of the kept weights `best_train_loss` …, beside the curves' `train_loss`; the test's
+    are `test_loss` and `test_accuracy`."""
     scores = {}
     for split in SPLITS:
         for key in ("loss", "accuracy"):
@@ -184,14 +180,6 @@ def _timing(name: str, fingerprint: str) -> dict[str, Any]:
     path = files.METRICS / name / "timing.json"
     timing = files.read_json(path) if path.is_file() else {}
     return timing if timing.get("fingerprint") == fingerprint else {}
-
-
-def _curves(name: str) -> list[dict[str, Any]]:
-    with (files.PLOTS / name / "curves.csv").open() as file:
-        return [
-            {key: value if key == "trial" else float(value) for key, value in row.items()}
-            for row in csv.DictReader(file)
-        ]
 
 
 def _artifacts(name: str, metrics: list[str]) -> list[Path]:

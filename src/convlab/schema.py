@@ -116,6 +116,7 @@ class Experiment(Section):
     early_stopping: EarlyStopping | None
     precision: Literal["auto", "fp32", "bf16"]
     device: Literal["auto", "cpu", "cuda"]
+    threads: Count | None
     deterministic: bool
 
     def data_key(self) -> str:

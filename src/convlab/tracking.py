@@ -54,7 +54,7 @@ def tracking_uri() -> str:
 
 @contextmanager
 def _connected() -> "Iterator[tuple[MlflowClient, str]]":
-    """Open MLflow's client, one writer at a time: its first users crash when they create the database together."""
+    """Open MLflow's client, one writer at a time: first users who create the database together crash."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # a server that is gone must not hold us up
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")  # seconds
@@ -95,7 +95,8 @@ def _put(client: "MlflowClient", experiment_id: str, run: Run, parent: str | Non
 
 
 def _find(client: "MlflowClient", experiment_id: str, run: Run) -> Any:
-    query = f"tags.fingerprint = '{run.fingerprint}' and tags.stage = '{run.stage}' and attributes.run_name = '{run.name}'"
+    wanted = {"tags.fingerprint": run.fingerprint, "tags.stage": run.stage, "attributes.run_name": run.name}
+    query = " and ".join(f"{key} = '{value}'" for key, value in wanted.items())
     found = client.search_runs([experiment_id], query, max_results=1)
     return found[0] if found else None
 
@@ -131,7 +132,7 @@ def _points(run: Run) -> Iterator[tuple[str, float, int, int]]:
     for index, row in enumerate(run.curves):
         epoch, at = int(row["epoch"]), _milliseconds(run, sum(seconds[: index + 1]))
         for key, value in row.items():
-            if key != "epoch":
+            if key not in ("epoch", "trial"):
                 yield key, value, at, epoch
         if index < len(seconds):
             yield "timing/epoch_seconds", seconds[index], at, epoch

@@ -8,6 +8,9 @@ import torch
 
 from convlab.errors import InputError
 
+ALL_THREADS = torch.get_num_threads()  # the cores, or OMP_NUM_THREADS
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
 
 def select_device(wanted: str) -> torch.device:
     """Turn `auto`, `cpu` or `cuda` into a device.
@@ -22,8 +25,8 @@ def select_device(wanted: str) -> torch.device:
     return torch.device(wanted)
 
 
-def select_precision(wanted: str, device: torch.device) -> torch.dtype:
-    """Turn `auto`, `fp32` or `bf16` into the dtype of convolutions and matrix products.
+def select_precision(wanted: str, device: torch.device) -> str:
+    """Turn `auto` into `fp32` or `bf16`, the type in which convolutions and matrix products are computed.
 
     `auto` takes bfloat16 where the device computes in it natively; elsewhere it would only be slower.
     Losses, statistics, weights and their updates stay float32 in any case (autocast).
@@ -34,11 +37,16 @@ def select_precision(wanted: str, device: torch.device) -> torch.dtype:
         else:
             native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
         wanted = "bf16" if native else "fp32"
-    return torch.bfloat16 if wanted == "bf16" else torch.float32
+    return wanted
 
 
-def prepare_process(deterministic: bool) -> None:
-    """Set up a process that will train: call it once, before the first large tensor.
+def autocast(precision: str, device: torch.device) -> torch.autocast:
+    """Give the context in which a model's forward pass runs."""
+    return torch.autocast(device.type, PRECISIONS[precision], enabled=precision != "fp32")
+
+
+def prepare_process(threads: int | None, deterministic: bool) -> None:
+    """Set up a process to train or evaluate: call it before the first large tensor.
 
     glibc returns every freed large block to the kernel and faults it in again at the next step. Keeping
     freed memory is worth a fifth of the training speed on a CPU (see bench/README.md).
@@ -50,6 +58,7 @@ def prepare_process(deterministic: bool) -> None:
             libc.mallopt(mmap_max, 0)
             libc.mallopt(trim_threshold, -1)
             libc.mallopt(top_pad, 64 << 20)
+    torch.set_num_threads(threads or ALL_THREADS)
     torch.backends.cudnn.benchmark = not deterministic
     torch.use_deterministic_algorithms(deterministic)
 

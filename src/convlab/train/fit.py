@@ -16,7 +16,7 @@ from convlab.data.preprocess import Split
 from convlab.models import kernels_of
 from convlab.schema import Experiment
 from convlab.seeds import derive_seed
-from convlab.train.device import Stopwatch, select_precision
+from convlab.train.device import Stopwatch, autocast, select_precision
 from convlab.train.inference import logits_of, score
 from convlab.train.loader import channels_last, place, shuffled, to_device
 from convlab.train.optim import BestWeights, Schedule, build_optimizer, l2_penalty
@@ -75,7 +75,6 @@ def fit(
     schedule = Schedule(optimizer, recipe.schedule)
     best = BestWeights(recipe.early_stopping)
     precision = select_precision(recipe.precision, device)
-    autocast = torch.autocast(device.type, precision, enabled=precision != torch.float32)
     history = History()
 
     for epoch in range(1, recipe.epochs + 1):
@@ -86,7 +85,7 @@ def fit(
         loss_sum = torch.zeros((), device=device)
         correct = torch.zeros((), device=device, dtype=torch.long)
         for images, labels in shuffled(train, recipe.batch_size, recipe.seed, epoch):
-            with autocast:
+            with autocast(precision, device):
                 logits = model(channels_last(transform(images))).float()
             loss = F.cross_entropy(logits, labels)
             penalty = l2_penalty(kernels, recipe.l2) if recipe.l2 else 0.0

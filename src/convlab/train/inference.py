@@ -5,18 +5,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from convlab.data.preprocess import Split
+from convlab.train.device import autocast
 from convlab.train.loader import channels_last, in_order
 
 BATCH = 500  # images: large enough to fill a device, small enough for a CPU's caches
 
 
 @torch.inference_mode()
-def logits_of(model: nn.Module, split: Split, transform: nn.Module, precision: torch.dtype) -> Tensor:
+def logits_of(model: nn.Module, split: Split, transform: nn.Module, precision: str) -> Tensor:
     """Compute the logits, float32 [N, classes], of a split that is on the model's device."""
     model.eval()
-    device = split.images.device
     logits = []
-    with torch.autocast(device.type, precision, enabled=precision != torch.float32):
+    with autocast(precision, split.images.device):
         for images, _ in in_order(split, BATCH):
             logits.append(model(channels_last(transform(images))).float())
     return torch.cat(logits)

@@ -44,7 +44,7 @@ def train(label: str, experiment: Experiment, folder: Path) -> Trained:
         Diverged: a loss is no longer finite.
     """
     device = select_device(experiment.device)
-    prepare_process(experiment.deterministic)
+    prepare_process(experiment.threads, experiment.deterministic)
     statistics = load_statistics(folder)
     training, validation = load_split(folder, "train"), load_split(folder, "validation")
     model = build_model(experiment, statistics.input_shape, len(statistics.classes))
@@ -75,7 +75,7 @@ def train(label: str, experiment: Experiment, folder: Path) -> Trained:
             "flops": count_flops(model, statistics.input_shape),
             "weight_norm": weight_norm(model),
             "device": device.type,
-            "precision": str(select_precision(experiment.precision, device)).removeprefix("torch."),
+            "precision": select_precision(experiment.precision, device),
             "fingerprint": identity,
         },
         timing={

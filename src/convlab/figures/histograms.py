@@ -1,0 +1,54 @@
+"""Histograms of the weights and the biases of every layer; several models are laid over each other."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+BINS = 60
+
+
+def parameter_histograms(title: str, models: dict[str, dict[str, Tensor]]) -> Figure:
+    """Draw a row per convolution or linear layer: weights left, biases right.
+
+    Args:
+        title: of the figure.
+        models: a label (an experiment's name, a λ) → its weights by parameter name; the same layers in all.
+    """
+    first = next(iter(models.values()))
+    layers = [
+        name.removesuffix(".weight")
+        for name, tensor in first.items()
+        if name.endswith("weight") and tensor.ndim > 1
+    ]
+    figure, grid = plt.subplots(len(layers), 2, figsize=(10, 1.5 * len(layers) + 0.8), squeeze=False)
+    for row, layer in zip(grid, layers, strict=True):
+        for axes, part in zip(row, ("weight", "bias"), strict=True):
+            _overlay(
+                axes,
+                {
+                    label: state[f"{layer}.{part}"]
+                    for label, state in models.items()
+                    if f"{layer}.{part}" in state
+                },
+            )
+            axes.set_title(f"{layer}, {part}s ({first[f'{layer}.{part}'].numel():,})", fontsize=9, loc="left")
+    for axes in grid[-1]:
+        axes.set_xlabel("value")
+    for row in grid:
+        row[0].set_ylabel("count")
+    if len(models) > 1:
+        figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper right", ncols=len(models))
+    figure.suptitle(f"{title}: weights and biases", x=0.01, ha="left")
+    return figure
+
+
+def _overlay(axes: Axes, values: dict[str, Tensor]) -> None:
+    arrays = {label: tensor.float().flatten().numpy() for label, tensor in values.items()}
+    edges = np.histogram_bin_edges(np.concatenate(list(arrays.values())), BINS)
+    for label, array in arrays.items():
+        counts, _ = np.histogram(array, edges)
+        axes.stairs(counts, edges, fill=len(arrays) == 1, label=label, linewidth=1.2)
+    axes.set_yscale("symlog", linthresh=1)  # the few large weights are the story; a linear axis hides them
+    axes.tick_params(labelsize=8)

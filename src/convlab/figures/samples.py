@@ -1,0 +1,58 @@
+"""Grids of test images with what the network said of them."""
+
+import math
+from dataclasses import dataclass
+
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from convlab.data.preprocess import Split
+from convlab.figures.style import RIGHT, WRONG
+
+COLUMNS = 10
+
+
+@dataclass(frozen=True)
+class Guesses:
+    """A network's word on the test images: probabilities float32 [N, classes], true labels int64 [N]."""
+
+    probabilities: Tensor
+    labels: Tensor
+    classes: list[str]
+
+    @property
+    def predicted(self) -> Tensor:
+        """The most probable class of each image, int64 [N]."""
+        return self.probabilities.argmax(1)
+
+    def correct(self) -> Tensor:
+        """The indices of rightly classified images, in the data set's order."""
+        return (self.predicted == self.labels).nonzero().flatten()
+
+    def wrong_by_confidence(self) -> Tensor:
+        """The indices of wrongly classified images, the most confident first."""
+        wrong = (self.predicted != self.labels).nonzero().flatten()
+        confidence = self.probabilities[wrong].amax(1)
+        return wrong[confidence.argsort(descending=True, stable=True)]
+
+    def caption(self, index: int) -> str:
+        """Say the true class and, where it differs, the predicted one, with its probability."""
+        truth, guess = self.classes[int(self.labels[index])], self.classes[int(self.predicted[index])]
+        probability = f"{float(self.probabilities[index].max()):.0%}"
+        return f"{truth} ({probability})" if truth == guess else f"{truth} → {guess} ({probability})"
+
+
+def sample_grid(title: str, split: Split, guesses: Guesses, indices: Tensor) -> Figure:
+    """Draw the images at `indices`, each with its caption; green is right, orange is wrong."""
+    rows = math.ceil(len(indices) / COLUMNS)
+    figure, grid = plt.subplots(rows, COLUMNS, figsize=(12, 1.35 * rows + 0.5), squeeze=False)
+    for axes in grid.flat:
+        axes.axis("off")
+    for axes, index in zip(grid.flat, indices.tolist(), strict=False):
+        image = split.images[index].permute(1, 2, 0)
+        axes.imshow(image.numpy(), cmap="gray", interpolation="nearest")
+        right = guesses.predicted[index] == guesses.labels[index]
+        axes.set_title(guesses.caption(index), fontsize=8, color=RIGHT if right else WRONG, pad=3)
+    figure.suptitle(f"{title} · true class → predicted class (probability)", fontsize=11)
+    return figure
