@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from convlab import files
 from convlab.data.preprocess import Split, Statistics, load_split, load_statistics
@@ -15,7 +15,7 @@ from convlab.figures.samples import Guesses, sample_grid
 from convlab.figures.style import save
 from convlab.figures.trials import trial_table
 from convlab.schema import Experiment, Sweep
-from convlab.train.run import load_model
+from convlab.train.run import build_model, load_model
 
 GRID = 40  # images in a grid of samples
 
@@ -38,7 +38,7 @@ def draw_experiment(name: str, experiment: Experiment) -> list[Path]:
         "curves": learning_curves(name, files.read_curves(files.PLOTS / name / "curves.csv")),
         "confusion": confusion(name, guesses),
         "correct": sample_grid(f"{name}: the first correct test images", test, guesses, right[:GRID]),
-        "histograms": parameter_histograms(name, {name: model.state_dict()}),
+        "histograms": parameter_histograms(name, _layers(model), {name: model.state_dict()}),
     }
     if len(wrong):
         title = f"{name}: {len(wrong)} wrong test images of {len(test.labels):,}, the most confident first"
@@ -63,8 +63,15 @@ def draw_sweep(name: str, sweep: Sweep) -> list[Path]:
             for row in rows
             if row["status"] == "finished"
         }
-        figures["histograms"] = parameter_histograms(name, weights)
+        first = sweep.trials[0].experiment
+        statistics = load_statistics(files.PROCESSED / name / first.data_key())
+        layers = _layers(build_model(first, statistics.input_shape, len(statistics.classes)))
+        figures["histograms"] = parameter_histograms(name, layers, weights)
     return [save(figure, _folder(name) / f"{key}.png") for key, figure in figures.items()]
+
+
+def _layers(model: nn.Module) -> list[str]:
+    return [name for name, layer in model.named_modules() if isinstance(layer, (nn.Conv2d, nn.Linear))]
 
 
 def _folder(name: str) -> Path:

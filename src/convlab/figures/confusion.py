@@ -3,6 +3,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from sklearn.metrics import confusion_matrix
 
 from convlab.figures.samples import Guesses
@@ -40,5 +41,5 @@ def confusion(name: str, guesses: Guesses) -> Figure:
         f"{name}: {counts.sum() - np.trace(counts)} errors on {counts.sum():,} test images ({accuracy:.2%})"
     )
     axes.grid(False)
-    figure.colorbar(image, ax=axes, label="test images (errors)", shrink=0.8)
+    figure.colorbar(image, ax=axes, label="test images (errors)", shrink=0.8, ticks=MaxNLocator(integer=True))
     return figure

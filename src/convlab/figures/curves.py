@@ -24,10 +24,11 @@ def learning_curves(title: str, rows: list[dict[str, Any]]) -> Figure:
         )
     rate.step(epochs, [row["lr"] for row in rows], where="mid", color=PALETTE[6])
     rate.set(title="learning rate", xlabel="epoch", yscale="log")
+    rate.xaxis.set_major_locator(MaxNLocator(integer=True))
     best = min(rows, key=lambda row: row["validation_loss"])["epoch"]
     for axes in (loss, accuracy):
         axes.axvline(best, color="#888888", linestyle=":", label=f"kept: epoch {best:.0f}")
-    _finish(loss, accuracy)
+    _finish(loss, accuracy, rows)
     accuracy.legend(loc="lower right")
     figure.suptitle(title)
     return figure
@@ -51,7 +52,7 @@ def trial_curves(title: str, rows: list[dict[str, Any]]) -> Figure:
                 marker="o",
                 markersize=3,
             )
-    _finish(loss, accuracy)
+    _finish(loss, accuracy, rows)
     loss.set_title("validation loss (cross-entropy)")
     accuracy.set_title("validation accuracy")
     figure.legend(*loss.get_legend_handles_labels(), loc="outside lower center", ncols=3)
@@ -59,9 +60,14 @@ def trial_curves(title: str, rows: list[dict[str, Any]]) -> Figure:
     return figure
 
 
-def _finish(loss: Axes, accuracy: Axes) -> None:
+def _finish(loss: Axes, accuracy: Axes, rows: list[dict[str, Any]]) -> None:
     loss.set(title="loss (cross-entropy)", xlabel="epoch", yscale="log")
     accuracy.set(title="accuracy", xlabel="epoch")
     accuracy.yaxis.set_major_formatter(PercentFormatter(1.0))
+    # The end of the training is what is compared: the first epochs, far below it, may leave the frame.
+    last = {row.get("trial"): row["validation_accuracy"] for row in rows}
+    worst = min(last.values())
+    bottom = max(accuracy.get_ylim()[0], worst - 4 * (1.01 - worst))
+    accuracy.set_ylim(bottom, 1 + (1 - bottom) / 40)
     for axes in (loss, accuracy):
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))

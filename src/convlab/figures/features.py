@@ -30,29 +30,21 @@ def activations(model: nn.Module, image: Tensor) -> dict[str, Tensor]:
 
 
 def feature_maps(title: str, model: nn.Module, image: Tensor) -> Figure:
-    """Draw the image and, a row for each convolution, its first maps (each scaled to its own range)."""
+    """Draw the input and, a row for each convolution, its first maps (each scaled to its own range)."""
     layers = activations(model, image)
-    figure, grid = plt.subplots(len(layers), SHOWN + 1, figsize=(12, 0.98 * len(layers) + 0.6), squeeze=False)
+    figure, grid = plt.subplots(len(layers), SHOWN + 1, figsize=(12, 1.15 * len(layers) + 0.6), squeeze=False)
     for axes in grid.flat:
         axes.axis("off")
     shown = image[0].permute(1, 2, 0)
     low, high = shown.min(), shown.max()
+    grid[0, 0].imshow(((shown - low) / (high - low)).numpy(), cmap="gray", interpolation="nearest")
+    grid[0, 0].set_title("input", fontsize=9, loc="left")
     for row, (name, maps) in zip(grid, layers.items(), strict=True):
         channels, height, width = maps.shape
-        row[0].text(
-            0,
-            0.5,
-            f"{name}\n{channels} × {height}×{width}",
-            fontsize=8,
-            va="center",
-            transform=row[0].transAxes,
-        )
+        row[1].set_title(f"{name}: {channels} maps of {height}×{width}", fontsize=9, loc="left")
         for axes, channel in zip(row[1:], maps, strict=False):
             axes.imshow(channel.numpy(), cmap=MAP, interpolation="nearest")
     figure.suptitle(
         f"{title} · the first {SHOWN} maps of each convolution, before normalisation", fontsize=11
     )
-    inset = figure.add_axes((0.005, 0.93, 0.06, 0.06))
-    inset.imshow(((shown - low) / (high - low).clamp(min=1e-6)).numpy(), cmap="gray", interpolation="nearest")
-    inset.axis("off")
     return figure

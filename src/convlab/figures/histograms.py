@@ -7,33 +7,30 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 BINS = 60
+MANY = 1000  # values: from here on the counts need a logarithmic axis
 
 
-def parameter_histograms(title: str, models: dict[str, dict[str, Tensor]]) -> Figure:
-    """Draw a row per convolution or linear layer: weights left, biases right.
+def parameter_histograms(title: str, layers: list[str], models: dict[str, dict[str, Tensor]]) -> Figure:
+    """Draw a row per layer: weights left, biases right.
 
     Args:
         title: of the figure.
+        layers: names of convolutions and linear layers, from the input to the output.
         models: a label (an experiment's name, a λ) → its weights by parameter name; the same layers in all.
     """
-    first = next(iter(models.values()))
-    layers = [
-        name.removesuffix(".weight")
-        for name, tensor in first.items()
-        if name.endswith("weight") and tensor.ndim > 1
-    ]
     figure, grid = plt.subplots(len(layers), 2, figsize=(10, 1.5 * len(layers) + 0.8), squeeze=False)
     for row, layer in zip(grid, layers, strict=True):
-        for axes, part in zip(row, ("weight", "bias"), strict=True):
-            _overlay(
-                axes,
-                {
-                    label: state[f"{layer}.{part}"]
-                    for label, state in models.items()
-                    if f"{layer}.{part}" in state
-                },
-            )
-            axes.set_title(f"{layer}, {part}s ({first[f'{layer}.{part}'].numel():,})", fontsize=9, loc="left")
+        for axes, part, plural in zip(row, ("weight", "bias"), ("weights", "biases"), strict=True):
+            values = {
+                label: state[f"{layer}.{part}"]
+                for label, state in models.items()
+                if f"{layer}.{part}" in state
+            }
+            if values:
+                count = _overlay(axes, values)
+                axes.set_title(f"{layer}: {count:,} {plural}", fontsize=9, loc="left")
+            else:
+                axes.axis("off")
     for axes in grid[-1]:
         axes.set_xlabel("value")
     for row in grid:
@@ -44,11 +41,16 @@ def parameter_histograms(title: str, models: dict[str, dict[str, Tensor]]) -> Fi
     return figure
 
 
-def _overlay(axes: Axes, values: dict[str, Tensor]) -> None:
+def _overlay(axes: Axes, values: dict[str, Tensor]) -> int:
     arrays = {label: tensor.float().flatten().numpy() for label, tensor in values.items()}
-    edges = np.histogram_bin_edges(np.concatenate(list(arrays.values())), BINS)
+    count = next(iter(arrays.values())).size
+    edges = np.histogram_bin_edges(np.concatenate(list(arrays.values())), min(BINS, max(8, count // 4)))
     for label, array in arrays.items():
         counts, _ = np.histogram(array, edges)
         axes.stairs(counts, edges, fill=len(arrays) == 1, label=label, linewidth=1.2)
-    axes.set_yscale("symlog", linthresh=1)  # the few large weights are the story; a linear axis hides them
+    if count >= MANY:
+        axes.set_yscale(
+            "symlog", linthresh=1
+        )  # the few large weights are the story; a linear axis hides them
     axes.tick_params(labelsize=8)
+    return count

@@ -1,4 +1,4 @@
-"""The results of a sweep's trials side by side: a grid of two keys as a table, anything else as bars."""
+"""The results of a sweep's trials side by side: a grid of two keys as a table, anything else as points."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ def trial_table(title: str, rows: list[dict[str, Any]]) -> Figure:
     epochs = sorted({row["epochs"] for row in rows if "epochs" in row})
     span = f"{epochs[0]} to {epochs[-1]}" if len(epochs) > 1 else "".join(map(str, epochs))
     title = f"{title} · one seed, {span} epochs"
-    return _grid(title, rows, keys) if len(keys) == 2 else _bars(title, rows, keys)
+    return _grid(title, rows, keys) if len(keys) == 2 else _points(title, rows, keys)
 
 
 def _grid(title: str, rows: list[dict[str, Any]], keys: list[str]) -> Figure:
@@ -42,7 +42,7 @@ def _grid(title: str, rows: list[dict[str, Any]], keys: list[str]) -> Figure:
     return figure
 
 
-def _bars(title: str, rows: list[dict[str, Any]], keys: list[str]) -> Figure:
+def _points(title: str, rows: list[dict[str, Any]], keys: list[str]) -> Figure:
     finished = [row for row in rows if row["status"] == "finished"]
     labels = [_text(row["overrides"][keys[0]]) if len(keys) == 1 else row["name"] for row in finished]
     quantities = {
@@ -52,8 +52,7 @@ def _bars(title: str, rows: list[dict[str, Any]], keys: list[str]) -> Figure:
     }
     figure, grid = plt.subplots(1, len(quantities), figsize=(12, 3.6))
     for axes, (quantity, values), color in zip(grid, quantities.items(), PALETTE, strict=False):
-        axes.plot(labels, values, "o", color=color, markersize=8)
-        axes.vlines(labels, [axes.get_ylim()[0]] * len(values), values, color=color, linewidth=1)
+        axes.plot(labels, values, "o:", color=color, markersize=8, linewidth=1)
         axes.set(title=quantity, xlabel="λ" if keys == ["l2"] else "")
         axes.tick_params(axis="x", rotation=0 if max(map(len, labels)) < 9 else 30)
     grid[0].yaxis.set_major_formatter(PercentFormatter(1.0, decimals=1))

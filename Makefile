@@ -1,0 +1,53 @@
+# Two commands do everything: `make repro` and `make test`. `make help` lists the rest.
+
+PYTHON ?= python3
+BIN := .venv/bin
+# What every command needs: the environment's tools first on the path, no word to anybody's server
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export MLFLOW_DISABLE_TELEMETRY := true
+
+.PHONY: help setup repro mnist test check ui track lock
+.DEFAULT_GOAL := help
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: .venv/installed  ## install into .venv; again only when requirements.lock changes
+
+.venv/installed: requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "convlab needs Python 3.11 or newer: make PYTHON=python3.11 …")'
+	$(PYTHON) -m venv .venv
+	pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+repro: setup  ## run the pipeline on the selected experiments, then show where the results are
+	@convlab validate
+	dvc repro
+	@$(MAKE) --no-print-directory dvc_plots/index.html
+	@convlab results
+
+dvc_plots/index.html: dvc.lock .dvc/plots/page.html
+	dvc plots show
+
+mnist: setup  ## R0 on the real MNIST: baseline, stride × kernel grid, L2 study (an hour on two cores)
+	dvc exp run -S 'run=[mnist_vgg]' -S 'run_sweeps=[mnist_vgg_l2,mnist_vgg_stride_kernel]'
+
+test: setup  ## lint, type check, unit tests, and the pipeline for real in a temporary clone
+	ruff format --check
+	ruff check
+	mypy
+	pytest
+
+check: setup  ## the gate: exit status 1 when a metric is under its floor in params.yaml
+	@convlab check
+
+ui: setup track  ## MLflow on http://127.0.0.1:5000 with every run
+	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port 5000 --workers 1
+
+track: setup  ## mirror every result into MLflow, once, whatever is there already
+	@convlab track
+
+lock: setup  ## pin new versions: ranges in pyproject.toml → requirements.lock (needs uv)
+	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-header --output-file requirements.lock

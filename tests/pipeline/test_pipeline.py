@@ -1,0 +1,158 @@
+import csv
+import json
+import sqlite3
+
+import pytest
+
+pytestmark = pytest.mark.pipeline
+
+
+def read(clone, path):
+    return json.loads((clone.folder / path).read_text())
+
+
+def runs(clone):
+    with sqlite3.connect(clone.folder / "mlflow.db") as database:
+        return database.execute("select name, status from runs where lifecycle_stage = 'active'").fetchall()
+
+
+def test_repro_writes_every_declared_result(clone):
+    evaluation = read(clone, "metrics/digits/evaluate.json")
+    assert set(evaluation) == {"train", "validation", "test", "per_class"}
+    assert len(evaluation["per_class"]) == 10
+    facts = read(clone, "metrics/digits/train.json")
+    assert facts["epochs"] == 3
+    assert facts["validation_loss"] == pytest.approx(evaluation["validation"]["loss"])
+    with (clone.folder / "plots/digits/curves.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    assert [row["status"] for row in read(clone, "metrics/digits_l2/trials.json")] == ["finished"] * 2
+    figures = {path.name for path in (clone.folder / "plots/digits/figures").iterdir()}
+    assert {"curves.png", "confusion.png", "correct.png", "wrong.png", "histograms.png"} <= figures
+    assert (clone.folder / "plots/digits_l2/figures/trials.png").is_file()
+    timing = read(clone, "metrics/digits/timing.json")
+    assert timing["fingerprint"] == facts["fingerprint"]
+    assert len(timing["epoch_seconds"]) == 3
+
+
+def test_git_holds_no_data_and_no_weights(clone):
+    tracked = clone.run("git", "ls-files").stdout
+    assert "safetensors" not in tracked
+    assert "data/raw" not in tracked
+    assert "data/configs/digits.yaml" in tracked
+
+
+def test_second_repro_does_nothing(clone):
+    done = clone.run("dvc", "repro")
+    assert "Running stage" not in done.stdout
+    assert "up to date" in done.stdout
+    assert clone.run("git", "status", "--porcelain").stdout == ""
+
+
+def test_committed_results_belong_to_committed_code(clone):
+    assert "up to date" in clone.run("dvc", "repro", "--allow-missing", "--dry").stdout
+
+
+def test_a_rerun_gives_the_same_bytes(clone):
+    clone.run("dvc", "repro", "--force", "--single-item", "train@digits")
+    changed = clone.run("git", "status", "--porcelain").stdout.split()
+    assert changed in ([], ["M", "metrics/digits/timing.json"])
+    clone.run("git", "checkout", "-q", ".")
+
+
+def test_mlflow_mirrors_every_run_once(clone):
+    assert sorted(runs(clone)) == sorted(
+        (name, "FINISHED") for name in ("digits", "digits_l2", "l2-0.0", "l2-0.001")
+    )
+    clone.run("convlab", "track")
+    assert len(runs(clone)) == 4
+    (clone.folder / "mlflow.db").unlink()
+    clone.run("convlab", "track")
+    assert len(runs(clone)) == 4
+
+
+def test_experiment_with_another_learning_rate_reruns_what_it_reaches(clone):
+    done = clone.run("dvc", "exp", "run", "--name", "fast", "-S", "lr=0.01")
+    assert "Running stage 'train@digits'" in done.stdout
+    assert "Running stage 'sweep@digits_l2'" in done.stdout
+    assert "Running stage 'download'" not in done.stdout
+    assert "lr: 0.01" in (clone.folder / "data/configs/digits.yaml").read_text()
+    assert "0.01" in clone.run("dvc", "exp", "show", "--csv").stdout
+    assert "test.accuracy" in clone.run("dvc", "metrics", "diff").stdout
+    assert "lr" in clone.run("dvc", "params", "diff").stdout
+    clone.run("dvc", "plots", "diff", "HEAD", "fast")
+    page = (clone.folder / "dvc_plots/index.html").read_text()
+    assert "vegaEmbed" in page
+    assert 'src="http' not in page, "the page must open without a network"
+    clone.run("git", "checkout", "-q", ".")
+    clone.run("dvc", "checkout", "-q")
+
+
+def test_a_small_learning_rate_arrives_as_a_number(clone):
+    clone.run("dvc", "exp", "run", "-S", "lr=0.00001", "resolve")
+    assert "1e-05" in (clone.folder / "params.yaml").read_text()
+    assert "lr: 1.0e-05" in (clone.folder / "data/configs/digits.yaml").read_text()
+    clone.run("git", "checkout", "-q", ".")
+
+
+def test_a_comment_on_a_threshold_reruns_no_training(clone):
+    clone.edit(lambda params: params["thresholds"]["digits"].update(test_accuracy=0.61))
+    done = clone.run("dvc", "repro")
+    assert "Running stage 'resolve'" in done.stdout
+    assert "Running stage 'train" not in done.stdout
+    clone.run("git", "checkout", "-q", ".")
+
+
+def test_the_gate_holds_and_fails(clone):
+    assert "ok    digits: test_accuracy" in clone.run("convlab", "check").stdout
+    clone.edit(lambda params: params["thresholds"].update(digits={"test_accuracy": 1.0}))
+    failed = clone.run("convlab", "check", status=1).stdout
+    assert "FAIL  digits: test_accuracy is 0." in failed
+    assert "floor 1.0000" in failed
+    clone.run("git", "checkout", "-q", ".")
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        (lambda content: content.pop("test"), "is missing in"),
+        (lambda content: content["test"].update(accuracy=float("nan")), "is no number"),
+        (lambda content: content["test"].update(accuracy="0.99"), "is no number"),
+    ],
+)
+def test_the_gate_names_a_missing_or_broken_metric(clone, damage, told):
+    path = clone.folder / "metrics/digits/evaluate.json"
+    content = json.loads(path.read_text())
+    damage(content)
+    path.write_text(json.dumps(content))
+    failed = clone.run("convlab", "check", status=1).stdout
+    assert "digits: test_accuracy" in failed
+    assert told in failed
+    clone.run("git", "checkout", "-q", ".")
+
+
+def test_the_gate_wants_results_that_are_there(clone):
+    (clone.folder / "metrics/digits/evaluate.json").unlink()
+    assert "is missing: there is no" in clone.run("convlab", "check", status=1).stdout
+    clone.run("git", "checkout", "-q", ".")
+
+
+def test_bad_parameters_stop_before_any_work(clone):
+    clone.edit(lambda params: params.update(batch_size=0))
+    done = clone.run("dvc", "repro", status=None)
+    assert done.returncode != 0
+    assert "params.yaml: batch_size: found 0 (int); allowed: greater than or equal to 1" in done.stdout
+    assert "Running stage 'train" not in done.stdout
+    clone.run("git", "checkout", "-q", ".")
+
+
+def test_results_are_shown(clone):
+    shown = clone.run("convlab", "results").stdout
+    assert "digits_l2" in shown
+    assert "make ui" in shown
+
+
+def test_a_tracker_that_is_not_there_costs_a_warning(clone):
+    done = clone.run("python", "stages/evaluate.py", "digits", MLFLOW_TRACKING_URI="http://127.0.0.1:9")
+    assert "mlflow: digits is not mirrored" in done.stdout
+    clone.run("git", "checkout", "-q", ".")
