@@ -6,7 +6,7 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: help setup repro mnist test check ui track lock
+.PHONY: help setup repro mnist test check ui track report lock
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -47,6 +47,9 @@ ui: setup track  ## MLflow on http://127.0.0.1:5000 with every run
 
 track: setup  ## mirror every result into MLflow, once, whatever is there already
 	@convlab track
+
+report: setup  ## put the reports' numbers and ours side by side into the README
+	@convlab report
 
 lock: setup  ## pin new versions: ranges in pyproject.toml → requirements.lock (needs uv)
 	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \

@@ -107,7 +107,15 @@ def _trial_cells(row: dict) -> list[str]:
     return [f"{test['accuracy']:.2%}", f"{test['loss']:.4f}", str(row["epochs"]), f"{row['weight_norm']:.2f}"]
 
 
-COMMANDS = {"validate": validate, "check": check, "track": track, "results": results}
+def report() -> int:
+    """Put the reports' numbers and ours side by side into README.md."""
+    from convlab.reports import README, write_readme
+
+    print(f"{README}: the tables of {', '.join(write_readme())} are up to date")
+    return 0
+
+
+COMMANDS = {"validate": validate, "check": check, "track": track, "results": results, "report": report}
 
 if __name__ == "__main__":
     main()

@@ -16,13 +16,8 @@ from convlab.errors import InputError
 from convlab.explain import nearest, show, validate
 from convlab.schema import SPLITS, Experiment, Params, Sweep, SweepEntry, Trial, number
 
-STUDIES = (
-    "experiments",
-    "sweeps",
-    "thresholds",
-    "run",
-    "run_sweeps",
-)  # all other top-level keys are defaults
+# Every other key at the top is a default of all experiments.
+STUDIES = ("experiments", "sweeps", "thresholds", "run", "run_sweeps")
 FLOORS = tuple(f"{split}_accuracy" for split in SPLITS)
 RESERVED = ("datasets",)  # data/configs/datasets.yaml is the list for the download stage
 
@@ -33,11 +28,11 @@ class _StrictLoader(yaml.SafeLoader):
 
 def _unique_mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Hashable, Any]:
     seen = set()
-    for key_node, _ in node.value:
-        if key_node.value in seen:
-            line = key_node.start_mark.line + 1
-            raise InputError(f"line {line}: key `{key_node.value}` is given twice; keep one of them")
-        seen.add(key_node.value)
+    for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+        if key.value in seen:
+            line = key.start_mark.line + 1
+            raise InputError(f"line {line}: key `{key.value}` is given twice; keep one of them")
+        seen.add(key.value)
     return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
 
 
@@ -165,11 +160,8 @@ def merge(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, An
     merged = copy.deepcopy(dict(base))
     for key, value in overrides.items():
         old = merged.get(key)
-        if (
-            isinstance(old, Mapping)
-            and isinstance(value, Mapping)
-            and value.get("name", old.get("name")) == old.get("name")
-        ):
+        sections = isinstance(old, Mapping) and isinstance(value, Mapping)
+        if sections and value.get("name", old.get("name")) == old.get("name"):
             merged[key] = merge(old, value)
         else:
             merged[key] = copy.deepcopy(value)
@@ -180,11 +172,9 @@ def _trials(where: str, entry: SweepEntry, base: dict[str, Any]) -> list[Trial]:
     if entry.variants is not None:
         points = [(name, f"{where}.variants.{name}", overrides) for name, overrides in entry.variants.items()]
     else:
-        keys, values = zip(*(entry.grid or {}).items(), strict=True) if entry.grid else ((), ())
-        points = []
-        for combination in itertools.product(*values):
-            overrides = dict(zip(keys, combination, strict=True))
-            points.append((_point_name(overrides), f"{where}.grid", overrides))
+        grid = entry.grid or {}
+        combinations = (dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values()))
+        points = [(_point_name(overrides), f"{where}.grid", overrides) for overrides in combinations]
     trials: list[Trial] = []
     common = merge(base, nest(entry.overrides, f"{where}.overrides"))
     for name, place, overrides in points:

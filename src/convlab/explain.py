@@ -1,6 +1,7 @@
 """What is wrong with an input, in one line: the key as the user wrote it, what was found, what is allowed."""
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, get_args
 
@@ -42,18 +43,14 @@ def _explain(
         return f"{_locate(path, where, defaults, overrides)}: found {shown}; allowed: {allowed}"
     if kind == "extra_forbidden":
         owner = _locate(path[:-1], where, defaults, overrides) if path[:-1] else where.strip(". :")
-        return f"{owner}: unknown key `{path[-1]}`{nearest(path[-1], _fields(schema, path[:-1], found))}"
+        return f"{owner}: unknown key `{path[-1]}`{nearest(path[-1], _fields(schema, path[:-1]))}"
     place = _locate(path, where, defaults, overrides)
     if kind == "missing":
         return f"{place}: missing; add it here or among the defaults at the top"
     if kind in ("literal_error", "union_tag_invalid"):
-        if kind == "literal_error":
-            names = [
-                part.strip().strip("'") for part in context["expected"].replace(" or ", ", ").split(", ")
-            ]
-        else:
+        if kind == "union_tag_invalid":
             place, found = f"{place}.name", found.get("name")
-            names = [part.strip().strip("'") for part in context["expected_tags"].split(",")]
+        names = re.findall("'([^']+)'", context.get("expected") or context["expected_tags"])
         return f"{place}: found {show(found)}{nearest(found, names)}"
     if kind == "union_tag_not_found":
         return f"{place}: found {show(found)}; allowed: a mapping with a `name`"
@@ -70,13 +67,13 @@ _TAGS = {
 }
 
 
-def _fields(schema: type[BaseModel], path: list[Any], found: Any) -> list[str]:
+def _fields(schema: type[BaseModel], path: list[Any]) -> list[str]:
     """List the keys allowed at a path of the schema (for the nearest name to a typo)."""
     models: list[type[BaseModel]] = [schema]
     for part in path:
-        models = (
-            [m for model in models for m in _models_in(model.model_fields[part].annotation)] if models else []
-        )
+        fields = [model.model_fields[part] for model in models if part in model.model_fields]
+        if fields:  # not so for a position in a list: its elements' models are found already
+            models = [found for field in fields for found in _models_in(field.annotation)]
     return [name for model in models for name in model.model_fields]
 
 
