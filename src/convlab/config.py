@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from convlab.errors import InputError
-from convlab.explain import nearest, show, validate
+from convlab.explain import Layers, nearest, show, validate
 from convlab.schema import SPLITS, Experiment, Params, Sweep, SweepEntry, Trial, number
 
 # Every other key at the top is a default of all experiments.
@@ -54,8 +54,8 @@ def read_yaml(path: Path) -> Any:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise InputError(f"{path}: line {line}: not valid YAML: {error.problem}") from None
-    except (yaml.YAMLError, ValueError, OSError, RecursionError) as error:
-        raise InputError(f"{path}: unreadable: {str(error).splitlines()[0]}") from None
+    except Exception as error:  # PyYAML's constructors leak whatever they stumble over
+        raise InputError(f"{path}: unreadable: {type(error).__name__}: {error}") from None
 
 
 def load_params(path: Path = Path("params.yaml")) -> Params:
@@ -80,7 +80,7 @@ def load_item(path: Path) -> Experiment | Sweep:
     content = read_yaml(path)
     if not isinstance(content, Mapping):
         raise InputError(f"{path}: not a configuration; run `dvc repro`")
-    return validate(Sweep if "trials" in content else Experiment, content, f"{path}: ")
+    return validate(Sweep if "trials" in content else Experiment, content, [(f"{path}: ", content)])
 
 
 def load_experiment(path: Path) -> Experiment:
@@ -123,24 +123,22 @@ def _resolve(raw: Any) -> Params:
     experiments = {}
     for name, overrides in _mapping(raw, "experiments", "").items():
         _check_name(name, "experiments")
-        where = f"experiments.{name}"
         overrides = _mapping(raw["experiments"], name, "experiments.")
-        merged = merge(defaults, overrides)
-        experiments[name] = validate(Experiment, merged, f"{where}.", defaults, overrides)
+        layers = [(f"experiments.{name}.", overrides), ("", defaults)]
+        experiments[name] = _merged(layers)
 
     sweeps = {}
     for name, content in _mapping(raw, "sweeps", "").items():
         _check_name(name, "sweeps")
         if name in experiments:
             raise InputError(f"sweeps.{name}: an experiment has this name too; rename one of them")
-        entry = validate(SweepEntry, content, f"sweeps.{name}.")
-        known = tuple(experiments)
-        if entry.experiment not in known:
-            raise InputError(
-                f"sweeps.{name}.experiment: found {show(entry.experiment)}{nearest(entry.experiment, known)}"
-            )
-        base = merge(defaults, raw["experiments"][entry.experiment])
-        sweeps[name] = Sweep(experiment=entry.experiment, trials=_trials(f"sweeps.{name}", entry, base))
+        where = f"sweeps.{name}"
+        entry = validate(SweepEntry, content, [(f"{where}.", _mapping(raw["sweeps"], name, "sweeps."))])
+        base = entry.experiment
+        if base not in experiments:
+            raise InputError(f"{where}.experiment: found {show(base)}{nearest(base, experiments)}")
+        layers = [(f"experiments.{base}.", raw["experiments"][base]), ("", defaults)]
+        sweeps[name] = Sweep(experiment=base, trials=_trials(where, entry, layers))
 
     return Params(
         run=_selection(raw, "run", experiments),
@@ -160,15 +158,23 @@ def merge(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, An
     merged = copy.deepcopy(dict(base))
     for key, value in overrides.items():
         old = merged.get(key)
-        sections = isinstance(old, Mapping) and isinstance(value, Mapping)
-        if sections and value.get("name", old.get("name")) == old.get("name"):
-            merged[key] = merge(old, value)
-        else:
-            merged[key] = copy.deepcopy(value)
+        merged[key] = copy.deepcopy(value)
+        if isinstance(old, Mapping) and isinstance(value, Mapping):
+            name = old.get("name")
+            if value.get("name", name) == name:
+                merged[key] = merge(old, value)
     return merged
 
 
-def _trials(where: str, entry: SweepEntry, base: dict[str, Any]) -> list[Trial]:
+def _merged(layers: Layers) -> Experiment:
+    """Make one experiment of layers, the first of which wins."""
+    content: dict[str, Any] = {}
+    for _, layer in reversed(layers):
+        content = merge(content, layer)
+    return validate(Experiment, content, layers)
+
+
+def _trials(where: str, entry: SweepEntry, layers: Layers) -> list[Trial]:
     if entry.variants is not None:
         points = [(name, f"{where}.variants.{name}", overrides) for name, overrides in entry.variants.items()]
     else:
@@ -176,13 +182,12 @@ def _trials(where: str, entry: SweepEntry, base: dict[str, Any]) -> list[Trial]:
         combinations = (dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values()))
         points = [(_point_name(overrides), f"{where}.grid", overrides) for overrides in combinations]
     trials: list[Trial] = []
-    common = merge(base, nest(entry.overrides, f"{where}.overrides"))
+    layers = [(f"{where}.overrides.", nest(entry.overrides, f"{where}.overrides")), *layers]
     for name, place, overrides in points:
         _check_name(name, place)
         if name in [trial.name for trial in trials]:
             raise InputError(f"{place}: two trials are called {name!r}; give each value once")
-        nested = nest(overrides, place)
-        experiment = validate(Experiment, merge(common, nested), f"{place}.", common, nested)
+        experiment = _merged([(f"{place}.", nest(overrides, place)), *layers])
         trials.append(Trial(name=name, overrides=overrides, experiment=experiment))
     return trials
 
@@ -191,12 +196,12 @@ def nest(dotted: Mapping[str, Any], where: str) -> dict[str, Any]:
     """Turn `{"model.strides": [1, 2]}` into `{"model": {"strides": [1, 2]}}`."""
     nested: dict[str, Any] = {}
     for path, value in dotted.items():
-        *parents, last = str(path).split(".")
+        if any(path.startswith(f"{other}.") for other in dotted):
+            raise InputError(f"{where}: `{path}` is set both as a whole and in part; keep one of them")
+        *parents, last = path.split(".")
         level = nested
         for parent in parents:
             level = level.setdefault(parent, {})
-            if not isinstance(level, dict):
-                raise InputError(f"{where}: `{path}` is set both as a whole and in part; keep one of them")
         level[last] = value
     return nested
 

@@ -6,7 +6,13 @@ from pathlib import Path
 
 
 class InputError(Exception):
-    """Bad input: the message names the key or file, what was found, what is allowed, what to do."""
+    """Bad input: the message names the key or file, what was found, what is allowed, what to do.
+
+    It is one line, whatever the names in it hold: what cannot be printed is written as an escape.
+    """
+
+    def __init__(self, message: str):
+        super().__init__("".join(c if c.isprintable() else repr(c)[1:-1] for c in message))
 
 
 def run(main: Callable[[], int | None]) -> None:

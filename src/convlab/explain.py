@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -10,94 +10,104 @@ from pydantic import BaseModel, ValidationError
 from convlab.errors import InputError
 from convlab.schema import Section
 
+# Where a configuration comes from: pairs of a prefix and what is written there, the one that wins first.
+# `("experiments.digits.", {…}), ("", {…})`: the overrides of an experiment, then the defaults at the top.
+Layers = Sequence[tuple[str, Mapping[str, Any]]]
 
-def validate(
-    schema: type[Any],
-    content: Any,
-    where: str,
-    defaults: Mapping[str, Any] | None = None,
-    overrides: Mapping[str, Any] | None = None,
-) -> Any:
-    """Validate, and turn pydantic's first error into one line that names the key where the user wrote it."""
-    try:
-        return schema.model_validate(content)
-    except ValidationError as failure:
-        errors = failure.errors(include_url=False)
-        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-        raise InputError(_explain(schema, errors[0], where, defaults, overrides) + more) from None
-
-
-def _explain(
-    schema: type[BaseModel],
-    error: Any,
-    where: str,
-    defaults: Mapping[str, Any] | None,
-    overrides: Mapping[str, Any] | None,
-) -> str:
-    # The name of a union's member stands in the path; it is no key of the file.
-    path = [part for part in error["loc"] if not (isinstance(part, str) and part in _TAGS)]
-    kind, found, context = error["type"], error["input"], error.get("ctx", {})
-    if kind == "value_error":  # ours: "key|found|allowed", from a validator
-        key, shown, allowed = str(context["error"]).split("|")
-        path += [key] if key else []
-        return f"{_locate(path, where, defaults, overrides)}: found {shown}; allowed: {allowed}"
-    if kind == "extra_forbidden":
-        owner = _locate(path[:-1], where, defaults, overrides) if path[:-1] else where.strip(". :")
-        return f"{owner}: unknown key `{path[-1]}`{nearest(path[-1], _fields(schema, path[:-1]))}"
-    place = _locate(path, where, defaults, overrides)
-    if kind == "missing":
-        return f"{place}: missing; add it here or among the defaults at the top"
-    if kind in ("literal_error", "union_tag_invalid"):
-        if kind == "union_tag_invalid":
-            place, found = f"{place}.name", found.get("name")
-        names = re.findall("'([^']+)'", context.get("expected") or context["expected_tags"])
-        return f"{place}: found {show(found)}{nearest(found, names)}"
-    if kind == "union_tag_not_found":
-        return f"{place}: found {show(found)}; allowed: a mapping with a `name`"
-    message = error["msg"].removeprefix("Input should be ").removeprefix("Value should have ")
-    return f"{place}: found {show(found)}; allowed: {message}"
-
-
-# `vgg`, `adam`, `plateau` …: the names of a union's members, which pydantic puts into an error's path
-_TAGS = {
-    tag
-    for section in Section.__subclasses__()
-    if "name" in section.model_fields
-    for tag in get_args(section.model_fields["name"].annotation)
+ALLOWED = {  # pydantic's words for these speak of its own types
+    "model_type": "a mapping of keys to values",
+    "model_attributes_type": "a mapping of keys to values",
+    "dict_type": "a mapping of keys to values",
+    "union_tag_not_found": "a mapping with a `name`",
+    "list_type": "a list",
+    "too_short": "at least {min_length} in it",
+    "too_long": "at most {max_length} in it",
 }
 
 
-def _fields(schema: type[BaseModel], path: list[Any]) -> list[str]:
-    """List the keys allowed at a path of the schema (for the nearest name to a typo)."""
+def validate(schema: type[Any], content: Any, layers: Layers) -> Any:
+    """Validate a configuration that was merged from layers.
+
+    Raises:
+        InputError: one line on the first error, which names the key in the layer where the user wrote it.
+    """
+    try:
+        return schema.model_validate(content)
+    except ValidationError as failure:
+        # A typo first, rather than the key that it leaves missing
+        errors = sorted(
+            failure.errors(include_url=False), key=lambda error: error["type"] != "extra_forbidden"
+        )
+        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+        raise InputError(_explain(schema, errors[0], layers) + more) from None
+
+
+def _explain(schema: type[BaseModel], error: Any, layers: Layers) -> str:
+    path, siblings = _walk(schema, error["loc"])
+    kind, found, context = error["type"], error["input"], error.get("ctx", {})
+    if kind == "extra_forbidden":
+        owner = _place(path, layers).rpartition(".")[0]
+        return f"{f'{owner}: ' if owner else ''}unknown key `{path[-1]}`{nearest(path[-1], siblings)}"
+    if kind == "missing":
+        return f"{_place(path, layers)}: missing; add it here or among the defaults at the top"
+    if kind == "value_error":  # ours, from a validator: "key|found|allowed"
+        key, shown, allowed = str(context["error"]).split("|")
+        return f"{_place([*path, key] if key else path, layers)}: found {shown}; allowed: {allowed}"
+    if kind in ("literal_error", "union_tag_invalid"):
+        if kind == "union_tag_invalid":
+            path, found = [*path, "name"], found["name"]
+        names = re.findall("'([^']+)'", context.get("expected") or context["expected_tags"])
+        return f"{_place(path, layers)}: found {show(found)}{nearest(found, names)}"
+    allowed = error["msg"].removeprefix("Input should be ")
+    if kind in ALLOWED:
+        allowed = ALLOWED[kind].format(**context)
+    return f"{_place(path, layers)}: found {show(found)}; allowed: {allowed}"
+
+
+def _walk(schema: type[BaseModel], location: Sequence[Any]) -> tuple[list[Any], list[str]]:
+    """Follow an error's location through the schema: the keys of the file on the way, and the last one's
+    siblings. Of a union's members pydantic puts the chosen one's name into the location, which is no key."""
+    path: list[Any] = []
     models: list[type[BaseModel]] = [schema]
-    for part in path:
-        fields = [model.model_fields[part] for model in models if part in model.model_fields]
-        if fields:  # not so for a position in a list: its elements' models are found already
+    siblings: list[str] = []
+    for part in location:
+        chosen = [model for model in models if part in _names(model)]
+        if len(models) > 1 and chosen:
+            models = chosen
+            continue
+        path.append(part)
+        if isinstance(part, str):
+            siblings = [name for model in models for name in model.model_fields]
+            fields = [model.model_fields[part] for model in models if part in model.model_fields]
             models = [found for field in fields for found in _models_in(field.annotation)]
-    return [name for model in models for name in model.model_fields]
+    return path, siblings
+
+
+def _names(model: type[BaseModel]) -> tuple[Any, ...]:
+    return get_args(model.model_fields["name"].annotation) if "name" in model.model_fields else ()
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+    if isinstance(annotation, type) and issubclass(annotation, Section):
         return [annotation]
-    return [model for part in getattr(annotation, "__args__", ()) for model in _models_in(part)]
+    return [model for part in get_args(annotation) for model in _models_in(part)]
 
 
-def _locate(
-    path: list[Any], where: str, defaults: Mapping[str, Any] | None, overrides: Mapping[str, Any] | None
-) -> str:
-    """Name the key where the user wrote it: among the overrides, else among the defaults at the top."""
-    dotted = ".".join(str(part) for part in path)
-    if defaults is None or overrides is None or _holds(overrides, path) or not _holds(defaults, path):
-        return f"{where}{dotted}"
-    return dotted
+def _place(path: Sequence[Any], layers: Layers) -> str:
+    """Name a key with the prefix of the layer that holds it, or its nearest parent."""
+    for depth in range(len(path), -1, -1):
+        for prefix, content in layers:
+            if _holds(content, path[:depth]):
+                return (prefix + ".".join(str(part) for part in path)).strip(".")
+    return layers[0][0] + ".".join(str(part) for part in path)
 
 
-def _holds(tree: Any, path: list[Any]) -> bool:
+def _holds(tree: Any, path: Sequence[Any]) -> bool:
     for part in path:
-        inside = (
-            part in tree if isinstance(tree, Mapping) else isinstance(tree, list) and part in range(len(tree))
-        )
+        if isinstance(tree, Mapping):
+            inside = part in tree
+        else:
+            inside = isinstance(tree, list) and part in range(len(tree))
         if not inside:
             return False
         tree = tree[part]

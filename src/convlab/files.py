@@ -65,8 +65,9 @@ def write_json(path: Path, content: Any) -> None:
 def write_csv(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write rows with the same keys as CSV, atomically; floats as the shortest text that reads back equal."""
     rows = list(rows)
-    lines = [",".join(rows[0])] + [",".join(str(value) for value in row.values()) for row in rows]
-    write_text(path, "\n".join(lines) + "\n")
+    lines = [",".join(rows[0])] if rows else []
+    lines += [",".join(str(value) for value in row.values()) for row in rows]
+    write_text(path, "".join(f"{line}\n" for line in lines))
 
 
 def write_tensors(path: Path, tensors: "Mapping[str, Tensor]") -> None:
@@ -99,7 +100,7 @@ def read_json(path: Path) -> Any:
         InputError: the file is missing or is not JSON; says which stage writes it.
     """
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: not there; `dvc repro` writes it") from None
     except (ValueError, OSError) as error:
@@ -107,9 +108,15 @@ def read_json(path: Path) -> Any:
 
 
 def read_curves(path: Path) -> list[dict[str, Any]]:
-    """Read a curves.csv: rows of floats by column, and in a sweep's the `trial`, a name."""
-    with path.open() as file:
-        rows = list(csv.DictReader(file))
+    """Read a curves.csv: rows of floats by column, and in a sweep's the `trial`, a name.
+
+    Raises:
+        InputError: the file is missing.
+    """
+    try:
+        rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+    except FileNotFoundError:
+        raise InputError(f"{path}: not there; `dvc repro` writes it") from None
     return [{key: text if key == "trial" else float(text) for key, text in row.items()} for row in rows]
 
 

@@ -69,7 +69,8 @@ def find(result: str) -> dict[str, Any]:
     timing = files.read_json(folder / "timing.json") if (folder / "timing.json").is_file() else {}
     if trial:
         rows = files.read_json(folder / "trials.json") if (folder / "trials.json").is_file() else []
-        facts = next((row for row in rows if row["name"] == trial and row["status"] == "finished"), {})
+        finished = [row for row in rows if row["name"] == trial and row["status"] == "finished"]
+        facts: dict[str, Any] = finished[0] if finished else {}
         test, timing = facts.get("test", {}), timing.get(trial, {})
     elif (folder / "train.json").is_file() and (folder / "evaluate.json").is_file():
         facts = files.read_json(folder / "train.json")

@@ -151,7 +151,7 @@ class SweepEntry(Section):
 
     experiment: str
     overrides: dict[str, Any] = {}
-    grid: dict[str, Annotated[list[Any], Field(min_length=1)]] | None = None
+    grid: Annotated[dict[str, Annotated[list[Any], Field(min_length=1)]], Field(min_length=1)] | None = None
     variants: Annotated[dict[str, dict[str, Any]], Field(min_length=1)] | None = None
 
     @model_validator(mode="after")

@@ -14,7 +14,7 @@ from torch import Tensor
 from convlab import files
 from convlab.data.catalogue import DATASETS
 from convlab.data.readers import Raw
-from convlab.data.transform import Transform
+from convlab.data.transform import TINY, Transform
 from convlab.errors import InputError
 from convlab.schema import SPLITS, Experiment
 from convlab.seeds import derive
@@ -100,7 +100,8 @@ def _measure(images: Tensor, experiment: Experiment) -> Statistics:
             squares += pixels.square().sum((0, 2, 3))
         count = len(images) * dataset.shape[1] * dataset.shape[2]
         mean = (total / count).tolist()
-        std = (squares / count - (total / count).square()).sqrt().tolist()
+        deviation = (squares / count - (total / count).square()).clamp(min=0).sqrt()
+        std = deviation.where(deviation > TINY, 1.0).tolist()  # a channel of one colour stays zero
     return Statistics(
         scale=scale,
         mean=mean,

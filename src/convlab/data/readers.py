@@ -49,8 +49,10 @@ def read(name: str, folder: Path) -> Raw:
         ("train", raw.train_images, raw.train_labels),
         ("test", raw.test_images, raw.test_labels),
     ):
-        if len(images) != len(labels) or images.shape[1:] != dataset.shape:
-            raise DataError(f"{name}: {part}: {len(labels)} labels for images of shape {images.shape}")
+        if labels.shape != images.shape[:1] or images.shape[1:] != dataset.shape or not labels.size:
+            raise DataError(
+                f"{name}: {part}: labels of shape {labels.shape} for images of shape {images.shape}"
+            )
         if labels.min() < 0 or labels.max() >= len(dataset.classes) or images.max() > dataset.largest:
             raise DataError(f"{name}: {part}: a label or a pixel is out of range")
     return raw
@@ -98,8 +100,10 @@ def _read_digits(folder: Path) -> Raw:
         table = np.array(rows, np.int64)
         if table.ndim != 2 or table.shape[1] != 65:
             raise ValueError(f"a table of shape {table.shape}, 65 columns wanted")
+        if table.min() < 0 or table.max() > 16:
+            raise ValueError("a value is out of range")
         images, labels = table[:, :64].astype(np.uint8).reshape(-1, 1, 8, 8), table[:, 64]
-    except (ValueError, OverflowError) as error:
+    except (ValueError, OverflowError, csv.Error) as error:
         raise DataError(f"{path}: not the table of digits: {error}") from None
     return Raw(images[:-DIGITS_TEST], labels[:-DIGITS_TEST], images[-DIGITS_TEST:], labels[-DIGITS_TEST:])
 
@@ -159,8 +163,6 @@ def parse_cifar_batch(content: bytes, origin: str) -> tuple[NDArray[np.uint8], N
         labels = np.asarray(batch["labels"], np.int64)
         if images.dtype != np.uint8 or images.shape != (len(labels), 3072):
             raise ValueError(f"images are {images.dtype} {images.shape} for {len(labels)} labels")
-    except DataError:
-        raise
     except Exception as error:  # a damaged pickle can raise anything
         raise DataError(f"{origin}: not a CIFAR-10 batch: {error}") from None
     return images.reshape(-1, 3, 32, 32), labels

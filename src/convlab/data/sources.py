@@ -64,7 +64,7 @@ def fetch(name: str, folder: Path, mirror: Path | None) -> list[str]:
                 missing.remove(file)
                 lines.append(f"{name}/{file}: from {source}")
         if not missing:
-            return lines
+            break
     if missing:
         tried = "; ".join(reasons) or "no source is known"
         raise InputError(
@@ -72,7 +72,15 @@ def fetch(name: str, folder: Path, mirror: Path | None) -> list[str]:
             f"Without a network, put the files below a folder MIRROR as MIRROR/{name}/{missing[0]} "
             f"and run again with {MIRROR}=MIRROR set"
         )
+    _tidy(folder / name, dataset)
     return lines
+
+
+def _tidy(folder: Path, dataset: Dataset) -> None:
+    """Remove archives and what a cut-off left: data/raw is hashed as a whole."""
+    for path in folder.rglob("*"):
+        if path.is_file() and path.relative_to(folder).as_posix() not in dataset.files:
+            path.unlink()
 
 
 def mirror_from_environment() -> Path | None:
@@ -130,7 +138,8 @@ def _from_file(path: Path, target: Path, digest: str) -> None:
 def _from_url(url: str, target: Path, digest: str) -> None:
     request = urllib.request.Request(url, headers={"User-Agent": "convlab"})
     with urllib.request.urlopen(request, timeout=TIMEOUT) as stream:
-        _store(stream, int(stream.headers.get("Content-Length", 0)), target, digest)
+        size = stream.headers.get("Content-Length", "")
+        _store(stream, int(size) if size.isdecimal() else 0, target, digest)
 
 
 def _from_archive(dataset: Dataset, url: str, file: str, target: Path, digest: str) -> None:
@@ -144,8 +153,6 @@ def _from_archive(dataset: Dataset, url: str, file: str, target: Path, digest: s
         if stream is None:
             raise SourceError("not a file in the archive")
         _store(stream, tar.getmember(file).size, target, digest)
-    if all((target.parents[1] / member).is_file() for member in dataset.files):
-        archive.unlink()
 
 
 def _store(stream: IO[bytes], size: int, target: Path, digest: str) -> None:

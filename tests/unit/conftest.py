@@ -1,0 +1,84 @@
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+from convlab.config import STUDIES, merge, nest
+from convlab.data.preprocess import Prepared, prepare, save
+from convlab.data.readers import Raw, read
+from convlab.data.sources import fetch
+from convlab.schema import Experiment
+
+torch.set_num_threads(1)  # the networks here are too small for more
+
+ROOT = Path(__file__).parents[2]
+PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
+DEFAULTS = {key: value for key, value in PARAMS.items() if key not in STUDIES}
+
+# Small: an epoch of the digits takes a fraction of a second. What is not named here is as in params.yaml.
+SMALL: dict[str, Any] = merge(
+    DEFAULTS,
+    {
+        "seed": 1,
+        "dataset": "digits",
+        "split": {"method": "random", "validation": 250},
+        "model": {
+            "name": "vgg",
+            "filters": [8, 16],
+            "kernels": [3, 3],
+            "strides": [1, 1],
+            "dense": [32],
+            "dropout": 0.25,
+        },
+        "epochs": 2,
+        "batch_size": 64,
+        "lr": 0.002,
+        "schedule": {"name": "constant"},
+        "early_stopping": None,
+        "precision": "fp32",
+        "device": "cpu",
+        "threads": 1,
+    },
+)
+
+
+@pytest.fixture(autouse=True)
+def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CONVLAB_MIRROR", "DVC_ROOT", "DVC_EXP_NAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+
+
+@pytest.fixture(scope="session")
+def recipe() -> Callable[..., Experiment]:
+    """`recipe({"model.strides": [2, 1]}, epochs=3)`: a small experiment on the digits, with changes."""
+
+    def make(changes: Mapping[str, Any] | None = None, **more: Any) -> Experiment:
+        return Experiment.model_validate(merge(SMALL, nest({**(changes or {}), **more}, "test")))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def digits_raw(tmp_path_factory: pytest.TempPathFactory) -> Raw:
+    folder = tmp_path_factory.mktemp("raw")
+    fetch("digits", folder, mirror=None)
+    return read("digits", folder)
+
+
+@pytest.fixture(scope="session")
+def digits(digits_raw: Raw, recipe: Callable[..., Experiment]) -> Prepared:
+    return prepare(digits_raw, recipe())
+
+
+@pytest.fixture(scope="session")
+def prepared(
+    digits: Prepared, recipe: Callable[..., Experiment], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A folder as data/processed/NAME: prepared digits below their data key. Read it, do not write to it."""
+    folder = tmp_path_factory.mktemp("processed")
+    save(digits, folder / recipe().data_key())
+    return folder

@@ -1,0 +1,95 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import accuracy_score, classification_report, confusion_matrix, log_loss
+from torch import Tensor
+
+from convlab.data.preprocess import Prepared
+from convlab.evaluate import confusion_rows, evaluate, per_class
+from convlab.schema import SPLITS, Experiment
+from convlab.train.inference import logits_of
+from convlab.train.run import build_model
+
+CLASSES = ["cat", "dog", "T-shirt/top"]
+
+
+@pytest.fixture
+def guesses() -> tuple[Tensor, Tensor]:
+    """Probabilities of 60 images in three classes, and their labels."""
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(60, 3, generator=generator).softmax(1), torch.randint(0, 3, (60,), generator=generator)
+
+
+def test_scores_and_probabilities_are_what_scikit_learn_computes(
+    recipe: Callable[..., Experiment], digits: Prepared, prepared: Path
+) -> None:
+    model = build_model(recipe(), [1, 8, 8], 10)
+    scores, probabilities, labels = evaluate(model, recipe(), prepared / recipe().data_key())
+    for name in SPLITS:
+        split = getattr(digits, name)
+        found = logits_of(model, split, digits.statistics.transform(), "fp32").double().softmax(1)
+        assert scores[name]["loss"] == pytest.approx(
+            log_loss(split.labels, found, labels=range(10)), rel=1e-5
+        )
+        assert scores[name]["accuracy"] == accuracy_score(split.labels, found.argmax(1))
+        assert scores[name]["images"] == len(split.labels)
+    assert torch.equal(labels, digits.test.labels)
+    torch.testing.assert_close(probabilities.double(), found)
+    torch.testing.assert_close(probabilities.sum(1), torch.ones(len(labels)))
+    assert json.loads(json.dumps(scores, allow_nan=False)) == scores
+
+
+def test_evaluating_twice_gives_the_same_bits(recipe: Callable[..., Experiment], prepared: Path) -> None:
+    model = build_model(recipe(), [1, 8, 8], 10)
+    folder = prepared / recipe().data_key()
+    one, other = evaluate(model, recipe(), folder), evaluate(model, recipe(), folder)
+    assert one[0] == other[0]
+    assert torch.equal(one[1], other[1])
+
+
+def test_the_report_on_classes_is_scikit_learns(guesses: tuple[Tensor, Tensor]) -> None:
+    probabilities, labels = guesses
+    expected = classification_report(
+        labels, probabilities.argmax(1), target_names=CLASSES, output_dict=True, zero_division=0.0
+    )
+    found = per_class(probabilities, labels, CLASSES)
+    assert list(found) == CLASSES
+    for name in CLASSES:
+        assert found[name]["precision"] == pytest.approx(expected[name]["precision"])
+        assert found[name]["recall"] == pytest.approx(expected[name]["recall"])
+        assert found[name]["f1"] == pytest.approx(expected[name]["f1-score"])
+        assert found[name]["images"] == expected[name]["support"]
+
+
+def test_the_classes_add_up_to_the_whole(guesses: tuple[Tensor, Tensor]) -> None:
+    probabilities, labels = guesses
+    found = per_class(probabilities, labels, CLASSES).values()
+    assert sum(entry["images"] for entry in found) == len(labels)
+    right = sum(entry["recall"] * entry["images"] for entry in found)
+    assert right / len(labels) == pytest.approx(accuracy_score(labels, probabilities.argmax(1)))
+
+
+def test_a_class_that_is_never_guessed_and_one_without_images_score_0() -> None:
+    probabilities = torch.eye(3)[[0, 0, 1, 1]]
+    found = per_class(probabilities, torch.tensor([0, 0, 0, 1]), CLASSES)
+    assert found["T-shirt/top"] == {"precision": 0.0, "recall": 0.0, "f1": 0.0, "images": 0}
+    assert found["dog"] == {"precision": 0.5, "recall": 1.0, "f1": pytest.approx(2 / 3), "images": 1}
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+
+
+def test_the_confusion_rows_count_up_to_the_confusion_matrix(guesses: tuple[Tensor, Tensor]) -> None:
+    probabilities, labels = guesses
+    rows = confusion_rows(probabilities, labels, CLASSES)
+    assert len(rows) == len(labels)
+    assert rows[0] == {
+        "actual": CLASSES[int(labels[0])],
+        "predicted": CLASSES[int(probabilities[0].argmax())],
+    }
+    counts = np.zeros((3, 3), int)
+    for row in rows:
+        counts[CLASSES.index(row["actual"]), CLASSES.index(row["predicted"])] += 1
+    assert np.array_equal(counts, confusion_matrix(labels, probabilities.argmax(1)))

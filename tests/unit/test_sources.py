@@ -1,0 +1,390 @@
+import dataclasses
+import hashlib
+import http.server
+import io
+import os
+import socket
+import tarfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from convlab.data import sources
+from convlab.data.catalogue import DATASETS, Archive, Dataset
+from convlab.data.sources import fetch, md5, mirror_from_environment
+from convlab.errors import InputError
+
+FILES = {"images.gz": b"images" * 1000, "labels.gz": b"labels" * 10}
+
+
+class Server:
+    """A web server on this machine: `pages` by path, each a body and headers; it counts what is asked for."""
+
+    def __init__(self) -> None:
+        self.pages: dict[str, tuple[bytes, dict[str, str]]] = {}
+        self.asked: list[str] = []
+        outer = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                outer.asked.append(self.path)
+                if self.path not in outer.pages:
+                    self.send_error(404)
+                    return
+                body, headers = outer.pages[self.path]
+                self.send_response(200)
+                for key, value in ({"Content-Length": str(len(body))} | headers).items():
+                    self.send_header(key, value)
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/"
+
+    def add(self, path: str, body: bytes, **headers: str) -> None:
+        self.pages[f"/{path}"] = body, {key.replace("_", "-"): value for key, value in headers.items()}
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    server = Server()
+    thread = threading.Thread(target=server.server.serve_forever, args=(0.01,))
+    thread.start()
+    yield server
+    server.server.shutdown()
+    server.server.server_close()
+    thread.join()
+
+
+def digest(content: bytes) -> str:
+    return hashlib.md5(content).hexdigest()
+
+
+@pytest.fixture
+def tiny(server: Server, monkeypatch: pytest.MonkeyPatch) -> Dataset:
+    """A data set of two files, from two addresses: server/a/ and server/b/, which hold nothing yet."""
+    dataset = Dataset(
+        shape=(1, 2, 2),
+        largest=255,
+        classes=("0", "1"),
+        files={name: digest(content) for name, content in FILES.items()},
+        urls=(f"{server.url}a/", f"{server.url}b/"),
+    )
+    monkeypatch.setitem(DATASETS, "tiny", dataset)
+    return dataset
+
+
+def fill(folder: Path, contents: dict[str, bytes]) -> None:
+    for name, content in contents.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder, hidden ones too."""
+    found = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
+
+
+@pytest.fixture
+def raw(tmp_path: Path) -> Path:
+    return tmp_path / "raw"
+
+
+@pytest.fixture
+def mirror(tmp_path: Path) -> Path:
+    (tmp_path / "mirror").mkdir()
+    return tmp_path / "mirror"
+
+
+# ------------------------------------------------------------------------------------------------ plain files
+
+
+@pytest.mark.usefixtures("tiny")
+def test_files_come_from_the_mirror_and_no_address_is_asked(raw: Path, mirror: Path, server: Server) -> None:
+    fill(mirror / "tiny", FILES)
+    lines = fetch("tiny", raw, mirror)
+    assert contents(raw / "tiny") == FILES
+    assert lines == [f"tiny/{name}: from mirror {mirror}" for name in FILES]
+    assert server.asked == []
+
+
+@pytest.mark.usefixtures("tiny")
+def test_without_a_mirror_files_come_from_the_first_address(raw: Path, server: Server) -> None:
+    for name, content in FILES.items():
+        server.add(f"a/{name}", content)
+        server.add(f"b/{name}", content)
+    assert fetch("tiny", raw, None) == [f"tiny/{name}: from {server.url}a/" for name in FILES]
+    assert contents(raw / "tiny") == FILES
+    assert sorted(server.asked) == ["/a/images.gz", "/a/labels.gz"]
+
+
+@pytest.mark.parametrize(
+    "bad", [b"", b"imag", b"x" * 6000, FILES["images.gz"][:-1], FILES["images.gz"] + b"x"]
+)
+@pytest.mark.usefixtures("tiny")
+def test_a_wrong_file_in_the_mirror_is_rejected_and_the_next_source_used(
+    raw: Path, mirror: Path, server: Server, bad: bytes
+) -> None:
+    fill(mirror / "tiny", {**FILES, "images.gz": bad})
+    server.add("a/images.gz", FILES["images.gz"])
+    lines = fetch("tiny", raw, mirror)
+    assert contents(raw / "tiny") == FILES
+    assert sorted(lines) == [f"tiny/images.gz: from {server.url}a/", f"tiny/labels.gz: from mirror {mirror}"]
+    assert server.asked == ["/a/images.gz"]
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        (FILES["images.gz"][:100], {"Content_Length": "6000"}),  # the connection breaks
+        (FILES["images.gz"][:100], {}),
+        (b"<html>Please log in</html>", {"Content_Type": "text/html"}),
+        (b"", {}),
+        (FILES["images.gz"], {"Content_Length": "many"}),
+    ],
+    ids=["broken connection", "short", "login page", "empty", "senseless length"],
+)
+@pytest.mark.usefixtures("tiny")
+def test_an_address_that_gives_something_else_is_passed_over(
+    raw: Path, server: Server, body: bytes, headers: dict[str, str]
+) -> None:
+    server.add("a/images.gz", body, **headers)
+    for name, content in FILES.items():
+        server.add(f"b/{name}", content)
+    fetch("tiny", raw, None)
+    assert contents(raw / "tiny") == FILES
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_file_without_end_is_given_up(raw: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "LARGEST", 6500)
+    server.add("a/images.gz", b"x" * 7000)
+    server.add("b/images.gz", FILES["images.gz"])
+    server.add("b/labels.gz", FILES["labels.gz"])
+    fetch("tiny", raw, None)
+    assert contents(raw / "tiny") == FILES
+
+
+def test_when_no_source_gives_a_file_one_line_lists_each_with_its_reason(
+    tiny: Dataset, raw: Path, mirror: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        closed = f"http://127.0.0.1:{free.getsockname()[1]}/"
+    urls = (*tiny.urls, closed)
+    monkeypatch.setitem(DATASETS, "tiny", dataclasses.replace(tiny, urls=urls))
+    fill(mirror / "tiny", {"images.gz": b"corrupt"})
+    server.add("a/labels.gz", FILES["labels.gz"])
+    server.add("b/images.gz", FILES["images.gz"][:50])
+    with pytest.raises(InputError) as error:
+        fetch("tiny", raw, mirror)
+    message = str(error.value)
+    assert len(message.splitlines()) == 1
+    assert message.startswith("tiny: no source gave images.gz. ")
+    assert f"mirror {mirror}: images.gz: corrupt or short: 7 bytes with MD5 {digest(b'corrupt')}" in message
+    assert f"mirror {mirror}: labels.gz: not there" in message
+    assert f"{server.url}a/: images.gz: Not Found" in message
+    assert f"{server.url}b/: images.gz: corrupt or short: 50 bytes" in message
+    assert f"{closed}: images.gz: " in message
+    assert "refused" in message
+    assert "MIRROR/tiny/images.gz" in message
+    assert "CONVLAB_MIRROR=MIRROR" in message
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_failure_leaves_no_temporary_and_keeps_what_did_arrive(raw: Path, server: Server) -> None:
+    server.add("a/labels.gz", FILES["labels.gz"])
+    server.add("a/images.gz", FILES["images.gz"][:50])
+    with pytest.raises(InputError):
+        fetch("tiny", raw, None)
+    assert contents(raw) == {"tiny/labels.gz": FILES["labels.gz"]}
+
+
+@pytest.mark.usefixtures("tiny")
+def test_what_is_there_and_right_is_neither_touched_nor_fetched_again(raw: Path, server: Server) -> None:
+    fill(raw / "tiny", FILES)
+    for name in FILES:
+        os.utime(raw / "tiny" / name, (1_000_000, 1_000_000))
+    assert fetch("tiny", raw, None) == [f"tiny/{name}: already there" for name in FILES]
+    assert all((raw / "tiny" / name).stat().st_mtime == 1_000_000 for name in FILES)
+    assert server.asked == []
+
+
+@pytest.mark.usefixtures("tiny")
+def test_what_is_there_and_wrong_is_replaced_and_the_rest_is_not_touched(raw: Path, server: Server) -> None:
+    fill(raw / "tiny", {**FILES, "images.gz": b"damaged"})
+    os.utime(raw / "tiny/labels.gz", (1_000_000, 1_000_000))
+    server.add("a/images.gz", FILES["images.gz"])
+    fetch("tiny", raw, None)
+    assert contents(raw / "tiny") == FILES
+    assert (raw / "tiny/labels.gz").stat().st_mtime == 1_000_000
+    assert server.asked == ["/a/images.gz"]
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_wrong_file_stays_until_a_right_one_is_there(raw: Path) -> None:
+    fill(raw / "tiny", {**FILES, "images.gz": b"damaged"})
+    with pytest.raises(InputError):
+        fetch("tiny", raw, None)
+    assert contents(raw / "tiny") == {**FILES, "images.gz": b"damaged"}
+
+
+@pytest.mark.usefixtures("tiny")
+def test_what_a_cut_off_left_beside_the_files_is_removed(raw: Path) -> None:
+    fill(raw / "tiny", {**FILES, ".images.gz.q1w2e3": b"half"})  # data/raw is hashed as a whole
+    fetch("tiny", raw, None)
+    assert contents(raw / "tiny") == FILES
+
+
+def test_the_digits_need_no_network(raw: Path) -> None:
+    assert fetch("digits", raw, None) == ["digits/digits.csv.gz: from scikit-learn"]
+    assert md5(raw / "digits/digits.csv.gz") == DATASETS["digits"].files["digits.csv.gz"]
+
+
+# ------------------------------------------------------------------------------------------------- an archive
+
+MEMBERS = {"batches/one": b"one" * 100, "batches/two": b"two" * 100}
+
+
+def pack(members: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        for name, content in members.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+ARCHIVE = pack({**MEMBERS, "../../escaped": b"evil", "batches/readme": b"text"})
+
+
+@pytest.fixture
+def packed(server: Server, monkeypatch: pytest.MonkeyPatch) -> Dataset:
+    """A data set in an archive, which server/a/ and server/b/ do not hold yet."""
+    urls = (f"{server.url}a/packed.tar.gz", f"{server.url}b/packed.tar.gz")
+    dataset = Dataset(
+        shape=(1, 2, 2),
+        largest=255,
+        classes=("0", "1"),
+        files={name: digest(content) for name, content in MEMBERS.items()},
+        archive=Archive(name="packed.tar.gz", md5=digest(ARCHIVE), urls=urls),
+    )
+    monkeypatch.setitem(DATASETS, "packed", dataset)
+    return dataset
+
+
+@pytest.mark.usefixtures("packed")
+def test_an_archive_is_fetched_once_unpacked_and_removed(raw: Path, server: Server) -> None:
+    server.add("a/packed.tar.gz", ARCHIVE)
+    fetch("packed", raw, None)
+    assert contents(raw.parent) == {f"raw/packed/{name}": content for name, content in MEMBERS.items()}
+    assert server.asked == ["/a/packed.tar.gz"]
+
+
+@pytest.mark.usefixtures("packed")
+def test_a_corrupt_archive_is_rejected_and_the_next_address_used(raw: Path, server: Server) -> None:
+    server.add("a/packed.tar.gz", ARCHIVE[:-10])
+    server.add("b/packed.tar.gz", ARCHIVE)
+    fetch("packed", raw, None)
+    assert contents(raw / "packed") == MEMBERS
+    assert server.asked == ["/a/packed.tar.gz", "/b/packed.tar.gz"]
+
+
+@pytest.mark.usefixtures("packed")
+def test_a_corrupt_archive_everywhere_is_one_line_and_leaves_nothing(raw: Path, server: Server) -> None:
+    server.add("a/packed.tar.gz", ARCHIVE[:-10])
+    with pytest.raises(InputError) as error:
+        fetch("packed", raw, None)
+    message = str(error.value)
+    assert len(message.splitlines()) == 1
+    assert "no source gave batches/one, batches/two" in message
+    assert (
+        f"{server.url}a/packed.tar.gz: batches/one: corrupt or short: {len(ARCHIVE) - 10:,} bytes" in message
+    )
+    assert f"{server.url}b/packed.tar.gz: batches/one: Not Found" in message
+    assert contents(raw) == {}
+    assert len(server.asked) == 2  # once each, not once a member
+
+
+@pytest.mark.usefixtures("packed")
+def test_members_in_the_mirror_need_no_archive(raw: Path, mirror: Path, server: Server) -> None:
+    fill(mirror / "packed", MEMBERS)
+    fetch("packed", raw, mirror)
+    assert contents(raw / "packed") == MEMBERS
+    assert server.asked == []
+
+
+@pytest.mark.parametrize(
+    "there",
+    [
+        {"batches/one": MEMBERS["batches/one"]},
+        {"batches/one": MEMBERS["batches/one"], "batches/two": b"damaged"},
+        {"batches/one": b"damaged", "batches/two": b"damaged"},
+        {"packed.tar.gz": b"half an archive"},
+    ],
+)
+@pytest.mark.usefixtures("packed")
+def test_whatever_is_damaged_the_archive_is_fetched_once(
+    raw: Path, server: Server, there: dict[str, bytes]
+) -> None:
+    fill(raw / "packed", there)
+    server.add("a/packed.tar.gz", ARCHIVE)
+    fetch("packed", raw, None)
+    assert contents(raw / "packed") == MEMBERS
+    assert server.asked == ["/a/packed.tar.gz"]
+
+
+@pytest.mark.usefixtures("packed")
+def test_an_archive_that_a_cut_off_left_is_used_and_removed(raw: Path, server: Server) -> None:
+    fill(raw / "packed", {"packed.tar.gz": ARCHIVE, "batches/one": MEMBERS["batches/one"]})
+    fetch("packed", raw, None)
+    assert contents(raw / "packed") == MEMBERS
+    assert server.asked == []
+
+
+@pytest.mark.usefixtures("packed")
+def test_an_archive_that_a_cut_off_left_beside_all_its_members_is_removed(raw: Path) -> None:
+    fill(raw / "packed", {"packed.tar.gz": ARCHIVE, **MEMBERS})  # data/raw is hashed as a whole
+    fetch("packed", raw, None)
+    assert contents(raw / "packed") == MEMBERS
+
+
+# ----------------------------------------------------------------------------------- the mirror's environment
+
+
+def test_the_mirror_is_named_by_the_environment(mirror: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert mirror_from_environment() is None
+    monkeypatch.setenv("CONVLAB_MIRROR", "")
+    assert mirror_from_environment() is None
+    monkeypatch.setenv("CONVLAB_MIRROR", str(mirror))
+    assert mirror_from_environment() == mirror
+
+
+@pytest.mark.parametrize("kind", ["missing", "file"])
+def test_a_mirror_that_is_no_folder_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    path = tmp_path / "mirror"
+    if kind == "file":
+        path.write_text("")
+    monkeypatch.setenv("CONVLAB_MIRROR", str(path))
+    with pytest.raises(InputError, match=r"CONVLAB_MIRROR: found .* which is no folder; allowed: "):
+        mirror_from_environment()
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_the_catalogue_holds_only_plain_paths_and_md5s(name: str) -> None:
+    dataset = DATASETS[name]
+    for path, value in dataset.files.items():
+        assert not Path(path).is_absolute()
+        assert ".." not in Path(path).parts
+        assert len(bytes.fromhex(value)) == 16
+    assert len(set(dataset.classes)) == len(dataset.classes) == 10
+    assert dataset.embedded or dataset.urls or dataset.archive
