@@ -36,6 +36,7 @@ class Run:
     def tags(self) -> dict[str, str]:
         """Who, where, when: what a run is searched by."""
         tags = {"stage": self.stage, "fingerprint": self.fingerprint}
+        tags["mlflow.source.name"] = f"stages/{'train' if self.stage == 'train' else 'sweep'}.py"
         named = {"git_commit": "mlflow.source.git.commit", "dvc_experiment": "dvc_experiment"}
         for key in ("git_commit", "git_dirty", "dvc_experiment", "started_at", *WHERE):
             if self.timing.get(key) is not None:

@@ -191,7 +191,7 @@ def test_when_no_source_gives_a_file_one_line_lists_each_with_its_reason(
     assert f"mirror {mirror}: labels.gz: not there" in message
     assert f"{server.url}a/: images.gz: Not Found" in message
     assert f"{server.url}b/: images.gz: corrupt or short: 50 bytes" in message
-    assert f"{closed}: images.gz: " in message
+    assert f"{closed}: [Errno" in message, "a source that does not answer is named once, not once a file"
     assert "refused" in message
     assert "MIRROR/tiny/images.gz" in message
     assert "CONVLAB_MIRROR=MIRROR" in message
@@ -305,10 +305,8 @@ def test_a_corrupt_archive_everywhere_is_one_line_and_leaves_nothing(raw: Path, 
     message = str(error.value)
     assert len(message.splitlines()) == 1
     assert "no source gave batches/one, batches/two" in message
-    assert (
-        f"{server.url}a/packed.tar.gz: batches/one: corrupt or short: {len(ARCHIVE) - 10:,} bytes" in message
-    )
-    assert f"{server.url}b/packed.tar.gz: batches/one: Not Found" in message
+    assert f"{server.url}a/packed.tar.gz: corrupt or short: {len(ARCHIVE) - 10:,} bytes" in message
+    assert f"{server.url}b/packed.tar.gz: Not Found" in message
     assert contents(raw) == {}
     assert len(server.asked) == 2  # once each, not once a member
 

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
 from typing import IO
+from urllib.error import HTTPError, URLError
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
@@ -57,9 +58,10 @@ def fetch(name: str, folder: Path, mirror: Path | None) -> list[str]:
             try:
                 bring(file, folder / name / file, dataset.files[file])
             except (SourceError, OSError, HTTPException) as error:
+                if _unreachable(error) or (dataset.archive and source in dataset.archive.urls):
+                    reasons.append(f"{source}: {_reason(error)}")
+                    break  # what failed for this file will fail for the others
                 reasons.append(f"{source}: {file}: {_reason(error)}")
-                if dataset.archive and source in dataset.archive.urls:
-                    break  # the archive itself failed: its other members will too
             else:
                 missing.remove(file)
                 lines.append(f"{name}/{file}: from {source}")
@@ -188,6 +190,11 @@ def _progress(name: str, size: int) -> Iterator:
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
         task = progress.add_task(name, total=size or None)
         yield lambda count: progress.advance(task, count)
+
+
+def _unreachable(error: Exception) -> bool:
+    """Tell a source that does not answer at all from one that lacks a file."""
+    return isinstance(error, (URLError, TimeoutError, ConnectionError)) and not isinstance(error, HTTPError)
 
 
 def _reason(error: Exception) -> str:
