@@ -64,12 +64,8 @@ def read_run(name: str) -> Run:
 
 def finished() -> list[str]:
     """List the experiments and sweeps that have results, by name."""
-    names = {
-        path.parent.name
-        for pattern in ("train", "trials")
-        for path in files.METRICS.glob(f"*/{pattern}.json")
-    }
-    return sorted(name for name in names if files.config(name).is_file())
+    found = [*files.METRICS.glob("*/train.json"), *files.METRICS.glob("*/trials.json")]
+    return sorted(path.parent.name for path in found if files.config(path.parent.name).is_file())
 
 
 def _experiment_run(name: str, experiment: Experiment) -> Run:
@@ -98,18 +94,21 @@ def _sweep_run(name: str, sweep: Sweep) -> Run:
         for trial in sweep.trials
         if trial.name in rows
     ]
-    best = max(children, key=lambda run: run.metrics.get("validation_accuracy", -1.0))
+    # The best by validation: the test scores of a sweep choose nothing, they are shown.
+    best = max(children, key=lambda run: run.metrics.get("best_validation_accuracy", -1.0))
     together = hashlib.sha256("".join(run.fingerprint for run in children).encode())
     seconds = sum(run.timing.get("seconds", 0.0) for run in children)
+    shown = ("best_validation_accuracy", "test_accuracy")
+    first: dict[str, Any] = next(
+        (run.timing for run in children if run.timing), {}
+    )  # not an infeasible one's
     return Run(
         name=name,
         stage="sweep",
         fingerprint=together.hexdigest()[:16],
         params={"experiment": sweep.experiment, "trials": str(len(children)), "best_trial": best.name},
-        metrics={
-            key: best.metrics[key] for key in ("validation_accuracy", "test_accuracy") if key in best.metrics
-        },
-        timing=children[0].timing | {"seconds": seconds, "epoch_seconds": [], "images_per_second": None},
+        metrics={key: best.metrics[key] for key in shown if key in best.metrics},
+        timing=first | {"seconds": seconds, "epoch_seconds": [], "images_per_second": None},
         artifacts=_artifacts(name, ["trials.json", "timing.json"]),
         children=children,
     )

@@ -3,6 +3,7 @@ import sys
 from convlab import files, records, tracking
 from convlab.config import dump_item
 from convlab.records import Run
+from convlab.schema import Sweep, Trial
 
 
 def put(monkeypatch, folder, recipe, validation_loss=0.25):
@@ -32,6 +33,30 @@ def test_a_run_is_read_back_from_its_files(monkeypatch, tmp_path, recipe):
     assert run.metrics["best_validation_loss"] == 0.25
     assert run.tags["fingerprint"] == "f"
     assert records.finished() == ["one"]
+
+
+def test_a_sweep_shows_its_best_trial_by_validation_not_by_test(monkeypatch, tmp_path, recipe):
+    monkeypatch.chdir(tmp_path)
+    trials = [Trial(name=name, overrides={}, experiment=recipe()) for name in ("a", "b", "c")]
+    files.write_text(files.config("many"), dump_item(Sweep(experiment="one", trials=trials)))
+    rows = [
+        {
+            "name": name,
+            "status": "finished",
+            "fingerprint": name,
+            "validation": {"loss": 0.1, "accuracy": validation},
+            "test": {"loss": 0.1, "accuracy": test},
+        }
+        for name, validation, test in (("a", 0.8, 0.99), ("b", 0.9, 0.7))
+    ]
+    rows.append({"name": "c", "status": "infeasible", "fingerprint": "c", "reason": "nothing is left"})
+    files.write_json(files.METRICS / "many" / "trials.json", rows)
+    files.write_csv(files.PLOTS / "many" / "curves.csv", [{"trial": "a", "epoch": 1, "lr": 0.1}])
+    run = records.read_run("many")
+    assert run.params["best_trial"] == "b"
+    assert run.metrics == {"best_validation_accuracy": 0.9, "test_accuracy": 0.7}
+    assert [child.params["status"] for child in run.children] == ["finished", "finished", "infeasible"]
+    assert [len(child.curves) for child in run.children] == [1, 0, 0]
 
 
 def test_scores_of_other_weights_are_left_out(monkeypatch, tmp_path, recipe):
