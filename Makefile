@@ -24,11 +24,11 @@ setup: .venv/installed  ## install into .venv; again only when requirements.lock
 repro: setup  ## run the pipeline on the selected experiments, then show where the results are
 	@convlab validate
 	dvc repro
-	@$(MAKE) --no-print-directory dvc_plots/index.html
+	@$(MAKE) --no-print-directory dvc_plots/results/index.html
 	@convlab results
 
-dvc_plots/index.html: dvc.lock .dvc/plots/page.html
-	dvc plots show
+dvc_plots/results/index.html: dvc.lock .dvc/plots/page.html .dvc/plots/trials.json
+	dvc plots show --out dvc_plots/results
 
 mnist: setup  ## R0 on the real MNIST: baseline, stride × kernel grid, L2 study (an hour on two cores)
 	dvc exp run -S 'run=[mnist_vgg]' -S 'run_sweeps=[mnist_vgg_l2,mnist_vgg_stride_kernel]'

@@ -12,7 +12,7 @@ from convlab.errors import run
 
 RESULTS_HINT = """\
   figures    plots/<name>/figures/*.png
-  curves     dvc plots show   (the page dvc_plots/index.html opens offline; `dvc plots diff A B` compares)
+  curves     dvc_plots/results/index.html (opens offline); `dvc plots diff A B` compares two experiments
   metrics    dvc metrics show, dvc exp show
   MLflow     make ui
   the gate   make check"""

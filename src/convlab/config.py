@@ -183,13 +183,19 @@ def _trials(where: str, entry: SweepEntry, layers: Layers) -> list[Trial]:
         points = [(_point_name(overrides), f"{where}.grid", overrides) for overrides in combinations]
     trials: list[Trial] = []
     layers = [(f"{where}.overrides.", nest(entry.overrides, f"{where}.overrides")), *layers]
-    for name, place, overrides in points:
+    for name, place, written in points:
+        overrides = {path: _plain(value) for path, value in written.items()}
         _check_name(name, place)
         if name in [trial.name for trial in trials]:
             raise InputError(f"{place}: two trials are called {name!r}; give each value once")
         experiment = _merged([(f"{place}.", nest(overrides, place)), *layers])
         trials.append(Trial(name=name, overrides=overrides, experiment=experiment))
     return trials
+
+
+def _plain(value: Any) -> Any:
+    """Take `1e-05` for a number in an override too, alone or in a list."""
+    return [_plain(part) for part in value] if isinstance(value, list) else number(value)
 
 
 def nest(dotted: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -210,7 +216,7 @@ def _point_name(overrides: Mapping[str, Any]) -> str:
     """Name a grid point by what it varies: `strides-1-1-2_kernels-5-3-3`, `l2-0.0001`."""
 
     def text(value: Any) -> str:
-        return "-".join(text(part) for part in value) if isinstance(value, list) else str(number(value))
+        return "-".join(map(text, value)) if isinstance(value, list) else str(number(value))
 
     return "_".join(f"{path.split('.')[-1]}-{text(value)}" for path, value in overrides.items())
 

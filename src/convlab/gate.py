@@ -36,7 +36,7 @@ def _check(experiment: str, metric: str, floor: float) -> Check:
         return Check(experiment, metric, None, floor, f"is missing: there is no {path}")
     except (ValueError, KeyError, TypeError):
         return Check(experiment, metric, None, floor, f"is missing in {path}")
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or math.isnan(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         return Check(experiment, metric, None, floor, f"is no number in {path}: {value!r}")
     problem = f"is {value:.4f}, under its floor" if value < floor else ""
     return Check(experiment, metric, float(value), floor, problem)

@@ -23,7 +23,7 @@ TRAINING_CODE = ("data/transform.py", "models", "train", "seeds.py")
 def fingerprint(experiment: Experiment, data: str) -> str:
     """Hash what decides a training's result: the resolved configuration, the data, the code.
 
-    Equal fingerprints on one machine mean bit-equal weights on its CPU.
+    Equal fingerprints mean bit-equal weights on one machine's CPU with the same versions of the libraries.
     """
     content = json.dumps([experiment.model_dump(), data, code_version()], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:16]

@@ -45,7 +45,8 @@ class Run:
 
     def digest(self) -> str:
         """Hash everything that is mirrored: equal digests, nothing to do."""
-        content = [self.params, self.metrics, self.curves, self.timing, self.tags]
+        weights = self.model is not None and files.weights(self.model).is_file()
+        content = [self.params, self.metrics, self.curves, self.timing, self.tags, weights]
         digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode())
         for path in self.artifacts:
             digest.update(path.name.encode() + path.read_bytes())
@@ -78,7 +79,7 @@ def _experiment_run(name: str, experiment: Experiment) -> Run:
         params=_params(experiment),
         metrics=_numbers(facts) | _scores(evaluation),
         curves=files.read_curves(files.PLOTS / name / "curves.csv"),
-        timing=_timing(name, facts["fingerprint"]),
+        timing=_own(_timing(name), facts),
         artifacts=_artifacts(name, ["train.json", "timing.json", *(["evaluate.json"] if evaluation else [])]),
         model=name,
     )
@@ -86,11 +87,10 @@ def _experiment_run(name: str, experiment: Experiment) -> Run:
 
 def _sweep_run(name: str, sweep: Sweep) -> Run:
     rows = {row["name"]: row for row in files.read_json(files.METRICS / name / "trials.json")}
-    timing_file = files.METRICS / name / "timing.json"
-    timing = files.read_json(timing_file) if timing_file.is_file() else {}
+    timing = _timing(name)
     curves = files.read_curves(files.PLOTS / name / "curves.csv")
     children = [
-        _trial_run(trial, rows[trial.name], timing.get(trial.name, {}), curves)
+        _trial_run(trial, rows[trial.name], _own(timing.get(trial.name, {}), rows[trial.name]), curves)
         for trial in sweep.trials
         if trial.name in rows
     ]
@@ -176,10 +176,14 @@ def _evaluation(name: str, facts: dict[str, Any]) -> dict[str, Any]:
     return evaluation if same else {}
 
 
-def _timing(name: str, fingerprint: str) -> dict[str, Any]:
+def _timing(name: str) -> dict[str, Any]:
     path = files.METRICS / name / "timing.json"
-    timing = files.read_json(path) if path.is_file() else {}
-    return timing if timing.get("fingerprint") == fingerprint else {}
+    return files.read_json(path) if path.is_file() else {}
+
+
+def _own(timing: dict[str, Any], facts: dict[str, Any]) -> dict[str, Any]:
+    """Give a timing only beside the results of the same training: DVC's run cache restores those alone."""
+    return timing if timing.get("fingerprint") == facts["fingerprint"] else {}
 
 
 def _artifacts(name: str, metrics: list[str]) -> list[Path]:

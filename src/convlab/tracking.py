@@ -79,16 +79,17 @@ def _connected() -> "Iterator[tuple[MlflowClient, str]]":
 def _put(client: "MlflowClient", experiment_id: str, run: Run, parent: str | None = None) -> None:
     """Create a run or bring it up to date, and then its children."""
     found = _find(client, experiment_id, run)
-    if found and found.data.tags.get("started_at") != run.tags.get("started_at"):
-        client.delete_run(
-            found.info.run_id
-        )  # the same training done again: its clock would double the curves
+    started = run.tags.get("started_at")  # unknown where DVC's run cache brought an old result back
+    if found and started and found.data.tags.get("started_at") != started:
+        # The same training done again: with another clock its curves would stand there twice.
+        client.delete_run(found.info.run_id)
         found = None
     if found is None:
         tags = run.tags | ({"mlflow.parentRunId": parent} if parent else {})
         found = client.create_run(experiment_id, _milliseconds(run, 0.0), tags, run.name)
     run_id = found.info.run_id
-    if found.data.tags.get(DIGEST) != run.digest():
+    mirrored = found.data.tags.get(DIGEST)
+    if mirrored is None or (started and mirrored != run.digest()):
         _log(client, run_id, run)
     for child in run.children:
         _put(client, experiment_id, child, parent=run_id)
@@ -96,6 +97,8 @@ def _put(client: "MlflowClient", experiment_id: str, run: Run, parent: str | Non
 
 def _find(client: "MlflowClient", experiment_id: str, run: Run) -> Any:
     wanted = {"tags.fingerprint": run.fingerprint, "tags.stage": run.stage, "attributes.run_name": run.name}
+    if "device" in run.tags:  # the same fingerprint on a GPU is another run
+        wanted["tags.device"] = run.tags["device"]
     query = " and ".join(f"{key} = '{value}'" for key, value in wanted.items())
     found = client.search_runs([experiment_id], query, max_results=1)
     return found[0] if found else None

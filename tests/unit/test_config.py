@@ -872,3 +872,8 @@ def test_a_typo_names_the_nearest_key() -> None:
 
 def test_a_name_near_to_nothing_names_no_nearest() -> None:
     assert nearest("zzz", ["factor", "patience"]) == "; allowed: factor, patience"
+
+
+def test_a_number_that_yaml_reads_as_text_is_a_number_in_a_trial_too(load: Callable[..., Params]) -> None:
+    trials = load({"sweeps/strides/grid": {"l2": ["1e-05", 0.1]}}).sweeps["strides"].trials
+    assert [trial.overrides["l2"] for trial in trials] == [1e-05, 0.1]

@@ -1,3 +1,4 @@
+import pytest
 import torch
 from torch import nn
 
@@ -88,3 +89,22 @@ def test_a_grid_shows_an_infeasible_trial_as_such():
 def test_a_study_of_one_key_shows_its_weight_norms():
     figure = trial_table("title", [trial("x", {"l2": 0.0}), trial("y", {"l2": 0.1})])
     assert "weight norm √Σw²" in titles(figure)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        [{"lr": 0.1}, {"l2": 0.1}],
+        [{}, {"l2": 0.1}],
+        [{"lr": 0.1, "l2": 0.1}, {"lr": 0.2}],
+    ],
+    ids=["other keys", "the base itself", "more keys"],
+)
+def test_variants_are_called_by_their_names(overrides):
+    figure = trial_table("title", [trial(name, own) for name, own in zip("xy", overrides, strict=True)])
+    figure.canvas.draw()
+    assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["x", "y"]
+
+
+def test_a_sweep_of_which_nothing_finished_has_a_figure_all_the_same():
+    assert trial_table("title", [trial("x", {"lr": 0.1}, status="diverged")])

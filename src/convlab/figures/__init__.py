@@ -57,7 +57,9 @@ def draw_sweep(name: str, sweep: Sweep) -> list[Path]:
     figures = {"trials": trial_table(name, rows)}
     if any(row["status"] == "finished" for row in rows):
         figures["curves"] = trial_curves(name, files.read_curves(files.PLOTS / name / "curves.csv"))
-    if all("l2" in trial.overrides for trial in sweep.trials):
+    if any(row["status"] == "finished" for row in rows) and all(
+        list(row["overrides"]) == ["l2"] for row in rows
+    ):
         weights = {
             f"λ = {row['overrides']['l2']:g}": files.read_tensors(files.weights(name, row["name"]))
             for row in rows

@@ -12,7 +12,9 @@ from convlab.figures.style import MAP, PALETTE
 
 def trial_table(title: str, rows: list[dict[str, Any]]) -> Figure:
     """Draw the test accuracy and loss (and for an L2 study the weight norm) of every trial."""
-    keys = list(dict.fromkeys(key for row in rows for key in row["overrides"]))
+    keys = list(rows[0]["overrides"])
+    if any(list(row["overrides"]) != keys for row in rows):
+        keys = []  # named variants: each has keys of its own
     epochs = sorted({row["epochs"] for row in rows if "epochs" in row})
     span = f"{epochs[0]} to {epochs[-1]}" if len(epochs) > 1 else "".join(map(str, epochs))
     title = f"{title} · one seed, {span} epochs"
@@ -54,7 +56,7 @@ def _points(title: str, rows: list[dict[str, Any]], keys: list[str]) -> Figure:
     for axes, (quantity, values), color in zip(grid, quantities.items(), PALETTE, strict=False):
         axes.plot(labels, values, "o:", color=color, markersize=8, linewidth=1)
         axes.set(title=quantity, xlabel="λ" if keys == ["l2"] else "")
-        axes.tick_params(axis="x", rotation=0 if max(map(len, labels)) < 9 else 30)
+        axes.tick_params(axis="x", rotation=0 if max(map(len, labels), default=0) < 9 else 30)
     grid[0].yaxis.set_major_formatter(PercentFormatter(1.0, decimals=1))
     figure.suptitle(title, fontsize=11)
     return figure
