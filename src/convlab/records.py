@@ -31,11 +31,14 @@ class Run:
     artifacts: list[Path] = field(default_factory=list)
     model: str | None = None  # the experiment whose weights belong to it
     children: list["Run"] = field(default_factory=list)
+    best_trial: str | None = None  # a tag, not a parameter: MLflow's parameters never change
 
     @property
     def tags(self) -> dict[str, str]:
         """Who, where, when: what a run is searched by."""
         tags = {"stage": self.stage, "fingerprint": self.fingerprint}
+        if self.best_trial:
+            tags["best_trial"] = self.best_trial
         tags["mlflow.source.name"] = f"stages/{'train' if self.stage == 'train' else 'sweep'}.py"
         named = {"git_commit": "mlflow.source.git.commit", "dvc_experiment": "dvc_experiment"}
         for key in ("git_commit", "git_dirty", "dvc_experiment", "started_at", *WHERE):
@@ -106,7 +109,8 @@ def _sweep_run(name: str, sweep: Sweep) -> Run:
         name=name,
         stage="sweep",
         fingerprint=together.hexdigest()[:16],
-        params={"experiment": sweep.experiment, "trials": str(len(children)), "best_trial": best.name},
+        params={"experiment": sweep.experiment, "trials": str(len(children))},
+        best_trial=best.name,
         metrics={key: best.metrics[key] for key in shown if key in best.metrics},
         timing=first | {"seconds": seconds, "epoch_seconds": [], "images_per_second": None},
         artifacts=_artifacts(name, ["trials.json", "timing.json"]),

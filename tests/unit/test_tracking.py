@@ -53,7 +53,7 @@ def test_a_sweep_shows_its_best_trial_by_validation_not_by_test(monkeypatch, tmp
     files.write_json(files.METRICS / "many" / "trials.json", rows)
     files.write_csv(files.PLOTS / "many" / "curves.csv", [{"trial": "a", "epoch": 1, "lr": 0.1}])
     run = records.read_run("many")
-    assert run.params["best_trial"] == "b"
+    assert run.tags["best_trial"] == "b"
     assert run.metrics == {"best_validation_accuracy": 0.9, "test_accuracy": 0.7}
     assert [child.params["status"] for child in run.children] == ["finished", "finished", "infeasible"]
     assert [len(child.curves) for child in run.children] == [1, 0, 0]
