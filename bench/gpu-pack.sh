@@ -5,12 +5,19 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 rm -rf .gpu
-mkdir -p .gpu/raw .gpu/wheels
+mkdir -p .gpu/wheels
+part=1 size=0 # parts of at most 60 MB: what can be carried at once is limited
 for dataset in "$@"; do
-  cp -r "data/raw/$dataset" .gpu/raw/ || { echo "gpu-pack: run the download stage for $dataset first" >&2; exit 2; }
+  [ -d "data/raw/$dataset" ] || { echo "gpu-pack: run the download stage for $dataset first" >&2; exit 2; }
+  while read -r file; do
+    mkdir -p ".gpu/part-$part/$(dirname "$file")"
+    xz -T0 -c "data/raw/$file" > ".gpu/part-$part/$file.xz"
+    size=$((size + $(wc -c < ".gpu/part-$part/$file.xz")))
+    if [ "$size" -gt 35000000 ]; then part=$((part + 1)) size=0; fi
+  done < <(cd data/raw && find "$dataset" -type f | sort)
 done
 # PyTorch images have the rest (NumPy, PyYAML, safetensors, scikit-learn, matplotlib, rich).
 versions=$(grep -oE '^(pydantic|pydantic-core|annotated-types|typing-inspection|nvidia-ml-py)==[^ ]+' requirements.lock)
 .venv/bin/pip download --quiet --no-deps --only-binary=:all: --implementation cp --python-version "${PYTHON_VERSION:-3.12}" \
   --platform manylinux_2_17_x86_64 --platform manylinux2014_x86_64 --dest .gpu/wheels $versions
-du -sh .gpu
+du -sh .gpu/*

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Run experiments and sweeps on a GPU machine that has PyTorch, but no network, no DVC and no MLflow.
-#   OUT=results bench/gpu.sh NAME …    (after bench/gpu-pack.sh, in the repository's root)
+#   OUT=results bench/gpu.sh [-S KEY=VALUE]… NAME …    (after bench/gpu-pack.sh, in the repository's root)
+# -S changes params.yaml as `dvc exp run -S` does.
 # Brings back OUT/results.tar.gz: metrics/, plots/ and the weights, as `dvc repro` would have written them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -9,8 +10,27 @@ site=$(mktemp -d)
 python3 -m pip install --quiet --no-index --no-deps --target "$site" .gpu/wheels/*.whl
 export PYTHONPATH="$PWD/src:$site" PYTHONUNBUFFERED=1
 mkdir -p data/raw "$OUT"
-cp -r .gpu/raw/. data/raw/
+python3 - <<'PYTHON'
+import lzma, pathlib
+for packed in pathlib.Path(".gpu").glob("part-*/**/*.xz"):
+    raw = pathlib.Path("data/raw", *packed.parts[2:]).with_suffix("")
+    raw.parent.mkdir(parents=True, exist_ok=True)
+    raw.write_bytes(lzma.decompress(packed.read_bytes()))
+PYTHON
 nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv > "$OUT/gpu.csv" 2>/dev/null || echo "no GPU here" > "$OUT/gpu.csv"
+while [ "${1:-}" = -S ]; do
+  python3 - "$2" <<'PYTHON'
+import sys, yaml
+path, value = sys.argv[1].split("=", 1)
+params = level = yaml.safe_load(open("params.yaml"))
+*parents, last = path.split(".")
+for key in parents:
+    level = level[key]
+level[last] = yaml.safe_load(value)
+yaml.safe_dump(params, open("params.yaml", "w"), sort_keys=False)
+PYTHON
+  shift 2
+done
 python3 stages/resolve.py
 results=()
 for name in "$@"; do
@@ -21,7 +41,7 @@ for name in "$@"; do
   else
     python3 stages/train.py "$name"
     python3 stages/evaluate.py "$name"
-    results+=("data/models/$name.safetensors" "data/predictions/$name.safetensors")
+    results+=("data/models/$name" "data/predictions/$name.safetensors")
   fi
   python3 stages/visualize.py "$name"
   results+=("metrics/$name" "plots/$name")

@@ -14,19 +14,25 @@ def main() -> None:
     """Evaluate, write the outputs, and mirror them into MLflow."""
     name = sys.argv[1]
     experiment = load_experiment(files.config(name))
-    folder = files.PROCESSED / name / experiment.data_key()
-    statistics = load_statistics(folder)
-    model = load_model(experiment, statistics, files.weights(name))
-    scores, probabilities, labels = evaluate.evaluate(model, experiment, folder)
-    scores["per_class"] = evaluate.per_class(probabilities, labels, statistics.classes)
-    files.write_tensors(files.predictions(name), {"probabilities": probabilities, "labels": labels})
+    evaluations = []
+    for one in experiment.each_seed():
+        folder = files.PROCESSED / name / one.data_key()
+        statistics = load_statistics(folder)
+        model = load_model(one, statistics, files.weights(name, one.seed))
+        evaluations.append(evaluate.evaluate(model, one, folder))
+        test = evaluations[-1].scores["test"]
+        print(f"evaluate: {name}, seed {one.seed}: test {test['accuracy']:.2%}, loss {test['loss']:.4f}")
+    first, classes = evaluations[0], statistics.classes
+    scores = files.by_seed([{"seed": done.seed, **done.scores} for done in evaluations])
+    scores["per_class"] = evaluate.per_class(first.probabilities, first.labels, classes)
+    files.write_tensors(
+        files.predictions(name), {"probabilities": first.probabilities, "labels": first.labels}
+    )
     files.write_csv(
         files.PLOTS / name / "confusion.csv",
-        evaluate.confusion_rows(probabilities, labels, statistics.classes),
+        evaluate.confusion_rows(first.probabilities, first.labels, classes),
     )
     files.write_json(files.METRICS / name / "evaluate.json", scores)
-    test = scores["test"]
-    print(f"evaluate: {name}: test accuracy {test['accuracy']:.2%}, loss {test['loss']:.4f}")
     mirror(name)
 
 

@@ -3,6 +3,8 @@
 All of them, selected or not: later stages depend on their own file alone, so an edit reruns what it reaches.
 """
 
+import sys
+
 from convlab import files
 from convlab.config import dump_item, load_params
 from convlab.data.catalogue import DATASETS
@@ -14,11 +16,12 @@ from convlab.train.run import build_model
 def main() -> None:
     """Check everything that can be checked before any work, then write data/configs/."""
     params = load_params(files.PARAMS)
+    for warning in params.warnings:
+        print(f"resolve: warning: {warning}", file=sys.stderr)
     for name in params.run:
         experiment = params.experiments[name]
-        dataset = DATASETS[experiment.dataset]
         try:
-            build_model(experiment, list(dataset.shape), len(dataset.classes))
+            build_model(experiment, experiment.input_shape, len(DATASETS[experiment.dataset].classes))
         except InfeasibleGeometry as error:
             raise InputError(
                 f"{files.PARAMS}: experiments.{name}.model: {error}; use smaller strides"

@@ -18,13 +18,16 @@ def main() -> None:
     (files.MODELS / name).mkdir(parents=True, exist_ok=True)
     for trial in trials:
         if trial.weights:
-            shutil.copyfile(trial.weights, files.weights(name, trial.row["name"]))
-    curves = [{"trial": trial.row["name"], **record} for trial in trials for record in trial.curves]
+            shutil.copyfile(trial.weights, files.weights(name, trial.row["seed"], trial.row["name"]))
+    curves = [
+        {"trial": trial.row["name"], **record, "seed": trial.row["seed"]}
+        for trial in trials
+        for record in trial.curves
+    ]
     files.write_csv(files.PLOTS / name / "curves.csv", curves)
     files.write_json(files.METRICS / name / "trials.json", [trial.row for trial in trials])
-    files.write_json(
-        files.METRICS / name / "timing.json", {trial.row["name"]: trial.timing for trial in trials}
-    )
+    timing = {files.training(trial.row["seed"], trial.row["name"]): trial.timing for trial in trials}
+    files.write_json(files.METRICS / name / "timing.json", timing)
     ledger.clear()
     mirror(name)
 

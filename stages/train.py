@@ -1,4 +1,4 @@
-"""train NAME: prepared data → the weights, learning curves and facts of one experiment."""
+"""train NAME: prepared data → the weights, curves and facts of an experiment, for each of its seeds."""
 
 import sys
 
@@ -15,15 +15,21 @@ def main() -> None:
     """Train, write the outputs, and mirror them into MLflow."""
     name = sys.argv[1]
     experiment = load_experiment(files.config(name))
-    try:
-        trained = train(name, experiment, files.PROCESSED / name / experiment.data_key())
-    except (InfeasibleGeometry, Diverged) as error:
-        raise InputError(f"experiments.{name}: {error}") from None
-    files.write_tensors(files.weights(name), trained.model.state_dict())
-    files.write_csv(files.PLOTS / name / "curves.csv", trained.curves)
-    files.write_json(files.METRICS / name / "train.json", trained.results)
+    trained, curves = [], []
+    for one in experiment.each_seed():
+        label = f"{name} seed {one.seed}" if experiment.seeds > 1 else name
+        try:
+            done = train(label, one, files.PROCESSED / name / one.data_key())
+        except (InfeasibleGeometry, Diverged) as error:
+            raise InputError(f"experiments.{name}: {error}") from None
+        files.write_tensors(files.weights(name, one.seed), done.model.state_dict())
+        curves += [{**record, "seed": one.seed} for record in done.curves]
+        trained.append(done)
+    files.write_csv(files.PLOTS / name / "curves.csv", curves)
+    files.write_csv(files.PLOTS / name / "iterations.csv", trained[0].iterations)
+    files.write_json(files.METRICS / name / "train.json", files.by_seed([done.results for done in trained]))
     # Not declared in dvc.yaml: timings differ from run to run, and nothing may depend on them.
-    files.write_json(files.METRICS / name / "timing.json", trained.timing)
+    files.write_json(files.METRICS / name / "timing.json", files.by_seed([done.timing for done in trained]))
     mirror(name)
 
 

@@ -2,6 +2,8 @@
 
 import argparse
 import sys
+from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -22,10 +24,15 @@ def main() -> None:
     """Parse the command line and run one command; bad input is one line and exit status 2."""
     parser = argparse.ArgumentParser(prog="convlab", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, function in COMMANDS.items():
-        commands.add_parser(name, help=function.__doc__, description=function.__doc__)
-    arguments = parser.parse_args()
-    run(COMMANDS[arguments.command])
+    parsers = {
+        name: commands.add_parser(name, help=function.__doc__, description=function.__doc__)
+        for name, function in COMMANDS.items()
+    }
+    parsers["summary"].add_argument("experiment", metavar="EXPERIMENT", help="or SWEEP/TRIAL")
+    parsers["summary"].add_argument("--svg", metavar="FILE", type=Path, help="draw the network, too")
+    options = vars(parser.parse_args())
+    command = COMMANDS[options.pop("command")]
+    run(lambda: command(**options))
 
 
 def validate() -> int:
@@ -33,6 +40,8 @@ def validate() -> int:
     params = load_params(files.PARAMS)
     sweeps = ", ".join(params.run_sweeps) or "none"
     print(f"{files.PARAMS} is valid: run {', '.join(params.run)}; sweeps {sweeps}")
+    for warning in params.warnings:
+        print(f"warning: {warning}")
     return 0
 
 
@@ -63,21 +72,39 @@ def track() -> int:
 
 def results() -> int:
     """Show the results that are there, and where to look further."""
+    from convlab.results import rows, status
+
     params = load_params(files.PARAMS)
     table = Table(title="Experiments", title_justify="left")
-    for column in ("experiment", "test accuracy", "test loss", "validation", "epochs", "seconds", "device"):
+    for column in (
+        "experiment",
+        "n",
+        "test accuracy",
+        "test loss",
+        "validation",
+        "epochs",
+        "seconds",
+        "device",
+    ):
         table.add_column(column, justify="left" if column in ("experiment", "device") else "right")
     for name in params.experiments:
-        folder = files.METRICS / name
-        if (folder / "train.json").is_file() and (folder / "evaluate.json").is_file():
-            table.add_row(name, *_experiment_cells(name))
+        if trainings := rows(name):
+            cells = _cells(
+                trainings, ("test_accuracy", "test_loss", "validation_accuracy", "epochs", "seconds")
+            )
+            devices = sorted({row["timing"].get("device_name", row["device"]) for row in trainings})
+            table.add_row(name, str(len(trainings)), *cells, "; ".join(devices))
     sweeps = Table(title="Sweeps", title_justify="left")
-    for column in ("sweep", "trial", "test accuracy", "test loss", "epochs", "weight norm"):
+    for column in ("sweep", "trial", "n", "test accuracy", "test loss", "epochs", "weight norm"):
         sweeps.add_column(column, justify="left" if column in ("sweep", "trial") else "right")
     for name in params.run_sweeps:
-        path = files.METRICS / name / "trials.json"
-        for index, row in enumerate(files.read_json(path) if path.is_file() else []):
-            sweeps.add_row(name if index == 0 else "", row["name"], *_trial_cells(row))
+        for index, trial in enumerate(dict.fromkeys(trial.name for trial in params.sweeps[name].trials)):
+            trainings = rows(f"{name}/{trial}")
+            cells = _cells(trainings, ("test_accuracy", "test_loss", "epochs", "weight_norm"))
+            first = (
+                [str(len(trainings)), *cells] if trainings else ["–", status(f"{name}/{trial}"), *cells[1:]]
+            )
+            sweeps.add_row(name if index == 0 else "", trial, *first)
     console = Console(width=None if sys.stdout.isatty() else 110)
     console.print(table)
     console.print(sweeps)
@@ -85,37 +112,46 @@ def results() -> int:
     return 0
 
 
-def _experiment_cells(name: str) -> list[str]:
-    facts = files.read_json(files.METRICS / name / "train.json")
-    scores = files.read_json(files.METRICS / name / "evaluate.json")
-    path = files.METRICS / name / "timing.json"
-    timing = files.read_json(path) if path.is_file() else {}
-    return [
-        f"{scores['test']['accuracy']:.2%}",
-        f"{scores['test']['loss']:.4f}",
-        f"{scores['validation']['accuracy']:.2%}",
-        str(facts["epochs"]),
-        f"{timing['seconds']:.1f}" if timing else "–",
-        timing.get("device_name", "–"),
-    ]
+def _cells(trainings: list[dict], quantities: tuple[str, ...]) -> list[str]:
+    """Show quantities of one or several seeds' trainings, as mean ± standard deviation."""
+    from convlab.results import mean_and_spread, values
 
-
-def _trial_cells(row: dict) -> list[str]:
-    if row["status"] != "finished":
-        return [row["status"], "–", "–", "–"]
-    test = row["test"]
-    return [f"{test['accuracy']:.2%}", f"{test['loss']:.4f}", str(row["epochs"]), f"{row['weight_norm']:.2f}"]
+    cells = []
+    for quantity in quantities:
+        form = {"accuracy": "{:.2%}", "loss": "{:.4f}", "norm": "{:.2f}", "seconds": "{:.1f}"}
+        numbers = values(trainings, quantity)
+        show = form.get(quantity.split("_")[-1], "{:.0f}").format
+        cells.append(mean_and_spread(numbers, show) if numbers else "–")
+    return cells
 
 
 def report() -> int:
-    """Put the reports' numbers and ours side by side into README.md."""
-    from convlab.reports import README, write_readme
+    """Put the reports' numbers and ours side by side into README.md and metrics/, and judge their claims."""
+    from convlab.reports import outputs
 
-    print(f"{README}: the tables of {', '.join(write_readme())} are up to date")
+    current = outputs()
+    for path, text in current.items():
+        files.write_text(path, text)
+    print(f"{', '.join(map(str, current))}: up to date")
     return 0
 
 
-COMMANDS = {"validate": validate, "check": check, "track": track, "results": results, "report": report}
+def summary(experiment: str, svg: Path | None) -> int:
+    """Show a network layer by layer: shapes, parameters, operations, memory; it needs no data."""
+    from convlab.describe import describe
+
+    describe(load_params(files.PARAMS), experiment, svg, Console(width=None if sys.stdout.isatty() else 110))
+    return 0
+
+
+COMMANDS: dict[str, Any] = {
+    "validate": validate,
+    "check": check,
+    "track": track,
+    "results": results,
+    "report": report,
+    "summary": summary,
+}
 
 if __name__ == "__main__":
     main()

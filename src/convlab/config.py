@@ -12,12 +12,13 @@ from typing import Any
 
 import yaml
 
+from convlab.data.catalogue import DATASETS
 from convlab.errors import InputError
 from convlab.explain import Layers, nearest, show, validate
-from convlab.schema import SPLITS, Experiment, Params, Sweep, SweepEntry, Trial, number
+from convlab.schema import SPLITS, Claim, Experiment, Params, Sweep, SweepEntry, Trial, number
 
 # Every other key at the top is a default of all experiments.
-STUDIES = ("experiments", "sweeps", "thresholds", "run", "run_sweeps")
+STUDIES = ("experiments", "sweeps", "claims", "thresholds", "run", "run_sweeps")
 FLOORS = tuple(f"{split}_accuracy" for split in SPLITS)
 RESERVED = ("datasets",)  # data/configs/datasets.yaml is the list for the download stage
 
@@ -80,7 +81,10 @@ def load_item(path: Path) -> Experiment | Sweep:
     content = read_yaml(path)
     if not isinstance(content, Mapping):
         raise InputError(f"{path}: not a configuration; run `dvc repro`")
-    return validate(Sweep if "trials" in content else Experiment, content, [(f"{path}: ", content)])
+    try:
+        return validate(Sweep if "trials" in content else Experiment, content, [("", content)])
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
 
 
 def load_experiment(path: Path) -> Experiment:
@@ -105,10 +109,10 @@ def dump_item(item: Experiment | Sweep) -> str:
 
 
 def trials_of(name: str, item: Experiment | Sweep) -> list[Trial]:
-    """Give the trainings that an item stands for: a sweep's trials, or the experiment itself."""
+    """Give the trainings that an item stands for: a sweep's trials, or an experiment's seeds."""
     if isinstance(item, Sweep):
         return item.trials
-    return [Trial(name=name, overrides={}, experiment=item)]
+    return [Trial(name=name, overrides={}, experiment=experiment) for experiment in item.each_seed()]
 
 
 def _resolve(raw: Any) -> Params:
@@ -120,12 +124,12 @@ def _resolve(raw: Any) -> Params:
             raise InputError(f"unknown key `{key}`{nearest(key, allowed)}")
     defaults = {key: value for key, value in raw.items() if key not in STUDIES}
 
+    written = _mapping(raw, "experiments", "")
     experiments = {}
-    for name, overrides in _mapping(raw, "experiments", "").items():
+    for name in written:
         _check_name(name, "experiments")
-        overrides = _mapping(raw["experiments"], name, "experiments.")
-        layers = [(f"experiments.{name}.", overrides), ("", defaults)]
-        experiments[name] = _merged(layers)
+        overrides = _mapping(written, name, "experiments.")
+        experiments[name] = _merged([(f"experiments.{name}.", overrides), ("", defaults)])
 
     sweeps = {}
     for name, content in _mapping(raw, "sweeps", "").items():
@@ -134,18 +138,16 @@ def _resolve(raw: Any) -> Params:
             raise InputError(f"sweeps.{name}: an experiment has this name too; rename one of them")
         where = f"sweeps.{name}"
         entry = validate(SweepEntry, content, [(f"{where}.", _mapping(raw["sweeps"], name, "sweeps."))])
-        base = entry.experiment
-        if base not in experiments:
-            raise InputError(f"{where}.experiment: found {show(base)}{nearest(base, experiments)}")
-        layers = [(f"experiments.{base}.", raw["experiments"][base]), ("", defaults)]
-        sweeps[name] = Sweep(experiment=base, trials=_trials(where, entry, layers))
+        sweeps[name] = Sweep(trials=_trials(where, entry, written, defaults))
 
     return Params(
         run=_selection(raw, "run", experiments),
         run_sweeps=_selection(raw, "run_sweeps", sweeps, may_be_empty=True),
         experiments=experiments,
         sweeps=sweeps,
+        claims=_claims(raw, experiments, sweeps),
         thresholds=_thresholds(raw, experiments),
+        warnings=_warnings(experiments),
     )
 
 
@@ -174,23 +176,45 @@ def _merged(layers: Layers) -> Experiment:
     return validate(Experiment, content, layers)
 
 
-def _trials(where: str, entry: SweepEntry, layers: Layers) -> list[Trial]:
-    if entry.variants is not None:
-        points = [(name, f"{where}.variants.{name}", overrides) for name, overrides in entry.variants.items()]
-    else:
-        grid = entry.grid or {}
-        combinations = (dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values()))
-        points = [(_point_name(overrides), f"{where}.grid", overrides) for overrides in combinations]
+def _trials(
+    where: str, entry: SweepEntry, experiments: Mapping[str, Any], defaults: Mapping[str, Any]
+) -> list[Trial]:
     trials: list[Trial] = []
-    layers = [(f"{where}.overrides.", nest(entry.overrides, f"{where}.overrides")), *layers]
-    for name, place, written in points:
-        overrides = {path: _plain(value) for path, value in written.items()}
+    for name, place, base, written in _points(where, entry):
+        if base not in experiments:
+            key = "experiments" if entry.experiments else "experiment"
+            raise InputError(f"{where}.{key}: found {show(base)}{nearest(base, experiments)}")
         _check_name(name, place)
         if name in [trial.name for trial in trials]:
             raise InputError(f"{place}: two trials are called {name!r}; give each value once")
-        experiment = _merged([(f"{place}.", nest(overrides, place)), *layers])
-        trials.append(Trial(name=name, overrides=overrides, experiment=experiment))
+        overrides = {path: _plain(value) for path, value in written.items()}
+        layers = [
+            (f"{place}.", nest(overrides, place)),
+            (f"{where}.overrides.", nest(entry.overrides, f"{where}.overrides")),
+            (f"experiments.{base}.", experiments[base]),
+            ("", defaults),
+        ]
+        if entry.seeds:
+            layers.insert(0, (f"{where}.", {"seeds": entry.seeds}))
+        trials += [
+            Trial(name=name, overrides=overrides, experiment=experiment)
+            for experiment in _merged(layers).each_seed()
+        ]
     return trials
+
+
+def _points(where: str, entry: SweepEntry) -> list[tuple[str, str, str, dict[str, Any]]]:
+    """List a sweep's points: name, where it stands in params.yaml, experiment, overrides."""
+    if entry.experiments:
+        return [(name, f"{where}.experiments", name, {}) for name in entry.experiments]
+    base = entry.experiment or ""
+    if entry.variants:
+        return [
+            (name, f"{where}.variants.{name}", base, overrides) for name, overrides in entry.variants.items()
+        ]
+    grid = entry.grid or {}
+    combinations = (dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values()))
+    return [(_point_name(overrides), f"{where}.grid", base, overrides) for overrides in combinations]
 
 
 def _plain(value: Any) -> Any:
@@ -258,6 +282,42 @@ def _thresholds(raw: Mapping[str, Any], experiments: Mapping[str, Experiment]) -
                 )
             thresholds[name][metric] = float(value)
     return thresholds
+
+
+def _claims(
+    raw: Mapping[str, Any], experiments: Mapping[str, Experiment], sweeps: Mapping[str, Sweep]
+) -> dict[str, Claim]:
+    known = [*experiments]
+    known += [f"{name}/{trial.name}" for name, sweep in sweeps.items() for trial in sweep.trials]
+    claims = {}
+    for name in _mapping(raw, "claims", ""):
+        where = f"claims.{name}"
+        claim = validate(
+            Claim, raw["claims"][name], [(f"{where}.", _mapping(raw["claims"], name, "claims."))]
+        )
+        for side in ("a", "b"):
+            result = getattr(claim, side)
+            if result not in known:
+                own = [row for row in known if row.startswith(f"{result.partition('/')[0]}/")]
+                allowed = own or [*experiments, *(f"{sweep}/TRIAL" for sweep in sweeps)]
+                raise InputError(
+                    f"{where}.{side}: found {show(result)}{nearest(result, dict.fromkeys(allowed))}"
+                )
+        if claim.a == claim.b:
+            raise InputError(f"{where}: a and b are the same result; compare two")
+        claims[name] = claim
+    return claims
+
+
+def _warnings(experiments: Mapping[str, Experiment]) -> list[str]:
+    """Find what is allowed, but hardly meant."""
+    return [
+        f"experiments.{name}.augment: flip mirrors {experiment.dataset}, where a mirrored image "
+        "is none of the classes (a 2 becomes no digit): the network learns what the test images never show"
+        for name, experiment in experiments.items()
+        if not DATASETS[experiment.dataset].mirrors
+        and any(step.name == "flip" for step in experiment.augment)
+    ]
 
 
 def _mapping(raw: Mapping[str, Any], key: str, parent: str) -> Mapping[str, Any]:

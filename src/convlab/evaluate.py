@@ -1,5 +1,6 @@
 """Losses, accuracies, per-class report and confusion: the one place that reads the test split."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,22 @@ from convlab.train.inference import logits_of, score
 from convlab.train.loader import place, to_device
 
 
-def evaluate(model: nn.Module, experiment: Experiment, folder: Path) -> tuple[dict[str, Any], Tensor, Tensor]:
-    """Evaluate a trained model on all three splits of the prepared data in `folder`.
+@dataclass(frozen=True)
+class Evaluation:
+    """What a trained model scores.
 
-    Returns:
-        The scores {split: {"loss", "accuracy", "images"}}; the test split's probabilities, float32
-        [N, classes] on the CPU; and its labels, int64 [N].
+    `scores` are {split: {"loss", "accuracy", "images"}}, `probabilities` and `labels` the test split's:
+    float32 [N, classes] and int64 [N] on the CPU.
     """
+
+    seed: int
+    scores: dict[str, Any]
+    probabilities: Tensor
+    labels: Tensor
+
+
+def evaluate(model: nn.Module, experiment: Experiment, folder: Path) -> Evaluation:
+    """Evaluate a trained model on all three splits of the prepared data in `folder`."""
     device = select_device(experiment.device)
     prepare_process(experiment.threads, experiment.deterministic)
     precision = select_precision(experiment.precision, device)
@@ -31,7 +41,7 @@ def evaluate(model: nn.Module, experiment: Experiment, folder: Path) -> tuple[di
         logits = logits_of(model, split, transform, precision)
         loss, accuracy = score(logits, split.labels)
         scores[name] = {"loss": loss, "accuracy": accuracy, "images": len(split.labels)}
-    return scores, logits.softmax(1).cpu(), split.labels.cpu()
+    return Evaluation(experiment.seed, scores, logits.softmax(1).cpu(), split.labels.cpu())
 
 
 def per_class(probabilities: Tensor, labels: Tensor, classes: list[str]) -> dict[str, dict[str, float]]:

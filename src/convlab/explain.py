@@ -46,13 +46,16 @@ def _explain(schema: type[BaseModel], error: Any, layers: Layers) -> str:
     path, siblings = _walk(schema, error["loc"])
     kind, found, context = error["type"], error["input"], error.get("ctx", {})
     if kind == "extra_forbidden":
-        owner = _place(path, layers).rpartition(".")[0]
+        owner = _place(path, layers).removesuffix(str(path[-1])).rstrip(".")
         return f"{f'{owner}: ' if owner else ''}unknown key `{path[-1]}`{nearest(path[-1], siblings)}"
     if kind == "missing":
-        return f"{_place(path, layers)}: missing; add it here or among the defaults at the top"
+        where = " here or among the defaults at the top" if len(layers) > 1 else ""
+        return f"{_place(path, layers)}: missing; add it{where}"
     if kind == "value_error":  # ours, from a validator: "key|found|allowed"
         key, shown, allowed = str(context["error"]).split("|")
-        return f"{_place([*path, key] if key else path, layers)}: found {shown}; allowed: {allowed}"
+        return (
+            f"{_place([*path, *key.split('.')] if key else path, layers)}: found {shown}; allowed: {allowed}"
+        )
     if kind in ("literal_error", "union_tag_invalid"):
         if kind == "union_tag_invalid":
             path, found = [*path, "name"], found["name"]
@@ -74,6 +77,8 @@ def _walk(schema: type[BaseModel], location: Sequence[Any]) -> tuple[list[Any], 
         chosen = [model for model in models if part in _names(model)]
         if len(models) > 1 and chosen:
             models = chosen
+            continue
+        if isinstance(part, str) and part.startswith("<"):
             continue
         path.append(part)
         if isinstance(part, str):

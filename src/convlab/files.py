@@ -93,6 +93,12 @@ def read_tensors(path: Path) -> "dict[str, Tensor]":
         raise InputError(f"{path}: unreadable ({error}); remove it and run `dvc repro`") from None
 
 
+def by_seed(parts: list[dict[str, Any]]) -> dict[str, Any]:
+    """Lay out what is known of an experiment: the first seed's at the top, and everybody's under `seeds`
+    where there are several."""
+    return parts[0] | ({"seeds": parts} if len(parts) > 1 else {})
+
+
 def read_json(path: Path) -> Any:
     """Read JSON.
 
@@ -108,7 +114,7 @@ def read_json(path: Path) -> Any:
 
 
 def read_curves(path: Path) -> list[dict[str, Any]]:
-    """Read a curves.csv: rows of floats by column, and in a sweep's the `trial`, a name.
+    """Read a curves.csv: rows of floats by column, but the `seed` an integer, a sweep's `trial` a name.
 
     Raises:
         InputError: the file is missing.
@@ -117,7 +123,8 @@ def read_curves(path: Path) -> list[dict[str, Any]]:
         rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
     except FileNotFoundError:
         raise InputError(f"{path}: not there; `dvc repro` writes it") from None
-    return [{key: text if key == "trial" else float(text) for key, text in row.items()} for row in rows]
+    kinds: dict[str, Any] = {"trial": str, "seed": int}
+    return [{key: kinds.get(key, float)(text) for key, text in row.items()} for row in rows]
 
 
 def config(name: str) -> Path:
@@ -125,9 +132,14 @@ def config(name: str) -> Path:
     return CONFIGS / f"{name}.yaml"
 
 
-def weights(name: str, trial: str | None = None) -> Path:
-    """The weights of an experiment, or of one trial of a sweep."""
-    return MODELS / name / f"{trial}.safetensors" if trial else MODELS / f"{name}.safetensors"
+def training(seed: int, trial: str | None = None) -> str:
+    """Name one training among those of an experiment or sweep: `seed-1`, `kernel-5_seed-1`."""
+    return f"{trial}_seed-{seed}" if trial else f"seed-{seed}"
+
+
+def weights(name: str, seed: int, trial: str | None = None) -> Path:
+    """The weights of an experiment with one of its seeds, or of one trial of a sweep."""
+    return MODELS / name / f"{training(seed, trial)}.safetensors"
 
 
 def predictions(name: str) -> Path:

@@ -17,7 +17,7 @@ from convlab.schema import Experiment
 
 PACKAGE = Path(__file__).parent
 # What a trained weight depends on, given the prepared data: dvc.yaml's train stage depends on the same.
-TRAINING_CODE = ("data/transform.py", "models", "train", "seeds.py")
+TRAINING_CODE = ("data/augment.py", "data/transform.py", "models", "train", "seeds.py")
 
 
 def fingerprint(experiment: Experiment, data: str) -> str:

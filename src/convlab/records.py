@@ -26,10 +26,10 @@ class Run:
     fingerprint: str
     params: dict[str, str]
     metrics: dict[str, float]
-    curves: list[dict[str, float]] = field(default_factory=list)
+    curves: list[dict[str, Any]] = field(default_factory=list)
     timing: dict[str, Any] = field(default_factory=dict)
     artifacts: list[Path] = field(default_factory=list)
-    model: str | None = None  # the experiment whose weights belong to it
+    model: tuple[str, int] | None = None  # the experiment and seed whose weights belong to it
     children: list["Run"] = field(default_factory=list)
     best_trial: str | None = None  # a tag, not a parameter: MLflow's parameters never change
 
@@ -48,7 +48,7 @@ class Run:
 
     def digest(self) -> str:
         """Hash everything that is mirrored: equal digests, nothing to do."""
-        weights = self.model is not None and files.weights(self.model).is_file()
+        weights = self.model is not None and files.weights(*self.model).is_file()
         content = [self.params, self.metrics, self.curves, self.timing, self.tags, weights]
         digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode())
         for path in self.artifacts:
@@ -75,28 +75,48 @@ def finished() -> list[str]:
 def _experiment_run(name: str, experiment: Experiment) -> Run:
     facts = files.read_json(files.METRICS / name / "train.json")
     evaluation = _evaluation(name, facts)
+    timing = _timing(name)
+    curves = files.read_curves(files.PLOTS / name / "curves.csv")
+    further = zip(
+        experiment.each_seed()[1:],
+        facts.get("seeds", [])[1:],
+        evaluation.get("seeds", [{}] * experiment.seeds)[1:],
+        strict=False,
+    )
     return Run(
         name=name,
         stage="train",
         fingerprint=facts["fingerprint"],
         params=_params(experiment),
         metrics=_numbers(facts) | _scores(evaluation),
-        curves=files.read_curves(files.PLOTS / name / "curves.csv"),
-        timing=_own(_timing(name), facts),
+        curves=_of_seed(curves, experiment.seed),
+        timing=_own(timing, facts),
         artifacts=_artifacts(name, ["train.json", "timing.json", *(["evaluate.json"] if evaluation else [])]),
-        model=name,
+        model=(name, experiment.seed),
+        children=[_seed_run(one, row | scores, timing, curves) for one, row, scores in further],
+    )
+
+
+def _seed_run(
+    experiment: Experiment, row: dict[str, Any], timing: dict[str, Any], curves: list[dict[str, Any]]
+) -> Run:
+    return Run(
+        name=files.training(experiment.seed),
+        stage="trial",
+        fingerprint=row["fingerprint"],
+        params=_params(experiment),
+        metrics=_numbers(row) | _scores(row),
+        curves=_of_seed(curves, experiment.seed),
+        timing=_own(timing, row),
     )
 
 
 def _sweep_run(name: str, sweep: Sweep) -> Run:
-    rows = {row["name"]: row for row in files.read_json(files.METRICS / name / "trials.json")}
+    rows = {(row["name"], row["seed"]): row for row in files.read_json(files.METRICS / name / "trials.json")}
     timing = _timing(name)
     curves = files.read_curves(files.PLOTS / name / "curves.csv")
-    children = [
-        _trial_run(trial, rows[trial.name], _own(timing.get(trial.name, {}), rows[trial.name]), curves)
-        for trial in sweep.trials
-        if trial.name in rows
-    ]
+    done = [trial for trial in sweep.trials if (trial.name, trial.experiment.seed) in rows]
+    children = [_trial_run(trial, rows[trial.name, trial.experiment.seed], timing, curves) for trial in done]
     # The best by validation: the test scores of a sweep choose nothing, they are shown.
     best = max(children, key=lambda run: run.metrics.get("best_validation_accuracy", -1.0))
     together = hashlib.sha256("".join(run.fingerprint for run in children).encode())
@@ -109,7 +129,7 @@ def _sweep_run(name: str, sweep: Sweep) -> Run:
         name=name,
         stage="sweep",
         fingerprint=together.hexdigest()[:16],
-        params={"experiment": sweep.experiment, "trials": str(len(children))},
+        params={"trials": str(len(children))},
         best_trial=best.name,
         metrics={key: best.metrics[key] for key in shown if key in best.metrics},
         timing=first | {"seconds": seconds, "epoch_seconds": [], "images_per_second": None},
@@ -121,15 +141,20 @@ def _sweep_run(name: str, sweep: Sweep) -> Run:
 def _trial_run(
     trial: Trial, row: dict[str, Any], timing: dict[str, Any], curves: list[dict[str, Any]]
 ) -> Run:
+    seed = trial.experiment.seed
     return Run(
-        name=trial.name,
+        name=files.training(seed, trial.name),
         stage="trial",
         fingerprint=row["fingerprint"],
         params=_params(trial.experiment) | {"status": row["status"]},
         metrics=_numbers(row) | _scores(row),
-        curves=[row for row in curves if row["trial"] == trial.name],
-        timing=timing,
+        curves=[row for row in _of_seed(curves, seed) if row["trial"] == trial.name],
+        timing=_own(timing, row),
     )
+
+
+def _of_seed(curves: list[dict[str, Any]], seed: int) -> list[dict[str, Any]]:
+    return [row for row in curves if row["seed"] == seed]
 
 
 def _params(experiment: Experiment) -> dict[str, str]:
@@ -186,13 +211,18 @@ def _timing(name: str) -> dict[str, Any]:
 
 
 def _own(timing: dict[str, Any], facts: dict[str, Any]) -> dict[str, Any]:
-    """Give a timing only beside the results of the same training: DVC's run cache restores those alone."""
-    return timing if timing.get("fingerprint") == facts["fingerprint"] else {}
+    """Give a training's own timing: DVC's run cache restores results, and a timing of another may be left."""
+    several = [
+        timing,
+        *timing.get("seeds", []),
+        *(part for part in timing.values() if isinstance(part, dict)),
+    ]
+    return next((part for part in several if part.get("fingerprint") == facts["fingerprint"]), {})
 
 
 def _artifacts(name: str, metrics: list[str]) -> list[Path]:
     wanted = [files.config(name), *(files.METRICS / name / file for file in metrics)]
     wanted += sorted((files.PLOTS / name).rglob("*.csv")) + sorted(
-        (files.PLOTS / name / "figures").glob("*.png")
+        path for path in (files.PLOTS / name / "figures").glob("*") if path.suffix in (".png", ".svg")
     )
     return [path for path in wanted if path.is_file()]

@@ -1,97 +1,292 @@
-"""The reports' numbers beside ours: tables for the README, made from reports.yaml and metrics/.
+"""The reports' numbers beside ours: tables for the README and metrics/reports.json, from reports.yaml.
 
 Nothing in them is typed by hand: what has not run is 'not run'.
 """
 
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from statistics import mean
+from typing import Annotated, Any, Literal
 
-from convlab import files
-from convlab.config import read_yaml
+from pydantic import Field, model_validator
+
+from convlab import claims, files, results
+from convlab.config import load_params, read_yaml
 from convlab.errors import InputError
+from convlab.explain import nearest, show, validate
+from convlab.results import Found, Plan, rounded
+from convlab.schema.section import Count, Float, NonNegative, Positive, Section
 
 REPORTS = Path("reports.yaml")
 README = Path("README.md")
-COLUMNS = ("report / ours", "test accuracy", "difference", "test loss", "weight norm", "epochs", "seconds")
+REPORTS_JSON = files.METRICS / "reports.json"
+CLAIMS_JSON = files.METRICS / "claims.json"
+LONG = 8  # a table of more rows is folded away under its first row
+
+# Every quantity that a report prints, in the order of the columns: its title and how it is shown
 QUANTITIES = {
-    "test_accuracy": "{:.2%}",
-    "test_loss": "{:.4f}",
-    "weight_norm": "{:.2f}",
-    "epochs": "{}",
-    "seconds": "{:.0f}",
+    "test_accuracy": ("test accuracy", "{:.2%}"),
+    "test_loss": ("test loss", "{:.4f}"),
+    "validation_accuracy": ("validation accuracy", "{:.2%}"),
+    "validation_loss": ("validation loss", "{:.4f}"),
+    "train_accuracy": ("train accuracy", "{:.2%}"),
+    "train_loss": ("train loss", "{:.4f}"),
+    "weight_norm": ("weight norm", "{:.2f}"),
+    "parameters": ("parameters", "{:,.0f}"),
+    "parameters_in_all": ("parameters with statistics", "{:,.0f}"),
+    "report_flops": ("FLOPs", "{:,.0f}"),
+    "seconds": ("seconds", "{:,.0f}"),
+    "seconds_per_epoch": ("seconds an epoch", "{:,.2f}"),
+    "epochs": ("epochs", "{:.0f}"),
 }
+Accuracy = Annotated[Float, Field(ge=0, le=1)]
 
 
-def write_readme() -> list[str]:
-    """Put the current table of each report between its markers in README.md; return the reports' ids.
+class Row(Section):
+    """A row of a report: what it is, our result beside it (null: we have none, for a `reason`), its numbers.
+
+    `parameters` are those that are trained, `parameters_in_all` with the running statistics of batch norm;
+    `report_flops` counts as R2 does. `about` names the numbers that a report gives roughly, `goal` is a test
+    accuracy to reach where no report has one.
+    """
+
+    what: str
+    result: str | None
+    reason: str = ""
+    note: str = ""
+    about: list[Literal[tuple(QUANTITIES)]] = Field(default_factory=list)  # type: ignore[valid-type]
+    goal: Accuracy | None = None
+    test_accuracy: Accuracy | None = None
+    test_loss: NonNegative | None = None
+    validation_accuracy: Accuracy | None = None
+    validation_loss: NonNegative | None = None
+    train_accuracy: Accuracy | None = None
+    train_loss: NonNegative | None = None
+    weight_norm: Positive | None = None
+    parameters: Count | None = None
+    parameters_in_all: Count | None = None
+    report_flops: Count | None = None
+    seconds: Positive | None = None
+    seconds_per_epoch: Positive | None = None
+    epochs: Count | None = None
+
+    @model_validator(mode="after")
+    def _no_result_for_a_reason(self) -> "Row":
+        if self.result is None and not self.reason:
+            raise ValueError("reason|nothing|why there is no result of ours")
+        return self
+
+    def printed(self) -> list[str]:
+        """Name the quantities that the report has a number (or we a goal) for."""
+        found = [key for key in QUANTITIES if getattr(self, key) is not None]
+        return ["test_accuracy", *found] if self.goal else found
+
+
+class Report(Section):
+    """What a report printed, or our goals beyond the reports; `hardware` is null where it names none."""
+
+    title: str
+    hardware: str | None
+    rows: Annotated[list[Row], Field(min_length=1)]
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row of a report, and our trainings beside it."""
+
+    row: Row
+    ours: Found
+
+    def difference(self, quantity: str) -> float | None:
+        """Compute our mean less the report's number (or the goal); None without both, or with smoke alone."""
+        theirs, ours = getattr(self.row, quantity), self.ours.values(quantity)
+        if quantity == "test_accuracy" and theirs is None:
+            theirs = self.row.goal
+        return mean(ours) - theirs if ours and theirs is not None and not self.ours.smoke else None
+
+
+def outputs() -> dict[Path, str]:
+    """Make the current content of README.md, metrics/reports.json and metrics/claims.json.
 
     Raises:
-        InputError: the README lacks a report's markers.
+        InputError: reports.yaml, params.yaml or a result is wrong, or the README lacks a table's markers.
     """
-    text = README.read_text(encoding="utf-8")
-    reports = read_yaml(REPORTS)
-    for report, content in reports.items():
-        text = insert(text, report, table(content))
-    files.write_text(README, text)
-    return list(reports)
+    plans = results.load_plans()
+    reports = load_reports(plans)
+    lines = {name: [line_of(row, plans) for row in report.rows] for name, report in reports.items()}
+    judged = claims.judge_all(load_params(files.PARAMS).claims, plans)
+
+    readme = README.read_text(encoding="utf-8")
+    for name, report in reports.items():
+        readme = insert(readme, name, table(report, lines[name]))
+    numbers = [number for name in reports for line in lines[name] for number in numbers_of(name, line)]
+    return {
+        README: insert(readme, "claims", claims.table(judged)),
+        REPORTS_JSON: _json(numbers),
+        CLAIMS_JSON: _json(judged),
+    }
 
 
-def insert(text: str, report: str, content: str) -> str:
-    """Replace what stands between `<!-- REPORT -->` and `<!-- /REPORT -->`."""
-    begin, end = f"<!-- {report} -->\n", f"<!-- /{report} -->"
+def load_reports(plans: Mapping[str, Plan]) -> dict[str, Report]:
+    """Read reports.yaml.
+
+    Raises:
+        InputError: a key or a result in it is unknown, a number is none.
+    """
+    content = read_yaml(REPORTS)
+    if not isinstance(content, Mapping):
+        raise InputError(f"{REPORTS}: found {show(content)}; allowed: a mapping of reports")
+    reports = {}
+    for name, report in content.items():
+        reports[name] = validate(Report, report, [(f"{REPORTS}: {name}.", report)])
+        for index, row in enumerate(reports[name].rows):
+            if row.result is not None and row.result not in plans:
+                known = [
+                    result for result in plans if result.startswith(row.result.partition("/")[0])
+                ] or plans
+                where = f"{REPORTS}: {name}.rows.{index}.result"
+                raise InputError(f"{where}: found {show(row.result)}{nearest(row.result, known)}")
+    return reports
+
+
+def line_of(row: Row, plans: Mapping[str, Plan]) -> Line:
+    """Put our trainings of a row beside it."""
+    return Line(row, results.find(row.result, plans, row.epochs) if row.result else Found([]))
+
+
+def numbers_of(report: str, line: Line) -> list[dict[str, Any]]:
+    """List a row's numbers, theirs and ours, in the units of metrics/: accuracies from 0 to 1, seconds.
+
+    Rounded to six digits, so that a mean is the same text on every machine.
+    """
+    row, found = line.row, line.ours
+    numbers = []
+    for quantity in dict.fromkeys(row.printed() or ["test_accuracy"]):
+        ours = found.values(quantity)
+        number = {
+            "report": report,
+            "row": row.what,
+            "quantity": quantity,
+            "report_value": getattr(row, quantity),
+            "goal": row.goal if quantity == "test_accuracy" else None,
+            "about": quantity in row.about,
+            "ours": rounded(mean(ours)) if ours else None,
+            "sd": rounded(results.spread(ours)),
+            "n": len(ours),
+            "difference": rounded(line.difference(quantity)),
+            "epochs": rounded(mean(found.values("epochs"))) if found.trainings else None,
+            "planned_epochs": found.planned,
+            "shortened": found.shortened,
+            "smoke": found.smoke,
+            "hardware": "; ".join(found.hardware()) or None,
+            "result": row.result,
+        }
+        numbers.append(number)
+    return numbers
+
+
+def table(report: Report, lines: Sequence[Line]) -> str:
+    """Make the Markdown table of a report, with the hardware and the notes below it; a long one is folded."""
+    columns, rare = _columns(lines)
+    titles = [QUANTITIES[key][0] for key in columns]
+    theirs = "goal" if any(line.row.goal for line in lines) else "report"
+    rows = [
+        _markdown([f"{theirs} / ours", titles[0], "difference", *titles[1:], "n", "epochs"]),
+        "| --- |" + " ---: |" * (len(columns) + 3),
+    ]
+    for line in lines:
+        first = _cell(line, columns[0], says=line.ours.status)
+        others = [_cell(line, key) for key in columns[1:]]
+        n = "–" if line.ours.smoke or not line.ours.trainings else str(len(line.ours.trainings))
+        difference = _points(line.difference(columns[0]))
+        rows.append(_markdown([line.row.what, first, difference, *others, n, _epochs(line)]))
+    if len(lines) > LONG:
+        rows = ["<details>", f"<summary>{_summary(lines, columns[0])}</summary>", "", *rows, "", "</details>"]
+    return "\n".join([*rows, "", _hardware(report, lines), *_notes(lines, rare), ""])
+
+
+def _columns(lines: Sequence[Line]) -> tuple[list[str], list[str]]:
+    """Choose the columns, the accuracy that counts first. What one row alone has goes into its note."""
+    printed = [key for line in lines for key in line.row.printed() if key != "epochs"]
+    rare = [
+        key for key in QUANTITIES if printed.count(key) == 1 and len(lines) > 2 and key != "test_accuracy"
+    ]
+    columns = [key for key in QUANTITIES if key in printed and key not in rare] or ["test_accuracy"]
+    first = next(key for key in ("test_accuracy", "validation_accuracy", *columns) if key in columns)
+    return sorted(columns, key=lambda key: key != first), rare
+
+
+def _summary(lines: Sequence[Line], headline: str) -> str:
+    ours = [line for line in lines if line.row.result]
+    run = sum(bool(line.ours.trainings) and not line.ours.smoke for line in ours)
+    first = next((line for line in ours if headline in line.row.printed()), lines[0])
+    shown = _cell(first, headline, says=first.ours.status)
+    return f"{first.row.what}: {shown} (report / ours). {run} of {len(ours)} rows have run"
+
+
+def _markdown(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def insert(text: str, name: str, content: str) -> str:
+    """Replace what stands between `<!-- NAME -->` and `<!-- /NAME -->`."""
+    begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
     if begin not in text or end not in text:
         raise InputError(
-            f"{README}: found no {begin.strip()} … {end}; put them where the table of {report} belongs"
+            f"{README}: found no {begin.strip()} … {end}; put them where the table of {name} belongs"
         )
     before, rest = text.split(begin, 1)
     return f"{before}{begin}{content}{end}{rest.split(end, 1)[1]}"
 
 
-def table(report: dict[str, Any]) -> str:
-    """Make a Markdown table of a report's rows and ours, with the hardware of both below it."""
-    lines = ["| " + " | ".join(COLUMNS) + " |", "| --- |" + " ---: |" * (len(COLUMNS) - 1)]
-    hardware = set()
-    for row in report["rows"]:
-        ours = find(row["result"])
-        lines.append("| " + " | ".join([row["what"], *_cells(row, ours)]) + " |")
-        if "device" in ours:
-            hardware.add(f"{ours['device']} ({ours['precision']})")
-    note = (
-        f"Report: {report['hardware']}, one seed. Ours: {'; '.join(sorted(hardware)) or 'not run'}, one seed."
-    )
-    return "\n".join([*lines, "", note, ""])
-
-
-def find(result: str) -> dict[str, Any]:
-    """Find our numbers of an experiment, or of `sweep/trial`; empty if it has not run (or not to its end)."""
-    name, _, trial = result.partition("/")
-    folder = files.METRICS / name
-    timing = files.read_json(folder / "timing.json") if (folder / "timing.json").is_file() else {}
-    if trial:
-        rows = files.read_json(folder / "trials.json") if (folder / "trials.json").is_file() else []
-        finished = [row for row in rows if row["name"] == trial and row["status"] == "finished"]
-        facts: dict[str, Any] = finished[0] if finished else {}
-        test, timing = facts.get("test", {}), timing.get(trial, {})
-    elif (folder / "train.json").is_file() and (folder / "evaluate.json").is_file():
-        facts = files.read_json(folder / "train.json")
-        test = files.read_json(folder / "evaluate.json")["test"]
+def _cell(line: Line, quantity: str, says: str = "–") -> str:
+    """Show theirs / ours, ours as mean ± standard deviation; `says` stands for a result that has not run."""
+    row, ours = line.row, line.ours.values(quantity)
+    theirs = getattr(row, quantity)
+    left = f"{'≈ ' if quantity in row.about else ''}{_text(quantity, theirs)}" if theirs is not None else "–"
+    if quantity == "test_accuracy" and row.goal:
+        left = f"≥ {_text(quantity, row.goal)}"
+    if ours:
+        right = results.mean_and_spread(ours, lambda number: _text(quantity, number))
+        right = f"*{right}*" if line.ours.smoke else right
     else:
-        return {}
-    if not facts:
-        return {}
-    ours = {key: facts[key] for key in ("epochs", "weight_norm", "precision", "fingerprint")}
-    ours |= {"test_accuracy": test["accuracy"], "test_loss": test["loss"]}
-    if timing.get("fingerprint") == facts["fingerprint"]:
-        ours |= {"seconds": timing["seconds"], "device": timing["device_name"]}
-    return ours
+        right = "–" if line.ours.trainings else says
+    if left == "–" and (right == "–" or not row.result):
+        return "–"
+    return f"{left} / {right}"
 
 
-def _cells(row: dict[str, Any], ours: dict[str, Any]) -> list[str]:
-    """Give one cell a quantity, theirs / ours; the difference of accuracies, in points, stands after them."""
-    cells = []
-    for key, form in QUANTITIES.items():
-        theirs = form.format(row[key]) if key in row else "–"
-        missing = "–" if ours else "not run"
-        cells.append(f"{theirs} / {form.format(ours[key]) if key in ours else missing}")
-    difference = f"{100 * (ours['test_accuracy'] - row['test_accuracy']):+.2f}" if ours else "–"
-    return [cells[0], difference, *cells[1:]]
+def _text(quantity: str, number: float) -> str:
+    rounded_away = quantity.endswith("loss") and 0 < number < 0.0005
+    return f"{number:.2e}" if rounded_away else QUANTITIES[quantity][1].format(number)
+
+
+def _points(difference: float | None) -> str:
+    return "–" if difference is None else f"{100 * difference:+.2f}"
+
+
+def _epochs(line: Line) -> str:
+    of = f" of {line.ours.planned}" if line.ours.shortened or line.ours.smoke else ""
+    return _cell(line, "epochs") + of + (", smoke" if line.ours.smoke else "")
+
+
+def _hardware(report: Report, lines: Sequence[Line]) -> str:
+    ours = "; ".join(sorted({name for line in lines for name in line.ours.hardware()})) or "not run"
+    theirs = f"Report: {report.hardware or 'hardware not stated'}. "
+    return f"{'' if any(line.row.goal for line in lines) else theirs}Ours: {ours}."
+
+
+def _notes(lines: Sequence[Line], rare: Sequence[str]) -> list[str]:
+    notes = []
+    for line in lines:
+        own = [key for key in rare if key in line.row.printed()]
+        texts = [f"{QUANTITIES[key][0]} {_cell(line, key)}" for key in own]
+        if texts := [text for text in (*texts, line.row.note, line.row.reason) if text]:
+            notes.append(f"* {line.row.what}: {'; '.join(texts)}.")
+    return ["", *notes] if notes else []
+
+
+def _json(content: Any) -> str:
+    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"

@@ -35,7 +35,7 @@ class Ledger:
 
     def find(self, trial: Trial, fingerprint: str) -> Finished | None:
         """Give a trial that was finished under the same fingerprint, or None."""
-        folder = self.folder / f"{trial.name}-{fingerprint}"
+        folder = self._folder(trial, fingerprint)
         if not (folder / "trial.json").is_file():  # written last
             return None
         content = files.read_json(folder / "trial.json")
@@ -44,7 +44,7 @@ class Ledger:
 
     def add(self, trial: Trial, fingerprint: str, row: dict[str, Any], trained: Trained | None) -> Finished:
         """Put a finished trial down."""
-        folder = self.folder / f"{trial.name}-{fingerprint}"
+        folder = self._folder(trial, fingerprint)
         weights = folder / "model.safetensors" if trained else None
         curves = trained.curves if trained else []
         timing = trained.timing if trained else {}
@@ -52,6 +52,9 @@ class Ledger:
             files.write_tensors(weights, trained.model.state_dict())
         files.write_json(folder / "trial.json", {"row": row, "curves": curves, "timing": timing})
         return Finished(row, curves, timing, weights)
+
+    def _folder(self, trial: Trial, fingerprint: str) -> Path:
+        return self.folder / f"{files.training(trial.experiment.seed, trial.name)}-{fingerprint}"
 
     def clear(self) -> None:
         """Remove the ledger, once its content is where the stage's outputs are."""
@@ -64,7 +67,7 @@ def run_trials(name: str, sweep: Sweep, prepared: Path, ledger: Ledger) -> list[
     for number, trial in enumerate(sweep.trials, start=1):
         folder = prepared / trial.experiment.data_key()
         fingerprint = fingerprint_of(trial.experiment, folder)
-        label = f"{name} {number}/{len(sweep.trials)} {trial.name}"
+        label = f"{name} {number}/{len(sweep.trials)} {files.training(trial.experiment.seed, trial.name)}"
         known = ledger.find(trial, fingerprint)
         if known:
             print(f"{label}: finished before the cut-off, kept", flush=True)
@@ -85,6 +88,9 @@ def _run(label: str, trial: Trial, fingerprint: str, folder: Path, ledger: Ledge
         status = "infeasible" if isinstance(error, InfeasibleGeometry) else "diverged"
         print(f"{label}: {status}: {error}", flush=True)
         return ledger.add(trial, fingerprint, {**row, "status": status, "reason": str(error)}, None)
-    scores, _, _ = evaluate(trained.model, trial.experiment, folder)
-    row |= {"status": "finished", **trained.results, **scores}
+    row |= {
+        "status": "finished",
+        **trained.results,
+        **evaluate(trained.model, trial.experiment, folder).scores,
+    }
     return ledger.add(trial, fingerprint, row, trained)

@@ -11,7 +11,6 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convlab import files
@@ -78,11 +77,12 @@ def _connected() -> "Iterator[tuple[MlflowClient, str]]":
 
 def _put(client: "MlflowClient", experiment_id: str, run: Run, parent: str | None = None) -> None:
     """Create a run or bring it up to date, and then its children."""
-    found = _find(client, experiment_id, run)
+    found = _find(client, experiment_id, run, parent)
     started = run.tags.get("started_at")  # unknown where DVC's run cache brought an old result back
     if found and started and found.data.tags.get("started_at") != started:
         # The same training done again: with another clock its curves would stand there twice.
-        client.delete_run(found.info.run_id)
+        for old in [found, *client.search_runs([experiment_id], _child_of(found.info.run_id))]:
+            client.delete_run(old.info.run_id)
         found = None
     if found is None:
         tags = run.tags | ({"mlflow.parentRunId": parent} if parent else {})
@@ -95,13 +95,19 @@ def _put(client: "MlflowClient", experiment_id: str, run: Run, parent: str | Non
         _put(client, experiment_id, child, parent=run_id)
 
 
-def _find(client: "MlflowClient", experiment_id: str, run: Run) -> Any:
+def _find(client: "MlflowClient", experiment_id: str, run: Run, parent: str | None) -> Any:
     wanted = {"tags.fingerprint": run.fingerprint, "tags.stage": run.stage, "attributes.run_name": run.name}
     if "device" in run.tags:  # the same fingerprint on a GPU is another run
         wanted["tags.device"] = run.tags["device"]
     query = " and ".join(f"{key} = '{value}'" for key, value in wanted.items())
+    if parent:  # two experiments or sweeps may hold the same training, under the same name
+        query += f" and {_child_of(parent)}"
     found = client.search_runs([experiment_id], query, max_results=1)
     return found[0] if found else None
+
+
+def _child_of(run_id: str) -> str:
+    return f"tags.`mlflow.parentRunId` = '{run_id}'"
 
 
 def _log(client: "MlflowClient", run_id: str, run: Run) -> None:
@@ -116,9 +122,9 @@ def _log(client: "MlflowClient", run_id: str, run: Run) -> None:
         tags=[RunTag(key, value) for key, value in run.tags.items()],
     )
     for path in run.artifacts:
-        client.log_artifact(run_id, str(path), "figures" if path.suffix == ".png" else None)
+        client.log_artifact(run_id, str(path), "figures" if path.suffix in (".png", ".svg") else None)
     if run.model and "model" not in client.get_run(run_id).data.tags:
-        _log_model(client, run_id, run.model)
+        _log_model(client, run_id, *run.model)
     client.set_tag(run_id, DIGEST, run.digest())
     client.set_terminated(run_id, "FINISHED", _milliseconds(run, run.timing.get("seconds", 0.0)))
 
@@ -135,7 +141,7 @@ def _points(run: Run) -> Iterator[tuple[str, float, int, int]]:
     for index, row in enumerate(run.curves):
         epoch, at = int(row["epoch"]), _milliseconds(run, sum(seconds[: index + 1]))
         for key, value in row.items():
-            if key not in ("epoch", "trial"):
+            if key not in ("epoch", "trial", "seed"):
                 yield key, value, at, epoch
         if index < len(seconds):
             yield "timing/epoch_seconds", seconds[index], at, epoch
@@ -147,9 +153,9 @@ def _milliseconds(run: Run, after: float) -> int:
     return int((datetime.fromisoformat(started).timestamp() + after) * 1000)
 
 
-def _log_model(client: "MlflowClient", run_id: str, name: str) -> None:
+def _log_model(client: "MlflowClient", run_id: str, name: str, seed: int) -> None:
     """Log the model: raw uint8 images in, logits out, as an exported program (no pickle)."""
-    experiment, weights = load_experiment(files.config(name)), files.weights(name)
+    experiment, weights = load_experiment(files.config(name)), files.weights(name, seed)
     folder = files.PROCESSED / name / experiment.data_key()
     if not weights.is_file() or not (folder / "statistics.json").is_file():
         return  # a fresh clone has the results in git, but not yet the weights
@@ -175,4 +181,4 @@ def _log_model(client: "MlflowClient", run_id: str, name: str) -> None:
             pip_requirements=[f"torch=={torch.__version__.split('+')[0]}"],
             serialization_format="pt2",
         )
-    client.set_tag(run_id, "model", Path(weights).name)
+    client.set_tag(run_id, "model", weights.name)

@@ -34,7 +34,7 @@ class Clone:
         }
 
     def run(
-        self, *command: str, status: int | None = 0, **environment: str
+        self, *command: str, status: int | None = 0, limit: int = 300, **environment: str
     ) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
             command,
@@ -43,7 +43,7 @@ class Clone:
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            timeout=300,
+            timeout=limit,
         )
         assert status is None or done.returncode == status, (
             f"{command} ended with {done.returncode}:\n{done.stdout}"

@@ -28,27 +28,28 @@ def test_scores_and_probabilities_are_what_scikit_learn_computes(
     recipe: Callable[..., Experiment], digits: Prepared, prepared: Path
 ) -> None:
     model = build_model(recipe(), [1, 8, 8], 10)
-    scores, probabilities, labels = evaluate(model, recipe(), prepared / recipe().data_key())
+    done = evaluate(model, recipe(seed=1), prepared / recipe().data_key())
+    assert done.seed == 1
     for name in SPLITS:
         split = getattr(digits, name)
         found = logits_of(model, split, digits.statistics.transform(), "fp32").double().softmax(1)
-        assert scores[name]["loss"] == pytest.approx(
+        assert done.scores[name]["loss"] == pytest.approx(
             log_loss(split.labels, found, labels=range(10)), rel=1e-5
         )
-        assert scores[name]["accuracy"] == accuracy_score(split.labels, found.argmax(1))
-        assert scores[name]["images"] == len(split.labels)
-    assert torch.equal(labels, digits.test.labels)
-    torch.testing.assert_close(probabilities.double(), found)
-    torch.testing.assert_close(probabilities.sum(1), torch.ones(len(labels)))
-    assert json.loads(json.dumps(scores, allow_nan=False)) == scores
+        assert done.scores[name]["accuracy"] == accuracy_score(split.labels, found.argmax(1))
+        assert done.scores[name]["images"] == len(split.labels)
+    assert torch.equal(done.labels, digits.test.labels)
+    torch.testing.assert_close(done.probabilities.double(), found)
+    torch.testing.assert_close(done.probabilities.sum(1), torch.ones(len(done.labels)))
+    assert json.loads(json.dumps(done.scores, allow_nan=False)) == done.scores
 
 
 def test_evaluating_twice_gives_the_same_bits(recipe: Callable[..., Experiment], prepared: Path) -> None:
     model = build_model(recipe(), [1, 8, 8], 10)
     folder = prepared / recipe().data_key()
     one, other = evaluate(model, recipe(), folder), evaluate(model, recipe(), folder)
-    assert one[0] == other[0]
-    assert torch.equal(one[1], other[1])
+    assert one.scores == other.scores
+    assert torch.equal(one.probabilities, other.probabilities)
 
 
 def test_the_report_on_classes_is_scikit_learns(guesses: tuple[Tensor, Tensor]) -> None:

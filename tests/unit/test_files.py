@@ -80,6 +80,17 @@ def test_a_csv_reads_back_equal_to_the_last_bit(tmp_path: Path) -> None:
     assert files.read_curves(tmp_path / "curves.csv") == rows
 
 
+def test_curves_have_whole_seeds_and_named_trials(tmp_path: Path) -> None:
+    rows = [
+        {"trial": "1e-05", "epoch": 1, "loss": 0.5, "seed": 2**63 - 2},  # 63 bits: more than a float holds
+        {"trial": "7", "epoch": 2, "loss": 0.25, "seed": 8},
+    ]
+    files.write_csv(tmp_path / "curves.csv", rows)
+    found = files.read_curves(tmp_path / "curves.csv")
+    assert found == rows
+    assert [type(value) for value in found[0].values()] == [str, float, float, int]
+
+
 def test_a_csv_of_no_rows_is_written(tmp_path: Path) -> None:
     # a sweep of which every trial is infeasible has no curves
     files.write_csv(tmp_path / "curves.csv", [])
@@ -124,6 +135,21 @@ def test_a_model_cut_short_is_damaged(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(InputError, match="unreadable"):
         files.read_tensors(path)
+
+
+def test_each_training_has_weights_of_its_own() -> None:
+    assert files.weights("digits", 1) == Path("data/models/digits/seed-1.safetensors")
+    assert files.weights("digits", 2) == Path("data/models/digits/seed-2.safetensors")
+    assert files.weights("lr", 1, "lr-0.1") == Path("data/models/lr/lr-0.1_seed-1.safetensors")
+    assert files.training(1) == "seed-1"
+    assert files.training(1, "lr-0.1") == "lr-0.1_seed-1"
+
+
+def test_what_is_known_of_one_seed_stands_alone_and_of_several_under_seeds_too() -> None:
+    first, second = {"seed": 1, "epochs": 3}, {"seed": 2, "epochs": 4}
+    assert files.by_seed([first]) == first
+    assert files.by_seed([first, second]) == {"seed": 1, "epochs": 3, "seeds": [first, second]}
+    assert first == {"seed": 1, "epochs": 3}
 
 
 def test_unfinished_work_belongs_to_the_real_repository(

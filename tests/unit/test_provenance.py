@@ -43,7 +43,18 @@ def test_seeds_stay_as_they_are() -> None:
     assert derive_seed(20250318, "order", 1) == 5504062444149894584
 
 
-@pytest.mark.parametrize("changes", [{"lr": 0.5}, {"seed": 9}, {"model.dense": [33]}, {"precision": "bf16"}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"lr": 0.5},
+        {"seed": 9},
+        {"model.dense": [33]},
+        {"precision": "bf16"},
+        {"augment": [{"name": "mixup", "alpha": 0.2}]},
+        {"labels": "one_hot"},
+        {"keep": "last"},
+    ],
+)
 def test_the_fingerprint_depends_on_the_configuration(
     recipe: Callable[..., Experiment], changes: dict[str, Any]
 ) -> None:
@@ -58,6 +69,14 @@ def test_the_fingerprint_depends_on_the_data_and_on_the_code(
     assert fingerprint(recipe(), "other data") != before
     monkeypatch.setattr(provenance, "code_version", lambda: "other code")
     assert fingerprint(recipe(), "data") != before
+
+
+def test_each_of_several_seeds_is_the_training_of_that_seed_alone(
+    recipe: Callable[..., Experiment],
+) -> None:
+    first, second = recipe(seed=1, seeds=2).each_seed()
+    assert fingerprint(first, "data") == fingerprint(recipe(seed=1), "data")
+    assert fingerprint(second, "data") == fingerprint(recipe(seed=2), "data")
 
 
 def test_the_code_that_a_fingerprint_covers_is_there() -> None:

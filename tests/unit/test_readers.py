@@ -150,7 +150,7 @@ def test_files_that_do_not_fit_each_other_are_a_data_error(
 
 
 def test_the_digits_are_1797_images_of_8_by_8(digits_raw: Raw) -> None:
-    assert digits_raw.train_images.shape == (1437, 1, 8, 8)
+    assert digits_raw.train_images.shape == (DATASETS["digits"].train_images, 1, 8, 8) == (1437, 1, 8, 8)
     assert digits_raw.test_images.shape == (DIGITS_TEST, 1, 8, 8)
     assert digits_raw.train_images.dtype == np.uint8
     assert digits_raw.train_images.max() == 16

@@ -1,63 +1,181 @@
+"""The reports' numbers beside ours: tables, reports.json, and that the committed ones are current."""
+
+import copy
 from pathlib import Path
 
 import pytest
+import yaml
 
 from convlab import files, reports
-from convlab.config import load_params, read_yaml
+from convlab.config import load_params
 from convlab.errors import InputError
+from convlab.reports import Line, Report, Row
+from convlab.results import Found, Plan, load_plans
 
 ROOT = Path(__file__).parents[2]
-ROW = {
-    "what": "baseline",
-    "result": "one",
-    "test_accuracy": 0.99,
-    "test_loss": 0.02,
-    "epochs": 27,
-    "seconds": 94.56,
-}
+PLANS = {"one": Plan(50, 50, False), "sweep/b": Plan(40, 3, True)}
 
 
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
+def training(accuracy=0.985, **more):
+    splits = {split: {"loss": 0.03, "accuracy": accuracy} for split in ("train", "validation", "test")}
+    facts = {
+        "seed": 1,
+        "epochs": 50,
+        "weight_norm": 20.0,
+        "parameters": 1234,
+        "precision": "bf16",
+        "device": "cpu",
+    }
+    return {**facts, **splits, "timing": {"seconds": 12.3, "device_name": "a CPU"}, **more}
+
+
+def row(**more):
+    return Row(**({"what": "baseline", "result": "one", "test_accuracy": 0.99} | more))
+
+
+ROW = row()
+
+
+def line(*trainings, row=ROW, **more):
+    return Line(
+        row, Found(list(trainings), planned=50, status="finished" if trainings else "not run", **more)
+    )
+
+
+def table(*lines):
+    return reports.table(Report(title="", hardware="a GPU", rows=[one.row for one in lines]), lines)
+
+
+def test_what_has_not_run_is_not_run():
+    made = table(line(row=row(test_loss=0.02)))
+    assert "| baseline | 99.00% / not run | – | 0.0200 / – | – | – |" in made
+    assert "Report: a GPU. Ours: not run." in made
+
+
+def test_an_infeasible_trial_is_called_so():
+    assert "99.00% / infeasible" in table(Line(row(), Found([], status="infeasible")))
+
+
+def test_their_number_stands_before_ours_with_the_difference_in_points():
+    own = row(test_loss=0.02, seconds=94.56, epochs=50, parameters=1234)
+    made = table(line(training(), row=own))
+    titles = "test accuracy | difference | test loss | parameters | seconds | n | epochs |"
+    assert f"| report / ours | {titles}" in made
+    assert "| 99.00% / 98.50% | -0.50 | 0.0200 / 0.0300 | 1,234 / 1,234 | 95 / 12 | 1 | 50 / 50 |" in made
+    assert "Ours: a CPU (bf16)." in made
+
+
+def test_several_seeds_are_mean_and_standard_deviation():
+    made = table(line(training(0.98), training(0.99, seed=2)))
+    assert "| baseline | 99.00% / 98.50% ± 0.71 | -0.50 | 2 | – / 50 |" in made
+
+
+def test_a_smoke_result_is_marked_and_has_no_difference():
+    made = table(line(training(0.5, epochs=2), smoke=True, shortened=True))
+    assert "| baseline | 99.00% / *50.00%* | – | – | – / *2* of 50, smoke |" in made
+
+
+def test_a_shortened_training_says_how_short():
+    assert "| – / 3 of 50 |" in table(line(training(epochs=3), shortened=True))
+
+
+def test_only_columns_with_numbers_are_there_and_a_lone_number_is_a_note():
+    rows = [row(train_loss=1.2e-5, note="a note"), row(what="b"), row(what="c")]
+    made = table(*(line(training(), row=own) for own in rows))
+    assert "| report / ours | test accuracy | difference | n | epochs |" in made
+    assert "* baseline: train loss 1.20e-05 / 0.0300; a note." in made
+
+
+def test_a_number_that_a_report_gives_roughly_is_shown_so():
+    assert "≈ 99.00% / 98.50%" in table(line(training(), row=row(about=["test_accuracy"])))
+
+
+def test_a_row_without_a_result_gives_its_reason():
+    made = table(Line(row(result=None, reason="not written yet"), Found([])))
+    assert "99.00% / not run" in made
+    assert "* baseline: not written yet." in made
+
+
+def test_a_goal_stands_where_there_is_no_report():
+    own = row(test_accuracy=None, goal=0.9975)
+    made = table(line(training(0.9985), row=own))
+    assert "| goal / ours |" in made
+    assert "| baseline | ≥ 99.75% / 99.85% | +0.10 |" in made
+    assert "Report:" not in made
+
+
+def test_validation_leads_where_a_report_has_no_test_accuracy():
+    own = row(test_accuracy=None, validation_accuracy=0.98)
+    assert "| baseline | 98.00% / 98.50% | +0.50 |" in table(line(training(), row=own))
+
+
+def test_a_long_table_is_folded_under_its_first_number():
+    made = table(*(line(training()) for _ in range(8)), line())
+    assert "<summary>baseline: 99.00% / 98.50% (report / ours). 8 of 9 rows have run</summary>" in made
+    assert "<details>" not in table(line(training()))
+
+
+def test_every_number_is_machine_readable():
+    found = reports.numbers_of("R9", line(training(0.98), training(0.99), row=row(epochs=50)))
+    assert [number["quantity"] for number in found] == ["test_accuracy", "epochs"]
+    assert found[0] == {
+        "report": "R9",
+        "row": "baseline",
+        "quantity": "test_accuracy",
+        "report_value": 0.99,
+        "goal": None,
+        "about": False,
+        "ours": 0.985,
+        "sd": 0.00707107,
+        "n": 2,
+        "difference": -0.005,
+        "epochs": 50,
+        "planned_epochs": 50,
+        "shortened": False,
+        "smoke": False,
+        "hardware": "a CPU (bf16)",
+        "result": "one",
+    }
+
+
+def test_a_number_of_ours_that_is_missing_is_null():
+    (number,) = reports.numbers_of("R9", line())
+    assert (number["ours"], number["sd"], number["n"], number["hardware"]) == (None, None, 0, None)
+    (goal,) = reports.numbers_of("beyond", line(training(), row=row(test_accuracy=None, goal=0.9975)))
+    assert (goal["report_value"], goal["goal"], goal["ours"]) == (None, 0.9975, 0.985)
+
+
+def test_a_smoke_number_is_marked_and_not_compared():
+    (number,) = reports.numbers_of("R9", line(training(epochs=2), smoke=True, shortened=True))
+    assert (number["smoke"], number["difference"], number["epochs"]) == (True, None, 2)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"result": "two"}, r"R0\.rows\.0\.result: found 'two'"),
+        ({"result": "sweep/c"}, r"R0\.rows\.0\.result: found 'sweep/c'.*sweep/b"),
+        ({"tset_accuracy": 0.9}, r"R0\.rows\.0: unknown key `tset_accuracy`.*did you mean `test_accuracy`"),
+        ({"test_accuracy": 99.2}, r"R0\.rows\.0\.test_accuracy: found 99\.2 .*less than or equal to 1"),
+        ({"about": ["accuracy"]}, r"R0\.rows\.0\.about\.0: found 'accuracy'.*test_accuracy"),
+        ({"result": None}, r"R0\.rows\.0\.reason: found nothing; allowed: why there is no result"),
+    ],
+)
+def test_a_wrong_row_is_one_line(tmp_path, monkeypatch, change, message):
     monkeypatch.chdir(tmp_path)
-    return tmp_path
+    own = {"what": "baseline", "result": "one", "test_accuracy": 0.9} | change
+    reports.REPORTS.write_text(yaml.safe_dump({"R0": {"title": "t", "hardware": None, "rows": [own]}}))
+    with pytest.raises(InputError, match=r"reports\.yaml: " + message) as caught:
+        reports.load_reports(PLANS)
+    assert "\n" not in str(caught.value)
 
 
-def put(name, fingerprint="same"):
-    facts = {"epochs": 3, "weight_norm": 20.0, "precision": "bf16", "fingerprint": "same"}
-    test = {"accuracy": 0.985, "loss": 0.03}
-    timing = {"fingerprint": fingerprint, "seconds": 12.3, "device_name": "a CPU"}
-    files.write_json(files.METRICS / name / "train.json", facts)
-    files.write_json(files.METRICS / name / "evaluate.json", {"test": test})
-    files.write_json(files.METRICS / name / "timing.json", timing)
-    row = facts | {"name": "a", "status": "finished", "test": test}
-    files.write_json(files.METRICS / "sweep" / "trials.json", [row, {"name": "b", "status": "infeasible"}])
-    files.write_json(files.METRICS / "sweep" / "timing.json", {"a": timing})
-
-
-def test_what_has_not_run_is_not_run(folder):
-    made = reports.table({"hardware": "a GPU", "rows": [ROW]})
-    assert "| baseline | 99.00% / not run | – |" in made
-    assert "Ours: not run" in made
-
-
-def test_their_number_stands_before_ours_with_the_difference_in_points(folder):
-    put("one")
-    made = reports.table({"hardware": "a GPU", "rows": [ROW]})
-    assert "| baseline | 99.00% / 98.50% | -0.50 | 0.0200 / 0.0300 | – / 20.00 | 27 / 3 | 95 / 12 |" in made
-    assert "Report: a GPU, one seed. Ours: a CPU (bf16), one seed." in made
-
-
-def test_a_trial_is_found_in_its_sweep_and_an_infeasible_one_is_not_run(folder):
-    put("one")
-    assert reports.find("sweep/a")["test_accuracy"] == 0.985
-    assert reports.find("sweep/b") == {}
-    assert reports.find("sweep/c") == {}
-
-
-def test_a_timing_of_another_training_is_not_shown(folder):
-    put("one", fingerprint="other")
-    assert "seconds" not in reports.find("one")
+@pytest.mark.parametrize("text", ["[]", "R0: 1", "R0: {title: t, hardware: null, rows: []}"])
+def test_a_wrong_file_is_one_line(tmp_path, monkeypatch, text):
+    monkeypatch.chdir(tmp_path)
+    reports.REPORTS.write_text(text)
+    with pytest.raises(InputError, match=r"reports\.yaml: .*allowed"):
+        reports.load_reports(PLANS)
 
 
 def test_the_readme_keeps_everything_but_the_table():
@@ -67,11 +185,27 @@ def test_the_readme_keeps_everything_but_the_table():
         reports.insert(text, "R1", "new\n")
 
 
-def test_the_readme_shows_the_committed_results(monkeypatch):
+def test_a_result_flows_from_its_file_into_all_outputs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    params = copy.deepcopy(yaml.safe_load((ROOT / "params.yaml").read_text()))
+    params |= {"sweeps": {}, "run_sweeps": [], "claims": {}}
+    files.PARAMS.write_text(yaml.safe_dump(params))
+    own = {"what": "baseline", "result": "digits", "test_accuracy": 0.99}
+    reports.REPORTS.write_text(yaml.safe_dump({"R0": {"title": "t", "hardware": None, "rows": [own]}}))
+    reports.README.write_text("<!-- R0 -->\n<!-- /R0 -->\n<!-- claims -->\n<!-- /claims -->\n")
+    found = training(fingerprint="same", report_flops=1, validation_loss=0.03)
+    files.write_json(files.METRICS / "digits/train.json", found)
+    files.write_json(files.METRICS / "digits/evaluate.json", found)
+    made = reports.outputs()
+    assert "| baseline | 99.00% / 98.50% | -0.50 | 1 | – / 50 |" in made[reports.README]
+    assert '"ours": 0.985' in made[reports.REPORTS_JSON]
+    assert made[reports.CLAIMS_JSON] == "[]\n"
+
+
+def test_the_committed_tables_show_the_committed_results(monkeypatch):
     monkeypatch.chdir(ROOT)
-    readme = (ROOT / "README.md").read_text()
-    for report, content in read_yaml(reports.REPORTS).items():
-        assert reports.insert(readme, report, reports.table(content)) == readme, "run `make report`"
+    for path, text in reports.outputs().items():
+        assert path.read_text(encoding="utf-8") == text, f"{path}: run `make report`"
 
 
 def test_every_row_of_a_report_names_an_experiment_or_a_trial_that_exists(monkeypatch):
@@ -79,5 +213,6 @@ def test_every_row_of_a_report_names_an_experiment_or_a_trial_that_exists(monkey
     params = load_params()
     known = set(params.experiments)
     known |= {f"{name}/{trial.name}" for name, sweep in params.sweeps.items() for trial in sweep.trials}
-    for content in read_yaml(reports.REPORTS).values():
-        assert {row["result"] for row in content["rows"]} <= known
+    assert set(load_plans()) == known
+    for report in reports.load_reports(load_plans()).values():
+        assert {row.result for row in report.rows} - {None} <= known

@@ -72,6 +72,8 @@ def tiny(server: Server, monkeypatch: pytest.MonkeyPatch) -> Dataset:
         shape=(1, 2, 2),
         largest=255,
         classes=("0", "1"),
+        train_images=10,
+        mirrors=True,
         files={name: digest(content) for name, content in FILES.items()},
         urls=(f"{server.url}a/", f"{server.url}b/"),
     )
@@ -273,6 +275,8 @@ def packed(server: Server, monkeypatch: pytest.MonkeyPatch) -> Dataset:
         shape=(1, 2, 2),
         largest=255,
         classes=("0", "1"),
+        train_images=10,
+        mirrors=True,
         files={name: digest(content) for name, content in MEMBERS.items()},
         archive=Archive(name="packed.tar.gz", md5=digest(ARCHIVE), urls=urls),
     )

@@ -90,7 +90,7 @@ def modules(*parts: str) -> list[Path]:
 @pytest.mark.parametrize(
     ("part", "forbidden"),
     [
-        ("schema.py", ("config", "models", "train", "evaluate", "sweep", "tracking", "figures")),
+        ("schema", ("config", "models", "train", "evaluate", "sweep", "tracking", "figures")),
         ("config.py", ("models", "train", "evaluate", "sweep", "tracking", "figures")),
         ("data", ("models", "train", "evaluate", "sweep", "tracking", "figures")),
         ("models", ("data", "train", "evaluate", "sweep", "tracking", "figures")),
@@ -108,7 +108,7 @@ def test_nothing_imports_from_a_later_part(part: str, forbidden: tuple[str, ...]
 
 @pytest.mark.parametrize("name", ["dvc", "mlflow"])
 @pytest.mark.parametrize(
-    "part", ["data", "models", "train", "schema.py", "config.py", "sweep.py", "evaluate.py"]
+    "part", ["data", "models", "train", "schema", "config.py", "sweep.py", "evaluate.py"]
 )
 def test_training_needs_neither_dvc_nor_mlflow(part: str, name: str) -> None:
     for path in modules(part):
@@ -117,5 +117,5 @@ def test_training_needs_neither_dvc_nor_mlflow(part: str, name: str) -> None:
 
 def test_params_are_read_without_torch() -> None:
     # every command imports them; torch takes seconds
-    for path in modules("schema.py", "config.py", "explain.py", "errors.py", "data/catalogue.py"):
+    for path in modules("schema", "config.py", "explain.py", "errors.py", "data/catalogue.py"):
         assert not {name for name in imports(path) if name.split(".")[0] == "torch"}

@@ -33,7 +33,7 @@ def sweep(recipe: Callable[..., Experiment]) -> Make:
             )
             for point in points
         ]
-        return Sweep(experiment="digits", trials=trials)
+        return Sweep(trials=trials)
 
     return make
 

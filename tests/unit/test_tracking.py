@@ -1,4 +1,8 @@
+import os
+import shutil
 import sys
+
+import pytest
 
 from convlab import files, records, tracking
 from convlab.config import dump_item
@@ -6,23 +10,54 @@ from convlab.records import Run
 from convlab.schema import Sweep, Trial
 
 
-def put(monkeypatch, folder, recipe, validation_loss=0.25):
+def put(monkeypatch, folder, recipe, validation_loss=0.25, seeds=1, name="one", started="2026-01-01"):
+    """Write the files of an experiment as the stages do, in `folder`."""
     monkeypatch.chdir(folder)
-    facts = {"epochs": 2, "best_epoch": 1, "fingerprint": "f", "validation_loss": 0.25, "parameters": 10}
-    scores = {"loss": 0.1, "accuracy": 0.9}
-    evaluation = {"train": scores, "validation": scores | {"loss": validation_loss}, "test": scores}
-    curves = [{"epoch": epoch, "lr": 0.1, "train_loss": 1 / epoch} for epoch in (1, 2)]
-    files.write_text(files.config("one"), dump_item(recipe()))
-    files.write_json(files.METRICS / "one" / "train.json", facts)
-    files.write_json(files.METRICS / "one" / "evaluate.json", evaluation)
-    files.write_csv(files.PLOTS / "one" / "curves.csv", curves)
-    timing = {
-        "fingerprint": "f",
-        "started_at": "2026-01-01T00:00:00+00:00",
-        "seconds": 3.0,
-        "epoch_seconds": [1.0, 2.0],
-    }
-    files.write_json(files.METRICS / "one" / "timing.json", timing)
+    experiment = recipe(seeds=seeds)
+    facts, evaluations, timings, curves = [], [], [], []
+    for number, one in enumerate(experiment.each_seed()):
+        # the fingerprint says nothing of the name: equal recipes have equal fingerprints
+        fingerprint = f"f{one.seed}"
+        facts.append({"seed": one.seed, "epochs": 2, "best_epoch": 1, "fingerprint": fingerprint})
+        facts[-1] |= {"validation_loss": 0.25, "parameters": 10}
+        scores = {"loss": 0.1, "accuracy": 0.9 - number / 10}
+        validation = scores | {"loss": validation_loss}
+        evaluations.append({"seed": one.seed, "train": scores, "validation": validation, "test": scores})
+        timings.append({"fingerprint": fingerprint, "started_at": f"{started}T00:00:00+00:00"})
+        timings[-1] |= {"seconds": 3.0, "epoch_seconds": [1.0, 2.0]}
+        curves += [{"epoch": n, "lr": 0.1, "train_loss": 1 / n, "seed": one.seed} for n in (1, 2)]
+    files.write_text(files.config(name), dump_item(experiment))
+    files.write_json(files.METRICS / name / "train.json", files.by_seed(facts))
+    files.write_json(files.METRICS / name / "evaluate.json", files.by_seed(evaluations))
+    files.write_json(files.METRICS / name / "timing.json", files.by_seed(timings))
+    files.write_csv(files.PLOTS / name / "curves.csv", curves)
+
+
+def put_sweep(monkeypatch, folder, recipe, seeds=1):
+    """Write the files of a sweep over three points, of which the last is infeasible."""
+    monkeypatch.chdir(folder)
+    points = {"a": (0.8, 0.99), "b": (0.9, 0.7), "c": None}
+    trials, rows, curves, timing = [], [], [], {}
+    for name, scores in points.items():
+        for one in recipe(seeds=seeds).each_seed():
+            trials.append(Trial(name=name, overrides={}, experiment=one))
+            row = {"name": name, "seed": one.seed, "fingerprint": f"{name}{one.seed}"}
+            if scores is None:
+                rows.append(row | {"status": "infeasible", "reason": "nothing is left"})
+                continue
+            validation, test = ({"loss": 0.1, "accuracy": score} for score in scores)
+            rows.append(row | {"status": "finished", "validation": validation, "test": test})
+            curves.append({"trial": name, "epoch": 1, "lr": 0.1, "seed": one.seed})
+            timing[files.training(one.seed, name)] = {
+                "fingerprint": row["fingerprint"],
+                "started_at": "2026-01-01T00:00:00+00:00",
+                "seconds": float(one.seed),
+                "epoch_seconds": [float(one.seed)],
+            }
+    files.write_text(files.config("many"), dump_item(Sweep(trials=trials)))
+    files.write_json(files.METRICS / "many" / "trials.json", rows)
+    files.write_json(files.METRICS / "many" / "timing.json", timing)
+    files.write_csv(files.PLOTS / "many" / "curves.csv", curves)
 
 
 def test_a_run_is_read_back_from_its_files(monkeypatch, tmp_path, recipe):
@@ -31,37 +66,71 @@ def test_a_run_is_read_back_from_its_files(monkeypatch, tmp_path, recipe):
     assert run.params["model.filters"] == "[8, 16]"
     assert run.metrics["test_accuracy"] == 0.9
     assert run.metrics["best_validation_loss"] == 0.25
-    assert run.tags["fingerprint"] == "f"
+    assert run.tags["fingerprint"] == "f1"
+    assert run.model == ("one", 1)
+    assert run.children == []
     assert records.finished() == ["one"]
 
 
 def test_a_sweep_shows_its_best_trial_by_validation_not_by_test(monkeypatch, tmp_path, recipe):
-    monkeypatch.chdir(tmp_path)
-    trials = [Trial(name=name, overrides={}, experiment=recipe()) for name in ("a", "b", "c")]
-    files.write_text(files.config("many"), dump_item(Sweep(experiment="one", trials=trials)))
-    rows = [
-        {
-            "name": name,
-            "status": "finished",
-            "fingerprint": name,
-            "validation": {"loss": 0.1, "accuracy": validation},
-            "test": {"loss": 0.1, "accuracy": test},
-        }
-        for name, validation, test in (("a", 0.8, 0.99), ("b", 0.9, 0.7))
-    ]
-    rows.append({"name": "c", "status": "infeasible", "fingerprint": "c", "reason": "nothing is left"})
-    files.write_json(files.METRICS / "many" / "trials.json", rows)
-    files.write_csv(files.PLOTS / "many" / "curves.csv", [{"trial": "a", "epoch": 1, "lr": 0.1}])
+    put_sweep(monkeypatch, tmp_path, recipe)
     run = records.read_run("many")
-    assert run.tags["best_trial"] == "b"
+    assert run.tags["best_trial"] == "b_seed-1"
     assert run.metrics == {"best_validation_accuracy": 0.9, "test_accuracy": 0.7}
+    assert run.params == {"trials": "3"}
     assert [child.params["status"] for child in run.children] == ["finished", "finished", "infeasible"]
-    assert [len(child.curves) for child in run.children] == [1, 0, 0]
+    assert [len(child.curves) for child in run.children] == [1, 1, 0]
+
+
+def test_each_seed_of_a_trial_is_a_run_of_its_own(monkeypatch, tmp_path, recipe):
+    put_sweep(monkeypatch, tmp_path, recipe, seeds=2)
+    run = records.read_run("many")
+    names = ["a_seed-1", "a_seed-2", "b_seed-1", "b_seed-2", "c_seed-1", "c_seed-2"]
+    assert [child.name for child in run.children] == names
+    assert len({child.fingerprint for child in run.children}) == 6
+    for child in run.children[:4]:
+        (row,) = child.curves
+        assert child.name == files.training(row["seed"], row["trial"])
+        assert child.timing["seconds"] == row["seed"]
+        assert child.params["seed"] == str(row["seed"])
+    assert run.timing["seconds"] == 1 + 2 + 1 + 2
+
+
+def test_further_seeds_are_children_with_their_own_scores_curves_and_timings(monkeypatch, tmp_path, recipe):
+    put(monkeypatch, tmp_path, recipe, seeds=3)
+    run = records.read_run("one")
+    assert [child.name for child in run.children] == ["seed-2", "seed-3"]
+    found = [(one.fingerprint, one.params["seed"]) for one in (run, *run.children)]
+    assert found == [("f1", "1"), ("f2", "2"), ("f3", "3")]
+    accuracies = [one.metrics["test_accuracy"] for one in (run, *run.children)]
+    assert accuracies == pytest.approx([0.9, 0.8, 0.7])
+    for one in (run, *run.children):
+        assert [row["seed"] for row in one.curves] == [int(one.params["seed"])] * 2
+        assert one.timing["fingerprint"] == one.fingerprint
+    assert [child.model for child in run.children] == [None, None]
 
 
 def test_scores_of_other_weights_are_left_out(monkeypatch, tmp_path, recipe):
     put(monkeypatch, tmp_path, recipe, validation_loss=0.5)
     assert "test_accuracy" not in records.read_run("one").metrics
+
+
+def test_so_are_the_scores_of_all_seeds(monkeypatch, tmp_path, recipe):
+    put(monkeypatch, tmp_path, recipe, validation_loss=0.5, seeds=2)
+    run = records.read_run("one")
+    (child,) = run.children
+    assert child.curves
+    assert "test_accuracy" not in run.metrics | child.metrics
+
+
+def test_a_timing_of_another_training_is_left_out(monkeypatch, tmp_path, recipe):
+    put(monkeypatch, tmp_path, recipe, seeds=2)
+    timing = files.read_json(files.METRICS / "one/timing.json")
+    timing["seeds"][1]["fingerprint"] = "another"
+    files.write_json(files.METRICS / "one/timing.json", timing)
+    run = records.read_run("one")
+    assert run.timing["fingerprint"] == "f1"
+    assert run.children[0].timing == {}
 
 
 def test_a_point_of_a_curve_has_the_clock_of_the_run(monkeypatch, tmp_path, recipe):
@@ -71,6 +140,7 @@ def test_a_point_of_a_curve_has_the_clock_of_the_run(monkeypatch, tmp_path, reci
     assert points["train_loss", 2] == (0.5, start + 3000)
     assert points["timing/epoch_seconds", 2] == (2.0, start + 3000)
     assert points["test_accuracy", 0] == (0.9, start + 3000)
+    assert "seed" not in {key for key, _ in points}
 
 
 def test_the_digest_changes_with_what_is_mirrored():
@@ -93,3 +163,91 @@ def test_trouble_is_one_warning_and_no_exception(monkeypatch, tmp_path, capsys):
     warning = capsys.readouterr().err
     assert warning.startswith("mlflow: one is not mirrored (")
     assert len(warning.splitlines()) == 1
+
+
+# ------------------------------------------------------------------------------------------------- in MLflow
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory):
+    """A database with MLflow's tables and nothing in them, to copy: making them takes seconds."""
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    from mlflow import MlflowClient
+
+    path = tmp_path_factory.mktemp("mlflow") / "empty.db"
+    MlflowClient(f"sqlite:///{path}").search_experiments()
+    return path
+
+
+@pytest.fixture
+def runs(empty, tmp_path, monkeypatch):
+    """Mirror names into a database of MLflow's; give its runs by name, each with its parent's name."""
+    monkeypatch.chdir(tmp_path)
+    # MLflow puts the address that it is given into the environment, where the next test would find it
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    shutil.copy(empty, tmp_path / "mlflow.db")
+
+    def mirror(*names):
+        from mlflow import MlflowClient
+
+        assert [tracking.mirror(name) for name in names] == [True] * len(names)
+        client = MlflowClient(tracking.tracking_uri())
+        found = client.search_runs([client.get_experiment_by_name("convlab").experiment_id])
+        by_id = {run.info.run_id: run.info.run_name for run in found}
+        return {(by_id.get(run.data.tags.get("mlflow.parentRunId")), run.info.run_name): run for run in found}
+
+    return mirror
+
+
+def test_two_seeds_of_a_trial_are_two_children_with_names_of_their_own(runs, monkeypatch, tmp_path, recipe):
+    put_sweep(monkeypatch, tmp_path, recipe, seeds=2)
+    found = runs("many")
+    children = [("many", f"{point}_seed-{seed}") for point in "abc" for seed in (1, 2)]
+    assert sorted(found, key=str) == sorted([(None, "many"), *children], key=str)
+    assert found[None, "many"].data.tags["best_trial"] == "b_seed-1"
+    for seed in (1, 2):
+        run = found["many", f"a_seed-{seed}"]
+        assert run.data.params["seed"] == str(seed)
+        assert run.data.metrics["timing/seconds"] == seed
+        assert run.data.tags["fingerprint"] == f"a{seed}"
+
+
+def test_further_seeds_of_an_experiment_are_children_of_its_run(runs, monkeypatch, tmp_path, recipe):
+    put(monkeypatch, tmp_path, recipe, seeds=3)
+    found = runs("one")
+    assert sorted(found, key=str) == [("one", "seed-2"), ("one", "seed-3"), (None, "one")]
+    accuracies = [run.data.metrics["test_accuracy"] for _, run in sorted(found.items(), key=str)]
+    assert accuracies == pytest.approx([0.8, 0.7, 0.9])
+
+
+def test_mirroring_again_changes_nothing(runs, monkeypatch, tmp_path, recipe):
+    put(monkeypatch, tmp_path, recipe, seeds=2)
+    put_sweep(monkeypatch, tmp_path, recipe, seeds=2)
+    before, after = runs("one", "many"), runs("one", "many", "one")
+    assert before.keys() == after.keys()
+    assert {run.info.run_id for run in before.values()} == {run.info.run_id for run in after.values()}
+
+
+def test_trained_again_an_experiment_replaces_its_runs(runs, monkeypatch, tmp_path, recipe):
+    put(monkeypatch, tmp_path, recipe, seeds=2)
+    before = runs("one")
+    put(monkeypatch, tmp_path, recipe, seeds=3, started="2026-02-02")
+    after = runs("one")
+    assert sorted(after, key=str) == [("one", "seed-2"), ("one", "seed-3"), (None, "one")]
+    assert not {run.info.run_id for run in before.values()} & {run.info.run_id for run in after.values()}
+
+
+def test_trained_again_with_fewer_seeds_an_experiment_leaves_no_run_behind(
+    runs, monkeypatch, tmp_path, recipe
+):
+    put(monkeypatch, tmp_path, recipe, seeds=3)
+    runs("one")
+    put(monkeypatch, tmp_path, recipe, seeds=2, started="2026-02-02")
+    assert sorted(runs("one"), key=str) == [("one", "seed-2"), (None, "one")]
+
+
+def test_two_experiments_of_one_recipe_keep_their_seeds_apart(runs, monkeypatch, tmp_path, recipe):
+    put(monkeypatch, tmp_path, recipe, seeds=2)
+    put(monkeypatch, tmp_path, recipe, seeds=2, name="two", started="2026-02-02")
+    found = runs("one", "two", "one")
+    assert sorted(found, key=str) == [("one", "seed-2"), ("two", "seed-2"), (None, "one"), (None, "two")]

@@ -22,6 +22,8 @@ class Dataset:
     shape: tuple[int, int, int]  # channels, height, width
     largest: int  # the brightest value that a pixel can take
     classes: tuple[str, ...]
+    train_images: int  # as published, before a validation split is held out
+    mirrors: bool  # whether an image mirrored left to right is still one of its class
     files: dict[str, str]  # path below data/raw/<dataset>/ → MD5
     urls: tuple[str, ...] = ()  # a file's name is appended
     archive: Archive | None = None  # or the files come in one archive
@@ -47,6 +49,8 @@ DATASETS = {
         shape=(1, 8, 8),
         largest=16,
         classes=_DIGITS,
+        train_images=1_437,
+        mirrors=False,
         files={"digits.csv.gz": "9b335364a7bfd63947c7480a5bd51f2d"},
         embedded=True,
     ),
@@ -55,6 +59,8 @@ DATASETS = {
         shape=(1, 28, 28),
         largest=255,
         classes=_DIGITS,
+        train_images=60_000,
+        mirrors=False,
         files=_idx_files(
             "f68b3c2dcbeaaa9fbdd348bbdeb94873",
             "d53e105ee54ea40749a09fcbcd1e9432",
@@ -83,6 +89,8 @@ DATASETS = {
             "bag",
             "ankle boot",
         ),
+        train_images=60_000,
+        mirrors=True,
         files=_idx_files(
             "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
             "25c81989df183df01b3e8a0aad5dffbe",
@@ -99,6 +107,8 @@ DATASETS = {
         shape=(3, 32, 32),
         largest=255,
         classes=("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
+        train_images=50_000,
+        mirrors=True,
         files={
             "cifar-10-batches-py/data_batch_1": "c99cafc152244af753f735de768cd75f",
             "cifar-10-batches-py/data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",

@@ -15,7 +15,6 @@ from convlab import files
 from convlab.data.catalogue import DATASETS
 from convlab.data.readers import Raw
 from convlab.data.transform import TINY, Transform
-from convlab.errors import InputError
 from convlab.schema import SPLITS, Experiment
 from convlab.seeds import derive
 
@@ -60,18 +59,9 @@ class Prepared:
 
 
 def prepare(raw: Raw, experiment: Experiment) -> Prepared:
-    """Hold out the validation split, and measure the statistics of what is left.
-
-    Raises:
-        InputError: the validation split would leave nothing to train on.
-    """
+    """Hold out the validation split, and measure the statistics of what is left."""
     images, labels = torch.from_numpy(raw.train_images.copy()), torch.from_numpy(raw.train_labels.copy())
     held_out = experiment.split.validation
-    if held_out >= len(images):
-        raise InputError(
-            f"split.validation: found {held_out}; "
-            f"allowed: fewer than the {len(images)} training images of {experiment.dataset}"
-        )
     if experiment.split.method == "random":
         order = torch.randperm(len(images), generator=derive(experiment.seed, "split"))
         images, labels = images[order], labels[order]
@@ -84,9 +74,7 @@ def prepare(raw: Raw, experiment: Experiment) -> Prepared:
 def _measure(images: Tensor, experiment: Experiment) -> Statistics:
     dataset = DATASETS[experiment.dataset]
     recipe = experiment.preprocess
-    if recipe.greyscale and dataset.shape[0] == 1:
-        raise InputError(f"preprocess.greyscale: {experiment.dataset} is grey already; set it to false")
-    channels = 1 if recipe.greyscale else dataset.shape[0]
+    channels = experiment.input_shape[0]
     scale = 1.0 if recipe.scaling == "none" else 1.0 / dataset.largest
     mean, std = [0.0] * channels, [1.0] * channels
     if recipe.scaling == "zscore_channel":
@@ -108,7 +96,7 @@ def _measure(images: Tensor, experiment: Experiment) -> Statistics:
         std=std,
         greyscale=recipe.greyscale,
         per_image=recipe.scaling == "zscore_image",
-        input_shape=[channels, *dataset.shape[1:]],
+        input_shape=experiment.input_shape,
         classes=list(dataset.classes),
     )
 

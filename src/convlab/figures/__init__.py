@@ -1,75 +1,149 @@
 """Every figure of an experiment or a sweep, drawn from its files into plots/<name>/figures/."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
+import torch.nn.functional as F
+from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from convlab import files
+from convlab.data.augment import augmenter
+from convlab.data.catalogue import DATASETS
 from convlab.data.preprocess import Split, Statistics, load_split, load_statistics
+from convlab.figures.augmentation import augmentation_grid
+from convlab.figures.confused import confused
 from convlab.figures.confusion import confusion
-from convlab.figures.curves import learning_curves, trial_curves
+from convlab.figures.curves import iteration_curves, learning_curves, trial_curves
+from convlab.figures.drawing import drawing
 from convlab.figures.features import feature_maps
+from convlab.figures.gradcam import gradcam_figure
 from convlab.figures.histograms import parameter_histograms
+from convlab.figures.pair_figures import pair_curve, pair_maps
+from convlab.figures.pairs import find_pairs, pair_distances, pair_ratios
 from convlab.figures.samples import Guesses, sample_grid
 from convlab.figures.style import save
 from convlab.figures.trials import trial_table
-from convlab.schema import Experiment, Sweep
+from convlab.schema import Experiment, Sweep, Trial
 from convlab.train.run import build_model, load_model
 
-GRID = 40  # images in a grid of samples
+GRID = 30  # images in a grid of samples
+FEW = 4  # right and wrong images with their heat maps
+ORIGINALS, VERSIONS = 5, 7  # images that are augmented, and how often
 
 
 def draw_experiment(name: str, experiment: Experiment) -> list[Path]:
-    """Draw learning curves, confusion, correct and wrong samples, feature maps and histograms.
+    """Draw what the report shows of an experiment, and write the distances of its pairs into pairs.json.
 
-    Reads the weights, the predictions on the test images, and the prepared data of the experiment.
+    Reads the weights of the first seed, its predictions on the test images, and the prepared data.
     """
     folder = files.PROCESSED / name / experiment.data_key()
     statistics = load_statistics(folder)
     test = load_split(folder, "test")
-    guesses = Guesses(
-        files.read_tensors(files.predictions(name))["probabilities"], test.labels, statistics.classes
-    )
-    model = load_model(experiment, statistics, files.weights(name))
-    right, wrong = guesses.correct(), guesses.wrong_by_confidence()
+    probabilities = files.read_tensors(files.predictions(name))["probabilities"]
+    guesses = Guesses(probabilities, test.labels, statistics.classes)
+    model = load_model(experiment, statistics, files.weights(name, experiment.seed))
+    with torch.no_grad():
+        inputs = statistics.transform()(test.images)
 
+    curves, iterations = (
+        files.read_curves(files.PLOTS / name / f"{key}.csv") for key in ("curves", "iterations")
+    )
     figures = {
-        "curves": learning_curves(name, files.read_curves(files.PLOTS / name / "curves.csv")),
-        "confusion": confusion(name, guesses),
-        "correct": sample_grid(f"{name}: the first correct test images", test, guesses, right[:GRID]),
-        "histograms": parameter_histograms(name, _layers(model), {name: model.state_dict()}),
+        "curves.png": learning_curves(f"{name}: learning curves", curves, experiment.keep),
+        "confusion.png": confusion(name, guesses),
+        "histograms.png": parameter_histograms(name, _layers(model), {name: model.state_dict()}),
+        "model.svg": drawing(name, model, statistics.input_shape),
+        **_samples(name, model, test, inputs, guesses),
+        **_pairs(name, model, inputs, guesses),
     }
-    if len(wrong):
-        title = f"{name}: {len(wrong)} wrong test images of {len(test.labels):,}, the most confident first"
-        figures["wrong"] = sample_grid(title, test, guesses, wrong[:GRID])
-    for kind, index in (("correct", right[:1]), ("wrong", wrong[:1])):
-        for position in index.tolist():
-            title = f"{name}: feature maps, {guesses.caption(position)}"
-            image = _input(test, position, statistics)
-            figures[f"features_{kind}"] = feature_maps(title, model, image)
-    return [save(figure, _folder(name) / f"{key}.png") for key, figure in figures.items()]
+    if iterations:
+        figures["iterations.png"] = iteration_curves(name, iterations)
+    if experiment.augment:
+        figures["augmentation.png"] = _augmentation(name, experiment, load_split(folder, "train"), statistics)
+    return _save(name, figures)
 
 
 def draw_sweep(name: str, sweep: Sweep) -> list[Path]:
     """Draw the trials' learning curves, their results side by side, and histograms where L2 is varied."""
     rows = files.read_json(files.METRICS / name / "trials.json")
-    figures = {"trials": trial_table(name, rows)}
-    if any(row["status"] == "finished" for row in rows):
-        figures["curves"] = trial_curves(name, files.read_curves(files.PLOTS / name / "curves.csv"))
-    if any(row["status"] == "finished" for row in rows) and all(
-        list(row["overrides"]) == ["l2"] for row in rows
-    ):
-        weights = {
-            f"λ = {row['overrides']['l2']:g}": files.read_tensors(files.weights(name, row["name"]))
-            for row in rows
-            if row["status"] == "finished"
-        }
-        first = sweep.trials[0].experiment
-        statistics = load_statistics(files.PROCESSED / name / first.data_key())
-        layers = _layers(build_model(first, statistics.input_shape, len(statistics.classes)))
-        figures["histograms"] = parameter_histograms(name, layers, weights)
-    return [save(figure, _folder(name) / f"{key}.png") for key, figure in figures.items()]
+    figures = {"trials.png": trial_table(name, rows)}
+    finished = {(row["name"], row["seed"]) for row in rows if row["status"] == "finished"}
+    if finished:
+        figures["curves.png"] = trial_curves(name, files.read_curves(files.PLOTS / name / "curves.csv"))
+    studies = _l2_studies(
+        [trial for trial in sweep.trials if (trial.name, trial.experiment.seed) in finished]
+    )
+    for study in studies:
+        key = "histograms.png" if len(studies) == 1 else f"histograms_{study[0].name}.png"
+        title = name if len(studies) == 1 else f"{name}, {study[0].name}"
+        figures[key] = _l2_histograms(name, title, study)
+    return _save(name, figures)
+
+
+def _samples(name: str, model: Any, test: Split, inputs: Tensor, guesses: Guesses) -> dict[str, Figure]:
+    right, wrong = guesses.correct(), guesses.wrong_by_confidence()
+    figures = {}
+    if len(right):
+        title = f"{name}: the first correct test images"
+        figures["correct.png"] = sample_grid(title, test, guesses, right[:GRID])
+    if len(wrong):
+        title = f"{name}: {len(wrong):,} wrong test images of {len(test.labels):,}, the most confident first"
+        figures["wrong.png"] = sample_grid(title, test, guesses, wrong[:GRID])
+        figures["confused.png"] = confused(name, test, guesses)
+    for kind, index in (("correct", right[:1]), ("wrong", wrong[:1])):
+        for position in index.tolist():
+            title = f"{name}: feature maps, {guesses.caption(position)}"
+            figures[f"features_{kind}.png"] = feature_maps(title, model, inputs[position : position + 1])
+    figures["gradcam.png"] = gradcam_figure(name, model, inputs, guesses, right[:FEW], wrong[:FEW])
+    return figures
+
+
+def _pairs(name: str, model: nn.Module, inputs: Tensor, guesses: Guesses) -> dict[str, Figure]:
+    pairs = find_pairs(inputs, guesses)
+    ratios = pair_ratios(model, inputs, guesses, pairs) if len(pairs.wrong) else None
+    summary = pair_distances(ratios, guesses)
+    files.write_json(_folder(name) / "pairs.json", summary)
+    if not ratios:
+        return {}
+    return {
+        "pairs.png": pair_maps(name, model, inputs, guesses, pairs, ratios),
+        "pair_distances.png": pair_curve(name, summary),
+    }
+
+
+def _augmentation(name: str, experiment: Experiment, train: Split, statistics: Statistics) -> Figure:
+    images = train.images[:ORIGINALS]
+    targets = F.one_hot(train.labels[:ORIGINALS], len(statistics.classes)).float()
+    versions = [
+        augmenter(experiment.augment, experiment.seed, epoch, torch.device("cpu"))(images, targets)
+        for epoch in range(1, VERSIONS + 1)
+    ]
+    largest = DATASETS[experiment.dataset].largest
+    return augmentation_grid(name, images, targets, versions, statistics.classes, largest)
+
+
+def _l2_studies(trials: list[Trial]) -> list[list[Trial]]:
+    """Group trials that differ in λ alone; of the seeds of a λ the first stands for all."""
+    groups: dict[str, dict[float, Trial]] = {}
+    for trial in trials:
+        rest = trial.experiment.model_copy(update={"l2": 0.0, "seed": 0}).model_dump_json()
+        groups.setdefault(rest, {}).setdefault(trial.experiment.l2, trial)
+    return [list(group.values()) for group in groups.values() if len(group) > 1]
+
+
+def _l2_histograms(name: str, title: str, trials: list[Trial]) -> Figure:
+    weights = {
+        f"λ = {trial.experiment.l2:g}": files.read_tensors(
+            files.weights(name, trial.experiment.seed, trial.name)
+        )
+        for trial in trials
+    }
+    first = trials[0].experiment
+    statistics = load_statistics(files.PROCESSED / name / first.data_key())
+    layers = _layers(build_model(first, statistics.input_shape, len(statistics.classes)))
+    return parameter_histograms(title, layers, weights)
 
 
 def _layers(model: nn.Module) -> list[str]:
@@ -80,6 +154,5 @@ def _folder(name: str) -> Path:
     return files.PLOTS / name / "figures"
 
 
-def _input(split: Split, position: int, statistics: Statistics) -> Tensor:
-    with torch.no_grad():
-        return statistics.transform()(split.images[position : position + 1])
+def _save(name: str, figures: dict[str, Figure]) -> list[Path]:
+    return [save(figure, _folder(name) / key) for key, figure in figures.items()]

@@ -1,50 +1,77 @@
-"""Feature maps: what every convolution makes of one image."""
+"""Feature maps: what every convolution makes of an image."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import matplotlib.pyplot as plt
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
+from convlab.figures.samples import show_image
 from convlab.figures.style import MAP
 
 SHOWN = 12  # maps of each convolution
+ROWS = 8  # convolutions: ResNet-18 has 17, more than a page
+T = TypeVar("T")
 
 
-def activations(model: nn.Module, image: Tensor) -> dict[str, Tensor]:
-    """Run one input [1, C, H, W] through the model; give each convolution's output [C', H', W']."""
-    found: dict[str, Tensor] = {}
+def convolutions(model: nn.Module) -> dict[str, nn.Conv2d]:
+    """List the convolutions from the input to the output, without the 1×1 ones of residual shortcuts."""
+    return {
+        name: module
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Conv2d) and "shortcut" not in name.split(".")
+    }
+
+
+def watch(model: nn.Module, inputs: Tensor, measure: Callable[[Tensor], T]) -> dict[str, T]:
+    """Run inputs [N, C, H, W] through the model; give what `measure` makes of each convolution's output.
+
+    It sees the output [N, C', H', W'] before a later layer overwrites it in place: keep nothing but a copy.
+    """
+    found: dict[str, T] = {}
 
     def keep(name: str) -> Any:
-        return lambda module, inputs, output: found.__setitem__(name, output[0].clone())
+        return lambda module, inputs, output: found.__setitem__(name, measure(output))
 
-    convolutions = [(name, module) for name, module in model.named_modules() if isinstance(module, nn.Conv2d)]
-    hooks = [module.register_forward_hook(keep(name)) for name, module in convolutions]
+    hooks = [layer.register_forward_hook(keep(name)) for name, layer in convolutions(model).items()]
     model.eval()
-    with torch.no_grad():
-        model(image)
+    with torch.inference_mode():
+        model(inputs)
     for hook in hooks:
         hook.remove()
     return found
 
 
+def activations(model: nn.Module, inputs: Tensor) -> dict[str, Tensor]:
+    """Run inputs [N, C, H, W] through the model; give each convolution's output [N, C', H', W']."""
+    return watch(model, inputs, torch.clone)
+
+
+def spread(names: list[str], count: int) -> list[str]:
+    """Choose at most `count` of the names, evenly, the first and the last among them."""
+    if len(names) <= count:
+        return names
+    return [names[round(step * (len(names) - 1) / (count - 1))] for step in range(count)]
+
+
 def feature_maps(title: str, model: nn.Module, image: Tensor) -> Figure:
-    """Draw the input and, a row for each convolution, its first maps (each scaled to its own range)."""
+    """Draw an input [1, C, H, W] and, a row for each convolution, its first maps (each in its own range)."""
     layers = activations(model, image)
-    figure, grid = plt.subplots(len(layers), SHOWN + 1, figsize=(12, 1.15 * len(layers) + 0.6), squeeze=False)
+    shown = spread(list(layers), ROWS)
+    figure, grid = plt.subplots(len(shown), SHOWN + 1, figsize=(12, 1.15 * len(shown) + 0.6), squeeze=False)
     for axes in grid.flat:
         axes.axis("off")
-    shown = image[0].permute(1, 2, 0)
-    low, high = shown.min(), shown.max()
-    grid[0, 0].imshow(((shown - low) / (high - low)).numpy(), cmap="gray", interpolation="nearest")
+    show_image(grid[0, 0], image[0])
     grid[0, 0].set_title("input", fontsize=9, loc="left")
-    for row, (name, maps) in zip(grid, layers.items(), strict=True):
-        channels, height, width = maps.shape
-        row[1].set_title(f"{name}: {channels} maps of {height}×{width}", fontsize=9, loc="left")
-        for axes, channel in zip(row[1:], maps, strict=False):
+    for row, name in zip(grid, shown, strict=True):
+        channels, height, width = layers[name].shape[1:]
+        # Two titles: the layout makes room for half the width of one, and would push the next maps away
+        row[1].set_title(name, fontsize=9, loc="left")
+        row[3].set_title(f"{channels} maps of {height}×{width}", fontsize=9, loc="left")
+        for axes, channel in zip(row[1:], layers[name][0], strict=False):
             axes.imshow(channel.numpy(), cmap=MAP, interpolation="nearest")
-    figure.suptitle(
-        f"{title} · the first {SHOWN} maps of each convolution, before normalisation", fontsize=11
-    )
+    which = "each convolution" if len(shown) == len(layers) else f"{len(shown)} of {len(layers)} convolutions"
+    figure.suptitle(f"{title} · the first {SHOWN} maps of {which}, before normalisation", fontsize=11)
     return figure

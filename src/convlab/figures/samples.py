@@ -2,8 +2,10 @@
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -21,7 +23,7 @@ class Guesses:
     labels: Tensor
     classes: list[str]
 
-    @property
+    @cached_property
     def predicted(self) -> Tensor:
         """The most probable class of each image, int64 [N]."""
         return self.probabilities.argmax(1)
@@ -43,6 +45,14 @@ class Guesses:
         return f"{truth} ({probability})" if truth == guess else f"{truth} → {guess} ({probability})"
 
 
+def show_image(axes: Axes, image: Tensor) -> None:
+    """Show an image [C, H, W] of any range, grey or in colour, from its darkest value to its brightest."""
+    pixels = image.float()
+    low, high = pixels.min(), pixels.max()
+    pixels = (pixels - low) / (high - low).clamp(min=1e-7)
+    axes.imshow(pixels.permute(1, 2, 0).numpy(), cmap="gray", interpolation="nearest")
+
+
 def sample_grid(title: str, split: Split, guesses: Guesses, indices: Tensor) -> Figure:
     """Draw the images at `indices`, each with its caption; green is right, orange is wrong."""
     rows = math.ceil(len(indices) / COLUMNS)
@@ -50,8 +60,7 @@ def sample_grid(title: str, split: Split, guesses: Guesses, indices: Tensor) -> 
     for axes in grid.flat:
         axes.axis("off")
     for axes, index in zip(grid.flat, indices.tolist(), strict=False):
-        image = split.images[index].permute(1, 2, 0)
-        axes.imshow(image.numpy(), cmap="gray", interpolation="nearest")
+        show_image(axes, split.images[index])
         right = guesses.predicted[index] == guesses.labels[index]
         axes.set_title(guesses.caption(index), fontsize=8, color=RIGHT if right else WRONG, pad=3)
     figure.suptitle(f"{title} · true class → predicted class (probability)", fontsize=11)

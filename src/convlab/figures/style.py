@@ -19,6 +19,7 @@ TRAIN, VALIDATION = PALETTE[0], PALETTE[1]
 RIGHT, WRONG = PALETTE[2], PALETTE[1]
 MAP = "viridis"  # perceptually even, and readable in grey
 DPI = 100  # small files: they live in git
+METADATA = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
 
 plt.rcParams.update(
     {
@@ -37,14 +38,17 @@ plt.rcParams.update(
         "legend.fontsize": 9,
         "figure.constrained_layout.use": True,
         "figure.dpi": DPI,
+        "svg.hashsalt": "convlab",  # the ids in an SVG: random without it
     }
 )
 
 
 def save(figure: Figure, path: Path) -> Path:
-    """Save a figure as PNG, atomically, with nothing in it that changes from run to run; close it."""
+    """Save a figure as PNG or SVG, by the name of the file, atomically, with nothing in it that changes from
+    run to run; close it."""
+    kind = path.suffix[1:]
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
+    figure.savefig(buffer, format=kind, dpi=DPI, metadata=METADATA[kind])
     plt.close(figure)
     write_bytes(path, buffer.getvalue())
     return path

@@ -1,18 +1,23 @@
 """The networks, by name: `build` one from its section of params.yaml."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
+from convlab.models.cnn import cnn
 from convlab.models.layers import InfeasibleGeometry
-from convlab.models.vgg import vgg
-from convlab.schema import VGG
+from convlab.models.preact import preact
+from convlab.models.resnet import resnet
+from convlab.schema import CNN, PreAct, ResNet
 
-__all__ = ["FAMILIES", "InfeasibleGeometry", "build", "count_parameters", "kernels_of"]
+__all__ = ["FAMILIES", "InfeasibleGeometry", "build", "kernels_of"]
 
-FAMILIES = {VGG: vgg}  # section of the schema → the function that builds the network from it
+# Section of the schema → the function that builds the network from it
+FAMILIES: dict[type, Any] = {CNN: cnn, ResNet: resnet, PreAct: preact}
 
 
-def build(section: VGG, input_shape: list[int], classes: int, seed: int) -> nn.Module:
+def build(section: CNN | ResNet | PreAct, input_shape: list[int], classes: int, seed: int) -> nn.Module:
     """Build a network with its initial weights; equal seeds give equal weights, whatever ran before.
 
     Args:
@@ -27,11 +32,6 @@ def build(section: VGG, input_shape: list[int], classes: int, seed: int) -> nn.M
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return FAMILIES[type(section)](section, input_shape, classes)
-
-
-def count_parameters(model: nn.Module) -> int:
-    """Count the trainable parameters."""
-    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
 
 
 def kernels_of(model: nn.Module) -> list[Tensor]:

@@ -1,7 +1,17 @@
 """Layers that the reports' networks need and PyTorch lacks."""
 
+from functools import partial
+
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+# `inplace` where the gradient needs only the output: one feature map less in memory
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "relu": partial(nn.ReLU, inplace=True),  # type: ignore[dict-item]
+    "silu": nn.SiLU,
+    "gelu": nn.GELU,
+    "tanh": nn.Tanh,
+}
 
 
 class InfeasibleGeometry(ValueError):

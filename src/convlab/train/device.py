@@ -49,7 +49,7 @@ def prepare_process(threads: int | None, deterministic: bool) -> None:
     """Set up a process to train or evaluate: call it before the first large tensor.
 
     glibc returns every freed large block to the kernel and faults it in again at the next step. Keeping
-    freed memory is worth a fifth of the training speed on a CPU (see bench/README.md).
+    freed memory made training 6 to 9 % faster on a CPU (bench/README.md).
     """
     if sys.platform == "linux":
         libc = ctypes.CDLL(None)

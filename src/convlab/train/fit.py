@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
+from convlab.data.augment import augmenter
 from convlab.data.preprocess import Split
 from convlab.models import kernels_of
 from convlab.schema import Experiment
@@ -32,14 +33,30 @@ class Diverged(ArithmeticError):
 class History:
     """What happened, epoch by epoch.
 
-    `records` are the learning curves; `epoch_seconds` and `device_seconds` cover training and validation.
+    `records` are the learning curves; `iterations`, if the recipe asks for them, the same of every step: loss
+    (as trained on, without the L2 penalty), accuracy and learning rate. `epoch_seconds` and `device_seconds`
+    cover training and validation.
     """
 
     records: list[Record] = field(default_factory=list)
+    iterations: list[Record] = field(default_factory=list)
     epoch_seconds: list[float] = field(default_factory=list)
     training_seconds: list[float] = field(default_factory=list)
     device_seconds: list[float] = field(default_factory=list)
     best_epoch: int = 0
+
+    def add_iterations(self, epoch: int, rates: list[float], steps: Tensor) -> None:
+        """Add an epoch's steps: their learning rates, and [steps, 2] with loss and accuracy of each."""
+        for lr, (loss, accuracy) in zip(rates, steps.tolist(), strict=True):
+            self.iterations.append(
+                {
+                    "iteration": len(self.iterations) + 1,
+                    "epoch": epoch,
+                    "lr": lr,
+                    "loss": loss,
+                    "accuracy": accuracy,
+                }
+            )
 
 
 def fit(
@@ -52,12 +69,12 @@ def fit(
     on_step: Callable[[int], None] = lambda images: None,
     on_epoch: Callable[[History], None] = lambda history: None,
 ) -> History:
-    """Train `model` in place and leave it with the weights of its best epoch, by the validation loss.
+    """Train `model` in place and leave it with the weights of the epoch that `recipe.keep` names.
 
     Args:
         model: float32 [N, C, H, W] → logits [N, classes].
         train: what it learns from, uint8 [N, C, H, W] and int64 [N].
-        validation: what the schedule, early stopping and the choice of the best epoch see. No test data.
+        validation: what the schedule, early stopping and the choice of the epoch see. No test data.
         transform: raw images → the model's input.
         recipe: the experiment's settings.
         device: where everything happens.
@@ -71,9 +88,13 @@ def fit(
     place(model, device)
     transform.to(device)
     kernels = kernels_of(model)
+    classes = kernels[-1].shape[0]  # the output layer's
     optimizer = build_optimizer(model, recipe)
-    schedule = Schedule(optimizer, recipe.schedule)
-    best = BestWeights(recipe.early_stopping)
+    schedule = Schedule(optimizer, recipe)
+    best = BestWeights(recipe.keep, recipe.early_stopping)
+    mixing = any(step.name in ("mixup", "cutmix") for step in recipe.augment)
+    one_hot = mixing or recipe.labels == "one_hot"
+    steps = math.ceil(len(train.labels) / recipe.batch_size)
     precision = select_precision(recipe.precision, device)
     history = History()
 
@@ -84,19 +105,31 @@ def fit(
         # Sums stay on the device until the epoch's end: reading one each step would stall a GPU.
         loss_sum = torch.zeros((), device=device)
         correct = torch.zeros((), device=device, dtype=torch.long)
-        for images, labels in shuffled(train, recipe.batch_size, recipe.seed, epoch):
+        each_step = torch.zeros(steps, 2, device=device)
+        rates = []
+        augment = augmenter(recipe.augment, recipe.seed, epoch, device)
+        for step, (images, labels) in enumerate(shuffled(train, recipe.batch_size, recipe.seed, epoch)):
+            schedule.begin_step(epoch - 1 + step / steps)
+            targets = F.one_hot(labels, classes).float() if one_hot else labels
+            if recipe.augment:
+                images, targets = augment(images, targets)
             with autocast(precision, device):
                 logits = model(channels_last(transform(images))).float()
-            loss = F.cross_entropy(logits, labels)
+            loss = F.cross_entropy(logits, targets, label_smoothing=recipe.label_smoothing)
             penalty = l2_penalty(kernels, recipe.l2) if recipe.l2 else 0.0
             (loss + penalty).backward()
             optimizer.step()
             optimizer.zero_grad()
+            hits = (logits.detach().argmax(1) == (targets.argmax(1) if mixing else labels)).sum()
             loss_sum += loss.detach() * len(labels)
-            correct += (logits.detach().argmax(1) == labels).sum()
+            correct += hits
+            each_step[step, 0], each_step[step, 1] = loss.detach(), hits / len(labels)
+            rates.append(schedule.lr)
             on_step(len(labels))
         train_loss = loss_sum.item() / len(train.labels)
         training_seconds, _ = stopwatch.stop()
+        if recipe.iterations:
+            history.add_iterations(epoch, rates, each_step)
 
         validation_logits = logits_of(model, validation, transform, precision)
         validation_loss, validation_accuracy = score(validation_logits, validation.labels)
@@ -119,8 +152,8 @@ def fit(
         history.epoch_seconds.append(epoch_seconds)
         history.training_seconds.append(training_seconds)
         history.device_seconds += [device_seconds] if device_seconds is not None else []
-        schedule.step(validation_loss)
-        stop = best.update(epoch, validation_loss, model)
+        schedule.end_epoch(validation_loss)
+        stop = best.update(epoch, validation_loss, validation_accuracy, model)
         history.best_epoch = best.epoch
         on_epoch(history)
         if stop:

@@ -1,77 +1,124 @@
-"""Optimisers, learning rate schedules and early stopping, from their sections of params.yaml."""
+"""Optimisers, learning rate schedules, and which epoch to keep, from their sections of params.yaml."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor, nn
-from torch.optim import Adam, Optimizer
-from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
+from torch.optim import SGD, Adam, AdamW, Optimizer
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from convlab.schema import Constant, EarlyStopping, Experiment, Plateau
+from convlab import schema
+from convlab.schema import Experiment
+from convlab.schema.training import Constant, Cosine, MultiStep, OneCycle, Plateau, Step
+
+ONE_CYCLE_START = 1 / 25  # of the peak, as in Smith and Topin (2018) and in PyTorch
 
 
 def build_optimizer(model: nn.Module, recipe: Experiment) -> Optimizer:
     """Build the optimiser; fused, so that one kernel updates all weights."""
     settings = recipe.optimizer
-    return Adam(
-        model.parameters(),
-        lr=recipe.lr,
-        betas=(settings.betas[0], settings.betas[1]),
-        eps=settings.eps,
-        fused=True,
+    common: dict[str, Any] = {"lr": recipe.lr, "weight_decay": recipe.weight_decay, "fused": True}
+    if settings.name == "sgd":
+        return SGD(model.parameters(), momentum=settings.momentum, nesterov=settings.nesterov, **common)
+    family = AdamW if settings.name == "adamw" else Adam
+    return family(
+        model.parameters(), betas=(settings.betas[0], settings.betas[1]), eps=settings.eps, **common
     )
 
 
 class Schedule:
-    """The learning rate of the next epoch, from the validation losses so far."""
+    """The learning rate of each step.
 
-    def __init__(self, optimizer: Optimizer, settings: Plateau | Constant):
-        self.optimizer = optimizer
-        self.scheduler: LRScheduler
-        if isinstance(settings, Plateau):
+    A plateau's follows from the validation losses; every other is a function of the time alone.
+    """
+
+    def __init__(self, optimizer: Optimizer, recipe: Experiment):
+        self.optimizer, self.peak = optimizer, recipe.lr
+        self.plateau, self.factor = None, None
+        if isinstance(recipe.schedule, Plateau):
             # `patience` as Keras counts it, and R0 with it: the n-th epoch without a better loss reduces the
             # rate (PyTorch's allows n and reduces at the next). Better means by 1e-4, also as in Keras.
-            self.scheduler = ReduceLROnPlateau(
+            self.plateau = ReduceLROnPlateau(
                 optimizer,
-                factor=settings.factor,
-                patience=settings.patience - 1,
+                factor=recipe.schedule.factor,
+                patience=recipe.schedule.patience - 1,
                 threshold=1e-4,
                 threshold_mode="abs",
             )
         else:
-            self.scheduler = LambdaLR(optimizer, lambda epoch: 1.0)
+            self.factor = lr_factor(recipe.schedule, recipe.epochs)
 
     @property
     def lr(self) -> float:
         """The learning rate now in force."""
         return self.optimizer.param_groups[0]["lr"]
 
-    def step(self, validation_loss: float) -> None:
-        """End an epoch."""
-        if isinstance(self.scheduler, ReduceLROnPlateau):
-            self.scheduler.step(validation_loss)
-        else:
-            self.scheduler.step()
+    def begin_step(self, time: float) -> None:
+        """Set the rate of the step that begins at `time`, in epochs since the start of the training."""
+        if self.factor:
+            for group in self.optimizer.param_groups:
+                group["lr"] = self.peak * self.factor(time)
+
+    def end_epoch(self, validation_loss: float) -> None:
+        """Let a plateau see how the epoch went."""
+        if self.plateau:
+            self.plateau.step(validation_loss)
+
+
+def lr_factor(settings: Any, epochs: int) -> Callable[[float], float]:
+    """Give what `lr` is multiplied with, by the time in epochs (2.5: the middle of the third)."""
+    match settings:
+        case Constant():
+            return lambda time: 1.0
+        case Step():
+            return lambda time: settings.factor ** (int(time) // settings.every)
+        case MultiStep():
+            return lambda time: settings.factor ** sum(int(time) + 1 >= mark for mark in settings.milestones)
+        case Cosine():
+            return lambda time: _rise_and_fall(time, settings.warmup, epochs, start=0.0)
+        case OneCycle():
+            return lambda time: _rise_and_fall(time, settings.warmup * epochs, epochs, ONE_CYCLE_START)
+    raise TypeError(f"no schedule: {settings!r}")
+
+
+def _rise_and_fall(time: float, warmup: float, epochs: int, start: float) -> float:
+    """Rise linearly from `start` to 1 until `warmup`, then fall to 0 along half a cosine (Loshchilov and
+    Hutter, 2017)."""
+    if time < warmup:
+        return start + (1 - start) * time / warmup
+    return (1 + math.cos(math.pi * (time - warmup) / max(epochs - warmup, 1e-9))) / 2
 
 
 class BestWeights:
-    """Keep the weights of the epoch with the lowest validation loss; say when to stop waiting."""
+    """Keep the weights of the best epoch, as `keep` understands it; say when early stopping should stop."""
 
-    def __init__(self, settings: EarlyStopping | None):
-        self.patience = settings.patience if settings else math.inf
-        self.loss, self.epoch = math.inf, 0
+    def __init__(self, keep: str, early_stopping: schema.EarlyStopping | None):
+        self.keep = keep
+        self.patience = early_stopping.patience if early_stopping else math.inf
+        self.lowest_loss, self.lowest_epoch = math.inf, 0
+        self.score, self.epoch = -math.inf, 0
         self.state: dict[str, Tensor] = {}
 
-    def update(self, epoch: int, validation_loss: float, model: nn.Module) -> bool:
+    def update(
+        self, epoch: int, validation_loss: float, validation_accuracy: float, model: nn.Module
+    ) -> bool:
         """Take note of an epoch; True when training should stop."""
-        if validation_loss < self.loss:
-            self.loss, self.epoch = validation_loss, epoch
-            self.state = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
-        return epoch - self.epoch >= self.patience
+        score = {"lowest_loss": -validation_loss, "highest_accuracy": validation_accuracy, "last": epoch}[
+            self.keep
+        ]
+        if score > self.score:
+            self.score, self.epoch = score, epoch
+            if self.keep != "last":
+                self.state = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+        if validation_loss < self.lowest_loss:
+            self.lowest_loss, self.lowest_epoch = validation_loss, epoch
+        return epoch - self.lowest_epoch >= self.patience
 
     def restore(self, model: nn.Module) -> None:
         """Put the best weights back."""
-        model.load_state_dict(self.state)
+        if self.keep != "last":
+            model.load_state_dict(self.state)
 
 
 def l2_penalty(kernels: list[Any], strength: float) -> Tensor:

@@ -10,8 +10,8 @@ from torch import nn
 
 from convlab.data.preprocess import Statistics, load_split, load_statistics
 from convlab.files import read_tensors
-from convlab.models import build, count_parameters, kernels_of
-from convlab.models.summary import count_flops
+from convlab.models import build, kernels_of
+from convlab.models.summary import summarise
 from convlab.progress import reporting
 from convlab.provenance import environment, fingerprint, hash_files, occasion
 from convlab.schema import Experiment
@@ -26,6 +26,7 @@ class Trained:
 
     model: nn.Module
     curves: list[Record]
+    iterations: list[Record]
     results: dict[str, Any]
     timing: dict[str, Any]
 
@@ -66,13 +67,14 @@ def train(label: str, experiment: Experiment, folder: Path) -> Trained:
     return Trained(
         model=model,
         curves=history.records,
+        iterations=history.iterations,
         results={
+            "seed": experiment.seed,
             "epochs": len(history.records),
             "best_epoch": history.best_epoch,
             "validation_loss": best["validation_loss"],
             "validation_accuracy": best["validation_accuracy"],
-            "parameters": count_parameters(model),
-            "flops": count_flops(model, statistics.input_shape),
+            **size(model, statistics.input_shape),
             "weight_norm": weight_norm(model),
             "device": device.type,
             "precision": select_precision(experiment.precision, device),
@@ -88,6 +90,16 @@ def train(label: str, experiment: Experiment, folder: Path) -> Trained:
             **environment(device),
         },
     )
+
+
+def size(model: nn.Module, input_shape: list[int]) -> dict[str, int]:
+    """Count trainable parameters, and operations in both conventions (see `Summary`)."""
+    summary = summarise(model, input_shape)
+    return {
+        "parameters": summary.trainable_parameters,
+        "flops": summary.flops,
+        "report_flops": summary.report_flops,
+    }
 
 
 def build_model(experiment: Experiment, input_shape: list[int], classes: int) -> nn.Module:

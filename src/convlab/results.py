@@ -1,0 +1,210 @@
+"""What has been trained: one row per finished training of an experiment or a trial, whichever file holds it.
+
+A result is named `EXPERIMENT` or `SWEEP/TRIAL`, everywhere in the project.
+"""
+
+import math
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from convlab import files
+from convlab.config import load_params, read_yaml
+from convlab.schema import SPLITS
+
+Row = dict[str, Any]
+SMOKE = ("smoke", "smoke_large")  # sweeps of a few epochs each: a first look, never the result
+FACTS = ("epochs", "parameters", "report_flops", "weight_norm", "precision", "device", "fingerprint")
+
+
+def rows(result: str) -> list[Row]:
+    """Give the finished trainings of a result, one per seed, in the files' order; empty where none is.
+
+    Each has seed (None in a file that states none), epochs, parameters, report_flops, weight_norm, precision,
+    device, fingerprint; train, validation and test, each {loss, accuracy}; gap, the accuracy in training
+    less that in validation; and timing, which is {} if there is none of the same fingerprint.
+
+    Raises:
+        InputError: a file is damaged.
+    """
+    name, _, trial = result.partition("/")
+    timings = _timings(name)
+    return [
+        _row(facts, scores, timings) for facts, scores in (_tried(name, trial) if trial else _trained(name))
+    ]
+
+
+def status(result: str) -> str:
+    """Say `finished`, `not run`, or what stopped a trial: `infeasible`, `diverged`."""
+    if rows(result):
+        return "finished"
+    name, _, trial = result.partition("/")
+    found = [row["status"] for row in _read(name, "trials.json") or [] if row["name"] == trial]
+    return found[0] if found else "not run"
+
+
+def value(row: Row, quantity: str) -> float | None:
+    """Look up a number of a training: `test_accuracy`, `gap`, `seconds_per_epoch`, …; None if it has none."""
+    split, _, score = quantity.partition("_")
+    if split in SPLITS:
+        return row[split][score]
+    timing = row["timing"]
+    if quantity == "seconds":
+        return timing.get("seconds")
+    if quantity == "seconds_per_epoch":
+        return timing["seconds"] / row["epochs"] if timing else None
+    return row.get(quantity)
+
+
+def values(trainings: Sequence[Row], quantity: str) -> list[float]:
+    """Look up a number of several trainings, leaving out those that have none."""
+    found = [value(row, quantity) for row in trainings]
+    return [number for number in found if number is not None]
+
+
+def spread(numbers: Sequence[float]) -> float | None:
+    """Compute the standard deviation (of a sample); None of fewer than two numbers."""
+    return statistics.stdev(numbers) if len(numbers) > 1 else None
+
+
+def mean_and_spread(numbers: Sequence[float], text: Callable[[float], str]) -> str:
+    """Show the mean ± the standard deviation, if there is one; `text` shows a number."""
+    deviation = spread(numbers)
+    shown = text(statistics.mean(numbers))
+    return f"{shown} ± {text(deviation).removesuffix('%')}" if deviation else shown
+
+
+def rounded(number: float | None) -> float | None:
+    """Round to six significant digits: the same text on every machine, though sums differ in last bits."""
+    return None if number is None else float(f"{number:.6g}")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What params.yaml says of a result.
+
+    `planned`: the epochs that its experiment states; `configured`: those it is trained for (fewer where a
+    sweep shortens them); `smoke`: the smoke result of the same configuration, if there is such a trial.
+    """
+
+    planned: int
+    configured: int
+    stops_early: bool
+    smoke: str | None = None
+
+    def shortened(self, epochs: int, planned: int) -> bool:
+        """Tell whether a training of so many epochs was cut short, rather than ended by early stopping."""
+        return epochs < planned and not (self.stops_early and epochs < self.configured)
+
+
+@dataclass(frozen=True)
+class Found:
+    """The trainings of a result, or (`smoke`) those of the smoke result that stands in its place.
+
+    `planned`: the epochs that would be the whole; `shortened`: a training has fewer; `status`: see `status`.
+    """
+
+    trainings: list[Row]
+    planned: int | None = None
+    shortened: bool = False
+    smoke: bool = False
+    status: str = "not run"
+
+    def values(self, quantity: str) -> list[float]:
+        """Give a number of each training."""
+        return values(self.trainings, quantity)
+
+    def hardware(self) -> list[str]:
+        """Name what the trainings ran on, with the precision."""
+        devices = [row["timing"].get("device_name", row["device"]) for row in self.trainings]
+        precisions = [row["precision"] for row in self.trainings]
+        return sorted({f"{name} ({bits})" for name, bits in zip(devices, precisions, strict=True)})
+
+
+def find(result: str, plans: Mapping[str, Plan], epochs: int | None = None) -> Found:
+    """Find a result; where it has not run, the smoke result of the same configuration.
+
+    `epochs`: those of the report, which are then the whole; not so where early stopping ends a training.
+    """
+    plan = plans[result]
+    planned = plan.planned if plan.stops_early else epochs or plan.planned
+    own = rows(result)
+    trainings = own or (rows(plan.smoke) if plan.smoke else [])
+    shortened = any(plan.shortened(row["epochs"], planned) for row in trainings)
+    return Found(trainings, planned, shortened, smoke=bool(trainings) and not own, status=status(result))
+
+
+def load_plans() -> dict[str, Plan]:
+    """Give the plan of every result that params.yaml can have, by the result's name.
+
+    Raises:
+        InputError: params.yaml is wrong.
+    """
+    params, raw = load_params(files.PARAMS), read_yaml(files.PARAMS)
+    smoke = [
+        (params.experiments[trial.name].each_seed()[0], f"{name}/{trial.name}")
+        for name in SMOKE
+        if name in params.sweeps
+        for trial in params.sweeps[name].trials
+    ]
+
+    plans = {}
+    for name, experiment in params.experiments.items():
+        plans[name] = _plan(experiment.each_seed()[0], experiment.epochs, smoke)
+    for name, sweep in params.sweeps.items():
+        for trial in sweep.trials:
+            base = raw["sweeps"][name].get("experiment", trial.name)
+            plan = _plan(trial.experiment, params.experiments[base].epochs, smoke)
+            plans.setdefault(f"{name}/{trial.name}", plan)  # a later seed's trial is no other plan
+    return plans
+
+
+def _plan(experiment: Any, planned: int, smoke: list[tuple[Any, str]]) -> Plan:
+    same = [result for other, result in smoke if other == experiment]
+    return Plan(planned, experiment.epochs, experiment.early_stopping is not None, same[0] if same else None)
+
+
+def _row(facts: Row, scores: Row, timings: list[Row]) -> Row:
+    own = [timing for timing in timings if timing.get("fingerprint") == facts["fingerprint"]]
+    return {
+        "seed": facts.get("seed"),
+        **{key: facts[key] for key in FACTS},
+        **{split: {key: scores[split][key] for key in ("loss", "accuracy")} for split in SPLITS},
+        "gap": scores["train"]["accuracy"] - scores["validation"]["accuracy"],
+        "timing": own[0] if own else {},
+    }
+
+
+def _tried(name: str, trial: str) -> list[tuple[Row, Row]]:
+    """Pair the facts of a trial with its scores, seed by seed: one row holds both."""
+    found = _read(name, "trials.json") or []
+    return [(row, row) for row in found if row["name"] == trial and row["status"] == "finished"]
+
+
+def _trained(name: str) -> list[tuple[Row, Row]]:
+    """Pair the facts of an experiment with its scores, seed by seed; a seed without both is not finished."""
+    facts, scores = _read(name, "train.json"), _read(name, "evaluate.json")
+    if not facts or not scores:
+        return []
+    by_seed = {row["seed"]: row for row in scores.get("seeds", [])} | {facts.get("seed"): scores}
+    trainings = facts.get("seeds", [facts])
+    pairs = [(row, by_seed[row.get("seed")]) for row in trainings if row.get("seed") in by_seed]
+    return [(row, own) for row, own in pairs if _of_same_weights(row, own)]
+
+
+def _of_same_weights(facts: Row, scores: Row) -> bool:
+    """Tell scores from those that an earlier training left: both files hold the validation loss."""
+    return math.isclose(scores["validation"]["loss"], facts["validation_loss"], rel_tol=1e-3, abs_tol=1e-9)
+
+
+def _timings(name: str) -> list[Row]:
+    content = _read(name, "timing.json") or {}
+    if "fingerprint" in content:  # an experiment's; a sweep's has the names of its trainings for keys
+        return [content, *content.get("seeds", [])]
+    return list(content.values())
+
+
+def _read(name: str, file: str) -> Any:
+    path = files.METRICS / name / file
+    return files.read_json(path) if path.is_file() else None

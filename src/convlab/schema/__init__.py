@@ -1,0 +1,199 @@
+"""The schema of params.yaml: one typed, frozen section for each part of an experiment.
+
+Light on purpose (no torch): every command and every stage imports it.
+"""
+
+import hashlib
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from convlab.data.catalogue import DATASETS
+from convlab.schema.models import CNN, Model, PreAct, ResNet
+from convlab.schema.section import Count, Fraction, NonNegative, Positive, Section, number
+from convlab.schema.training import Augmentation, EarlyStopping, Optimizer, Schedule
+
+__all__ = [
+    "CNN",
+    "Claim",
+    "Experiment",
+    "Params",
+    "PreAct",
+    "ResNet",
+    "Section",
+    "Sweep",
+    "SweepEntry",
+    "Trial",
+]
+__all__ += ["METRICS", "SPLITS", "Split", "number"]
+
+SPLITS = ("train", "validation", "test")
+# What a claim may compare; `gap`: training minus validation accuracy
+METRICS = (*(f"{split}_{score}" for split in SPLITS for score in ("accuracy", "loss")), "gap", "weight_norm")
+
+
+class Split(Section):
+    """Which training images are held out for validation."""
+
+    method: Literal["last", "random"]
+    validation: Count
+
+
+class Preprocess(Section):
+    """What the network is shown: greyscale first, then scaling."""
+
+    greyscale: bool
+    scaling: Literal["none", "unit", "zscore_channel", "zscore_image"]
+
+
+class Experiment(Section):
+    """A data set, a preprocessing recipe, a model and a training recipe: all that decides a result."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**63 - 1000)]
+    seeds: Annotated[int, Field(ge=1, le=1000)]
+    dataset: Literal[tuple(DATASETS)]  # type: ignore[valid-type]
+    split: Split
+    preprocess: Preprocess
+    labels: Literal["index", "one_hot"]
+    augment: list[Augmentation]
+    model: Model
+    epochs: Count
+    batch_size: Count
+    lr: Positive
+    optimizer: Optimizer
+    weight_decay: NonNegative
+    l2: NonNegative
+    label_smoothing: Fraction
+    schedule: Schedule
+    early_stopping: EarlyStopping | None
+    keep: Literal["lowest_loss", "highest_accuracy", "last"]
+    iterations: bool
+    precision: Literal["auto", "fp32", "bf16"]
+    device: Literal["auto", "cpu", "cuda"]
+    threads: Count | None
+    deterministic: bool
+
+    @model_validator(mode="after")
+    def _fits_its_data(self) -> "Experiment":
+        dataset = DATASETS[self.dataset]
+        if self.preprocess.greyscale and dataset.shape[0] == 1:
+            raise ValueError(f"preprocess.greyscale|True|false: {self.dataset} is grey already")
+        if self.split.validation >= dataset.train_images:
+            raise ValueError(
+                f"split.validation|{self.split.validation}|"
+                f"fewer than the {dataset.train_images:,} training images of {self.dataset}"
+            )
+        names = [step.name for step in self.augment]
+        if len(set(names)) < len(names):
+            raise ValueError(f"augment|{', '.join(names)}|each kind once")
+        if self.model.input is not None and self.model.input != self.input_shape:
+            raise ValueError(
+                f"model.input|{self.model.input}|{self.input_shape}, "
+                f"the channels, height and width of {self.dataset}'s images as preprocess leaves them"
+            )
+        return self
+
+    @property
+    def input_shape(self) -> list[int]:
+        """Channels, height and width of what the network sees."""
+        channels, height, width = DATASETS[self.dataset].shape
+        return [1 if self.preprocess.greyscale else channels, height, width]
+
+    def each_seed(self) -> "list[Experiment]":
+        """Give the experiment once for each of its `seeds`: seed, seed + 1, …"""
+        numbers = range(self.seed, self.seed + self.seeds)
+        return [self.model_copy(update={"seed": seed, "seeds": 1}) for seed in numbers]
+
+    def data_key(self) -> str:
+        """Name the prepared data: equal for experiments that see the same images in the same splits."""
+        recipe: dict[str, Any] = {
+            "dataset": self.dataset,
+            "split": self.split.model_dump(),
+            "preprocess": self.preprocess.model_dump(),
+        }
+        if self.split.method == "random":
+            recipe["seed"] = self.seed
+        return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:12]
+
+
+class Trial(Section):
+    """One training: a point of a sweep (or the experiment itself), what it varies, and the whole of it."""
+
+    name: str
+    overrides: dict[str, Any]
+    experiment: Experiment
+
+
+class Sweep(Section):
+    """An experiment with some of its keys varied, or several experiments; one trial per point and seed."""
+
+    trials: list[Trial]
+
+
+class SweepEntry(Section):
+    """A sweep in params.yaml.
+
+    `grid`: key → values, all combinations; `variants`: name → overrides; both of one `experiment`.
+    `experiments`: the same overrides for several.
+    """
+
+    experiment: str | None = None
+    experiments: Annotated[list[str], Field(min_length=1)] | None = None
+    seeds: Count | None = None
+    overrides: dict[str, Any] = Field(default_factory=dict)
+    grid: Annotated[dict[str, Annotated[list[Any], Field(min_length=1)]], Field(min_length=1)] | None = None
+    variants: Annotated[dict[str, dict[str, Any]], Field(min_length=1)] | None = None
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> "SweepEntry":
+        given = [key for key in ("grid", "variants", "experiments") if getattr(self, key) is not None]
+        if len(given) != 1:
+            raise ValueError(
+                f"|{' and '.join(given) or 'none'} of grid, variants, experiments|exactly one of them"
+            )
+        if self.experiments and self.experiment:
+            raise ValueError("experiment|a name beside experiments|one of the two")
+        if not self.experiments and not self.experiment:
+            raise ValueError("experiment|nothing|the name of an experiment")
+        return self
+
+
+class Claim(Section):
+    """What a report says of two results: `a` lies above `b`, below it, or within `margin` of it.
+
+    A result is an experiment, or a sweep's trial as `sweep/trial`.
+    """
+
+    report: Literal["R0", "R1", "R2", "R3", "R4"]
+    says: str
+    metric: Literal[METRICS]  # type: ignore[valid-type]
+    a: str
+    relation: Literal["above", "below", "same"]
+    b: str
+    margin: NonNegative = 0.0
+
+    @model_validator(mode="after")
+    def _same_needs_a_margin(self) -> "Claim":
+        if self.relation == "same" and not self.margin:
+            raise ValueError("margin|nothing|the difference that still counts as the same, such as 0.002")
+        return self
+
+
+class Params(Section):
+    """The whole of params.yaml, checked and resolved. `warnings`: what is allowed, but hardly meant."""
+
+    run: list[str]
+    run_sweeps: list[str]
+    experiments: dict[str, Experiment]
+    sweeps: dict[str, Sweep]
+    claims: dict[str, Claim]
+    thresholds: dict[str, dict[str, float]]
+    warnings: list[str]
+
+    def datasets(self) -> list[str]:
+        """Give the data sets that the selected experiments and sweeps need, sorted, each once."""
+        needed = {self.experiments[name].dataset for name in self.run}
+        for name in self.run_sweeps:
+            needed |= {trial.experiment.dataset for trial in self.sweeps[name].trials}
+        return sorted(needed)

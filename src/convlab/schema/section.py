@@ -1,0 +1,32 @@
+"""What every section of params.yaml is made of: strict, frozen, with numbers as people write them."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+
+def number(value: Any) -> Any:
+    """Take `1e-05` for the float it is: `dvc exp run -S` writes it so, and YAML 1.1 reads it as a string."""
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
+Float = Annotated[float, BeforeValidator(number)]
+Positive = Annotated[Float, Field(gt=0)]
+NonNegative = Annotated[Float, Field(ge=0)]
+Fraction = Annotated[Float, Field(ge=0, lt=1)]
+Count = Annotated[int, Field(ge=1)]
+Counts = Annotated[list[Count], Field(min_length=1)]
+
+
+class Section(BaseModel):
+    """A part of params.yaml: unknown keys, loose types, infinities and NaN are errors.
+
+    A validator of ours raises `ValueError("key|what was found|what is allowed")`; explain.py words it.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)

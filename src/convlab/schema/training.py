@@ -1,0 +1,140 @@
+"""The sections of a training recipe: augmentation, optimiser, schedule, early stopping."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from convlab.schema.section import Count, Float, Fraction, NonNegative, Positive, Section
+
+Border = Literal["zero", "nearest", "reflect"]
+Factor = Annotated[Float, Field(gt=0, lt=1)]
+
+
+class Affine(Section):
+    """Rotate, shift, shear and zoom each image by its own random amounts, up to the ones given (R1).
+
+    As in Keras, R1's framework: rotation and shear in degrees, shifts and zoom as fractions, the two
+    directions by themselves.
+    """
+
+    name: Literal["affine"]
+    rotation: Annotated[Float, Field(ge=0, le=180)]
+    shift: Fraction
+    shear: Annotated[Float, Field(ge=0, lt=90)]
+    zoom: Fraction
+    border: Border
+
+
+class Flip(Section):
+    """Mirror half of the images, left to right."""
+
+    name: Literal["flip"]
+
+
+class Crop(Section):
+    """Pad each image, then cut it out again at a random place: a shift of up to `padding` pixels."""
+
+    name: Literal["crop"]
+    padding: Count
+    border: Border
+
+
+class Mixup(Section):
+    """Blend each image and its label with another one's (Zhang et al., 2018); λ ~ Beta(alpha, alpha)."""
+
+    name: Literal["mixup"]
+    alpha: Positive
+
+
+class CutMix(Section):
+    """Paste a rectangle of another image, and its share of the label (Yun et al., 2019)."""
+
+    name: Literal["cutmix"]
+    alpha: Positive
+
+
+Augmentation = Annotated[Affine | Flip | Crop | Mixup | CutMix, Field(discriminator="name")]
+
+
+class Adam(Section):
+    """Adam (Kingma and Ba, 2015), or AdamW, whose weight decay is decoupled (Loshchilov and Hutter, 2019)."""
+
+    name: Literal["adam", "adamw"]
+    betas: Annotated[list[Fraction], Field(min_length=2, max_length=2)]
+    eps: Positive
+
+
+class SGD(Section):
+    """Stochastic gradient descent with momentum, in Nesterov's form or plain."""
+
+    name: Literal["sgd"]
+    momentum: Fraction
+    nesterov: bool
+
+    @model_validator(mode="after")
+    def _nesterov_needs_momentum(self) -> "SGD":
+        if self.nesterov and not self.momentum:
+            raise ValueError("momentum|0.0|more than 0, or nesterov: false")
+        return self
+
+
+Optimizer = Annotated[Adam | SGD, Field(discriminator="name")]
+
+
+class Plateau(Section):
+    """Multiply the learning rate by `factor` after `patience` epochs without a better validation loss."""
+
+    name: Literal["plateau"]
+    factor: Factor
+    patience: Count
+
+
+class Constant(Section):
+    """The learning rate stays as it is."""
+
+    name: Literal["constant"]
+
+
+class Step(Section):
+    """Multiply the learning rate by `factor` after every `every` epochs."""
+
+    name: Literal["step"]
+    every: Count
+    factor: Factor
+
+
+class MultiStep(Section):
+    """Multiply the learning rate by `factor` when an epoch of `milestones` begins (counted from 1)."""
+
+    name: Literal["multistep"]
+    milestones: Annotated[list[Count], Field(min_length=1)]
+    factor: Factor
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "MultiStep":
+        if sorted(set(self.milestones)) != self.milestones:
+            raise ValueError(f"milestones|{self.milestones}|epochs in ascending order, each once")
+        return self
+
+
+class Cosine(Section):
+    """Rise linearly for `warmup` epochs, then fall to zero along half a cosine."""
+
+    name: Literal["cosine"]
+    warmup: NonNegative
+
+
+class OneCycle(Section):
+    """Rise from a 25th to `lr` over the first `warmup` (a fraction) of the training, then fall to zero."""
+
+    name: Literal["one_cycle"]
+    warmup: Annotated[Float, Field(gt=0, lt=1)]
+
+
+Schedule = Annotated[Plateau | Constant | Step | MultiStep | Cosine | OneCycle, Field(discriminator="name")]
+
+
+class EarlyStopping(Section):
+    """Stop after `patience` epochs without a better validation loss."""
+
+    patience: Count

@@ -1,0 +1,174 @@
+from typing import Any
+
+import pytest
+import torch
+import torchvision.transforms.v2.functional as tv
+from torch import Tensor
+from torchvision.transforms import InterpolationMode
+
+from convlab.data.augment import affine, augmenter, crop
+from convlab.schema.training import Affine, Augmentation, Crop, CutMix, Flip, Mixup
+
+CPU = torch.device("cpu")
+AFFINE = Affine(name="affine", rotation=15, shift=0.1, shear=5, zoom=0.2, border="nearest")
+CROP = Crop(name="crop", padding=2, border="zero")
+FLIP = Flip(name="flip")
+MIXUP, CUTMIX = Mixup(name="mixup", alpha=1.0), CutMix(name="cutmix", alpha=1.0)
+ALL: list[Augmentation] = [AFFINE, CROP, FLIP, MIXUP, CUTMIX]
+
+
+def pictures(count: int = 16, channels: int = 3, size: int = 12) -> Tensor:
+    random = torch.Generator().manual_seed(0)
+    return torch.randint(0, 256, (count, channels, size, size), dtype=torch.uint8, generator=random)
+
+
+def one_hot(count: int = 16) -> Tensor:
+    return torch.nn.functional.one_hot(torch.arange(count) % 10, 10).float()
+
+
+def turned(**amounts: Any) -> Affine:
+    still: dict[str, Any] = {"rotation": 0, "shift": 0, "shear": 0, "zoom": 0, "border": "zero"}
+    return Affine(name="affine", **{**still, **amounts})
+
+
+def ends() -> torch.Generator:
+    return torch.Generator().manual_seed(5)
+
+
+# ------------------------------------------------------------------------------------------------ the streams
+
+
+@pytest.mark.parametrize("step", ALL, ids=lambda step: step.name)
+def test_the_same_seed_and_epoch_give_the_same_batches_and_another_epoch_others(step: Augmentation) -> None:
+    def batches(seed: int, epoch: int) -> Tensor:
+        augment = augmenter([step], seed, epoch, CPU)
+        return torch.stack([augment(pictures(), one_hot())[0] for _ in range(2)])
+
+    once = batches(1, 1)
+    torch.manual_seed(99)
+    assert torch.equal(batches(1, 1), once)
+    assert not torch.equal(once[0], once[1]), "every batch draws anew"
+    assert not torch.equal(batches(1, 2), once)
+    assert not torch.equal(batches(2, 1), once)
+
+
+def test_each_kind_has_a_stream_of_its_own() -> None:
+    alone, _ = augmenter([CROP], 1, 1, CPU)(pictures(), one_hot())
+    still = augmenter([turned(), CROP], 1, 1, CPU)(pictures(), one_hot())[0]
+    torch.testing.assert_close(alone, still, atol=1e-2, rtol=0)
+
+
+@pytest.mark.parametrize("step", ALL, ids=lambda step: step.name)
+@pytest.mark.parametrize("count", [1, 7])
+def test_shapes_ranges_and_the_inputs_stay(step: Augmentation, count: int) -> None:
+    images, targets = pictures(count), one_hot(count)
+    before = images.clone(), targets.clone()
+    found, mixed = augmenter([step], 1, 1, CPU)(images, targets)
+    assert found.shape == images.shape
+    assert found.dtype == torch.float32
+    assert 0 <= found.min() <= found.max() <= 255 + 1e-3
+    torch.testing.assert_close(mixed.sum(1), torch.ones(count))
+    assert torch.equal(images, before[0])
+    assert torch.equal(targets, before[1])
+
+
+def test_what_moves_pixels_leaves_targets_as_they_came() -> None:
+    labels = torch.arange(16)
+    _, targets = augmenter([AFFINE, CROP, FLIP], 1, 1, CPU)(pictures(), labels)
+    assert targets is labels
+
+
+# ----------------------------------------------------------------------------------------------- the geometry
+
+
+def test_no_amounts_change_nothing() -> None:
+    found = affine(pictures().float(), turned(), ends())
+    torch.testing.assert_close(found, pictures().float(), atol=1e-2, rtol=0)
+
+
+def test_a_rotation_is_torchvisions_by_some_angle_within_its_bounds() -> None:
+    image = pictures(1).float()
+    found = affine(image.expand(8, -1, -1, -1).contiguous(), turned(rotation=30), ends())
+    drawn = (torch.rand(6, 8, generator=ends()) * 2 - 1)[0] * 30
+    for picture, degrees in zip(found, drawn.tolist(), strict=True):
+        theirs = tv.rotate(image, degrees, InterpolationMode.BILINEAR)[0]
+        torch.testing.assert_close(picture, theirs, atol=0.05, rtol=0)
+
+
+def test_a_shift_moves_by_at_most_its_share_of_the_image() -> None:
+    dot = torch.zeros(200, 1, 21, 21)
+    dot[:, :, 10, 10] = 255.0
+    found = affine(dot, turned(shift=0.2), ends())
+    rows, columns = torch.arange(21.0).view(1, 21, 1), torch.arange(21.0).view(1, 1, 21)
+    mass = found[:, 0].sum((1, 2))
+    for axis in (rows, columns):
+        middle = (found[:, 0] * axis).sum((1, 2)) / mass
+        assert 10 - 4.21 < middle.min() < 7
+        assert 13 < middle.max() < 10 + 4.21
+
+
+def test_a_zoom_goes_both_ways_and_by_itself_in_each_direction() -> None:
+    box = torch.zeros(200, 1, 20, 20)
+    box[:, :, 5:15, 5:15] = 255.0
+    found = affine(box, turned(zoom=0.2), ends())[:, 0] / 255
+    heights, widths = found[:, :, 10].sum(1), found[:, 10, :].sum(1)
+    for side in (heights, widths):
+        assert 10 / 1.25 < side.min() < 9
+        assert 11.5 < side.max() < 10 / 0.79
+    assert (heights - widths).abs().max() > 2
+
+
+@pytest.mark.parametrize(("border", "corner"), [("zero", 0.0), ("nearest", 200.0), ("reflect", 200.0)])
+def test_what_comes_in_at_the_border(border: Any, corner: float) -> None:
+    flat = torch.full((64, 1, 9, 9), 200.0)
+    found = affine(flat, turned(shift=0.3, border=border), ends())
+    assert found.min().item() == pytest.approx(corner, abs=1e-3)
+    padded = crop(flat, Crop(name="crop", padding=3, border=border), ends())
+    assert padded.min().item() == pytest.approx(corner)
+
+
+def test_a_crop_is_a_whole_shift_of_up_to_its_padding() -> None:
+    image = pictures(1).float()
+    found = crop(image.expand(300, -1, -1, -1), CROP, ends())
+    padded = torch.nn.functional.pad(image, (2, 2, 2, 2))[0]
+    places = {(y, x): padded[:, y : y + 12, x : x + 12] for y in range(5) for x in range(5)}
+    seen = [next(at for at, window in places.items() if torch.equal(window, one)) for one in found]
+    assert set(seen) == set(places), "all 25 places are reached"
+
+
+def test_a_flip_mirrors_about_half_of_the_images() -> None:
+    found, _ = augmenter([FLIP], 1, 1, CPU)(pictures(400), one_hot(400))
+    images = pictures(400).float()
+    mirrored = [torch.equal(one, image.flip(2)) for one, image in zip(found, images, strict=True)]
+    kept = [torch.equal(one, image) for one, image in zip(found, images, strict=True)]
+    assert all(a != b for a, b in zip(mirrored, kept, strict=True))
+    assert 150 < sum(mirrored) < 250
+
+
+# ------------------------------------------------------------------------------------------------- the mixing
+
+
+def test_mixup_blends_images_and_targets_by_the_same_share() -> None:
+    # Images that are their own label: the first ten pixels are the one-hot target
+    targets = one_hot(10)
+    images = targets.view(10, 1, 1, 10)
+    for _ in range(5):
+        found, mixed = augmenter([MIXUP], 1, 3, CPU)(images, targets)
+        torch.testing.assert_close(found.view(10, 10), mixed)
+    shares = mixed.max(1).values
+    assert ((mixed > 0).sum(1) <= 2).all()
+    assert shares.min() >= 0.5
+
+
+def test_cutmix_pastes_one_rectangle_and_its_share_of_the_target() -> None:
+    targets = one_hot(10)
+    images = torch.arange(10.0).view(10, 1, 1, 1).expand(10, 1, 16, 16)
+    augment = augmenter([CUTMIX], 1, 1, CPU)
+    for _ in range(20):
+        found, mixed = augment(images, targets)
+        for index, (picture, target) in enumerate(zip(found[:, 0], mixed, strict=True)):
+            foreign = picture != index
+            assert target[index].item() == pytest.approx(1 - foreign.float().mean().item(), abs=1e-6)
+            rows, columns = foreign.any(1).sum(), foreign.any(0).sum()
+            assert foreign.sum() == rows * columns, "a rectangle"
+            assert len(picture[foreign].unique()) <= 1

@@ -1,0 +1,231 @@
+"""What data, augmentation, optimiser and schedule may not be, and the one line that refuses each."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from params import Changes, refusal
+
+DIGITS = "experiments/digits"
+MISSING = "missing; add it here or among the defaults at the top"
+MAPPING = "allowed: a mapping of keys to values"
+SCHEDULES = "allowed: plateau, constant, step, multistep, cosine, one_cycle"
+
+
+def affine(**changes: Any) -> Changes:
+    amounts = {"rotation": 10, "shift": 0.1, "shear": 5, "zoom": 0.1, "border": "zero"}
+    return {"augment": [{"name": "affine", **amounts, **changes}]}
+
+
+def sgd(**content: Any) -> Changes:
+    return {"optimizer": {"name": "sgd", **content}}
+
+
+def schedule(name: str, **content: Any) -> Changes:
+    return {"schedule": {"name": name, **content}}
+
+
+DATA = {
+    "number for a section": ({"split": 3}, f"split: found 3 (int); {MAPPING}"),
+    "nothing for a section": ({"split": None}, f"split: found nothing; {MAPPING}"),
+    "unknown data set": (
+        {f"{DIGITS}/dataset": "minst"},
+        "experiments.digits.dataset: found 'minst' (str); allowed: digits, mnist, fashion_mnist, cifar10; "
+        "did you mean `mnist`?",
+    ),
+    "unknown split": ({"split/method": "first"}, "split.method: found 'first' (str); allowed: last, random"),
+    "unknown scaling": (
+        {"preprocess/scaling": "zscore"},
+        "preprocess.scaling: found 'zscore' (str); allowed: none, unit, zscore_channel, zscore_image; "
+        "did you mean `zscore_image`?",
+    ),
+    "no validation images": (
+        {f"{DIGITS}/split/validation": 0},
+        "experiments.digits.split.validation: found 0 (int); allowed: greater than or equal to 1",
+    ),
+    "as many validation images as there are": (
+        {f"{DIGITS}/split/validation": 1437},
+        "experiments.digits.split.validation: found 1437; "
+        "allowed: fewer than the 1,437 training images of digits",
+    ),
+    "more validation images by default than a data set has": (
+        {"split/validation": 50000},
+        "split.validation: found 50000; allowed: fewer than the 50,000 training images of cifar10",
+    ),
+    "grey made grey": (
+        {f"{DIGITS}/preprocess": {"greyscale": True}},
+        "experiments.digits.preprocess.greyscale: found True; allowed: false: digits is grey already",
+    ),
+    "grey made grey by default": (
+        {"preprocess/greyscale": True},
+        "preprocess.greyscale: found True; allowed: false: digits is grey already",
+    ),
+}
+AUGMENT = {
+    "augmentation that is nothing": ({"augment": None}, "augment: found nothing; allowed: a list"),
+    "augmentation that is no list": (
+        {"augment": {"name": "flip"}},
+        "augment: found {'name': 'flip'} (dict); allowed: a list",
+    ),
+    "augmentation by its name alone": (
+        {"augment": ["flip"]},
+        f"augment.0: found 'flip' (str); {MAPPING}",
+    ),
+    "augmentation without a name": (
+        {"augment": [{}]},
+        "augment.0: found {} (dict); allowed: a mapping with a `name`",
+    ),
+    "unknown augmentation": (
+        {"experiments/cifar/augment": [{"name": "flip"}, {"name": "cutmx"}]},
+        "experiments.cifar.augment.1.name: found 'cutmx' (str); "
+        "allowed: affine, flip, crop, mixup, cutmix; did you mean `cutmix`?",
+    ),
+    "an augmentation's unknown key": (
+        {"augment": [{"name": "flip", "padding": 2}]},
+        "augment.0: unknown key `padding`; allowed: name",
+    ),
+    "an augmentation's typo": (
+        {"augment": [{"name": "crop", "paddng": 2, "border": "zero"}]},
+        "augment.0: unknown key `paddng`; allowed: name, padding, border; did you mean `padding`? "
+        "(and 1 more)",
+    ),
+    "an augmentation's missing key": ({"augment": [{"name": "cutmix"}]}, f"augment.0.alpha: {MISSING}"),
+    "an augmentation twice": (
+        {
+            "experiments/cifar/augment": [
+                {"name": "mixup", "alpha": 1},
+                {"name": "flip"},
+                {"name": "mixup", "alpha": 2},
+            ]
+        },
+        "experiments.cifar.augment: found mixup, flip, mixup; allowed: each kind once",
+    ),
+    "an augmentation twice by default": (
+        {"augment": [{"name": "flip"}, {"name": "flip"}]},
+        "augment: found flip, flip; allowed: each kind once",
+    ),
+    "no padding to cut from": (
+        {"augment": [{"name": "crop", "padding": 0, "border": "zero"}]},
+        "augment.0.padding: found 0 (int); allowed: greater than or equal to 1",
+    ),
+    "unknown border": (
+        {"augment": [{"name": "crop", "padding": 2, "border": "white"}]},
+        "augment.0.border: found 'white' (str); allowed: zero, nearest, reflect",
+    ),
+    "mixup of nothing": (
+        {"augment": [{"name": "mixup", "alpha": 0}]},
+        "augment.0.alpha: found 0 (int); allowed: greater than 0",
+    ),
+    "rotation": (
+        affine(rotation=181),
+        "augment.0.rotation: found 181 (int); allowed: less than or equal to 180",
+    ),
+    "shift": (affine(shift=1.0), "augment.0.shift: found 1.0 (float); allowed: less than 1"),
+    "shear": (affine(shear=90), "augment.0.shear: found 90 (int); allowed: less than 90"),
+    "zoom": (affine(zoom=-0.1), "augment.0.zoom: found -0.1 (float); allowed: greater than or equal to 0"),
+    "affine's border": (
+        affine(border="nearst"),
+        "augment.0.border: found 'nearst' (str); allowed: zero, nearest, reflect; did you mean `nearest`?",
+    ),
+}
+TRAINING = {
+    "unknown optimiser": (
+        {"optimizer/name": "adm"},
+        "optimizer.name: found 'adm' (str); allowed: adam, adamw, sgd; did you mean `adam`?",
+    ),
+    "one beta": (
+        {"optimizer/betas": [0.9]},
+        "optimizer.betas: found [0.9] (list); allowed: at least 2 in it",
+    ),
+    "three betas": (
+        {"optimizer/betas": [0.1, 0.2, 0.3]},
+        "optimizer.betas: found [0.1, 0.2, 0.3] (list); allowed: at most 2 in it",
+    ),
+    "beta of 1": (
+        {"optimizer/betas": [0.9, 1.0]},
+        "optimizer.betas.1: found 1.0 (float); allowed: less than 1",
+    ),
+    "eps of 0": ({"optimizer/eps": 0}, "optimizer.eps: found 0 (int); allowed: greater than 0"),
+    "sgd with adam's settings": (
+        sgd(momentum=0.9, nesterov=True, betas=[0.9, 0.99]),
+        "optimizer: unknown key `betas`; allowed: name, momentum, nesterov",
+    ),
+    "sgd without its settings": (sgd(), f"optimizer.momentum: {MISSING} (and 1 more)"),
+    "momentum of 1": (
+        sgd(momentum=1.0, nesterov=False),
+        "optimizer.momentum: found 1.0 (float); allowed: less than 1",
+    ),
+    "nesterov without momentum": (
+        sgd(momentum=0.0, nesterov=True),
+        "optimizer.momentum: found 0.0; allowed: more than 0, or nesterov: false",
+    ),
+    "unknown schedule": (
+        {"schedule/name": "platau"},
+        f"schedule.name: found 'platau' (str); {SCHEDULES}; did you mean `plateau`?",
+    ),
+    "unknown schedule in an experiment": (
+        {f"{DIGITS}/schedule": {"name": "one-cycle"}},
+        f"experiments.digits.schedule.name: found 'one-cycle' (str); {SCHEDULES}; did you mean `one_cycle`?",
+    ),
+    "name that is a list": ({"schedule/name": [1]}, f"schedule.name: found [1] (list); {SCHEDULES}"),
+    "schedule without a name": (
+        {"schedule": {}},
+        "schedule: found {} (dict); allowed: a mapping with a `name`",
+    ),
+    "plateau's factor of 1": (
+        {"schedule/factor": 1.0},
+        "schedule.factor: found 1.0 (float); allowed: less than 1",
+    ),
+    "no steps": (
+        schedule("step", every=0, factor=0.5),
+        "schedule.every: found 0 (int); allowed: greater than or equal to 1",
+    ),
+    "a step's factor of 0": (
+        schedule("step", every=1, factor=0.0),
+        "schedule.factor: found 0.0 (float); allowed: greater than 0",
+    ),
+    "milestones backwards": (
+        schedule("multistep", milestones=[5, 3], factor=0.5),
+        "schedule.milestones: found [5, 3]; allowed: epochs in ascending order, each once",
+    ),
+    "a milestone twice": (
+        schedule("multistep", milestones=[5, 5], factor=0.5),
+        "schedule.milestones: found [5, 5]; allowed: epochs in ascending order, each once",
+    ),
+    "no milestones": (
+        schedule("multistep", milestones=[], factor=0.5),
+        "schedule.milestones: found [] (list); allowed: at least 1 in it",
+    ),
+    "negative warm-up": (
+        schedule("cosine", warmup=-1),
+        "schedule.warmup: found -1 (int); allowed: greater than or equal to 0",
+    ),
+    "warm-up in epochs where a fraction is wanted": (
+        schedule("one_cycle", warmup=2),
+        "schedule.warmup: found 2 (int); allowed: less than 1",
+    ),
+    "one cycle without a rise": (
+        schedule("one_cycle", warmup=0),
+        "schedule.warmup: found 0 (int); allowed: greater than 0",
+    ),
+    "another schedule's setting": (
+        schedule("constant", patience=3),
+        "schedule: unknown key `patience`; allowed: name",
+    ),
+    "no patience": (
+        {"early_stopping": {"patience": 0}},
+        "early_stopping.patience: found 0 (int); allowed: greater than or equal to 1",
+    ),
+    "early stopping that is a number": ({"early_stopping": 3}, f"early_stopping: found 3 (int); {MAPPING}"),
+}
+BAD: dict[str, tuple[Changes, str]] = DATA | AUGMENT | TRAINING
+
+
+def test_no_case_hides_another() -> None:
+    assert len(BAD) == len(DATA) + len(AUGMENT) + len(TRAINING)
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_what_is_wrong_is_one_line_and_nothing_is_written(tmp_path: Path, case: str) -> None:
+    changes, message = BAD[case]
+    assert refusal(tmp_path, changes) == message

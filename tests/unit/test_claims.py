@@ -1,0 +1,181 @@
+"""Claims: every verdict, and what no interval can say."""
+
+import math
+
+import pytest
+
+from convlab import claims, files
+from convlab.config import load_params
+from convlab.errors import InputError
+from convlab.results import Plan
+from convlab.schema import Claim
+
+PLANS = {"sweep/a": Plan(40, 40, False), "sweep/b": Plan(40, 40, False)}
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def trial(name, seed, test, epochs=40, status="finished"):
+    scores = {"loss": 1 - test, "accuracy": test}
+    splits = {"train": {"loss": 0.0, "accuracy": 1.0}, "validation": scores, "test": scores}
+    numbers = {"epochs": epochs, "parameters": 1, "report_flops": 2, "weight_norm": 10 * test}
+    where = {"precision": "fp32", "device": "cpu", "fingerprint": f"{name}-{seed}"}
+    return {"name": name, "seed": seed, "status": status, **numbers, **where, **splits}
+
+
+def put(a=(), b=(), seeds_b=None, epochs=40, sweep="sweep"):
+    rows = [trial("a", 1 + index, test, epochs) for index, test in enumerate(a)]
+    seeds = seeds_b or range(1, 1 + len(b))
+    rows += [trial("b", seed, test, epochs) for seed, test in zip(seeds, b, strict=True)]
+    files.write_json(files.METRICS / sweep / "trials.json", rows)
+
+
+def claim(relation="above", margin=0.0, metric="test_accuracy"):
+    return Claim(
+        report="R0", says="a is so", metric=metric, a="sweep/a", relation=relation, b="sweep/b", margin=margin
+    )
+
+
+def judge(*arguments, plans=PLANS, **more):
+    return claims.judge("name", claim(*arguments, **more), plans)
+
+
+@pytest.mark.parametrize(
+    ("relation", "margin", "low", "high", "verdict"),
+    [
+        ("above", 0.0, 0.1, 0.3, "confirmed"),
+        ("above", 0.0, -0.3, -0.1, "refuted"),
+        ("above", 0.0, -0.1, 0.1, "cannot be told apart"),
+        ("above", 0.2, 0.1, 0.3, "cannot be told apart"),
+        ("above", 0.4, 0.1, 0.3, "refuted"),
+        ("above", 0.0, 0.0, 0.0, "cannot be told apart"),
+        ("below", 0.0, -0.3, -0.1, "confirmed"),
+        ("below", 0.0, 0.1, 0.3, "refuted"),
+        ("below", 0.0, -0.1, 0.1, "cannot be told apart"),
+        ("below", 0.4, -0.3, -0.1, "refuted"),
+        ("same", 0.2, -0.1, 0.2, "confirmed"),
+        ("same", 0.2, 0.25, 0.3, "refuted"),
+        ("same", 0.2, -0.3, -0.25, "refuted"),
+        ("same", 0.2, 0.1, 0.3, "cannot be told apart"),
+        ("same", 0.2, -0.5, 0.5, "cannot be told apart"),
+    ],
+)
+def test_the_verdict_is_what_the_whole_interval_says(relation, margin, low, high, verdict):
+    assert claims.decide(relation, margin, low, high) == verdict
+
+
+def test_equal_seeds_are_paired():
+    put(a=[0.90, 0.80, 0.70], b=[0.88, 0.79, 0.69])  # far apart between seeds, near within one
+    judged = judge()
+    # differences 0.02, 0.01, 0.01: mean 4/300, sd/√3 = 1/300, t(0.975; 2) = 4.30265
+    assert judged["difference"] == pytest.approx(4 / 300, rel=1e-5)
+    assert judged["interval"] == pytest.approx([(4 - 4.30265) / 300, (4 + 4.30265) / 300], rel=1e-4)
+    assert (judged["n"], judged["verdict"]) == (3, "cannot be told apart")
+
+
+def test_other_seeds_are_compared_as_groups():
+    put(a=[0.90, 0.80, 0.70], b=[0.88, 0.79, 0.69], seeds_b=[11, 12, 13])
+    low, high = judge()["interval"]
+    assert low < -0.2
+    assert high > 0.2
+
+
+def test_only_pairs_count_where_a_seed_is_missing():
+    put(a=[0.90, 0.80, 0.10], b=[0.88, 0.79])
+    judged = judge()
+    assert judged["n"] == 2
+    assert judged["difference"] == pytest.approx(0.015)
+
+
+def test_one_seed_has_no_interval_and_no_verdict():
+    put(a=[0.9], b=[0.8])
+    judged = judge()
+    assert judged["interval"] is None
+    assert judged["difference"] == pytest.approx(0.1)
+    assert judged["verdict"] == "cannot be told apart"
+    assert "| +10.00 | 1 | 40 | cannot be told apart (n = 1: no interval) |" in claims.table([judged])
+
+
+@pytest.mark.parametrize("seeds", [[1, 2], [8, 9]])
+def test_equal_differences_are_a_point_and_no_nan(seeds):
+    put(a=[0.75, 0.75], b=[0.5, 0.5], seeds_b=seeds)
+    judged = judge()
+    assert judged["interval"] == [0.25, 0.25]
+    assert judged["verdict"] == "confirmed"
+    put(a=[0.3, 0.4], b=[0.1, 0.2], seeds_b=[1, 2])  # 0.3 - 0.1 and 0.4 - 0.2 differ in their last bit
+    assert judge()["interval"] == [0.2, 0.2]
+    put(a=[0.5, 0.5], b=[0.5, 0.5], seeds_b=seeds)
+    assert judge("same", 0.002)["verdict"] == "confirmed"
+
+
+def test_one_side_without_spread_still_has_an_interval():
+    put(a=[0.75, 0.75], b=[0.5, 0.6], seeds_b=[8, 9])
+    assert all(math.isfinite(end) for end in judge()["interval"])
+
+
+@pytest.mark.parametrize(
+    ("metric", "difference", "text"),
+    [
+        ("gap", -0.1, "-10.00"),
+        ("test_loss", -0.1, "-0.1000"),
+        ("weight_norm", 1.0, "+1.00"),
+        ("train_accuracy", 0, "+0.00"),
+    ],
+)
+def test_every_metric_is_shown_in_its_own_unit(metric, difference, text):
+    put(a=[0.9], b=[0.8])
+    judged = judge(metric=metric)
+    assert judged["difference"] == pytest.approx(difference)
+    assert f"| {text} |" in claims.table([judged])
+
+
+def test_what_has_not_run_is_not_run():
+    put(a=[0.9])
+    judged = judge()
+    assert (judged["verdict"], judged["n"], judged["difference"]) == ("not run", 0, None)
+    assert (judged["epochs_a"], judged["epochs_b"]) == (40, None)
+    assert "| – | – | 40 | not run |" in claims.table([judged])
+
+
+def test_what_stopped_a_trial_is_said():
+    files.write_json(files.METRICS / "sweep/trials.json", [{"name": "a", "status": "infeasible"}])
+    assert judge()["reason"] == "sweep/a is infeasible"
+
+
+def test_a_smoke_result_gives_no_verdict():
+    put(b=[0.8, 0.8])
+    put(a=[0.9, 0.9], epochs=2, sweep="smoke")
+    judged = judge(plans=PLANS | {"sweep/a": Plan(40, 40, False, smoke="smoke/a")})
+    assert (judged["verdict"], judged["difference"], judged["epochs_a"]) == ("not run", None, None)
+    assert judged["reason"] == "sweep/a: smoke only, 2 of 40 epochs"
+
+
+def test_a_shortened_training_gives_a_verdict_beside_its_epochs():
+    put(a=[0.9, 0.91], b=[0.8, 0.81], epochs=3)
+    judged = judge(plans=dict.fromkeys(PLANS, Plan(40, 3, True)))
+    assert judged["verdict"] == "confirmed"
+    assert judged["shortened_a"]
+    assert "| 2 | 3 of 40 | **confirmed** |" in claims.table([judged])
+
+
+def test_the_table_counts_its_verdicts_and_shows_intervals_in_points():
+    put(a=[0.90, 0.80, 0.70], b=[0.88, 0.79, 0.69])
+    rows = [judge("same", 0.05), judge("below"), judge("above", 0.2)]
+    made = claims.table(rows)
+    assert "3 claims: 1 confirmed, 1 refuted, 1 cannot be told apart, 0 not run" in made
+    assert "| R0 | a is so | test accuracy within ±5.00 | +1.33 [-0.10, +2.77] | 3 | 40 |" in made
+    assert "| test accuracy above by 20.00 |" in made
+
+
+def test_a_claim_on_an_unknown_result_is_one_line(tmp_path, request):
+    text = (request.config.rootpath / "params.yaml").read_text()
+    assert "a: digits_l2/l2-0.001\n" in text
+    (tmp_path / "params.yaml").write_text(text.replace("a: digits_l2/l2-0.001\n", "a: digits_l2/l2-0.002\n"))
+    with pytest.raises(
+        InputError, match=r"claims\.digits_l2_weight_norm\.a: found 'digits_l2/l2-0\.002'"
+    ) as caught:
+        load_params()
+    assert "\n" not in str(caught.value)

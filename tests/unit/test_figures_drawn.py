@@ -1,0 +1,137 @@
+import shutil
+
+import matplotlib.pyplot as plt
+import pytest
+import torch
+
+from convlab import files
+from convlab.data.preprocess import load_split, load_statistics
+from convlab.figures import draw_experiment, draw_sweep
+from convlab.schema import Sweep, Trial
+from convlab.train.run import build_model
+
+ALWAYS = ["confusion.png", "curves.png", "gradcam.png", "histograms.png", "iterations.png", "model.svg"]
+RIGHT = ["correct.png", "features_correct.png"]
+WRONG = ["confused.png", "features_wrong.png", "pair_distances.png", "pairs.png", "wrong.png"]
+AUGMENT = [{"name": "flip"}, {"name": "mixup", "alpha": 1.0}]
+
+
+def some_wrong(labels):
+    """Every other 3 is taken for a 5."""
+    return torch.where((labels == 3) & (torch.arange(len(labels)) % 2 == 0), 5, labels)
+
+
+def curves(**more):
+    quantities = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
+    return [{**more, "epoch": epoch, "lr": 0.1, **dict.fromkeys(quantities, 0.5 / epoch)} for epoch in (1, 2)]
+
+
+@pytest.fixture
+def workplace(tmp_path, monkeypatch, prepared):
+    """An empty repository with the prepared digits of `net`."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(prepared, files.PROCESSED / "net")
+    yield
+    assert not plt.get_fignums(), "a figure that was saved is closed"
+
+
+@pytest.fixture
+def results(workplace, recipe):
+    """Lay down what the stages before have written of an experiment with given predictions."""
+
+    def lay_down(predict, **changes):
+        experiment = recipe(**changes)
+        folder = files.PROCESSED / "net" / experiment.data_key()
+        labels = load_split(folder, "test").labels
+        statistics = load_statistics(folder)
+        model = build_model(experiment, statistics.input_shape, 10)
+        files.write_tensors(files.weights("net", experiment.seed), model.state_dict())
+        probabilities = torch.nn.functional.one_hot(predict(labels), 10) * 0.9 + 0.01
+        files.write_tensors(files.predictions("net"), {"probabilities": probabilities, "labels": labels})
+        files.write_csv(files.PLOTS / "net" / "curves.csv", curves(seed=experiment.seed))
+        steps = [
+            {"iteration": n, "epoch": 1, "lr": 0.1, "loss": 1 / n, "accuracy": 0.5} for n in range(1, 20)
+        ]
+        files.write_csv(files.PLOTS / "net" / "iterations.csv", steps)
+        return experiment
+
+    return lay_down
+
+
+@pytest.mark.parametrize(
+    ("predict", "augment", "expected", "wrong"),
+    [
+        (
+            some_wrong,
+            AUGMENT,
+            RIGHT + WRONG + ["augmentation.png"],
+            True,
+        ),
+        (lambda labels: labels, [], RIGHT, False),
+        (lambda labels: (labels + 1) % 10, [], [name for name in WRONG if "pair" not in name], True),
+    ],
+    ids=["some wrong", "all right", "all wrong"],
+)
+def test_an_experiment_is_drawn_whatever_it_got_right(results, predict, augment, expected, wrong):
+    drawn = draw_experiment("net", results(predict, augment=augment))
+    assert sorted(path.name for path in drawn) == sorted(ALWAYS + expected)
+    assert all(path.stat().st_size > 1000 for path in drawn)
+    pairs = files.read_json(files.PLOTS / "net/figures/pairs.json")
+    assert bool(pairs["wrong_samples"]) == wrong
+    assert bool(pairs["layers"]) == ("pairs.png" in expected)
+
+
+@pytest.fixture
+def swept(workplace, recipe):
+    """Lay down a sweep: for each name the overrides, with two seeds each; `broken` never finish."""
+    data = files.PROCESSED / "net"
+    (data / recipe().data_key()).rename(data / recipe({"split.method": "last"}).data_key())
+
+    def lay_down(points, broken=()):
+        trials, rows, progress = [], [], []
+        for name, overrides in points.items():
+            for seed in (1, 2):
+                experiment = recipe({**overrides, "split.method": "last"}, seed=seed)
+                trials.append(Trial(name=name, overrides=overrides, experiment=experiment))
+                row = {"name": name, "overrides": overrides, "seed": seed, "status": "diverged"}
+                if (name, seed) not in broken:
+                    scores = {"test": {"accuracy": 0.9, "loss": 0.1}, "weight_norm": 3.0, "epochs": 2}
+                    row |= {"status": "finished", **scores}
+                    progress += curves(trial=name, seed=seed)
+                    model = build_model(experiment, [1, 8, 8], 10)
+                    files.write_tensors(files.weights("net", seed, name), model.state_dict())
+                rows.append(row)
+        files.write_json(files.METRICS / "net" / "trials.json", rows)
+        files.write_csv(files.PLOTS / "net" / "curves.csv", progress)
+        return Sweep(trials=trials)
+
+    return lay_down
+
+
+@pytest.mark.parametrize(
+    ("points", "histograms"),
+    [
+        ({"x": {"l2": 0.0}, "y": {"l2": 0.1}}, ["histograms.png"]),
+        ({"x": {"lr": 0.1}, "y": {"lr": 0.2}}, []),
+        ({"small": {}, "large": {"model.kernels": [5, 5]}, "small_l2": {"l2": 0.1}}, ["histograms.png"]),
+        (
+            {"x": {}, "x_l2": {"l2": 0.1}, "y": {"model.kernels": [5, 5]}}
+            | {"y_l2": {"model.kernels": [5, 5], "l2": 0.1}},
+            ["histograms_x.png", "histograms_y.png"],
+        ),
+    ],
+    ids=["of l2", "of something else", "variants", "two pairs of variants"],
+)
+def test_what_differs_in_l2_alone_has_histograms_over_each_other(swept, points, histograms):
+    drawn = sorted(path.name for path in draw_sweep("net", swept(points)))
+    assert drawn == ["curves.png", *histograms, "trials.png"]
+
+
+def test_where_the_first_seed_failed_another_gives_the_histograms(swept):
+    sweep = swept({"x": {"l2": 0.0}, "y": {"l2": 0.1}}, broken=[("x", 1)])
+    assert "histograms.png" in [path.name for path in draw_sweep("net", sweep)]
+
+
+def test_a_sweep_of_which_nothing_finished_is_drawn(swept):
+    sweep = swept({"x": {"lr": 0.1}}, broken=[("x", 1), ("x", 2)])
+    assert [path.name for path in draw_sweep("net", sweep)] == ["trials.png"]

@@ -1,0 +1,230 @@
+"""The sections of an experiment: what each kind takes, and what an experiment knows of itself."""
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from params import Changes, load, resolve
+from pydantic import ValidationError
+
+from convlab.schema import CNN, Experiment
+
+Recipe = Callable[..., Experiment]
+
+BLOCKS = {
+    "filters": [8, 16, 32],
+    "convolutions": 2,
+    "kernels": [3, [5, 3], 1],
+    "strides": [2, [1, 2], 1],
+    "pools": [2, 1, 1],
+    "norm": "block",
+    "activation": "gelu",
+    "block_dropout": [0.1, 0.0, 0.2],
+    "dense": [],
+    "dropout": 0.0,
+}
+SECTIONS = [
+    {"model": {"name": "cnn", **BLOCKS}},
+    {"model": {"name": "resnet", "widths": [8, 16], "blocks": [1, 2], "activation": "tanh"}},
+    {"model": {"name": "preact", "stem": 4, "widths": [8], "activation": "silu"}},
+    {"optimizer": {"name": "adam", "betas": [0.9, 0.99], "eps": 0.1}},
+    {"optimizer": {"name": "adamw", "betas": [0.9, 0.99], "eps": 0.1}},
+    {"optimizer": {"name": "sgd", "momentum": 0.9, "nesterov": True}},
+    {"schedule": {"name": "plateau", "factor": 0.5, "patience": 3}},
+    {"schedule": {"name": "constant"}},
+    {"schedule": {"name": "step", "every": 5, "factor": 0.5}},
+    {"schedule": {"name": "multistep", "milestones": [1, 16], "factor": 0.5}},
+    {"schedule": {"name": "cosine", "warmup": 0.5}},
+    {"schedule": {"name": "one_cycle", "warmup": 0.3}},
+    {
+        "augment": [
+            {"name": "affine", "rotation": 180, "shift": 0.5, "shear": 5, "zoom": 0.5, "border": "zero"}
+        ]
+    },
+    {"augment": [{"name": "crop", "padding": 4, "border": "reflect"}, {"name": "flip"}]},
+    {"augment": [{"name": "mixup", "alpha": 0.2}, {"name": "cutmix", "alpha": 1.0}]},
+    {"labels": "one_hot", "keep": "highest_accuracy", "weight_decay": 0.5, "label_smoothing": 0.5},
+    {"labels": "index", "keep": "last", "early_stopping": {"patience": 1}, "lr": 0.5, "l2": 0.5},
+]
+
+
+def names(section: Any) -> str:
+    (value, *_) = section.values()
+    found = value if isinstance(value, list) else [value]
+    return "-".join(part["name"] if isinstance(part, dict) else str(part) for part in found)
+
+
+@pytest.mark.parametrize("section", SECTIONS, ids=names)
+def test_a_section_of_each_kind_is_taken_as_it_is_written(recipe: Recipe, section: Changes) -> None:
+    content = recipe(section).model_dump()
+    for key, value in section.items():
+        expected = {"input": None, **value} if key == "model" else value
+        assert content[key] == expected
+
+
+def floats(tree: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    inside = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
+    return [path] * isinstance(tree, float) + [
+        leaf for key, part in inside for leaf in floats(part, (*path, key))
+    ]
+
+
+@pytest.mark.parametrize("section", SECTIONS, ids=names)
+def test_every_float_may_be_written_in_a_form_that_yaml_reads_as_text(
+    recipe: Recipe, section: Changes
+) -> None:
+    assert isinstance(yaml.safe_load("1e-05"), str)  # what `dvc exp run -S lr=1e-05` leaves in the file
+    content = recipe(section).model_dump()
+    paths = floats(content)
+    assert {("lr",), ("l2",), ("weight_decay",), ("label_smoothing",)} <= set(paths)
+    for *parents, key in paths:
+        written = copy.deepcopy(content)
+        inner: Any = written
+        for parent in parents:
+            inner = inner[parent]
+        inner[key] = "1e-05"
+        read: Any = Experiment.model_validate(written).model_dump()
+        for part in (*parents, key):
+            read = read[part]
+        assert isinstance(read, float)
+        assert read == 1e-05
+
+
+@pytest.mark.parametrize("key", ["lr", "l2", "weight_decay", "label_smoothing"])
+def test_so_it_is_at_the_top_of_the_file(tmp_path: Path, key: str) -> None:
+    value = getattr(load(tmp_path, {key: "1e-05"}).experiments["digits"], key)
+    assert isinstance(value, float)
+    assert value == 1e-05
+
+
+def test_a_configuration_does_not_change(recipe: Recipe) -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        recipe().lr = 0.5  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(("momentum", "nesterov"), [(0.0, False), (0.9, False), (0.9, True)])
+def test_sgd_needs_momentum_for_nesterovs_form_alone(recipe: Recipe, momentum: float, nesterov: bool) -> None:
+    section = {"name": "sgd", "momentum": momentum, "nesterov": nesterov}
+    assert recipe(optimizer=section).optimizer.model_dump() == section
+
+
+# --------------------------------------------------------------------------------------- a cnn's convolutions
+
+
+def test_a_kernel_is_for_all_convolutions_of_its_block_and_a_stride_for_the_first(recipe: Recipe) -> None:
+    model = recipe(model={"name": "cnn", **BLOCKS}).model
+    assert isinstance(model, CNN)
+    assert [model.kernels_of(block) for block in range(3)] == [[3, 3], [5, 3], [1, 1]]
+    assert [model.strides_of(block) for block in range(3)] == [[2, 1], [1, 2], [1, 1]]
+
+
+def test_of_one_convolution_a_number_and_a_list_say_the_same(recipe: Recipe) -> None:
+    changes = {"model.convolutions": 1, "model.kernels": [5, [5]], "model.strides": [2, [2]]}
+    model = recipe(changes).model
+    assert model.kernels_of(0) == model.kernels_of(1) == [5]
+    assert model.strides_of(0) == model.strides_of(1) == [2]
+
+
+# ----------------------------------------------------------------------------------------------- its own data
+
+
+@pytest.mark.parametrize(
+    ("dataset", "greyscale", "shape"),
+    [
+        ("digits", False, [1, 8, 8]),
+        ("mnist", False, [1, 28, 28]),
+        ("fashion_mnist", False, [1, 28, 28]),
+        ("cifar10", False, [3, 32, 32]),
+        ("cifar10", True, [1, 32, 32]),
+    ],
+)
+def test_the_input_is_the_data_sets_as_preprocess_leaves_it(
+    recipe: Recipe, dataset: str, greyscale: bool, shape: list[int]
+) -> None:
+    changes = {"dataset": dataset, "preprocess.greyscale": greyscale}
+    assert recipe(changes).input_shape == shape
+    assert recipe(changes | {"model.input": shape}).model.input == shape  # a network may state it, or not
+    assert recipe(changes).model.input is None
+
+
+@pytest.mark.parametrize(("dataset", "images"), [("digits", 1437), ("cifar10", 50_000), ("mnist", 60_000)])
+def test_all_but_one_of_the_training_images_may_be_held_out(
+    recipe: Recipe, dataset: str, images: int
+) -> None:
+    assert recipe({"dataset": dataset, "split.validation": images - 1}).split.validation == images - 1
+    with pytest.raises(ValidationError, match=f"fewer than the {images:,} training images of {dataset}"):
+        recipe({"dataset": dataset, "split.validation": images})
+
+
+@pytest.mark.parametrize(
+    ("changes", "same"),
+    [
+        ({"lr": 0.5, "seed": 8, "seeds": 3}, True),
+        ({"augment": [{"name": "flip"}], "labels": "one_hot", "model.dense": [7]}, True),
+        ({"seed": 8, "split.method": "random"}, False),
+        ({"split.validation": 4}, False),
+        ({"preprocess.scaling": "none"}, False),
+        ({"dataset": "mnist"}, False),
+    ],
+)
+def test_the_data_key_depends_on_what_the_prepared_data_depends_on(
+    recipe: Recipe, changes: Changes, same: bool
+) -> None:
+    base = {"seed": 1, "split.method": "last"}
+    assert (recipe(base).data_key() == recipe({**base, **changes}).data_key()) is same
+
+
+def test_the_data_key_of_a_random_split_depends_on_the_seed(recipe: Recipe) -> None:
+    assert recipe({"split.method": "random"}, seed=1).data_key() != recipe(seed=2).data_key()
+
+
+# ------------------------------------------------------------------------------------------------------ seeds
+
+
+def test_an_experiment_of_several_seeds_is_one_of_each(recipe: Recipe) -> None:
+    several = recipe(seed=5, seeds=3).each_seed()
+    assert several == [recipe(seed=seed, seeds=1) for seed in (5, 6, 7)]
+
+
+def test_an_experiment_of_one_seed_is_itself(recipe: Recipe) -> None:
+    assert recipe(seeds=1).each_seed() == [recipe(seeds=1)]
+
+
+def test_the_largest_seed_has_its_successors_too(recipe: Recipe) -> None:
+    last = recipe(seed=2**63 - 1001, seeds=1000).each_seed()[-1]
+    assert last.seed == 2**63 - 2
+    assert Experiment.model_validate(last.model_copy(update={"seed": 2**63 - 1001}).model_dump()).seeds == 1
+
+
+# --------------------------------------------------------------------------------------------------- warnings
+
+
+@pytest.mark.parametrize(
+    ("dataset", "warned"), [("digits", True), ("mnist", True), ("fashion_mnist", False), ("cifar10", False)]
+)
+def test_mirroring_digits_is_warned_of_and_done(tmp_path: Path, dataset: str, warned: bool) -> None:
+    changes = {
+        "experiments/digits/dataset": dataset,
+        "experiments/digits/augment": [{"name": "crop", "padding": 1, "border": "zero"}, {"name": "flip"}],
+    }
+    warning = (
+        f"experiments.digits.augment: flip mirrors {dataset}, where a mirrored image is none of the classes "
+        "(a 2 becomes no digit): the network learns what the test images never show"
+    )
+    params = load(tmp_path, changes)
+    assert params.warnings == ([warning] if warned else [])
+    assert [step.name for step in params.experiments["digits"].augment] == ["crop", "flip"]
+    assert resolve(tmp_path, changes) == (0, f"resolve: warning: {warning}\n" if warned else "")
+    assert (tmp_path / "data/configs/digits.yaml").is_file()
+
+
+def test_a_flip_by_default_is_warned_of_for_each_experiment_that_takes_it(tmp_path: Path) -> None:
+    warnings = load(tmp_path, {"augment": [{"name": "flip"}]}).warnings
+    assert [warning.partition(":")[0] for warning in warnings] == ["experiments.digits.augment"]
+
+
+def test_other_augmentations_of_digits_are_not_warned_of(tmp_path: Path) -> None:
+    assert load(tmp_path, {"experiments/digits/augment": [{"name": "mixup", "alpha": 0.2}]}).warnings == []

@@ -1,0 +1,45 @@
+"""What the tests of training share: a short run on the digits, and how to compare networks."""
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from convlab.data.preprocess import Prepared, Split
+from convlab.schema import Experiment
+from convlab.train.fit import History, fit
+from convlab.train.run import build_model
+
+CPU = torch.device("cpu")
+Recipe = Callable[..., Experiment]
+
+
+def first(split: Split, count: int) -> Split:
+    return Split(split.images[:count], split.labels[:count])
+
+
+def run(
+    recipe: Experiment,
+    digits: Prepared,
+    training: Split | None = None,
+    validation: Split | None = None,
+    on_step: Callable[[int], None] = lambda images: None,
+    on_epoch: Callable[[History], None] = lambda history: None,
+) -> tuple[nn.Module, History]:
+    model = build_model(recipe, [1, 8, 8], 10)
+    history = fit(
+        model,
+        training or digits.train,
+        validation or digits.validation,
+        digits.statistics.transform(),
+        recipe,
+        CPU,
+        on_step,
+        on_epoch,
+    )
+    return model, history
+
+
+def same(one: nn.Module, other: nn.Module) -> bool:
+    pairs = zip(one.state_dict().values(), other.state_dict().values(), strict=True)
+    return all(torch.equal(a, b) for a, b in pairs)
