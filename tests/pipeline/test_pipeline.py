@@ -18,7 +18,7 @@ def runs(clone):
 
 def test_repro_writes_every_declared_result(clone):
     evaluation = read(clone, "metrics/digits/evaluate.json")
-    assert set(evaluation) == {"train", "validation", "test", "per_class"}
+    assert set(evaluation) == {"seed", "train", "validation", "test", "per_class"}
     assert len(evaluation["per_class"]) == 10
     facts = read(clone, "metrics/digits/train.json")
     assert facts["epochs"] == 3
@@ -26,7 +26,7 @@ def test_repro_writes_every_declared_result(clone):
     with (clone.folder / "plots/digits/curves.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["epoch"] for row in rows] == ["1", "2", "3"]
-    assert [row["status"] for row in read(clone, "metrics/digits_l2/trials.json")] == ["finished"] * 2
+    assert [row["status"] for row in read(clone, "metrics/digits_l2/trials.json")] == ["finished"] * 6
     figures = {path.name for path in (clone.folder / "plots/digits/figures").iterdir()}
     assert {"curves.png", "confusion.png", "correct.png", "wrong.png", "histograms.png"} <= figures
     assert (clone.folder / "plots/digits_l2/figures/trials.png").is_file()
@@ -61,14 +61,14 @@ def test_a_rerun_gives_the_same_bytes(clone):
 
 
 def test_mlflow_mirrors_every_run_once(clone):
-    assert sorted(runs(clone)) == sorted(
-        (name, "FINISHED") for name in ("digits", "digits_l2", "l2-0.0", "l2-0.001")
-    )
+    seeds = range(20250318, 20250321)
+    trials = [f"{name}_seed-{seed}" for name in ("l2-0.0", "l2-0.001") for seed in seeds]
+    assert sorted(runs(clone)) == sorted((name, "FINISHED") for name in ("digits", "digits_l2", *trials))
     clone.run("convlab", "track")
-    assert len(runs(clone)) == 4
+    assert len(runs(clone)) == 8
     (clone.folder / "mlflow.db").unlink()
     clone.run("convlab", "track")
-    assert len(runs(clone)) == 4
+    assert len(runs(clone)) == 8
 
 
 def test_experiment_with_another_learning_rate_reruns_what_it_reaches(clone):
