@@ -2,14 +2,13 @@
 
 import hashlib
 import json
-import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from convlab import files
+from convlab import files, results
 from convlab.config import load_item
-from convlab.schema import SPLITS, Experiment, Sweep, Trial
+from convlab.schema import SPLITS, Experiment, Sweep
 
 WHERE = ("device", "device_name", "threads", "driver", "cuda", "cudnn", "python", "torch", "platform")
 
@@ -74,49 +73,40 @@ def finished() -> list[str]:
 
 def _experiment_run(name: str, experiment: Experiment) -> Run:
     facts = files.read_json(files.METRICS / name / "train.json")
-    evaluation = _evaluation(name, facts)
-    timing = _timing(name)
+    scores = results.read(name, "evaluate.json") or {}
+    if scores and not results.of_same_weights(facts, scores):
+        scores = {}
+    clocks = results.timings(name)
     curves = files.read_curves(files.PLOTS / name / "curves.csv")
-    further = zip(
-        experiment.each_seed()[1:],
-        facts.get("seeds", [])[1:],
-        evaluation.get("seeds", [{}] * experiment.seeds)[1:],
-        strict=False,
-    )
+    scored = {row["seed"]: row for row in scores.get("seeds", [])}
+    further = zip(experiment.each_seed()[1:], facts.get("seeds", [])[1:], strict=False)
     return Run(
         name=name,
         stage="train",
         fingerprint=facts["fingerprint"],
         params=_params(experiment),
-        metrics=_numbers(facts) | _scores(evaluation),
+        metrics=_numbers(facts) | _scores(scores),
         curves=_of_seed(curves, experiment.seed),
-        timing=_own(timing, facts),
-        artifacts=_artifacts(name, ["train.json", "timing.json", *(["evaluate.json"] if evaluation else [])]),
+        timing=results.own_timing(facts, clocks),
+        artifacts=_artifacts(name, ["train.json", "timing.json", *(["evaluate.json"] if scores else [])]),
         model=(name, experiment.seed),
-        children=[_seed_run(one, row | scores, timing, curves) for one, row, scores in further],
-    )
-
-
-def _seed_run(
-    experiment: Experiment, row: dict[str, Any], timing: dict[str, Any], curves: list[dict[str, Any]]
-) -> Run:
-    return Run(
-        name=files.training(experiment.seed),
-        stage="trial",
-        fingerprint=row["fingerprint"],
-        params=_params(experiment),
-        metrics=_numbers(row) | _scores(row),
-        curves=_of_seed(curves, experiment.seed),
-        timing=_own(timing, row),
+        children=[
+            _child(files.training(one.seed), one, row | scored.get(one.seed, {}), clocks, curves)
+            for one, row in further
+        ],
     )
 
 
 def _sweep_run(name: str, sweep: Sweep) -> Run:
     rows = {(row["name"], row["seed"]): row for row in files.read_json(files.METRICS / name / "trials.json")}
-    timing = _timing(name)
+    clocks = results.timings(name)
     curves = files.read_curves(files.PLOTS / name / "curves.csv")
-    done = [trial for trial in sweep.trials if (trial.name, trial.experiment.seed) in rows]
-    children = [_trial_run(trial, rows[trial.name, trial.experiment.seed], timing, curves) for trial in done]
+    children = []
+    for trial in sweep.trials:
+        seed = trial.experiment.seed
+        if row := rows.get((trial.name, seed)):
+            own = [record for record in curves if record["trial"] == trial.name]
+            children.append(_child(files.training(seed, trial.name), trial.experiment, row, clocks, own))
     # The best by validation: the test scores of a sweep choose nothing, they are shown.
     best = max(children, key=lambda run: run.metrics.get("best_validation_accuracy", -1.0))
     together = hashlib.sha256("".join(run.fingerprint for run in children).encode())
@@ -124,7 +114,7 @@ def _sweep_run(name: str, sweep: Sweep) -> Run:
     shown = ("best_validation_accuracy", "test_accuracy")
     first: dict[str, Any] = next(
         (run.timing for run in children if run.timing), {}
-    )  # not an infeasible one's
+    )  # an infeasible one has none
     return Run(
         name=name,
         stage="sweep",
@@ -138,18 +128,22 @@ def _sweep_run(name: str, sweep: Sweep) -> Run:
     )
 
 
-def _trial_run(
-    trial: Trial, row: dict[str, Any], timing: dict[str, Any], curves: list[dict[str, Any]]
+def _child(
+    name: str,
+    experiment: Experiment,
+    row: dict[str, Any],
+    clocks: list[dict[str, Any]],
+    curves: list[dict[str, Any]],
 ) -> Run:
-    seed = trial.experiment.seed
+    """Make the run of one training among several: a trial of a sweep, or a further seed of an experiment."""
     return Run(
-        name=files.training(seed, trial.name),
+        name=name,
         stage="trial",
         fingerprint=row["fingerprint"],
-        params=_params(trial.experiment) | {"status": row["status"]},
+        params=_params(experiment) | ({"status": row["status"]} if "status" in row else {}),
         metrics=_numbers(row) | _scores(row),
-        curves=[row for row in _of_seed(curves, seed) if row["trial"] == trial.name],
-        timing=_own(timing, row),
+        curves=_of_seed(curves, experiment.seed),
+        timing=results.own_timing(row, clocks),
     )
 
 
@@ -188,36 +182,6 @@ def _scores(evaluation: dict[str, Any]) -> dict[str, float]:
                     key
                 ]
     return scores
-
-
-def _evaluation(name: str, facts: dict[str, Any]) -> dict[str, Any]:
-    """Read evaluate.json, unless it is left over from other weights than train.json speaks of.
-
-    Both hold the validation loss of the best epoch, computed in the same way.
-    """
-    path = files.METRICS / name / "evaluate.json"
-    if not path.is_file():
-        return {}
-    evaluation = files.read_json(path)
-    same = math.isclose(
-        evaluation["validation"]["loss"], facts["validation_loss"], rel_tol=1e-3, abs_tol=1e-9
-    )
-    return evaluation if same else {}
-
-
-def _timing(name: str) -> dict[str, Any]:
-    path = files.METRICS / name / "timing.json"
-    return files.read_json(path) if path.is_file() else {}
-
-
-def _own(timing: dict[str, Any], facts: dict[str, Any]) -> dict[str, Any]:
-    """Give a training's own timing: DVC's run cache restores results, and a timing of another may be left."""
-    several = [
-        timing,
-        *timing.get("seeds", []),
-        *(part for part in timing.values() if isinstance(part, dict)),
-    ]
-    return next((part for part in several if part.get("fingerprint") == facts["fingerprint"]), {})
 
 
 def _artifacts(name: str, metrics: list[str]) -> list[Path]:

@@ -29,10 +29,9 @@ def rows(result: str) -> list[Row]:
         InputError: a file is damaged.
     """
     name, _, trial = result.partition("/")
-    timings = _timings(name)
-    return [
-        _row(facts, scores, timings) for facts, scores in (_tried(name, trial) if trial else _trained(name))
-    ]
+    clocks = timings(name)
+    found = _tried(name, trial) if trial else _trained(name)
+    return [_row(facts, scores, clocks) for facts, scores in found]
 
 
 def status(result: str) -> str:
@@ -40,7 +39,7 @@ def status(result: str) -> str:
     if rows(result):
         return "finished"
     name, _, trial = result.partition("/")
-    found = [row["status"] for row in _read(name, "trials.json") or [] if row["name"] == trial]
+    found = [row["status"] for row in read(name, "trials.json") or [] if row["name"] == trial]
     return found[0] if found else "not run"
 
 
@@ -165,46 +164,55 @@ def _plan(experiment: Any, planned: int, smoke: list[tuple[Any, str]]) -> Plan:
     return Plan(planned, experiment.epochs, experiment.early_stopping is not None, same[0] if same else None)
 
 
-def _row(facts: Row, scores: Row, timings: list[Row]) -> Row:
-    own = [timing for timing in timings if timing.get("fingerprint") == facts["fingerprint"]]
+def _row(facts: Row, scores: Row, clocks: list[Row]) -> Row:
     return {
         "seed": facts.get("seed"),
         **{key: facts[key] for key in FACTS},
         **{split: {key: scores[split][key] for key in ("loss", "accuracy")} for split in SPLITS},
         "gap": scores["train"]["accuracy"] - scores["validation"]["accuracy"],
-        "timing": own[0] if own else {},
+        "timing": own_timing(facts, clocks),
     }
 
 
 def _tried(name: str, trial: str) -> list[tuple[Row, Row]]:
     """Pair the facts of a trial with its scores, seed by seed: one row holds both."""
-    found = _read(name, "trials.json") or []
+    found = read(name, "trials.json") or []
     return [(row, row) for row in found if row["name"] == trial and row["status"] == "finished"]
 
 
 def _trained(name: str) -> list[tuple[Row, Row]]:
     """Pair the facts of an experiment with its scores, seed by seed; a seed without both is not finished."""
-    facts, scores = _read(name, "train.json"), _read(name, "evaluate.json")
+    facts, scores = read(name, "train.json"), read(name, "evaluate.json")
     if not facts or not scores:
         return []
     by_seed = {row["seed"]: row for row in scores.get("seeds", [])} | {facts.get("seed"): scores}
     trainings = facts.get("seeds", [facts])
     pairs = [(row, by_seed[row.get("seed")]) for row in trainings if row.get("seed") in by_seed]
-    return [(row, own) for row, own in pairs if _of_same_weights(row, own)]
+    return [(row, own) for row, own in pairs if of_same_weights(row, own)]
 
 
-def _of_same_weights(facts: Row, scores: Row) -> bool:
+def of_same_weights(facts: Row, scores: Row) -> bool:
     """Tell scores from those that an earlier training left: both files hold the validation loss."""
     return math.isclose(scores["validation"]["loss"], facts["validation_loss"], rel_tol=1e-3, abs_tol=1e-9)
 
 
-def _timings(name: str) -> list[Row]:
-    content = _read(name, "timing.json") or {}
+def timings(name: str) -> list[Row]:
+    """Give the timing of each training of an experiment or a sweep."""
+    content = read(name, "timing.json") or {}
     if "fingerprint" in content:  # an experiment's; a sweep's has the names of its trainings for keys
         return [content, *content.get("seeds", [])]
     return list(content.values())
 
 
-def _read(name: str, file: str) -> Any:
+def own_timing(facts: Row, clocks: list[Row]) -> Row:
+    """Pick a training's own timing; {} if there is none.
+
+    DVC's run cache restores results without their timing, and that of another training may be left.
+    """
+    return next((clock for clock in clocks if clock.get("fingerprint") == facts["fingerprint"]), {})
+
+
+def read(name: str, file: str) -> Any:
+    """Read a file of metrics/NAME/; None if it is not there."""
     path = files.METRICS / name / file
     return files.read_json(path) if path.is_file() else None

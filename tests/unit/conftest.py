@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from training import MODEL
 
 from convlab.config import STUDIES, merge, nest
 from convlab.data.preprocess import Prepared, prepare, save
@@ -25,19 +26,7 @@ SMALL: dict[str, Any] = merge(
         "seed": 1,
         "dataset": "digits",
         "split": {"method": "random", "validation": 250},
-        "model": {
-            "name": "cnn",
-            "filters": [8, 16],
-            "convolutions": 2,
-            "kernels": [3, 3],
-            "strides": [1, 1],
-            "pools": [2, 2],
-            "norm": "convolution",
-            "activation": "relu",
-            "block_dropout": [0.0, 0.0],
-            "dense": [32],
-            "dropout": 0.25,
-        },
+        "model": MODEL,
         "epochs": 2,
         "batch_size": 64,
         "lr": 0.002,

@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from training import MODEL
 
 from convlab.models import InfeasibleGeometry, build, kernels_of
 from convlab.models.layers import Conv2dSame
@@ -15,20 +16,7 @@ from convlab.train.run import build_model, load_model, weight_norm
 
 
 def section(**changes: Any) -> CNN:
-    content = {
-        "name": "cnn",
-        "filters": [8, 16],
-        "convolutions": 2,
-        "kernels": [3, 3],
-        "strides": [1, 1],
-        "pools": [2, 2],
-        "norm": "convolution",
-        "activation": "relu",
-        "block_dropout": [0.0, 0.0],
-        "dense": [32],
-        "dropout": 0.5,
-    }
-    return CNN.model_validate(content | changes)
+    return CNN.model_validate(MODEL | {"dropout": 0.5} | changes)
 
 
 def names(model: nn.Module) -> list[str]:

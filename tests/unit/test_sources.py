@@ -8,6 +8,7 @@ import tarfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -65,18 +66,22 @@ def digest(content: bytes) -> str:
     return hashlib.md5(content).hexdigest()
 
 
-@pytest.fixture
-def tiny(server: Server, monkeypatch: pytest.MonkeyPatch) -> Dataset:
-    """A data set of two files, from two addresses: server/a/ and server/b/, which hold nothing yet."""
-    dataset = Dataset(
+def small_dataset(contents: dict[str, bytes], **where: Any) -> Dataset:
+    return Dataset(
         shape=(1, 2, 2),
         largest=255,
         classes=("0", "1"),
         train_images=10,
         mirrors=True,
-        files={name: digest(content) for name, content in FILES.items()},
-        urls=(f"{server.url}a/", f"{server.url}b/"),
+        files={name: digest(content) for name, content in contents.items()},
+        **where,
     )
+
+
+@pytest.fixture
+def tiny(server: Server, monkeypatch: pytest.MonkeyPatch) -> Dataset:
+    """A data set of two files, from two addresses: server/a/ and server/b/, which hold nothing yet."""
+    dataset = small_dataset(FILES, urls=(f"{server.url}a/", f"{server.url}b/"))
     monkeypatch.setitem(DATASETS, "tiny", dataset)
     return dataset
 
@@ -271,15 +276,8 @@ ARCHIVE = pack({**MEMBERS, "../../escaped": b"evil", "batches/readme": b"text"})
 def packed(server: Server, monkeypatch: pytest.MonkeyPatch) -> Dataset:
     """A data set in an archive, which server/a/ and server/b/ do not hold yet."""
     urls = (f"{server.url}a/packed.tar.gz", f"{server.url}b/packed.tar.gz")
-    dataset = Dataset(
-        shape=(1, 2, 2),
-        largest=255,
-        classes=("0", "1"),
-        train_images=10,
-        mirrors=True,
-        files={name: digest(content) for name, content in MEMBERS.items()},
-        archive=Archive(name="packed.tar.gz", md5=digest(ARCHIVE), urls=urls),
-    )
+    archive = Archive(name="packed.tar.gz", md5=digest(ARCHIVE), urls=urls)
+    dataset = small_dataset(MEMBERS, archive=archive)
     monkeypatch.setitem(DATASETS, "packed", dataset)
     return dataset
 
