@@ -24,7 +24,7 @@ def main() -> None:
             build_model(experiment, experiment.input_shape, len(DATASETS[experiment.dataset].classes))
         except InfeasibleGeometry as error:
             raise InputError(
-                f"{files.PARAMS}: experiments.{name}.model: {error}; use smaller strides"
+                f"{files.PARAMS}: experiments.{name}.model: {error}; use smaller strides or poolings"
             ) from None
     for name, item in (params.experiments | params.sweeps).items():
         files.write_text(files.config(name), dump_item(item))

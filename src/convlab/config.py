@@ -147,7 +147,7 @@ def _resolve(raw: Any) -> Params:
         sweeps=sweeps,
         claims=_claims(raw, experiments, sweeps),
         thresholds=_thresholds(raw, experiments),
-        warnings=_warnings(experiments),
+        warnings=_warnings(experiments, sweeps),
     )
 
 
@@ -309,15 +309,26 @@ def _claims(
     return claims
 
 
-def _warnings(experiments: Mapping[str, Experiment]) -> list[str]:
+def _warnings(experiments: Mapping[str, Experiment], sweeps: Mapping[str, Sweep]) -> list[str]:
     """Find what is allowed, but hardly meant."""
+    places = {f"experiments.{name}.augment": [experiment] for name, experiment in experiments.items()}
+    said = [(experiment.dataset, experiment.augment) for experiment in experiments.values()]
+    for name, sweep in sweeps.items():
+        trials = [trial.experiment for trial in sweep.trials]
+        places[f"sweeps.{name}"] = [one for one in trials if (one.dataset, one.augment) not in said]
     return [
-        f"experiments.{name}.augment: flip mirrors {experiment.dataset}, where a mirrored image "
-        "is none of the classes (a 2 becomes no digit): the network learns what the test images never show"
-        for name, experiment in experiments.items()
-        if not DATASETS[experiment.dataset].mirrors
-        and any(step.name == "flip" for step in experiment.augment)
+        f"{place}: flip mirrors {dataset}, where a mirrored image is none of the classes (a 2 becomes no "
+        "digit): the network learns what the test images never show"
+        for place, found in places.items()
+        for dataset in dict.fromkeys(
+            experiment.dataset for experiment in found if _mirrors_wrongly(experiment)
+        )
     ]
+
+
+def _mirrors_wrongly(experiment: Experiment) -> bool:
+    flips = any(step.name == "flip" for step in experiment.augment)
+    return flips and not DATASETS[experiment.dataset].mirrors
 
 
 def _mapping(raw: Mapping[str, Any], key: str, parent: str) -> Mapping[str, Any]:

@@ -167,7 +167,7 @@ BAD: dict[str, tuple[Changes, str]] = {
     "strides that leave nothing of the image": (
         {f"{MODEL}/strides": [4, 4]},
         "experiments.digits.model: block 2 has a 1×1 map left, too small for its 2×2 pooling; "
-        "use smaller strides",
+        "use smaller strides or poolings",
     ),
 }
 

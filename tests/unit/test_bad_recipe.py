@@ -104,6 +104,11 @@ AUGMENT = {
         {"augment": [{"name": "flip"}, {"name": "flip"}]},
         "augment: found flip, flip; allowed: each kind once",
     ),
+    "more padding than there is to reflect": (
+        {f"{DIGITS}/augment": [{"name": "flip"}, {"name": "crop", "padding": 8, "border": "reflect"}]},
+        "experiments.digits.augment.1.padding: found 8; "
+        "allowed: fewer than the 8 pixels of an image, to reflect them at its border",
+    ),
     "no padding to cut from": (
         {"augment": [{"name": "crop", "padding": 0, "border": "zero"}]},
         "augment.0.padding: found 0 (int); allowed: greater than or equal to 1",
@@ -195,6 +200,10 @@ TRAINING = {
     "no milestones": (
         schedule("multistep", milestones=[], factor=0.5),
         "schedule.milestones: found [] (list); allowed: at least 1 in it",
+    ),
+    "warm-up as long as the training": (
+        {f"{DIGITS}/schedule": {"name": "cosine", "warmup": 30}},
+        "experiments.digits.schedule.warmup: found 30; allowed: fewer than the 30 epochs",
     ),
     "negative warm-up": (
         schedule("cosine", warmup=-1),

@@ -226,5 +226,11 @@ def test_a_flip_by_default_is_warned_of_for_each_experiment_that_takes_it(tmp_pa
     assert [warning.partition(":")[0] for warning in warnings] == ["experiments.digits.augment"]
 
 
+def test_a_flip_that_a_sweep_adds_is_warned_of_there_and_once(tmp_path: Path) -> None:
+    flips = {"sweeps/strides/overrides": {"epochs": 10, "augment": [{"name": "flip"}]}}
+    (warning,) = load(tmp_path, flips).warnings
+    assert warning.startswith("sweeps.strides: flip mirrors digits, ")
+
+
 def test_other_augmentations_of_digits_are_not_warned_of(tmp_path: Path) -> None:
     assert load(tmp_path, {"experiments/digits/augment": [{"name": "mixup", "alpha": 0.2}]}).warnings == []

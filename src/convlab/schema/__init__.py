@@ -16,17 +16,20 @@ from convlab.schema.training import Augmentation, EarlyStopping, Optimizer, Sche
 
 __all__ = [
     "CNN",
+    "METRICS",
+    "SPLITS",
     "Claim",
     "Experiment",
     "Params",
     "PreAct",
     "ResNet",
     "Section",
+    "Split",
     "Sweep",
     "SweepEntry",
     "Trial",
+    "number",
 ]
-__all__ += ["METRICS", "SPLITS", "Split", "number"]
 
 SPLITS = ("train", "validation", "test")
 # What a claim may compare; `gap`: training minus validation accuracy
@@ -75,7 +78,7 @@ class Experiment(Section):
     deterministic: bool
 
     @model_validator(mode="after")
-    def _fits_its_data(self) -> "Experiment":
+    def _fits_together(self) -> "Experiment":
         dataset = DATASETS[self.dataset]
         if self.preprocess.greyscale and dataset.shape[0] == 1:
             raise ValueError(f"preprocess.greyscale|True|false: {self.dataset} is grey already")
@@ -87,6 +90,15 @@ class Experiment(Section):
         names = [step.name for step in self.augment]
         if len(set(names)) < len(names):
             raise ValueError(f"augment|{', '.join(names)}|each kind once")
+        _, height, width = self.input_shape
+        for index, step in enumerate(self.augment):
+            if step.name == "crop" and step.border == "reflect" and step.padding >= min(height, width):
+                raise ValueError(
+                    f"augment.{index}.padding|{step.padding}|"
+                    f"fewer than the {min(height, width)} pixels of an image, to reflect them at its border"
+                )
+        if self.schedule.name == "cosine" and self.schedule.warmup >= self.epochs:
+            raise ValueError(f"schedule.warmup|{self.schedule.warmup:g}|fewer than the {self.epochs} epochs")
         if self.model.input is not None and self.model.input != self.input_shape:
             raise ValueError(
                 f"model.input|{self.model.input}|{self.input_shape}, "
