@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Run experiments and sweeps on a GPU machine that has PyTorch, but no network, no DVC and no MLflow.
 #   OUT=results bench/gpu.sh [-S KEY=VALUE]… NAME …    (after bench/gpu-pack.sh, in the repository's root)
-# -S changes params.yaml as `dvc exp run -S` does.
-# Brings back OUT/results.tar.gz: metrics/, plots/ and the weights, as `dvc repro` would have written them.
+# -S changes params.yaml, as `dvc exp run -S` does.
+# Brings back OUT/results.tar.gz.aa, .ab, …: metrics/, plots/ and the weights, as `dvc repro` would have written them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 : "${OUT:?set OUT to the folder for the results}"
@@ -45,5 +45,7 @@ for name in "$@"; do
   fi
   python3 stages/visualize.py "$name"
   results+=("metrics/$name" "plots/$name")
-  tar czf "$OUT/results.tar.gz" "${results[@]}" # after each name: a cut-off keeps what is done
+  # After each name, so that a cut-off keeps what is done; in pieces, for what limits the size of a file.
+  rm -f "$OUT"/results.tar.gz.*
+  tar cz "${results[@]}" | split -b 15m - "$OUT/results.tar.gz."
 done

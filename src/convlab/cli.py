@@ -12,6 +12,7 @@ from convlab import files
 from convlab.config import load_params
 from convlab.errors import run
 
+TITLES = ("test accuracy", "test loss")  # what both tables of `convlab results` begin with
 RESULTS_HINT = """\
   figures    plots/<name>/figures/*.png
   curves     dvc_plots/results/index.html (opens offline); `dvc plots diff A B` compares two experiments
@@ -75,41 +76,37 @@ def results() -> int:
     from convlab.results import rows, status
 
     params = load_params(files.PARAMS)
-    table = Table(title="Experiments", title_justify="left")
-    for column in (
-        "experiment",
-        "n",
-        "test accuracy",
-        "test loss",
-        "validation",
-        "epochs",
-        "seconds",
-        "device",
-    ):
-        table.add_column(column, justify="left" if column in ("experiment", "device") else "right")
+    table = _table("Experiments", "experiment", "n", *TITLES, "validation", "epochs", "seconds", "device")
+    quantities = ("test_accuracy", "test_loss", "validation_accuracy", "epochs", "seconds")
     for name in params.experiments:
         if trainings := rows(name):
-            cells = _cells(
-                trainings, ("test_accuracy", "test_loss", "validation_accuracy", "epochs", "seconds")
-            )
             devices = sorted({row["timing"].get("device_name", row["device"]) for row in trainings})
-            table.add_row(name, str(len(trainings)), *cells, "; ".join(devices))
-    sweeps = Table(title="Sweeps", title_justify="left")
-    for column in ("sweep", "trial", "n", "test accuracy", "test loss", "epochs", "weight norm"):
-        sweeps.add_column(column, justify="left" if column in ("sweep", "trial") else "right")
+            table.add_row(name, str(len(trainings)), *_cells(trainings, quantities), "; ".join(devices))
+    sweeps = _table("Sweeps", "sweep", "trial", "n", *TITLES, "epochs", "weight norm")
+    of_trials = ("test_accuracy", "test_loss", "epochs", "weight_norm")
     for name in params.run_sweeps:
         for index, trial in enumerate(dict.fromkeys(trial.name for trial in params.sweeps[name].trials)):
-            trainings = rows(f"{name}/{trial}")
-            cells = _cells(trainings, ("test_accuracy", "test_loss", "epochs", "weight_norm"))
-            first = (
-                [str(len(trainings)), *cells] if trainings else ["–", status(f"{name}/{trial}"), *cells[1:]]
-            )
-            sweeps.add_row(name if index == 0 else "", trial, *first)
-    console = Console(width=None if sys.stdout.isatty() else 110)
+            trainings, cells = rows(f"{name}/{trial}"), ["–", status(f"{name}/{trial}"), "–", "–", "–"]
+            if trainings:
+                cells = [str(len(trainings)), *_cells(trainings, of_trials)]
+            sweeps.add_row(name if index == 0 else "", trial, *cells)
+    console = _console()
     console.print(table)
     console.print(sweeps)
     console.print(RESULTS_HINT, highlight=False)
     return 0
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left")
+    for column in columns:
+        left = column in ("experiment", "sweep", "trial", "device")
+        table.add_column(column, justify="left" if left else "right", overflow="fold")
+    return table
+
+
+def _console() -> Console:
+    return Console(width=None if sys.stdout.isatty() else 120)  # off a terminal, wide enough for every table
 
 
 def _cells(trainings: list[dict], quantities: tuple[str, ...]) -> list[str]:
@@ -140,7 +137,7 @@ def summary(experiment: str, svg: Path | None) -> int:
     """Show a network layer by layer: shapes, parameters, operations, memory; it needs no data."""
     from convlab.describe import describe
 
-    describe(load_params(files.PARAMS), experiment, svg, Console(width=None if sys.stdout.isatty() else 110))
+    describe(load_params(files.PARAMS), experiment, svg, _console())
     return 0
 
 
