@@ -63,6 +63,7 @@ def iteration_curves(title: str, rows: list[dict[str, Any]]) -> Figure:
     for axes in (loss, accuracy, rate):
         axes.set_xlabel("iteration")
         axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    rate.xaxis.set_major_locator(MaxNLocator(4))  # the narrow panel: five-digit numbers would touch
     loss.legend(loc="lower left")
     per_epoch = sum(row["epoch"] == rows[0]["epoch"] for row in rows)
     figure.suptitle(f"{title}: every batch of the training ({per_epoch:,} iterations are an epoch)")
