@@ -123,8 +123,9 @@ def fit(
             hits = (logits.detach().argmax(1) == (targets.argmax(1) if mixing else labels)).sum()
             loss_sum += loss.detach() * len(labels)
             correct += hits
-            each_step[step, 0], each_step[step, 1] = loss.detach(), hits / len(labels)
-            rates.append(schedule.lr)
+            if recipe.iterations:
+                each_step[step, 0], each_step[step, 1] = loss.detach(), hits / len(labels)
+                rates.append(schedule.lr)
             on_step(len(labels))
         train_loss = loss_sum.item() / len(train.labels)
         training_seconds, _ = stopwatch.stop()
