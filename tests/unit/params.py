@@ -51,7 +51,7 @@ experiments:
   fashion:
     dataset: fashion_mnist
     model: {name: preact, stem: 8, widths: [8, 16], activation: silu}
-    optimizer: {name: sgd, momentum: 0.9, nesterov: true}
+    optimizer: {name: sgd, momentum: 0.9, nesterov: true, decoupled: false}
     schedule: {name: multistep, milestones: [16, 26], factor: 0.1}
 sweeps:
   strides:

@@ -21,6 +21,11 @@ def sgd(**content: Any) -> Changes:
     return {"optimizer": {"name": "sgd", **content}}
 
 
+def muon(**content: Any) -> Changes:
+    adamw = {"lr": 0.001, "betas": [0.9, 0.999], "eps": 1e-8}
+    return {"optimizer": {"name": "muon", "momentum": 0.95, "nesterov": True, "adamw": adamw, **content}}
+
+
 def schedule(name: str, **content: Any) -> Changes:
     return {"schedule": {"name": name, **content}}
 
@@ -136,7 +141,7 @@ AUGMENT = {
 TRAINING = {
     "unknown optimiser": (
         {"optimizer/name": "adm"},
-        "optimizer.name: found 'adm' (str); allowed: adam, adamw, sgd; did you mean `adam`?",
+        "optimizer.name: found 'adm' (str); allowed: adam, adamw, sgd, muon; did you mean `adam`?",
     ),
     "one beta": (
         {"optimizer/betas": [0.9]},
@@ -152,16 +157,16 @@ TRAINING = {
     ),
     "eps of 0": ({"optimizer/eps": 0}, "optimizer.eps: found 0 (int); allowed: greater than 0"),
     "sgd with adam's settings": (
-        sgd(momentum=0.9, nesterov=True, betas=[0.9, 0.99]),
-        "optimizer: unknown key `betas`; allowed: name, momentum, nesterov",
+        sgd(momentum=0.9, nesterov=True, decoupled=False, betas=[0.9, 0.99]),
+        "optimizer: unknown key `betas`; allowed: name, momentum, nesterov, decoupled",
     ),
-    "sgd without its settings": (sgd(), f"optimizer.momentum: {MISSING} (and 1 more)"),
+    "sgd without its settings": (sgd(), f"optimizer.momentum: {MISSING} (and 2 more)"),
     "momentum of 1": (
-        sgd(momentum=1.0, nesterov=False),
+        sgd(momentum=1.0, nesterov=False, decoupled=False),
         "optimizer.momentum: found 1.0 (float); allowed: less than 1",
     ),
     "nesterov without momentum": (
-        sgd(momentum=0.0, nesterov=True),
+        sgd(momentum=0.0, nesterov=True, decoupled=False),
         "optimizer.momentum: found 0.0; allowed: more than 0, or nesterov: false",
     ),
     "unknown schedule": (
@@ -227,11 +232,35 @@ TRAINING = {
     ),
     "early stopping that is a number": ({"early_stopping": 3}, f"early_stopping: found 3 (int); {MAPPING}"),
 }
-BAD: dict[str, tuple[Changes, str]] = DATA | AUGMENT | TRAINING
+RECIPES = {
+    "decoupled decay that is a number": (
+        sgd(momentum=0.9, nesterov=True, decoupled=0.1),
+        "optimizer.decoupled: found 0.1 (float); allowed: a valid boolean",
+    ),
+    "muon without momentum in nesterov's form": (
+        muon(momentum=0.0),
+        "optimizer.momentum: found 0.0; allowed: more than 0, or nesterov: false",
+    ),
+    "muon alone": (muon(adamw=None), f"optimizer.adamw: found nothing; {MAPPING}"),
+    "muon without the other rate": (
+        muon(adamw={"betas": [0.9, 0.999], "eps": 1e-8}),
+        f"optimizer.adamw.lr: {MISSING}",
+    ),
+    "muon's other rate of 0": (
+        muon(adamw={"lr": 0, "betas": [0.9, 0.999], "eps": 1e-8}),
+        "optimizer.adamw.lr: found 0 (int); allowed: greater than 0",
+    ),
+    "muon's typo": (
+        muon(nestrov=True),
+        "optimizer: unknown key `nestrov`; allowed: name, momentum, nesterov, adamw; "
+        "did you mean `nesterov`?",
+    ),
+}
+BAD: dict[str, tuple[Changes, str]] = DATA | AUGMENT | TRAINING | RECIPES
 
 
 def test_no_case_hides_another() -> None:
-    assert len(BAD) == len(DATA) + len(AUGMENT) + len(TRAINING)
+    assert len(BAD) == len(DATA) + len(AUGMENT) + len(TRAINING) + len(RECIPES)
 
 
 @pytest.mark.parametrize("case", BAD)

@@ -87,11 +87,21 @@ def test_merging_leaves_both_sides_as_they_were() -> None:
 def test_a_section_of_another_kind_needs_no_settings_of_the_default_one(tmp_path: Path) -> None:
     changes = {
         "experiments/digits/schedule": {"name": "constant"},
-        "experiments/digits/optimizer": {"name": "sgd", "momentum": 0.0, "nesterov": False},
+        "experiments/digits/optimizer": {
+            "name": "sgd",
+            "momentum": 0.0,
+            "nesterov": False,
+            "decoupled": False,
+        },
     }
     digits = load(tmp_path, changes).experiments["digits"]
     assert digits.schedule.model_dump() == {"name": "constant"}
-    assert digits.optimizer.model_dump() == {"name": "sgd", "momentum": 0.0, "nesterov": False}
+    assert digits.optimizer.model_dump() == {
+        "name": "sgd",
+        "momentum": 0.0,
+        "nesterov": False,
+        "decoupled": False,
+    }
 
 
 def test_null_early_stopping_switches_it_off(tmp_path: Path) -> None:

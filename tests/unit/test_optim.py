@@ -150,8 +150,8 @@ def test_the_epoch_that_is_kept(keep: str, epoch: int) -> None:
     [
         ({"name": "adam", "betas": [0.9, 0.999], "eps": 1e-8}, torch.optim.Adam),
         ({"name": "adamw", "betas": [0.9, 0.999], "eps": 1e-8}, torch.optim.AdamW),
-        ({"name": "sgd", "momentum": 0.9, "nesterov": True}, torch.optim.SGD),
-        ({"name": "sgd", "momentum": 0.0, "nesterov": False}, torch.optim.SGD),
+        ({"name": "sgd", "momentum": 0.9, "nesterov": True, "decoupled": False}, torch.optim.SGD),
+        ({"name": "sgd", "momentum": 0.0, "nesterov": False, "decoupled": False}, torch.optim.SGD),
     ],
 )
 def test_each_optimiser_takes_the_step_of_pytorchs_own(
@@ -161,7 +161,10 @@ def test_each_optimiser_takes_the_step_of_pytorchs_own(
     theirs.load_state_dict(ours.state_dict())
     made = build_optimizer(ours, recipe(optimizer=settings, lr=0.1, weight_decay=0.01))
     plain = family(
-        theirs.parameters(), lr=0.1, weight_decay=0.01, **{k: v for k, v in settings.items() if k != "name"}
+        theirs.parameters(),
+        lr=0.1,
+        weight_decay=0.01,
+        **{k: v for k, v in settings.items() if k not in ("name", "decoupled")},
     )
     assert type(made) is family
     for _ in range(3):
@@ -170,6 +173,45 @@ def test_each_optimiser_takes_the_step_of_pytorchs_own(
             model(torch.ones(1, 3)).square().sum().backward()
             optimizer.step()
     torch.testing.assert_close(ours.weight, theirs.weight)
+
+
+def decoupled(momentum: float, nesterov: bool, on: bool = True) -> dict[str, Any]:
+    return {"name": "sgd", "momentum": momentum, "nesterov": nesterov, "decoupled": on}
+
+
+@pytest.mark.parametrize(("momentum", "nesterov"), [(0.0, False), (0.9, False), (0.9, True)])
+def test_decoupled_decay_takes_lr_times_lambda_of_the_weight_apart_from_the_momentum(
+    recipe: Recipe, momentum: float, nesterov: bool
+) -> None:
+    weight = nn.Parameter(torch.tensor([1.0, -2.0]))
+    model = nn.ParameterList([weight])
+    optimizer = build_optimizer(
+        model, recipe(optimizer=decoupled(momentum, nesterov), lr=0.1, weight_decay=0.5)
+    )
+    expected, velocity = weight.detach().clone(), torch.zeros(2)
+    for step in range(4):
+        gradient = torch.tensor([0.3, -0.7]) * (step + 1)
+        weight.grad = gradient.clone()
+        rate = optimizer.param_groups[0]["lr"] = 0.1 / (step + 1)  # as a schedule does
+        optimizer.step()
+        velocity = momentum * velocity + gradient
+        update = gradient + momentum * velocity if nesterov else velocity
+        expected = expected - rate * 0.5 * expected - rate * update
+    torch.testing.assert_close(weight.detach(), expected)
+
+
+def test_without_decay_decoupled_or_not_is_the_same_to_the_last_bit(recipe: Recipe) -> None:
+    weights = []
+    for on in (False, True):
+        torch.manual_seed(0)
+        model = nn.Linear(3, 2)
+        optimizer = build_optimizer(model, recipe(optimizer=decoupled(0.9, True, on), lr=0.1))
+        for _ in range(3):
+            optimizer.zero_grad()
+            model(torch.ones(1, 3)).square().sum().backward()
+            optimizer.step()
+        weights.append(model.weight.detach())
+    assert torch.equal(*weights)
 
 
 def test_weight_decay_is_decoupled_in_adamw_alone(recipe: Recipe) -> None:

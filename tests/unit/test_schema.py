@@ -32,7 +32,15 @@ SECTIONS = [
     {"model": {"name": "preact", "stem": 4, "widths": [8], "activation": "silu"}},
     {"optimizer": {"name": "adam", "betas": [0.9, 0.99], "eps": 0.1}},
     {"optimizer": {"name": "adamw", "betas": [0.9, 0.99], "eps": 0.1}},
-    {"optimizer": {"name": "sgd", "momentum": 0.9, "nesterov": True}},
+    {"optimizer": {"name": "sgd", "momentum": 0.9, "nesterov": True, "decoupled": False}},
+    {
+        "optimizer": {
+            "name": "muon",
+            "momentum": 0.9,
+            "nesterov": False,
+            "adamw": {"lr": 0.5, "betas": [0.9, 0.99], "eps": 0.1},
+        }
+    },
     {"schedule": {"name": "plateau", "factor": 0.5, "patience": 3}},
     {"schedule": {"name": "constant"}},
     {"schedule": {"name": "step", "every": 5, "factor": 0.5}},
@@ -107,7 +115,7 @@ def test_a_configuration_does_not_change(recipe: Recipe) -> None:
 
 @pytest.mark.parametrize(("momentum", "nesterov"), [(0.0, False), (0.9, False), (0.9, True)])
 def test_sgd_needs_momentum_for_nesterovs_form_alone(recipe: Recipe, momentum: float, nesterov: bool) -> None:
-    section = {"name": "sgd", "momentum": momentum, "nesterov": nesterov}
+    section = {"name": "sgd", "momentum": momentum, "nesterov": nesterov, "decoupled": True}
     assert recipe(optimizer=section).optimizer.model_dump() == section
 
 

@@ -8,6 +8,7 @@ from convlab.schema.section import Count, Float, Fraction, NonNegative, Positive
 
 Border = Literal["zero", "nearest", "reflect"]
 Factor = Annotated[Float, Field(gt=0, lt=1)]
+Betas = Annotated[list[Fraction], Field(min_length=2, max_length=2)]
 
 
 class Affine(Section):
@@ -60,25 +61,50 @@ class Adam(Section):
     """Adam (Kingma and Ba, 2015), or AdamW, whose weight decay is decoupled (Loshchilov and Hutter, 2019)."""
 
     name: Literal["adam", "adamw"]
-    betas: Annotated[list[Fraction], Field(min_length=2, max_length=2)]
+    betas: Betas
     eps: Positive
 
 
+def _nesterov_needs_momentum(section: "SGD | Muon") -> "SGD | Muon":
+    if section.nesterov and not section.momentum:
+        raise ValueError("momentum|0.0|more than 0, or nesterov: false")
+    return section
+
+
 class SGD(Section):
-    """Stochastic gradient descent with momentum, in Nesterov's form or plain."""
+    """Stochastic gradient descent with momentum, in Nesterov's form or plain.
+
+    Weight decay is a part of the gradient, or `decoupled` from it as in AdamW.
+    """
 
     name: Literal["sgd"]
     momentum: Fraction
     nesterov: bool
+    decoupled: bool
 
-    @model_validator(mode="after")
-    def _nesterov_needs_momentum(self) -> "SGD":
-        if self.nesterov and not self.momentum:
-            raise ValueError("momentum|0.0|more than 0, or nesterov: false")
-        return self
+    _check = model_validator(mode="after")(_nesterov_needs_momentum)
 
 
-Optimizer = Annotated[Adam | SGD, Field(discriminator="name")]
+class Rest(Section):
+    """AdamW with a peak rate of its own."""
+
+    lr: Positive
+    betas: Betas
+    eps: Positive
+
+
+class Muon(Section):
+    """Muon (Jordan et al., 2024) for the kernels of convolutions, AdamW for everything else."""
+
+    name: Literal["muon"]
+    momentum: Fraction
+    nesterov: bool
+    adamw: Rest
+
+    _check = model_validator(mode="after")(_nesterov_needs_momentum)
+
+
+Optimizer = Annotated[Adam | SGD | Muon, Field(discriminator="name")]
 
 
 class Plateau(Section):

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
@@ -11,6 +12,8 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from convlab import schema
 from convlab.schema import Experiment
 from convlab.schema.training import Constant, Cosine, MultiStep, OneCycle, Plateau, Step
+from convlab.train.device import PRECISIONS, select_precision
+from convlab.train.muon import Muon
 
 ONE_CYCLE_START = 1 / 25  # of the peak, as in Smith and Topin (2018) and in PyTorch
 
@@ -19,22 +22,68 @@ def build_optimizer(model: nn.Module, recipe: Experiment) -> Optimizer:
     """Build the optimiser; fused, so that one kernel updates all weights."""
     settings = recipe.optimizer
     common: dict[str, Any] = {"lr": recipe.lr, "weight_decay": recipe.weight_decay, "fused": True}
+    if settings.name == "muon":
+        return _muon(model, settings, recipe)
     if settings.name == "sgd":
-        return SGD(model.parameters(), momentum=settings.momentum, nesterov=settings.nesterov, **common)
+        descent = DecoupledSGD if settings.decoupled else SGD
+        return descent(model.parameters(), momentum=settings.momentum, nesterov=settings.nesterov, **common)
     family = AdamW if settings.name == "adamw" else Adam
     return family(
         model.parameters(), betas=(settings.betas[0], settings.betas[1]), eps=settings.eps, **common
     )
 
 
+def _muon(model: nn.Module, settings: schema.training.Muon, recipe: Experiment) -> Muon:
+    kernels = [layer.weight for layer in model.modules() if isinstance(layer, nn.Conv2d)]
+    chosen = {id(kernel) for kernel in kernels}
+    rest = AdamW(
+        [weight for weight in model.parameters() if id(weight) not in chosen],
+        lr=settings.adamw.lr,
+        betas=(settings.adamw.betas[0], settings.adamw.betas[1]),
+        eps=settings.adamw.eps,
+        weight_decay=recipe.weight_decay,
+        fused=True,
+    )
+    precision = select_precision(recipe.precision, kernels[0].device)
+    return Muon(
+        kernels,
+        rest,
+        lr=recipe.lr,
+        momentum=settings.momentum,
+        nesterov=settings.nesterov,
+        weight_decay=recipe.weight_decay,
+        dtype=PRECISIONS[precision],
+    )
+
+
+class DecoupledSGD(SGD):
+    """SGD whose weight decay is decoupled from the gradient (Loshchilov and Hutter, 2019).
+
+    w ← w − lr · λ · w before each step, as in PyTorch's AdamW: momentum does not carry the decay on.
+    """
+
+    def __init__(self, params: Any, weight_decay: float, **settings: Any):
+        super().__init__(params, **settings)
+        self.decay = weight_decay
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """Shrink the weights that have a gradient, then update them."""
+        for group in self.param_groups:
+            weights = [weight for weight in group["params"] if weight.grad is not None]
+            torch._foreach_mul_(weights, 1 - group["lr"] * self.decay)
+        super().step()
+
+
 class Schedule:
-    """The learning rate of each step.
+    """The learning rate of each step, in the same proportion for each of an optimiser's groups.
 
     A plateau's follows from the validation losses; every other is a function of the time alone.
     """
 
     def __init__(self, optimizer: Optimizer, recipe: Experiment):
-        self.optimizer, self.peak = optimizer, recipe.lr
+        self.optimizer = optimizer
+        self.peaks = [group["lr"] for group in optimizer.param_groups]
         self.plateau, self.factor = None, None
         if isinstance(recipe.schedule, Plateau):
             # `patience` as Keras counts it, and R0 with it: the n-th epoch without a better loss reduces the
@@ -51,14 +100,14 @@ class Schedule:
 
     @property
     def lr(self) -> float:
-        """The learning rate now in force."""
+        """The learning rate now in force, of the first group."""
         return self.optimizer.param_groups[0]["lr"]
 
     def begin_step(self, time: float) -> None:
         """Set the rate of the step that begins at `time`, in epochs since the start of the training."""
         if self.factor:
-            for group in self.optimizer.param_groups:
-                group["lr"] = self.peak * self.factor(time)
+            for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):
+                group["lr"] = peak * self.factor(time)
 
     def end_epoch(self, validation_loss: float) -> None:
         """Let a plateau see how the epoch went."""
