@@ -255,6 +255,24 @@ RECIPES = {
         "optimizer: unknown key `nestrov`; allowed: name, momentum, nesterov, adamw; "
         "did you mean `nesterov`?",
     ),
+    "an average by its name alone": ({"average": "ema"}, f"average: found 'ema' (str); {MAPPING}"),
+    "unknown average": (
+        {f"{DIGITS}/average": {"name": "swa"}},
+        "experiments.digits.average.name: found 'swa' (str); allowed: ema, lookahead",
+    ),
+    "an average of the first weights alone": (
+        {"average": {"name": "ema", "decay": 1.0}},
+        "average.decay: found 1.0 (float); allowed: less than 1",
+    ),
+    "an average without its decay": ({"average": {"name": "ema"}}, f"average.decay: {MISSING}"),
+    "lookahead that stands still": (
+        {"average": {"name": "lookahead", "every": 5, "alpha": 0}},
+        "average.alpha: found 0 (int); allowed: greater than 0",
+    ),
+    "lookahead every 0 steps": (
+        {"average": {"name": "lookahead", "every": 0, "alpha": 0.5}},
+        "average.every: found 0 (int); allowed: greater than or equal to 1",
+    ),
 }
 BAD: dict[str, tuple[Changes, str]] = DATA | AUGMENT | TRAINING | RECIPES
 

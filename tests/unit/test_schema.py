@@ -41,6 +41,8 @@ SECTIONS = [
             "adamw": {"lr": 0.5, "betas": [0.9, 0.99], "eps": 0.1},
         }
     },
+    {"average": {"name": "ema", "decay": 0.5}},
+    {"average": {"name": "lookahead", "every": 5, "alpha": 0.5}},
     {"schedule": {"name": "plateau", "factor": 0.5, "patience": 3}},
     {"schedule": {"name": "constant"}},
     {"schedule": {"name": "step", "every": 5, "factor": 0.5}},

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from convlab.data.catalogue import DATASETS
 from convlab.schema.models import CNN, Model, PreAct, ResNet
 from convlab.schema.section import Count, Fraction, NonNegative, Positive, Section, number
-from convlab.schema.training import Augmentation, EarlyStopping, Optimizer, Schedule
+from convlab.schema.training import Augmentation, Average, EarlyStopping, Optimizer, Schedule
 
 __all__ = [
     "CNN",
@@ -68,6 +68,7 @@ class Experiment(Section):
     weight_decay: NonNegative
     l2: NonNegative
     label_smoothing: Fraction
+    average: Average | None
     schedule: Schedule
     early_stopping: EarlyStopping | None
     keep: Literal["lowest_loss", "highest_accuracy", "last"]

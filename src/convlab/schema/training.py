@@ -1,4 +1,4 @@
-"""The sections of a training recipe: augmentation, optimiser, schedule, early stopping."""
+"""The sections of a training recipe: augmentation, optimiser, averaging, schedule, early stopping."""
 
 from typing import Annotated, Literal
 
@@ -105,6 +105,24 @@ class Muon(Section):
 
 
 Optimizer = Annotated[Adam | SGD | Muon, Field(discriminator="name")]
+
+
+class EMA(Section):
+    """Keep the exponential moving average of the weights: after each step a share of 1 − `decay` is new."""
+
+    name: Literal["ema"]
+    decay: Fraction
+
+
+class Lookahead(Section):
+    """Every `every` steps go back to a share `alpha` of the way they led (Zhang et al., 2019)."""
+
+    name: Literal["lookahead"]
+    every: Count
+    alpha: Annotated[Float, Field(gt=0, le=1)]
+
+
+Average = Annotated[EMA | Lookahead, Field(discriminator="name")]
 
 
 class Plateau(Section):

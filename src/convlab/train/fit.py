@@ -17,6 +17,7 @@ from convlab.data.preprocess import Split
 from convlab.models import kernels_of
 from convlab.schema import Experiment
 from convlab.seeds import derive_seed
+from convlab.train.average import build_average
 from convlab.train.device import Stopwatch, autocast, select_precision
 from convlab.train.inference import logits_of, score
 from convlab.train.loader import channels_last, place, shuffled, to_device
@@ -71,6 +72,8 @@ def fit(
 ) -> History:
     """Train `model` in place and leave it with the weights of the epoch that `recipe.keep` names.
 
+    With `recipe.average` these are averages, and so is what is validated.
+
     Args:
         model: float32 [N, C, H, W] → logits [N, classes].
         train: what it learns from, uint8 [N, C, H, W] and int64 [N].
@@ -91,6 +94,7 @@ def fit(
     classes = kernels[-1].shape[0]  # the output layer's
     optimizer = build_optimizer(model, recipe)
     schedule = Schedule(optimizer, recipe)
+    average = build_average(model, recipe.average)
     best = BestWeights(recipe.keep, recipe.early_stopping)
     mixing = any(step.name in ("mixup", "cutmix") for step in recipe.augment)
     one_hot = mixing or recipe.labels == "one_hot"
@@ -120,6 +124,7 @@ def fit(
             (loss + penalty).backward()
             optimizer.step()
             optimizer.zero_grad()
+            average.update()
             hits = (logits.detach().argmax(1) == (targets.argmax(1) if mixing else labels)).sum()
             loss_sum += loss.detach() * len(labels)
             correct += hits
@@ -132,7 +137,7 @@ def fit(
         if recipe.iterations:
             history.add_iterations(epoch, rates, each_step)
 
-        validation_logits = logits_of(model, validation, transform, precision)
+        validation_logits = logits_of(average.model, validation, transform, precision)
         validation_loss, validation_accuracy = score(validation_logits, validation.labels)
         if not math.isfinite(train_loss + validation_loss):
             raise Diverged(
@@ -154,11 +159,12 @@ def fit(
         history.training_seconds.append(training_seconds)
         history.device_seconds += [device_seconds] if device_seconds is not None else []
         schedule.end_epoch(validation_loss)
-        stop = best.update(epoch, validation_loss, validation_accuracy, model)
+        stop = best.update(epoch, validation_loss, validation_accuracy, average.model)
         history.best_epoch = best.epoch
         on_epoch(history)
         if stop:
             break
 
+    model.load_state_dict(average.model.state_dict())  # itself, where nothing is averaged
     best.restore(model)
     return history

@@ -1,0 +1,76 @@
+"""Averages of the weights over the steps: what is validated and kept in place of the weights as trained."""
+
+import copy
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from convlab.schema.training import EMA, Lookahead
+
+
+class Raw:
+    """No average. `model`: what is to be validated and kept; here the model that is trained."""
+
+    def __init__(self, model: nn.Module):
+        self.model = model
+
+    def update(self) -> None:
+        """Take note of a step that was made."""
+
+
+class ExponentialMovingAverage(Raw):
+    """average ← decay · average + (1 − decay) · weights after each step, from the initial weights on.
+
+    Of the statistics of batch normalisation too: they belong to the averaged weights, not to the last ones.
+    """
+
+    def __init__(self, trained: nn.Module, decay: float):
+        super().__init__(copy.deepcopy(trained))
+        self.decay = decay
+        self.averages, self.weights = (
+            _floats([*model.parameters(), *model.buffers()]) for model in (self.model, trained)
+        )
+
+    def update(self) -> None:
+        """Move the averages towards the weights; all in one call, as each would keep a GPU waiting."""
+        torch._foreach_lerp_(self.averages, self.weights, 1 - self.decay)
+
+
+class SlowWeights(Raw):
+    """Lookahead (Zhang et al., 2019): every k steps slow ← slow + α · (fast − slow), then fast ← slow.
+
+    The slow weights are what is kept. The optimiser's moments go on as they are, and so do the statistics of
+    batch normalisation, of which the slow model takes the latest each time.
+    """
+
+    def __init__(self, trained: nn.Module, every: int, alpha: float):
+        super().__init__(copy.deepcopy(trained))
+        self.trained, self.every, self.alpha = trained, every, alpha
+        self.slow, self.fast = (_floats(model.parameters()) for model in (self.model, trained))
+        self.steps = 0
+
+    def update(self) -> None:
+        """Count a step; after every k-th go back."""
+        self.steps += 1
+        if self.steps % self.every:
+            return
+        torch._foreach_lerp_(self.slow, self.fast, self.alpha)
+        torch._foreach_copy_(self.fast, self.slow)
+        for ours, theirs in zip(self.model.buffers(), self.trained.buffers(), strict=True):
+            ours.copy_(theirs)
+
+
+def build_average(model: nn.Module, settings: EMA | Lookahead | None) -> Raw:
+    """Build the average of a model's weights; call its `update` after each step of the optimiser."""
+    match settings:
+        case EMA():
+            return ExponentialMovingAverage(model, settings.decay)
+        case Lookahead():
+            return SlowWeights(model, settings.every, settings.alpha)
+    return Raw(model)
+
+
+def _floats(tensors: Iterable[Tensor]) -> list[Tensor]:
+    """List what has a mean (not a count of batches), out of reach of the gradient."""
+    return [tensor.detach() for tensor in tensors if tensor.is_floating_point()]
