@@ -35,8 +35,8 @@ BAD: dict[str, tuple[Changes, str]] = {
     ),
     "one family's settings under another's name": (
         {f"{DIGITS}/name": "resnet"},
-        "experiments.digits.model: unknown key `filters`; allowed: input, name, widths, blocks, activation "
-        "(and 10 more)",
+        "experiments.digits.model: unknown key `filters`; "
+        "allowed: input, whitening, name, widths, blocks, activation (and 10 more)",
     ),
     "unknown key of a cnn": (
         {f"{DIGITS}/kernel": [3, 3]},
@@ -45,11 +45,13 @@ BAD: dict[str, tuple[Changes, str]] = {
     ),
     "unknown key of a resnet": (
         {f"{CIFAR}/filters": [1]},
-        "experiments.cifar.model: unknown key `filters`; allowed: input, name, widths, blocks, activation",
+        "experiments.cifar.model: unknown key `filters`; "
+        "allowed: input, whitening, name, widths, blocks, activation",
     ),
     "unknown key of a preact": (
         {f"{FASHION}/blocks": [1]},
-        "experiments.fashion.model: unknown key `blocks`; allowed: input, name, stem, widths, activation",
+        "experiments.fashion.model: unknown key `blocks`; "
+        "allowed: input, whitening, name, stem, widths, activation",
     ),
     "missing filters": ({f"{DIGITS}/filters": GONE}, f"experiments.digits.model.filters: {MISSING}"),
     "no filters": (
@@ -145,6 +147,27 @@ BAD: dict[str, tuple[Changes, str]] = {
     "a network on flattened images": (
         {f"{FASHION}/input": [784]},
         f"experiments.fashion.model.input: found [784]; {shape(1, 28, 'fashion_mnist')}",
+    ),
+    "whitening of patches larger than it is made for": (
+        {f"{CIFAR}/whitening": {"kernel": 6, "eps": 1e-4}},
+        "experiments.cifar.model.whitening.kernel: found 6 (int); allowed: less than or equal to 5",
+    ),
+    "whitening that may divide by 0": (
+        {f"{DIGITS}/whitening": {"kernel": 2, "eps": 0}},
+        "experiments.digits.model.whitening.eps: found 0 (int); allowed: greater than 0",
+    ),
+    "whitening without its settings": (
+        {f"{DIGITS}/whitening": {"kernel": 2}},
+        f"experiments.digits.model.whitening.eps: {MISSING}",
+    ),
+    "whitening switched on": (
+        {f"{FASHION}/whitening": True},
+        "experiments.fashion.model.whitening: found True (bool); allowed: a mapping of keys to values",
+    ),
+    "whitening's typo": (
+        {f"{FASHION}/whitening": {"kernels": 2, "eps": 1e-4}},
+        "experiments.fashion.model.whitening: unknown key `kernels`; allowed: kernel, eps; "
+        "did you mean `kernel`? (and 1 more)",
     ),
     "an input that is a number": (
         {f"{DIGITS}/input": 64},

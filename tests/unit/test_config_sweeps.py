@@ -57,7 +57,7 @@ def test_a_variant_may_be_another_network_or_lose_its_augmentation(tmp_path: Pat
         f"{NAMED}/variants": {"resnet": {"model": model}, "none": {"augment": []}},
     }
     resnet, _, none, _ = trials(tmp_path, "named", changes)
-    assert resnet.experiment.model.model_dump() == model | {"input": [3, 32, 32]}
+    assert resnet.experiment.model.model_dump() == model | {"input": [3, 32, 32], "whitening": None}
     assert none.experiment.augment == []
     assert len(resnet.experiment.augment) == 3
 

@@ -71,7 +71,7 @@ def names(section: Any) -> str:
 def test_a_section_of_each_kind_is_taken_as_it_is_written(recipe: Recipe, section: Changes) -> None:
     content = recipe(section).model_dump()
     for key, value in section.items():
-        expected = {"input": None, **value} if key == "model" else value
+        expected = {"input": None, "whitening": None, **value} if key == "model" else value
         assert content[key] == expected
 
 

@@ -16,7 +16,8 @@ class Layer:
 
     Attributes:
         macs: multiply-accumulates of a convolution or linear layer, else 0.
-        statistics: the running means and variances of a batch normalisation, else 0: not trained, but saved.
+        statistics: the running means and variances of a batch normalisation, and the computed filters of a
+            whitening, else 0: not trained, but saved.
         normalised: the output elements of a batch normalisation, else 0.
         kept: elements of memory that its output takes until the backward pass; none where it is a view of
             its input, or overwrites it.
@@ -46,7 +47,7 @@ class Summary:
 
     @property
     def total_parameters(self) -> int:
-        """The same and the running statistics of batch normalisation, as Keras counts (R3's 307,818)."""
+        """The same and what is saved without being trained, as Keras counts (R3's 307,818)."""
         return self.trainable_parameters + sum(layer.statistics for layer in self.layers)
 
     @property
@@ -66,7 +67,7 @@ class Summary:
 
     @property
     def weight_bytes(self) -> int:
-        """The memory of parameters and running statistics in float32."""
+        """The memory of what is saved, in float32."""
         return FLOAT32 * self.total_parameters
 
     def activation_bytes(self, images: int = 1) -> int:
@@ -108,6 +109,7 @@ def layers_of(model: nn.Module, input_shape: list[int]) -> list[Layer]:
 
 
 def _layer(name: str, module: nn.Module, output: Tensor) -> Layer:
+    weights = list(module.parameters())
     elements = output[0].numel()
     macs = 0
     if isinstance(module, (nn.Conv2d, nn.Linear)):  # each output element sums one kernel's products
@@ -116,10 +118,11 @@ def _layer(name: str, module: nn.Module, output: Tensor) -> Layer:
         name=name,
         kind=type(module).__name__,
         output_shape=tuple(output.shape[1:]),
-        parameters=sum(parameter.numel() for parameter in module.parameters()),
+        parameters=sum(weight.numel() for weight in weights if weight.requires_grad),
         macs=macs,
         # floating point: the number of batches seen is a count, no statistic
-        statistics=sum(buffer.numel() for buffer in module.buffers() if buffer.is_floating_point()),
+        statistics=sum(buffer.numel() for buffer in module.buffers() if buffer.is_floating_point())
+        + sum(weight.numel() for weight in weights if not weight.requires_grad),
         normalised=elements if isinstance(module, nn.BatchNorm2d) else 0,
         kept=0 if isinstance(module, nn.Flatten) or getattr(module, "inplace", False) else elements,
     )

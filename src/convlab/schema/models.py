@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from convlab.schema.section import Count, Counts, Fraction, Section
+from convlab.schema.section import Count, Counts, Fraction, Positive, Section
 
 Activation = Literal["relu", "silu", "gelu", "tanh"]
 # One number for all convolutions of a block, or a list with one for each (`<…>`: explain.py leaves it out)
@@ -15,13 +15,22 @@ BlockEntry = Annotated[
 PerBlock = Annotated[list[BlockEntry], Field(min_length=1)]
 
 
-class Network(Section):
-    """What every family has.
+class Whitening(Section):
+    """A first layer that whitens patches of `kernel` × `kernel` pixels; `eps` is added to their variances."""
 
-    `input` states the channels, height and width that a network is made for; it may be left out.
+    kernel: Annotated[int, Field(ge=1, le=5)]
+    eps: Positive
+
+
+class Network(Section):
+    """What every family has; both may be left out.
+
+    `input` states the channels, height and width that a network is made for; `whitening` puts a layer
+    before it that is computed from the training images (models/whitening.py).
     """
 
     input: list[Count] | None = None
+    whitening: Whitening | None = None
 
 
 class CNN(Network):

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from convlab.data.augment import augmenter
 from convlab.data.preprocess import Split
 from convlab.models import kernels_of
+from convlab.models.whitening import compute_whitening
 from convlab.schema import Experiment
 from convlab.seeds import derive_seed
 from convlab.train.average import build_average
@@ -90,6 +91,7 @@ def fit(
     train, validation = to_device(train, device), to_device(validation, device)
     place(model, device)
     transform.to(device)
+    compute_whitening(model, train.images, transform)
     kernels = kernels_of(model)
     classes = kernels[-1].shape[0]  # the output layer's
     optimizer = build_optimizer(model, recipe)
