@@ -327,7 +327,7 @@ def _warnings(experiments: Mapping[str, Experiment], sweeps: Mapping[str, Sweep]
 
 
 def _mirrors_wrongly(experiment: Experiment) -> bool:
-    flips = any(step.name == "flip" for step in experiment.augment)
+    flips = any(step.name in ("flip", "alternating_flip") for step in experiment.augment)
     return flips and not DATASETS[experiment.dataset].mirrors
 
 

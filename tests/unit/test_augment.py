@@ -1,3 +1,4 @@
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -6,13 +7,15 @@ import torchvision.transforms.v2.functional as tv
 from torch import Tensor
 from torchvision.transforms import InterpolationMode
 
-from convlab.data.augment import affine, augmenter, crop
-from convlab.schema.training import Affine, Augmentation, Crop, CutMix, Flip, Mixup
+from convlab.data.augment import affine, augmenter, coins, crop
+from convlab.data.preprocess import Split
+from convlab.schema.training import Affine, AlternatingFlip, Augmentation, Crop, CutMix, Flip, Mixup
+from convlab.train.loader import shuffled
 
 CPU = torch.device("cpu")
 AFFINE = Affine(name="affine", rotation=15, shift=0.1, shear=5, zoom=0.2, border="nearest")
 CROP = Crop(name="crop", padding=2, border="zero")
-FLIP = Flip(name="flip")
+FLIP, ALTERNATING = Flip(name="flip"), AlternatingFlip(name="alternating_flip")
 MIXUP, CUTMIX = Mixup(name="mixup", alpha=1.0), CutMix(name="cutmix", alpha=1.0)
 ALL: list[Augmentation] = [AFFINE, CROP, FLIP, MIXUP, CUTMIX]
 
@@ -143,6 +146,54 @@ def test_a_flip_mirrors_about_half_of_the_images() -> None:
     kept = [torch.equal(one, image) for one, image in zip(found, images, strict=True)]
     assert all(a != b for a, b in zip(mirrored, kept, strict=True))
     assert 150 < sum(mirrored) < 250
+
+
+def epoch_of(images: Tensor, seed: int, epoch: int, batch: int = 7) -> Tensor:
+    """What an epoch with alternating flips shows of each image, in the images' order."""
+    shown = torch.empty(images.shape)
+    augment = augmenter([ALTERNATING], seed, epoch, CPU)
+    for found, labels, indices in shuffled(Split(images, torch.arange(len(images))), batch, seed, epoch):
+        assert torch.equal(labels, indices)
+        shown[indices] = augment(found, labels, indices)[0]
+    return shown
+
+
+def test_an_alternating_flip_shows_each_image_the_other_way_round_in_the_next_epoch() -> None:
+    images = pictures(400)
+    epochs = [epoch_of(images, 1, epoch) for epoch in (1, 2, 3, 4)]
+    for one, other in pairwise(epochs):
+        assert torch.equal(one, other.flip(3))
+    assert torch.equal(epochs[0], epochs[2])
+    as_is = (epochs[0] == images).flatten(1).all(1)
+    mirrored = (epochs[0] == images.flip(3)).flatten(1).all(1)
+    assert (as_is ^ mirrored).all()
+    assert 150 < mirrored.sum() < 250, "in the first epoch a random half of them"
+
+
+def test_which_images_are_mirrored_first_depends_on_the_seed_alone() -> None:
+    images = pictures(100)
+    once = epoch_of(images, 1, 1)
+    torch.manual_seed(99)
+    assert torch.equal(epoch_of(images, 1, 1, batch=33), once)
+    assert not torch.equal(epoch_of(images, 2, 1), once)
+
+
+def test_without_indices_the_images_are_the_first_ones() -> None:
+    images = pictures(30)
+    alone, _ = augmenter([ALTERNATING], 1, 1, CPU)(images[:5], one_hot(5))
+    assert torch.equal(alone, epoch_of(images, 1, 1)[:5])
+
+
+def test_the_coins_are_fair_and_know_nothing_of_their_neighbours_or_of_other_seeds() -> None:
+    indices = torch.arange(50_000)
+    seeds = [coins(indices, seed).float() for seed in (1, 2, 3)]
+    for tossed in seeds:
+        assert abs(tossed.mean().item() - 0.5) < 0.01  # more than four standard deviations
+        for distance in (1, 2, 10, 128, 5000):
+            together = torch.stack([tossed[distance:], tossed[:-distance]])
+            assert abs(together.corrcoef()[0, 1].item()) < 0.02
+    assert (torch.stack(seeds).corrcoef() - torch.eye(3)).abs().max() < 0.02
+    assert coins(torch.tensor([2**40, 0]), 2**62).dtype == torch.bool
 
 
 # ------------------------------------------------------------------------------------------------- the mixing

@@ -26,6 +26,10 @@ def muon(**content: Any) -> Changes:
     return {"optimizer": {"name": "muon", "momentum": 0.95, "nesterov": True, "adamw": adamw, **content}}
 
 
+def resize(*stages: tuple[float, int]) -> Changes:
+    return {"experiments/cifar/resize": [{"until": until, "size": size} for until, size in stages]}
+
+
 def schedule(name: str, **content: Any) -> Changes:
     return {"schedule": {"name": name, **content}}
 
@@ -83,7 +87,7 @@ AUGMENT = {
     "unknown augmentation": (
         {"experiments/cifar/augment": [{"name": "flip"}, {"name": "cutmx"}]},
         "experiments.cifar.augment.1.name: found 'cutmx' (str); "
-        "allowed: affine, flip, crop, mixup, cutmix; did you mean `cutmix`?",
+        "allowed: affine, flip, alternating_flip, crop, mixup, cutmix; did you mean `cutmix`?",
     ),
     "an augmentation's unknown key": (
         {"augment": [{"name": "flip", "padding": 2}]},
@@ -233,6 +237,14 @@ TRAINING = {
     "early stopping that is a number": ({"early_stopping": 3}, f"early_stopping: found 3 (int); {MAPPING}"),
 }
 RECIPES = {
+    "both flips": (
+        {"experiments/cifar/augment": [{"name": "flip"}, {"name": "alternating_flip"}]},
+        "experiments.cifar.augment: found flip, alternating_flip; allowed: one of flip, alternating_flip",
+    ),
+    "a flip's setting of another library": (
+        {"augment": [{"name": "alternating_flip", "p": 0.5}]},
+        "augment.0: unknown key `p`; allowed: name",
+    ),
     "decoupled decay that is a number": (
         sgd(momentum=0.9, nesterov=True, decoupled=0.1),
         "optimizer.decoupled: found 0.1 (float); allowed: a valid boolean",
@@ -272,6 +284,35 @@ RECIPES = {
     "lookahead every 0 steps": (
         {"average": {"name": "lookahead", "every": 0, "alpha": 0.5}},
         "average.every: found 0 (int); allowed: greater than or equal to 1",
+    ),
+    "other sizes for a network of one size": (
+        {f"{DIGITS}/resize": [{"until": 0.5, "size": 8}]},
+        "experiments.digits.resize: found 8 until 0.5; allowed: nothing ([]) with a cnn, whose linear layer "
+        "is made for one size of image; resnet and preact take any",
+    ),
+    "images made larger": (
+        resize((0.5, 32)),
+        "experiments.cifar.resize.0.size: found 32; allowed: fewer than the 32 pixels of an image",
+    ),
+    "images made tiny": (
+        resize((0.5, 3)),
+        "experiments.cifar.resize.0.size: found 3 (int); allowed: greater than or equal to 4",
+    ),
+    "resizing until later than the end": (
+        resize((1.5, 24)),
+        "experiments.cifar.resize.0.until: found 1.5 (float); allowed: less than or equal to 1",
+    ),
+    "resizing in the wrong order": (
+        resize((0.5, 16), (0.5, 24)),
+        "experiments.cifar.resize.1.until: found 0.5; allowed: more than in the entry before it",
+    ),
+    "resizing without a size": (
+        {"experiments/cifar/resize": [{"until": 0.5}]},
+        f"experiments.cifar.resize.0.size: {MISSING}",
+    ),
+    "one resizing that is no list": (
+        {"resize": {"until": 0.5, "size": 24}},
+        "resize: found {'until': 0.5, 'size': 24} (dict); allowed: a list",
     ),
 }
 BAD: dict[str, tuple[Changes, str]] = DATA | AUGMENT | TRAINING | RECIPES

@@ -82,7 +82,7 @@ def test_the_training_loss_is_the_mean_over_images_and_not_over_batches(
     _, history = run(still, digits, training)
     model = build_model(still, [1, 8, 8], 10).train()
     losses, correct = [], 0
-    for images, labels in shuffled(training, 100, still.seed, 1):
+    for images, labels, _ in shuffled(training, 100, still.seed, 1):
         logits = model(digits.statistics.transform()(images))
         losses += nn.functional.cross_entropy(logits, labels, reduction="none").tolist()
         correct += (logits.argmax(1) == labels).sum().item()

@@ -6,10 +6,11 @@ from training import CPU, Recipe, run
 
 from convlab.data.preprocess import Prepared, Split
 from convlab.errors import InputError
+from convlab.schema.training import Resize
 from convlab.train import device as devices
 from convlab.train.device import Stopwatch, prepare_process, select_device, select_precision
 from convlab.train.inference import logits_of, score
-from convlab.train.loader import in_order, shuffled
+from convlab.train.loader import in_order, resized, shuffled, size_at
 from convlab.train.run import build_model
 
 
@@ -17,7 +18,7 @@ def order(split: Split, seed: int, epoch: int, batch_size: int = 64) -> list[int
     numbered = Split(torch.arange(len(split.labels)).view(-1, 1), split.labels)
     return [
         number
-        for images, _ in shuffled(numbered, batch_size, seed, epoch)
+        for images, _, _ in shuffled(numbered, batch_size, seed, epoch)
         for number in images[:, 0].tolist()
     ]
 
@@ -37,8 +38,25 @@ def test_an_epoch_is_a_permutation_that_depends_on_the_seed_and_the_epoch_alone(
 def test_images_keep_their_labels(digits: Prepared) -> None:
     labels = digits.train.labels
     numbered = Split(torch.arange(len(labels)).view(-1, 1), labels)
-    for images, found in shuffled(numbered, 50, 1, 1):
+    for images, found, indices in shuffled(numbered, 50, 1, 1):
         assert torch.equal(found, labels[images[:, 0]])
+        assert torch.equal(images[:, 0], indices)
+
+
+def test_the_size_of_the_images_follows_the_share_of_the_training_that_is_done() -> None:
+    stages = [Resize(until=0.3, size=16), Resize(until=0.5, size=24)]
+    assert [size_at(stages, epoch / 10) for epoch in range(10)] == [16] * 3 + [24] * 2 + [None] * 5
+    assert size_at([], 0.0) is None
+
+
+def test_smaller_images_are_the_large_ones_without_aliasing() -> None:
+    stripes = torch.tensor([0.0, 1.0]).repeat(16).expand(2, 3, 32, 32)  # finer than 16 pixels can show
+    assert resized(stripes, None) is stripes
+    small = resized(stripes, 16)
+    assert small.shape == (2, 3, 16, 16)
+    torch.testing.assert_close(small[:, :, :, 1:-1], torch.full((2, 3, 16, 14), 0.5))
+    flat = torch.full((1, 1, 28, 28), 7.0)
+    torch.testing.assert_close(resized(flat, 20), torch.full((1, 1, 20, 20), 7.0))
 
 
 def test_in_order_goes_from_first_to_last(digits: Prepared) -> None:

@@ -56,6 +56,7 @@ SECTIONS = [
     },
     {"augment": [{"name": "crop", "padding": 4, "border": "reflect"}, {"name": "flip"}]},
     {"augment": [{"name": "mixup", "alpha": 0.2}, {"name": "cutmix", "alpha": 1.0}]},
+    {"augment": [{"name": "alternating_flip"}]},
     {"labels": "one_hot", "keep": "highest_accuracy", "weight_decay": 0.5, "label_smoothing": 0.5},
     {"labels": "index", "keep": "last", "early_stopping": {"patience": 1}, "lr": 0.5, "l2": 0.5},
 ]

@@ -12,28 +12,30 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from convlab.schema.training import Affine, Augmentation, Crop, CutMix, Flip, Mixup
+from convlab.schema.training import Affine, AlternatingFlip, Augmentation, Crop, CutMix, Flip, Mixup
 from convlab.seeds import derive, derive_seed
 
 PAD_MODES = {"zero": "constant", "nearest": "replicate", "reflect": "reflect"}  # the borders, for F.pad
 GRID_MODES = {"zero": "zeros", "nearest": "border", "reflect": "reflection"}  # and for F.grid_sample
+MASK = 2**32 - 1  # the low 32 bits of an integer
 
-Augment = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+Augment = Callable[..., tuple[Tensor, Tensor]]  # of images, targets and optionally indices
 
 
 def augmenter(settings: list[Augmentation], seed: int, epoch: int, device: torch.device) -> Augment:
     """Give the function that augments the batches of one epoch, in their order.
 
-    It takes raw images (uint8, or float of the same range) [N, C, H, W] on `device` and targets; it returns
-    float32 images of the same range, and targets. Mixup and CutMix need targets as probabilities, float
-    [N, classes]; the others return them as they came.
+    It takes raw images (uint8, or float of the same range) [N, C, H, W] on `device`, targets, and which of
+    the training images these are, int64 [N] (left out: the first ones, in order). It returns float32 images
+    of the same range, and targets. Mixup and CutMix need targets as probabilities, float [N, classes]; the
+    others return them as they came.
     """
     streams = {
         step.name: (derive(seed, f"augment/{step.name}", epoch, device), _host_stream(seed, step.name, epoch))
         for step in settings
     }
 
-    def augment(images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    def augment(images: Tensor, targets: Tensor, indices: Tensor | None = None) -> tuple[Tensor, Tensor]:
         images = images.float()
         for step in settings:
             generator, host = streams[step.name]
@@ -44,6 +46,9 @@ def augmenter(settings: list[Augmentation], seed: int, epoch: int, device: torch
                     images = crop(images, step, generator)
                 case Flip():
                     images = flip(images, generator)
+                case AlternatingFlip():
+                    which = torch.arange(len(images), device=device) if indices is None else indices
+                    images = alternating_flip(images, which, seed, epoch)
                 case Mixup():
                     images, targets = mixup(images, targets, step, generator, host)
                 case CutMix():
@@ -84,6 +89,24 @@ def flip(images: Tensor, generator: torch.Generator) -> Tensor:
     """Mirror each image left to right, or not, with even chances."""
     mirrored = torch.rand(len(images), 1, 1, 1, generator=generator, device=images.device) < 0.5
     return torch.where(mirrored, images.flip(3), images)
+
+
+def alternating_flip(images: Tensor, indices: Tensor, seed: int, epoch: int) -> Tensor:
+    """Mirror the images for which (seed, index) says so in odd epochs, and the others in even ones."""
+    mirrored = (coins(indices, seed) ^ (epoch % 2 == 0)).view(-1, 1, 1, 1)
+    return torch.where(mirrored, images.flip(3), images)
+
+
+def coins(indices: Tensor, seed: int) -> Tensor:
+    """Toss a coin for each index: booleans with even chances that depend on (seed, index) alone.
+
+    The index hashed, by multiplications that wrap around and shifts (as MurmurHash ends): a generator would
+    have to draw for the whole data set to answer for a batch.
+    """
+    bits = (indices + derive_seed(seed, "augment/alternating_flip") % 2**32) & MASK
+    for factor in (0x85EBCA6B, 0xC2B2AE35):
+        bits = ((bits ^ (bits >> 16)) * factor) & MASK
+    return (bits ^ (bits >> 16)) & 1 == 1
 
 
 def mixup(

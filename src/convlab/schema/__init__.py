@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from convlab.data.catalogue import DATASETS
 from convlab.schema.models import CNN, Model, PreAct, ResNet
 from convlab.schema.section import Count, Fraction, NonNegative, Positive, Section, number
-from convlab.schema.training import Augmentation, Average, EarlyStopping, Optimizer, Schedule
+from convlab.schema.training import Augmentation, Average, EarlyStopping, Optimizer, Resize, Schedule
 
 __all__ = [
     "CNN",
@@ -60,6 +60,7 @@ class Experiment(Section):
     preprocess: Preprocess
     labels: Literal["index", "one_hot"]
     augment: list[Augmentation]
+    resize: list[Resize]
     model: Model
     epochs: Count
     batch_size: Count
@@ -88,16 +89,6 @@ class Experiment(Section):
                 f"split.validation|{self.split.validation}|"
                 f"fewer than the {dataset.train_images:,} training images of {self.dataset}"
             )
-        names = [step.name for step in self.augment]
-        if len(set(names)) < len(names):
-            raise ValueError(f"augment|{', '.join(names)}|each kind once")
-        _, height, width = self.input_shape
-        for index, step in enumerate(self.augment):
-            if step.name == "crop" and step.border == "reflect" and step.padding >= min(height, width):
-                raise ValueError(
-                    f"augment.{index}.padding|{step.padding}|"
-                    f"fewer than the {min(height, width)} pixels of an image, to reflect them at its border"
-                )
         if self.schedule.name == "cosine" and self.schedule.warmup >= self.epochs:
             raise ValueError(f"schedule.warmup|{self.schedule.warmup:g}|fewer than the {self.epochs} epochs")
         if self.model.input is not None and self.model.input != self.input_shape:
@@ -105,6 +96,38 @@ class Experiment(Section):
                 f"model.input|{self.model.input}|{self.input_shape}, "
                 f"the channels, height and width of {self.dataset}'s images as preprocess leaves them"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _augmentation_fits(self) -> "Experiment":
+        names = [step.name for step in self.augment]
+        if len(set(names)) < len(names):
+            raise ValueError(f"augment|{', '.join(names)}|each kind once")
+        if {"flip", "alternating_flip"} <= set(names):
+            raise ValueError(f"augment|{', '.join(names)}|one of flip, alternating_flip")
+        size = min(self.input_shape[1:])
+        for index, step in enumerate(self.augment):
+            if step.name == "crop" and step.border == "reflect" and step.padding >= size:
+                raise ValueError(
+                    f"augment.{index}.padding|{step.padding}|"
+                    f"fewer than the {size} pixels of an image, to reflect them at its border"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _resizing_fits(self) -> "Experiment":
+        size = min(self.input_shape[1:])
+        if self.resize and self.model.name == "cnn":
+            sizes = ", ".join(f"{stage.size} until {stage.until:g}" for stage in self.resize)
+            raise ValueError(
+                f"resize|{sizes}|nothing ([]) with a cnn, whose linear layer is made for one size of image; "
+                "resnet and preact take any"
+            )
+        for index, stage in enumerate(self.resize):
+            if stage.size >= size:
+                raise ValueError(f"resize.{index}.size|{stage.size}|fewer than the {size} pixels of an image")
+            if index and stage.until <= self.resize[index - 1].until:
+                raise ValueError(f"resize.{index}.until|{stage.until:g}|more than in the entry before it")
         return self
 
     @property

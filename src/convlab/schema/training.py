@@ -32,6 +32,15 @@ class Flip(Section):
     name: Literal["flip"]
 
 
+class AlternatingFlip(Section):
+    """Mirror half of the images in the first epoch, then each image in every other one (Jordan, 2024).
+
+    So an image is seen both ways in any two epochs, which chance leaves out for half of the images.
+    """
+
+    name: Literal["alternating_flip"]
+
+
 class Crop(Section):
     """Pad each image, then cut it out again at a random place: a shift of up to `padding` pixels."""
 
@@ -54,7 +63,14 @@ class CutMix(Section):
     alpha: Positive
 
 
-Augmentation = Annotated[Affine | Flip | Crop | Mixup | CutMix, Field(discriminator="name")]
+Augmentation = Annotated[Affine | Flip | AlternatingFlip | Crop | Mixup | CutMix, Field(discriminator="name")]
+
+
+class Resize(Section):
+    """Train on images of `size` × `size` pixels until a fraction `until` of the epochs is done."""
+
+    until: Annotated[Float, Field(gt=0, le=1)]
+    size: Annotated[int, Field(ge=4)]
 
 
 class Adam(Section):

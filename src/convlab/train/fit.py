@@ -21,7 +21,7 @@ from convlab.seeds import derive_seed
 from convlab.train.average import build_average
 from convlab.train.device import Stopwatch, autocast, select_precision
 from convlab.train.inference import logits_of, score
-from convlab.train.loader import channels_last, place, shuffled, to_device
+from convlab.train.loader import channels_last, place, resized, shuffled, size_at, to_device
 from convlab.train.optim import BestWeights, Schedule, build_optimizer, l2_penalty
 
 Record = dict[str, float]  # one row of the learning curves
@@ -114,13 +114,15 @@ def fit(
         each_step = torch.zeros(steps, 2, device=device)
         rates = []
         augment = augmenter(recipe.augment, recipe.seed, epoch, device)
-        for step, (images, labels) in enumerate(shuffled(train, recipe.batch_size, recipe.seed, epoch)):
+        size = size_at(recipe.resize, (epoch - 1) / recipe.epochs)
+        batches = shuffled(train, recipe.batch_size, recipe.seed, epoch)
+        for step, (images, labels, indices) in enumerate(batches):
             schedule.begin_step(epoch - 1 + step / steps)
             targets = F.one_hot(labels, classes).float() if one_hot else labels
             if recipe.augment:
-                images, targets = augment(images, targets)
+                images, targets = augment(images, targets, indices)
             with autocast(precision, device):
-                logits = model(channels_last(transform(images))).float()
+                logits = model(channels_last(resized(transform(images), size))).float()
             loss = F.cross_entropy(logits, targets, label_smoothing=recipe.label_smoothing)
             penalty = l2_penalty(kernels, recipe.l2) if recipe.l2 else 0.0
             (loss + penalty).backward()

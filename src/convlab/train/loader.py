@@ -1,12 +1,23 @@
 """Batches from tensors that live on the device, by index: no workers, no copies from the host."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from convlab.data.preprocess import Split
+from convlab.schema.training import Resize
 from convlab.seeds import derive
+
+
+class Batch(NamedTuple):
+    """Images and labels as in a `Split`, and which of its images these are, int64 [N]."""
+
+    images: Tensor
+    labels: Tensor
+    indices: Tensor
 
 
 def to_device(split: Split, device: torch.device) -> Split:
@@ -19,19 +30,31 @@ def place(model: nn.Module, device: torch.device) -> None:
     model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
-def shuffled(split: Split, batch_size: int, seed: int, epoch: int) -> Iterator[Split]:
+def shuffled(split: Split, batch_size: int, seed: int, epoch: int) -> Iterator[Batch]:
     """Go through a split in the order of (seed, epoch): a full permutation, better mixed than R0's buffer.
 
     The last batch holds what is left over.
     """
     order = torch.randperm(len(split.labels), generator=derive(seed, "order", epoch)).to(split.labels.device)
     for indices in order.split(batch_size):
-        yield Split(split.images[indices], split.labels[indices])
+        yield Batch(split.images[indices], split.labels[indices], indices)
 
 
 def in_order(split: Split, batch_size: int) -> Iterator[Split]:
     """Go through a split from first to last."""
     yield from map(Split, split.images.split(batch_size), split.labels.split(batch_size))
+
+
+def size_at(settings: list[Resize], done: float) -> int | None:
+    """Give the size of the images when a share of the training is `done` (0 to 1); None: as they are."""
+    return next((stage.size for stage in settings if done < stage.until), None)
+
+
+def resized(images: Tensor, size: int | None) -> Tensor:
+    """Scale float images down to `size` × `size` pixels, without aliasing; None: as they are."""
+    if size is None:
+        return images
+    return F.interpolate(images, (size, size), mode="bilinear", align_corners=False, antialias=True)
 
 
 def channels_last(images: Tensor) -> Tensor:
