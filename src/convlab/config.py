@@ -311,24 +311,36 @@ def _claims(
 
 def _warnings(experiments: Mapping[str, Experiment], sweeps: Mapping[str, Sweep]) -> list[str]:
     """Find what is allowed, but hardly meant."""
-    places = {f"experiments.{name}.augment": [experiment] for name, experiment in experiments.items()}
-    said = [(experiment.dataset, experiment.augment) for experiment in experiments.values()]
-    for name, sweep in sweeps.items():
-        trials = [trial.experiment for trial in sweep.trials]
-        places[f"sweeps.{name}"] = [one for one in trials if (one.dataset, one.augment) not in said]
-    return [
-        f"{place}: flip mirrors {dataset}, where a mirrored image is none of the classes (a 2 becomes no "
-        "digit): the network learns what the test images never show"
-        for place, found in places.items()
-        for dataset in dict.fromkeys(
-            experiment.dataset for experiment in found if _mirrors_wrongly(experiment)
-        )
+    said = [
+        (f"experiments.{name}.{key}", harm)
+        for name, experiment in experiments.items()
+        for key, harm in _mirrored(experiment).items()
     ]
+    heard = {harm for _, harm in said}
+    said += dict.fromkeys(
+        (f"sweeps.{name}", harm)
+        for name, sweep in sweeps.items()
+        for trial in sweep.trials
+        for harm in _mirrored(trial.experiment).values()
+        if harm not in heard
+    )
+    return [f"{place}: {harm}" for place, harm in said]
 
 
-def _mirrors_wrongly(experiment: Experiment) -> bool:
-    flips = any(step.name in ("flip", "alternating_flip") for step in experiment.augment)
-    return flips and not DATASETS[experiment.dataset].mirrors
+def _mirrored(experiment: Experiment) -> dict[str, str]:
+    """Say where an experiment mirrors images that have no mirror image, by key."""
+    if DATASETS[experiment.dataset].mirrors:
+        return {}
+    start = (
+        f"flip mirrors {experiment.dataset}, where a mirrored image is none of the classes (a 2 becomes no "
+        "digit)"
+    )
+    found = {}
+    if any(step.name in ("flip", "alternating_flip") for step in experiment.augment):
+        found["augment"] = f"{start}: the network learns what the test images never show"
+    if experiment.test_time_augmentation != "none":
+        found["test_time_augmentation"] = f"{start}: the network is asked about what it never saw"
+    return found
 
 
 def _mapping(raw: Mapping[str, Any], key: str, parent: str) -> Mapping[str, Any]:

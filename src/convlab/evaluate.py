@@ -29,7 +29,10 @@ class Evaluation:
 
 
 def evaluate(model: nn.Module, experiment: Experiment, folder: Path) -> Evaluation:
-    """Evaluate a trained model on all three splits of the prepared data in `folder`."""
+    """Evaluate a trained model on all three splits of the prepared data in `folder`.
+
+    All scores and probabilities are with the experiment's test-time augmentation.
+    """
     device = select_device(experiment.device)
     prepare_process(experiment.threads, experiment.deterministic)
     precision = select_precision(experiment.precision, device)
@@ -38,7 +41,7 @@ def evaluate(model: nn.Module, experiment: Experiment, folder: Path) -> Evaluati
     scores: dict[str, Any] = {}
     for name in SPLITS:
         split = to_device(load_split(folder, name), device)
-        logits = logits_of(model, split, transform, precision)
+        logits = logits_of(model, split, transform, precision, experiment.test_time_augmentation)
         loss, accuracy = score(logits, split.labels)
         scores[name] = {"loss": loss, "accuracy": accuracy, "images": len(split.labels)}
     return Evaluation(experiment.seed, scores, logits.softmax(1).cpu(), split.labels.cpu())

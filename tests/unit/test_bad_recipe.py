@@ -314,6 +314,14 @@ RECIPES = {
         {"resize": {"until": 0.5, "size": 24}},
         "resize: found {'until': 0.5, 'size': 24} (dict); allowed: a list",
     ),
+    "unknown test-time augmentation": (
+        {"test_time_augmentation": "flips"},
+        "test_time_augmentation: found 'flips' (str); allowed: none, flip, flip_shift; did you mean `flip`?",
+    ),
+    "test-time augmentation of nothing": (
+        {"test_time_augmentation": None},
+        "test_time_augmentation: found nothing; allowed: none, flip, flip_shift; did you mean `none`?",
+    ),
 }
 BAD: dict[str, tuple[Changes, str]] = DATA | AUGMENT | TRAINING | RECIPES
 

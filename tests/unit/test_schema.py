@@ -56,7 +56,7 @@ SECTIONS = [
     },
     {"augment": [{"name": "crop", "padding": 4, "border": "reflect"}, {"name": "flip"}]},
     {"augment": [{"name": "mixup", "alpha": 0.2}, {"name": "cutmix", "alpha": 1.0}]},
-    {"augment": [{"name": "alternating_flip"}]},
+    {"augment": [{"name": "alternating_flip"}], "test_time_augmentation": "flip_shift"},
     {"labels": "one_hot", "keep": "highest_accuracy", "weight_decay": 0.5, "label_smoothing": 0.5},
     {"labels": "index", "keep": "last", "early_stopping": {"patience": 1}, "lr": 0.5, "l2": 0.5},
 ]
@@ -241,6 +241,19 @@ def test_a_flip_that_a_sweep_adds_is_warned_of_there_and_once(tmp_path: Path) ->
     flips = {"sweeps/strides/overrides": {"epochs": 10, "augment": [{"name": "flip"}]}}
     (warning,) = load(tmp_path, flips).warnings
     assert warning.startswith("sweeps.strides: flip mirrors digits, ")
+
+
+def test_an_alternating_flip_and_a_flip_at_test_time_are_warned_of_too(tmp_path: Path) -> None:
+    flips = {
+        "experiments/digits/augment": [{"name": "alternating_flip"}],
+        "experiments/digits/test_time_augmentation": "flip_shift",
+    }
+    first, second = load(tmp_path, flips).warnings
+    assert first.startswith("experiments.digits.augment: flip mirrors digits, ")
+    assert second.startswith("experiments.digits.test_time_augmentation: flip mirrors digits, ")
+    assert second.endswith("(a 2 becomes no digit): the network is asked about what it never saw")
+    (swept,) = load(tmp_path, {"sweeps/strides/overrides": {"test_time_augmentation": "flip"}}).warnings
+    assert swept.startswith("sweeps.strides: flip mirrors digits, ")
 
 
 def test_other_augmentations_of_digits_are_not_warned_of(tmp_path: Path) -> None:

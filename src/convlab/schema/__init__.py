@@ -74,6 +74,7 @@ class Experiment(Section):
     early_stopping: EarlyStopping | None
     keep: Literal["lowest_loss", "highest_accuracy", "last"]
     iterations: bool
+    test_time_augmentation: Literal["none", "flip", "flip_shift"]
     precision: Literal["auto", "fp32", "bf16"]
     device: Literal["auto", "cpu", "cuda"]
     threads: Count | None

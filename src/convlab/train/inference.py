@@ -1,4 +1,4 @@
-"""Run a trained network over a split, and score what it says."""
+"""Run a trained network over a split, with test-time augmentation if asked for, and score what it says."""
 
 import torch
 import torch.nn.functional as F
@@ -12,14 +12,37 @@ BATCH = 500  # images: large enough to fill a device, small enough for a CPU's c
 
 
 @torch.inference_mode()
-def logits_of(model: nn.Module, split: Split, transform: nn.Module, precision: str) -> Tensor:
-    """Compute the logits, float32 [N, classes], of a split that is on the model's device."""
+def logits_of(
+    model: nn.Module, split: Split, transform: nn.Module, precision: str, augmentation: str = "none"
+) -> Tensor:
+    """Compute the logits, float32 [N, classes], of a split that is on the model's device.
+
+    With test-time augmentation they are the means over the `views` of each image.
+    """
     model.eval()
     logits = []
     with autocast(precision, split.images.device):
         for images, _ in in_order(split, BATCH):
-            logits.append(model(channels_last(transform(images))).float())
+            first, *others = (
+                model(channels_last(view)).float() for view in views(transform(images), augmentation)
+            )
+            logits.append(sum(others, start=first) / (1 + len(others)))
     return torch.cat(logits)
+
+
+def views(images: Tensor, augmentation: str) -> list[Tensor]:
+    """List what test-time augmentation shows of images [N, C, H, W].
+
+    `none`: the images; `flip`: and their mirror images (left to right); `flip_shift`: and both shifted by a
+    pixel along a diagonal, one way and the other, with the border repeated (after Jordan, 2024).
+    """
+    if augmentation == "none":
+        return [images]
+    found = [images]
+    if augmentation == "flip_shift":
+        padded = F.pad(images, (1, 1, 1, 1), "replicate")
+        found += [padded[:, :, :-2, :-2], padded[:, :, 2:, 2:]]
+    return found + [view.flip(3) for view in found]
 
 
 def score(logits: Tensor, labels: Tensor) -> tuple[float, float]:
