@@ -6,29 +6,28 @@ import sys
 from convlab import files
 from convlab.config import load_sweep
 from convlab.errors import run
-from convlab.sweep import Ledger, run_trials
 from convlab.tracking import mirror
+from convlab.trainings import Trainings, row
 
 
 def main() -> None:
-    """Run the missing trials, write the outputs, mirror them into MLflow, and drop the ledger."""
+    """Run the missing trials, write the outputs, mirror them into MLflow, and empty the ledger."""
     name = sys.argv[1]
-    ledger = Ledger(files.scratch() / "sweeps" / name)
-    trials = run_trials(name, load_sweep(files.config(name)), files.PROCESSED / name, ledger)
+    sweep = load_sweep(files.config(name))
+    trainings = Trainings(name, sweep, files.PROCESSED / name, files.ledger(name))
+    rows, curves, timing = [], [], {}
     (files.MODELS / name).mkdir(parents=True, exist_ok=True)
-    for trial in trials:
-        if trial.weights:
-            shutil.copyfile(trial.weights, files.weights(name, trial.row["seed"], trial.row["name"]))
-    curves = [
-        {"trial": trial.row["name"], **record, "seed": trial.row["seed"]}
-        for trial in trials
-        for record in trial.curves
-    ]
+    for trial, done in trainings.run():
+        seed = trial.experiment.seed
+        if done.weights:
+            shutil.copyfile(done.weights, files.weights(name, seed, trial.name))
+        rows.append(row(trial, done))
+        curves += [{"trial": trial.name, **record, "seed": seed} for record in done.curves]
+        timing[files.training(seed, trial.name)] = done.timing
     files.write_csv(files.PLOTS / name / "curves.csv", curves)
-    files.write_json(files.METRICS / name / "trials.json", [trial.row for trial in trials])
-    timing = {files.training(trial.row["seed"], trial.row["name"]): trial.timing for trial in trials}
+    files.write_json(files.METRICS / name / "trials.json", rows)
     files.write_json(files.METRICS / name / "timing.json", timing)
-    ledger.clear()
+    trainings.clear()
     mirror(name)
 
 

@@ -1,35 +1,36 @@
 """train NAME: prepared data → the weights, curves and facts of an experiment, for each of its seeds."""
 
+import shutil
 import sys
 
 from convlab import files
 from convlab.config import load_experiment
 from convlab.errors import InputError, run
-from convlab.models import InfeasibleGeometry
 from convlab.tracking import mirror
-from convlab.train.fit import Diverged
-from convlab.train.run import train
+from convlab.trainings import Trainings
 
 
 def main() -> None:
-    """Train, write the outputs, and mirror them into MLflow."""
+    """Run the missing seeds, write the outputs, mirror them into MLflow, and empty the ledger."""
     name = sys.argv[1]
     experiment = load_experiment(files.config(name))
-    trained, curves = [], []
-    for one in experiment.each_seed():
-        label = f"{name} seed {one.seed}" if experiment.seeds > 1 else name
-        try:
-            done = train(label, one, files.PROCESSED / name / one.data_key())
-        except (InfeasibleGeometry, Diverged) as error:
-            raise InputError(f"experiments.{name}: {error}") from None
-        files.write_tensors(files.weights(name, one.seed), done.model.state_dict())
-        curves += [{**record, "seed": one.seed} for record in done.curves]
-        trained.append(done)
+    trainings = Trainings(name, experiment, files.PROCESSED / name, files.ledger(name))
+    ended = trainings.run()
+    for _, done in ended:
+        if done.reason:
+            trainings.clear()
+            raise InputError(f"experiments.{name}: {done.reason}")
+    (files.MODELS / name).mkdir(parents=True, exist_ok=True)
+    curves = []
+    for trial, done in ended:
+        shutil.copyfile(str(done.weights), files.weights(name, trial.experiment.seed))
+        curves += [{**record, "seed": trial.experiment.seed} for record in done.curves]
     files.write_csv(files.PLOTS / name / "curves.csv", curves)
-    files.write_csv(files.PLOTS / name / "iterations.csv", trained[0].iterations)
-    files.write_json(files.METRICS / name / "train.json", files.by_seed([done.results for done in trained]))
+    files.write_csv(files.PLOTS / name / "iterations.csv", ended[0][1].iterations)
+    files.write_json(files.METRICS / name / "train.json", files.by_seed([done.results for _, done in ended]))
     # Not declared in dvc.yaml: timings differ from run to run, and nothing may depend on them.
-    files.write_json(files.METRICS / name / "timing.json", files.by_seed([done.timing for done in trained]))
+    files.write_json(files.METRICS / name / "timing.json", files.by_seed([done.timing for _, done in ended]))
+    trainings.clear()
     mirror(name)
 
 

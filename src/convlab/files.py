@@ -32,8 +32,13 @@ def root() -> Path:
 
 
 def scratch() -> Path:
-    """Unfinished work (ledgers of sweeps, locks): git-ignored, unknown to DVC, survives a cut-off."""
+    """Unfinished work (ledgers, locks): git-ignored, unknown to DVC, survives a cut-off."""
     return root() / ".convlab"
+
+
+def ledger(name: str) -> Path:
+    """The finished trainings of an experiment or a sweep that is still running."""
+    return scratch() / "trainings" / name
 
 
 def write_bytes(path: Path, content: bytes) -> None:

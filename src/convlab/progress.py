@@ -1,5 +1,6 @@
 """Show a training as it goes: a live bar on a terminal, a plain line an epoch elsewhere (logs, CI)."""
 
+import multiprocessing
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -50,7 +51,8 @@ def _duration(seconds: float) -> str:
 def reporting(label: str, epochs: int, images: int) -> Iterator[Reporter]:
     """Report on one training of `epochs` epochs of `images` images. Pairs are training / validation."""
     console = Console()
-    if not console.is_terminal:
+    beside_others = multiprocessing.parent_process() is not None  # their bars would overwrite each other
+    if beside_others or not console.is_terminal:
         yield Reporter(label, epochs, images, None)
         return
     columns = (

@@ -44,6 +44,7 @@ def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("CONVLAB_MIRROR", "DVC_ROOT", "DVC_EXP_NAME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setenv("CONVLAB_WORKERS", "1")  # two seconds of start-up for each further process
 
 
 @pytest.fixture(scope="session")

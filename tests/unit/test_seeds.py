@@ -11,8 +11,8 @@ from convlab import files, records
 from convlab.config import load_sweep
 from convlab.data.preprocess import load_split
 from convlab.schema import Sweep
-from convlab.sweep import Ledger, run_trials
 from convlab.train.run import fingerprint_of
+from convlab.trainings import Trainings, row
 
 SMALL: Changes = {
     "experiments/digits/model": {
@@ -158,7 +158,7 @@ def test_a_sweep_of_two_seeds_has_a_row_curves_weights_and_a_timing_of_each(
     assert [(name, part["fingerprint"]) for name, part in timing.items()] == [
         (name, row["fingerprint"]) for name, row in zip(names, rows, strict=True)
     ]
-    assert not files.scratch().joinpath("sweeps/several").exists()  # the ledger is no longer needed
+    assert not files.ledger("several").exists()  # the ledger is no longer needed
 
 
 def test_a_sweep_cut_off_between_two_seeds_of_a_point_trains_the_missing_one_alone(
@@ -166,11 +166,11 @@ def test_a_sweep_cut_off_between_two_seeds_of_a_point_trains_the_missing_one_alo
 ) -> None:
     run(repository, "several", LR)
     plan = load_sweep(files.config("several"))
-    prepared, ledger = files.PROCESSED / "several", Ledger(repository / "ledger")
-    done = run_trials("several", Sweep(trials=plan.trials[:3]), prepared, ledger)
+    prepared, ledger = files.PROCESSED / "several", repository / "ledger"
+    done = Trainings("several", Sweep(trials=plan.trials[:3]), prepared, ledger).run()
     capsys.readouterr()
 
-    resumed = run_trials("several", plan, prepared, ledger)
+    resumed = Trainings("several", plan, prepared, ledger).run()
     lines = capsys.readouterr().out.splitlines()
     kept = [line for line in lines if line.endswith(": finished before the cut-off, kept")]
     assert [line.split(":")[0] for line in kept] == [
@@ -181,8 +181,8 @@ def test_a_sweep_cut_off_between_two_seeds_of_a_point_trains_the_missing_one_alo
     assert [line.split(" epoch ")[0] for line in lines if " epoch " in line] == ["several 4/4 lr-0.01_seed-8"]
     assert resumed[:3] == done
 
-    whole = run_trials("several", plan, prepared, Ledger(repository / "another"))
-    assert [trial.row for trial in resumed] == [trial.row for trial in whole]
+    whole = Trainings("several", plan, prepared, repository / "another").run()
+    assert [row(*pair) for pair in resumed] == [row(*pair) for pair in whole]
 
 
 def test_each_seed_that_diverges_is_a_row_without_weights(repository: Path) -> None:
@@ -217,6 +217,6 @@ def test_a_sweep_over_experiments_trains_each_on_its_own_data(repository: Path) 
     assert [(row["name"], row["overrides"]) for row in rows] == [("digits", {}), ("other", {})]
     images = [(row["train"]["images"], row["validation"]["images"]) for row in rows]
     assert images == [(1187, 250), (1037, 400)]
-    for trial, row, key in zip(plan.trials, rows, keys, strict=True):
-        assert row["fingerprint"] == fingerprint_of(trial.experiment, files.PROCESSED / "look" / key)
+    for trial, line, key in zip(plan.trials, rows, keys, strict=True):
+        assert line["fingerprint"] == fingerprint_of(trial.experiment, files.PROCESSED / "look" / key)
         assert files.weights("look", 7, trial.name).is_file()

@@ -90,14 +90,14 @@ def modules(*parts: str) -> list[Path]:
 @pytest.mark.parametrize(
     ("part", "forbidden"),
     [
-        ("schema", ("config", "models", "train", "evaluate", "sweep", "tracking", "figures")),
-        ("config.py", ("models", "train", "evaluate", "sweep", "tracking", "figures")),
-        ("data", ("models", "train", "evaluate", "sweep", "tracking", "figures")),
-        ("models", ("data", "train", "evaluate", "sweep", "tracking", "figures")),
-        ("train", ("evaluate", "sweep", "tracking", "figures")),
+        ("schema", ("config", "models", "train", "evaluate", "trainings", "tracking", "figures")),
+        ("config.py", ("models", "train", "evaluate", "trainings", "tracking", "figures")),
+        ("data", ("models", "train", "evaluate", "trainings", "tracking", "figures")),
+        ("models", ("data", "train", "evaluate", "trainings", "tracking", "figures")),
+        ("train", ("evaluate", "trainings", "tracking", "figures")),
         ("train/fit.py", ("files", "config", "provenance", "progress")),
-        ("evaluate.py", ("sweep", "tracking", "figures")),
-        ("sweep.py", ("tracking", "figures")),
+        ("evaluate.py", ("trainings", "tracking", "figures")),
+        ("trainings.py", ("tracking", "figures")),
     ],
 )
 def test_nothing_imports_from_a_later_part(part: str, forbidden: tuple[str, ...]) -> None:
@@ -108,7 +108,7 @@ def test_nothing_imports_from_a_later_part(part: str, forbidden: tuple[str, ...]
 
 @pytest.mark.parametrize("name", ["dvc", "mlflow"])
 @pytest.mark.parametrize(
-    "part", ["data", "models", "train", "schema", "config.py", "sweep.py", "evaluate.py"]
+    "part", ["data", "models", "train", "schema", "config.py", "trainings.py", "evaluate.py"]
 )
 def test_training_needs_neither_dvc_nor_mlflow(part: str, name: str) -> None:
     for path in modules(part):

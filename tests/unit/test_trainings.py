@@ -1,0 +1,313 @@
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from convlab import files
+from convlab.config import dump_item
+from convlab.data.preprocess import Prepared, save
+from convlab.errors import InputError
+from convlab.ledger import Finished
+from convlab.schema import Experiment, Sweep, Trial
+from convlab.trainings import Trainings, at_once, row
+
+Make = Callable[..., Sweep]
+
+
+@pytest.fixture(scope="session")
+def sweep(recipe: Callable[..., Experiment]) -> Make:
+    """A sweep over points such as `{"lr": 0.1}`; each trial is named after its point."""
+
+    def make(*points: dict[str, Any], **common: Any) -> Sweep:
+        trials = [
+            Trial(
+                name="_".join(f"{key.split('.')[-1]}-{value}" for key, value in point.items()).replace(
+                    " ", ""
+                ),
+                overrides=point,
+                experiment=recipe({**common, **point}),
+            )
+            for point in points
+        ]
+        return Sweep(trials=trials)
+
+    return make
+
+
+THREE = {"lr": 0.001}, {"lr": 0.002}, {"lr": 0.005}
+FEASIBLE_AND_NOT = {"model.strides": [1, 1]}, {"model.strides": [4, 4]}, {"model.strides": [2, 1]}
+Ended = list[tuple[Trial, Finished]]
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Path:
+    return tmp_path / "ledger"
+
+
+def rows(ended: Ended) -> list[dict[str, Any]]:
+    return [row(trial, finished) for trial, finished in ended]
+
+
+def weights(ended: Ended) -> list[bytes]:
+    return [finished.weights.read_bytes() for _, finished in ended if finished.weights]
+
+
+# --------------------------------------------------------------------------------------------------- the rows
+
+
+def test_an_infeasible_trial_is_a_row_with_its_reason_and_the_others_are_trained(
+    sweep: Make, prepared: Path, ledger: Path
+) -> None:
+    ended = Trainings("strides", sweep(*FEASIBLE_AND_NOT, epochs=1), prepared, ledger).run()
+    first, second, third = rows(ended)
+    assert [line["status"] for line in (first, second, third)] == ["finished", "infeasible", "finished"]
+    assert second["reason"] == "block 2 has a 1×1 map left, too small for its 2×2 pooling"
+    assert second["overrides"] == {"model.strides": [4, 4]}
+    nothing = ended[1][1]
+    assert (nothing.curves, nothing.timing, nothing.weights) == ([], {}, None)
+    for line, (_, finished) in ((first, ended[0]), (third, ended[2])):
+        assert line["seed"] == 1
+        assert line["parameters"] > 0
+        assert 0 <= line["test"]["accuracy"] <= 1
+        assert [record["epoch"] for record in finished.curves] == [1]
+        assert finished.weights is not None
+        assert files.read_tensors(finished.weights)
+
+
+def test_a_trial_that_diverges_is_a_row_with_its_reason(sweep: Make, prepared: Path, ledger: Path) -> None:
+    plan = sweep({"lr": 1e30}, {"lr": 0.01}, epochs=1)
+    bad, good = rows(Trainings("lr", plan, prepared, ledger).run())
+    assert bad["status"] == "diverged"
+    assert "in epoch 1 at lr 1e+30" in bad["reason"]
+    assert good["status"] == "finished"
+
+
+def test_rows_can_be_written_as_json_and_read_back_equal(
+    sweep: Make, prepared: Path, ledger: Path, tmp_path: Path
+) -> None:
+    found = rows(Trainings("strides", sweep(*FEASIBLE_AND_NOT, epochs=1), prepared, ledger).run())
+    files.write_json(tmp_path / "trials.json", found)
+    assert files.read_json(tmp_path / "trials.json") == found
+
+
+def test_the_order_of_trials_changes_nothing_in_their_rows(
+    sweep: Make, prepared: Path, tmp_path: Path
+) -> None:
+    forward = rows(Trainings("lr", sweep(*THREE, epochs=1), prepared, tmp_path / "a").run())
+    torch.manual_seed(5)
+    backward = rows(Trainings("lr", sweep(*THREE[::-1], epochs=1), prepared, tmp_path / "b").run())
+    assert forward == backward[::-1]
+
+
+def test_an_experiment_is_not_scored_on_the_test_images(
+    recipe: Callable[..., Experiment], digits: Prepared, tmp_path: Path, ledger: Path
+) -> None:
+    experiment = recipe(seeds=2, epochs=1)
+    for one in experiment.each_seed():
+        save(digits, tmp_path / one.data_key())
+    (_, finished), (_, second) = Trainings("digits", experiment, tmp_path, ledger).run()
+    assert "test" not in finished.results
+    assert [finished.results["seed"], second.results["seed"]] == [1, 2]
+
+
+# -------------------------------------------------------------------------------------------------- at once
+
+
+def test_trainings_at_once_give_the_same_bits_as_one_after_the_other(
+    sweep: Make, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = sweep(*THREE, {"lr": 1e30}, epochs=2)
+    serial = Trainings("lr", plan, prepared, tmp_path / "serial").run()
+    monkeypatch.setenv("CONVLAB_WORKERS", "2")
+    parallel = Trainings("lr", plan, prepared, tmp_path / "parallel").run()
+    assert rows(parallel) == rows(serial)
+    assert weights(parallel) == weights(serial)
+    assert [finished.curves for _, finished in parallel] == [finished.curves for _, finished in serial]
+    assert [finished.timing.get("at_once") for _, finished in parallel] == [2, 2, 2, None]
+
+
+def test_as_many_run_at_once_as_there_are_cores_for_their_threads(
+    recipe: Callable[..., Experiment], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CONVLAB_WORKERS")
+    monkeypatch.setattr("convlab.trainings.ALL_THREADS", 8)
+    assert at_once([recipe(threads=1)] * 20) == 8
+    assert at_once([recipe(threads=1)] * 3) == 3
+    assert at_once([recipe(threads=1), recipe(threads=3)] * 9) == 2
+    assert at_once([recipe(threads=None)] * 20) == 1
+    assert at_once([recipe(threads=16)] * 20) == 1
+    assert at_once([]) == 1
+    monkeypatch.setenv("CONVLAB_WORKERS", "5")
+    assert at_once([recipe(threads=None)] * 20) == 5
+
+
+@pytest.mark.parametrize("found", ["0", "-1", "two", "1.5", "²"])
+def test_a_wrong_number_of_workers_is_one_line(
+    recipe: Callable[..., Experiment], monkeypatch: pytest.MonkeyPatch, found: str
+) -> None:
+    monkeypatch.setenv("CONVLAB_WORKERS", found)
+    with pytest.raises(InputError) as error:
+        at_once([recipe()])
+    assert str(error.value) == (
+        f"CONVLAB_WORKERS: found {found!r}; allowed: a whole number from 1 up, or nothing"
+    )
+
+
+# ------------------------------------------------------------------------------------------------- the ledger
+
+
+def test_finished_trials_are_not_trained_again(
+    sweep: Make, prepared: Path, ledger: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = sweep(*FEASIBLE_AND_NOT, epochs=1)
+    before = Trainings("strides", plan, prepared, ledger).run()
+    capsys.readouterr()
+    after = Trainings("strides", plan, prepared, ledger).run()
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3
+    assert all(line.endswith("finished before the cut-off, kept") for line in lines)
+    assert after == before
+
+
+@pytest.mark.parametrize("change", [{"epochs": 2}, {"batch_size": 32}, {"l2": 0.01}, {"model.dropout": 0.5}])
+def test_after_a_change_of_the_configuration_finished_trials_are_trained_again(
+    sweep: Make, prepared: Path, ledger: Path, capsys: pytest.CaptureFixture[str], change: dict[str, Any]
+) -> None:
+    Trainings("lr", sweep({"lr": 0.001}, epochs=1), prepared, ledger).run()
+    capsys.readouterr()
+    Trainings("lr", sweep({"lr": 0.001}, **{"epochs": 1, **change}), prepared, ledger).run()
+    assert "kept" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
+def test_after_a_change_of_the_data_finished_trials_are_trained_again(
+    sweep: Make, prepared: Path, ledger: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], split: str
+) -> None:
+    plan = sweep({"lr": 0.001}, epochs=1)
+    other = tmp_path / "processed"
+    shutil.copytree(prepared, other)
+    (path,) = other.glob(f"*/{split}.safetensors")
+    tensors = files.read_tensors(path)
+    tensors["images"][0] = 0
+    files.write_tensors(path, tensors)
+    Trainings("lr", plan, prepared, ledger).run()
+    capsys.readouterr()
+    Trainings("lr", plan, other, ledger).run()
+    assert "kept" not in capsys.readouterr().out
+
+
+def test_a_training_cut_off_while_it_was_put_down_is_not_there(
+    sweep: Make, prepared: Path, ledger: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = sweep({"lr": 0.001}, epochs=1)
+    Trainings("lr", plan, prepared, ledger).run()
+    (folder,) = ledger.iterdir()
+    (folder / "finished.json").unlink()  # it is written last
+    capsys.readouterr()
+    Trainings("lr", plan, prepared, ledger).run()
+    assert "kept" not in capsys.readouterr().out
+
+
+def test_clearing_takes_away_these_trainings_alone_and_may_be_repeated(
+    sweep: Make, prepared: Path, ledger: Path
+) -> None:
+    first = Trainings("strides", sweep({"model.strides": [4, 4]}), prepared, ledger)
+    other = Trainings(
+        "strides", sweep({"model.strides": [5, 5]}), prepared, ledger
+    )  # another queued worker's
+    first.run()
+    other.run()
+    first.clear()
+    first.clear()
+    assert len(list(ledger.iterdir())) == 1
+    other.clear()
+    assert not ledger.exists()
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from convlab.config import load_sweep
+from convlab.trainings import Trainings
+plan, prepared, ledger = map(Path, sys.argv[1:])
+Trainings("lr", load_sweep(plan), prepared, ledger).run()
+"""
+
+
+def children(process: int) -> list[int]:
+    found = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    return [child for one in map(int, found) for child in (one, *children(one))]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_killed_sweep_leaves_no_orphan_goes_on_where_it_stopped_and_ends_as_if_it_had_not(
+    sweep: Make,
+    prepared: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    workers: int,
+) -> None:
+    plan = sweep(*THREE, {"lr": 0.003}, epochs=6)
+    files.write_text(tmp_path / "plan.yaml", dump_item(plan))
+    folder = tmp_path / "killed"
+    monkeypatch.setenv("CONVLAB_WORKERS", str(workers))
+    command = [sys.executable, "-u", "-c", SCRIPT, tmp_path / "plan.yaml", prepared, folder]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        try:
+            for line in process.stdout:
+                if line.startswith("lr 3/4 ") and " epoch 1/6 " in line:
+                    break
+            family = children(process.pid) if Path("/proc").is_dir() else []
+        finally:
+            process.kill()
+    assert process.returncode == -signal.SIGKILL
+    assert len(family) >= workers - 1
+    deadline = time.monotonic() + 10
+    while any(Path(f"/proc/{one}").exists() for one in family):
+        assert time.monotonic() < deadline, "an orphan goes on training"
+        time.sleep(0.05)
+    kept = {path.parent.name: path.stat().st_mtime_ns for path in folder.glob("*/finished.json")}
+    assert 1 <= len(kept) < 4
+
+    monkeypatch.setenv("CONVLAB_WORKERS", "1")
+    capsys.readouterr()
+    resumed = Trainings("lr", plan, prepared, folder).run()
+    assert capsys.readouterr().out.count("finished before the cut-off, kept") == len(kept)
+    assert all((folder / name / "finished.json").stat().st_mtime_ns == kept[name] for name in kept)
+
+    uninterrupted = Trainings("lr", plan, prepared, tmp_path / "uninterrupted").run()
+    assert rows(resumed) == rows(uninterrupted)
+    assert [finished.curves for _, finished in resumed] == [finished.curves for _, finished in uninterrupted]
+    assert weights(resumed) == weights(uninterrupted)
+
+
+def test_a_worker_that_is_killed_from_outside_is_one_line_and_the_finished_are_kept(
+    sweep: Make, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = sweep(*THREE, epochs=400)
+    monkeypatch.setenv("CONVLAB_WORKERS", "2")
+    files.write_text(tmp_path / "plan.yaml", dump_item(plan))
+    command = [sys.executable, "-u", "-c", SCRIPT, tmp_path / "plan.yaml", prepared, tmp_path / "ledger"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        for line in process.stdout:
+            if " epoch " in line:
+                break
+        for child in children(process.pid):
+            if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
+                os.kill(child, signal.SIGKILL)
+                break
+        _, errors = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert "out of memory?" in errors
+    assert "with CONVLAB_WORKERS=1 if memory is short" in errors
