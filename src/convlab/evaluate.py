@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sklearn.metrics import precision_recall_fscore_support
 from torch import Tensor, nn
 
 from convlab.data.preprocess import load_split, load_statistics
@@ -49,6 +48,10 @@ def evaluate(model: nn.Module, experiment: Experiment, folder: Path) -> Evaluati
 
 def per_class(probabilities: Tensor, labels: Tensor, classes: list[str]) -> dict[str, dict[str, float]]:
     """Compute precision, recall, F1 and the number of images of each class."""
+    from sklearn.metrics import (
+        precision_recall_fscore_support,
+    )  # a second of start-up that training can spare
+
     precision, recall, f1, support = precision_recall_fscore_support(
         labels, probabilities.argmax(1), labels=range(len(classes)), zero_division=0.0
     )
