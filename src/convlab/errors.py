@@ -1,8 +1,11 @@
-"""Errors that a user can mend: shown as one clear line, exit status 2."""
+"""How a command ends: errors that a user can mend are one clear line and exit status 2."""
 
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+
+from convlab.interrupt import Interrupted
 
 
 class InputError(Exception):
@@ -16,10 +19,18 @@ class InputError(Exception):
 
 
 def run(main: Callable[[], int | None]) -> None:
-    """Call `main` as the body of a command; an `InputError` becomes one line on stderr and exit status 2."""
+    """Call `main` as the body of a command; an `InputError` becomes one line on stderr and exit status 2,
+    SIGINT and SIGTERM one line and 128 more than their number."""
+    command = Path(sys.argv[0]).stem
     try:
         status = main()
     except InputError as error:
-        print(f"{Path(sys.argv[0]).stem}: {error}", file=sys.stderr)
+        print(f"{command}: {error}", file=sys.stderr)
         sys.exit(2)
+    except Interrupted as ended:
+        print(f"{command}: {ended}; run it again to go on", file=sys.stderr)
+        sys.exit(128 + ended.number)
+    except KeyboardInterrupt:
+        print(f"{command}: SIGINT", file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)
     sys.exit(status or 0)

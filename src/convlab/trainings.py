@@ -7,7 +7,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from convlab import evaluate as evaluation
 from convlab import files
 from convlab.config import trials_of
 from convlab.errors import InputError
+from convlab.interrupt import Interrupted, deferred
 from convlab.ledger import Finished, Ledger
 from convlab.models import InfeasibleGeometry
 from convlab.provenance import hash_files
@@ -26,6 +27,7 @@ from convlab.train.fit import Diverged
 from convlab.train.run import fingerprint_of, train
 
 WORKERS = "CONVLAB_WORKERS"
+POLL = 0.5  # seconds between looks at whether somebody asked for the end
 
 
 @dataclass(frozen=True)
@@ -152,15 +154,32 @@ def _run(job: Job, ledger: Ledger, workers: int) -> None:
 
 def _side_by_side(jobs: list[Job], ledger: Ledger, workers: int) -> None:
     spawn = multiprocessing.get_context("spawn")  # a fork would copy PyTorch's threads in mid-air
+    with deferred() as request, ProcessPoolExecutor(workers, spawn, _prepare_worker) as pool:
+        futures = [pool.submit(_run, job, ledger, workers) for job in jobs]
+        while request.number is None:
+            done, running = wait(futures, POLL, FIRST_EXCEPTION)
+            if not running or any(future.exception() for future in done):
+                break
+        if request.number is not None:
+            _end(pool)
+            raise Interrupted(request.number, f"stopped in {workers} trainings at once")
     try:
-        with ProcessPoolExecutor(workers, spawn, _prepare_worker) as pool:
-            for future in [pool.submit(_run, job, ledger, workers) for job in jobs]:
-                future.result()
+        for future in futures:
+            future.result()
     except BrokenProcessPool:
         raise InputError(
             f"a training's process was killed from outside (out of memory?) while {workers} ran at once; the "
             f"finished ones are kept: run it again, with {WORKERS}=1 if memory is short"
         ) from None
+
+
+def _end(pool: ProcessPoolExecutor) -> None:
+    """Ask every worker to end, until all have: one may just have begun its next training."""
+    pool.shutdown(wait=False, cancel_futures=True)
+    while workers := multiprocessing.active_children():
+        for worker in workers:
+            worker.terminate()
+            worker.join(POLL)
 
 
 def _prepare_worker() -> None:

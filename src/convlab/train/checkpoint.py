@@ -1,0 +1,105 @@
+"""Checkpoints: all that a training needs to go on after a cut-off as if there had been none.
+
+One file each: safetensors, with what is not a tensor as JSON in its header, so that no pickle is ever opened.
+A file's name holds the hash of its content: a damaged one is known, and the one before it is taken.
+"""
+
+import hashlib
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from convlab.files import write_bytes
+from convlab.interrupt import Interrupted, Request
+
+SECONDS = 60.0  # within an epoch: what a cut-off may cost at most
+EPOCH_SECONDS = 1.0  # at an epoch's end: the digits' epochs are too short to write a file after each
+KEPT = 2  # the last may be damaged
+
+
+class Checkpoints:
+    """The last checkpoints of one training, in a folder of its own; `request` says if it should end now."""
+
+    def __init__(self, folder: Path, request: Request, seconds: float = SECONDS):
+        self.folder, self.request, self.seconds = folder, request, seconds
+        self.last = time.monotonic()
+
+    def due(self, epoch_ended: bool = False) -> bool:
+        """Is it time for one?"""
+        wait = min(EPOCH_SECONDS, self.seconds) if epoch_ended else self.seconds
+        return self.request.number is not None or time.monotonic() - self.last >= wait
+
+    def save(self, epoch: int, step: int, state: dict[str, Any]) -> None:
+        """Write one: whole or not at all. A full disk costs a warning, not the training.
+
+        Args:
+            epoch: the epoch that goes on.
+            step: how many of its steps are done.
+            state: dicts, lists and tuples of tensors, numbers, strings, True, False and None.
+
+        Raises:
+            Interrupted: the training was asked to end.
+        """
+        tensors: dict[str, Tensor] = {}
+        header = json.dumps(_pack(state, tensors))
+        content = save(tensors, metadata={"state": header})
+        digest = hashlib.sha256(content).hexdigest()[:32]
+        try:
+            write_bytes(self.folder / f"{epoch:06d}-{step:08d}-{digest}.safetensors", content)
+        except OSError as error:
+            print(f"warning: no checkpoint in {self.folder}: {error.strerror}", file=sys.stderr, flush=True)
+        self.last = time.monotonic()
+        for old in self._newest_first()[KEPT:]:
+            old.unlink(missing_ok=True)
+        if self.request.number is not None:
+            raise Interrupted(self.request.number, f"stopped in epoch {epoch} after step {step}")
+
+    def load(self) -> dict[str, Any] | None:
+        """Give the state of the newest checkpoint that is whole, or None."""
+        for path in self._newest_first():
+            content = path.read_bytes()
+            if hashlib.sha256(content).hexdigest()[:32] == path.stem.rsplit("-", 1)[1]:
+                with safe_open(path, framework="pt") as file:
+                    tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+                    return _unpack(json.loads(file.metadata()["state"]), tensors)
+            print(f"warning: {path} is damaged; taking the one before", file=sys.stderr, flush=True)
+        return None
+
+    def _newest_first(self) -> list[Path]:
+        return sorted(self.folder.glob("[0-9]*-*.safetensors"), reverse=True)
+
+
+def _pack(value: Any, tensors: dict[str, Tensor]) -> Any:
+    """Turn a state into JSON, in which each tensor is a reference to one of `tensors`."""
+    if isinstance(value, Tensor):
+        key = str(len(tensors))
+        # The memory order is part of the state: a fused optimiser walks through weights and moments alike.
+        last = not value.is_contiguous() and value.is_contiguous(memory_format=torch.channels_last)
+        kept = value.detach().permute(0, 2, 3, 1) if last else value.detach()
+        tensors[key] = kept.cpu().clone(memory_format=torch.contiguous_format)
+        return {"tensor": key, "channels_last": last}
+    if isinstance(value, dict):  # keys may be numbers, which JSON's are not
+        return {"dict": [[key, _pack(item, tensors)] for key, item in value.items()]}
+    if isinstance(value, (list, tuple)):
+        return {type(value).__name__: [_pack(item, tensors) for item in value]}
+    return value
+
+
+def _unpack(value: Any, tensors: dict[str, Tensor]) -> Any:
+    match value:
+        case {"tensor": key, "channels_last": last}:
+            return tensors[key].permute(0, 3, 1, 2) if last else tensors[key]
+        case {"dict": items}:
+            return {key: _unpack(item, tensors) for key, item in items}
+        case {"list": items}:
+            return [_unpack(item, tensors) for item in items]
+        case {"tuple": items}:
+            return tuple(_unpack(item, tensors) for item in items)
+    return value

@@ -1,0 +1,143 @@
+import math
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from convlab.interrupt import Interrupted, Request, deferred
+from convlab.train.checkpoint import Checkpoints
+
+
+@pytest.fixture
+def checkpoints(tmp_path: Path) -> Checkpoints:
+    return Checkpoints(tmp_path / "checkpoints", Request())
+
+
+def files_of(checkpoints: Checkpoints) -> list[Path]:
+    return sorted(checkpoints.folder.iterdir())
+
+
+def equal(one: Any, other: Any) -> bool:
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, other) and one.dtype == other.dtype and one.stride() == other.stride()
+    if isinstance(one, dict):
+        return list(one) == list(other) and all(equal(one[key], other[key]) for key in one)
+    if isinstance(one, (list, tuple)):
+        pairs = zip(one, other, strict=True)
+        return type(one) is type(other) and all(equal(*pair) for pair in pairs)
+    return one == other and type(one) is type(other)
+
+
+STATE: dict[str, Any] = {
+    "optimizer": {
+        "state": {0: {"step": torch.tensor(3.0), "exp_avg": torch.randn(2, 3)}},
+        "groups": [{"lr": 0.1}],
+    },
+    "kernels": torch.randn(8, 4, 3, 3).contiguous(memory_format=torch.channels_last),
+    "view": torch.arange(12).view(3, 4)[:, 1:3],
+    "random": torch.get_rng_state(),
+    "host": {"bit_generator": "PCG64", "state": {"state": 2**127 + 1, "inc": 5}, "has_uint32": 0},
+    "best": (-math.inf, 0.1 + 0.2, None, True, "ein Wort"),
+    "empty": {"list": [], "dict": {}, "tuple": (), "tensor": torch.empty(0, 2)},
+}
+
+
+def test_a_state_comes_back_with_all_its_types_and_memory_orders(checkpoints: Checkpoints) -> None:
+    checkpoints.save(1, 5, STATE)
+    found = checkpoints.load()
+    assert found is not None
+    assert found["view"].equal(STATE["view"])
+    assert equal({**found, "view": None}, {**STATE, "view": None})
+
+
+def test_one_tensor_at_two_places_comes_back_at_both(checkpoints: Checkpoints) -> None:
+    shared = torch.randn(4)
+    checkpoints.save(1, 0, {"a": shared, "b": shared})
+    assert equal(checkpoints.load(), {"a": shared, "b": shared})
+
+
+def test_there_is_none_to_begin_with(checkpoints: Checkpoints) -> None:
+    assert checkpoints.load() is None
+
+
+def test_the_newest_is_loaded_and_two_are_kept(checkpoints: Checkpoints) -> None:
+    for epoch, step in ((9, 3), (10, 0), (10, 20), (10, 100)):
+        checkpoints.save(epoch, step, {"at": [epoch, step]})
+    assert len(files_of(checkpoints)) == 2
+    assert checkpoints.load() == {"at": [10, 100]}
+
+
+@pytest.mark.parametrize("damage", ["a bit", "the end", "all"])
+def test_a_damaged_one_is_known_and_the_one_before_is_taken(
+    checkpoints: Checkpoints, capsys: pytest.CaptureFixture[str], damage: str
+) -> None:
+    checkpoints.save(1, 10, {"at": 10, "weights": torch.ones(100)})
+    checkpoints.save(1, 20, {"at": 20, "weights": torch.ones(100)})
+    newest = files_of(checkpoints)[-1]
+    content = bytearray(newest.read_bytes())
+    content[len(content) // 2] ^= 1
+    newest.write_bytes({"a bit": content, "the end": content[:-7], "all": b""}[damage])
+    found = checkpoints.load()
+    assert found is not None
+    assert found["at"] == 10
+    assert capsys.readouterr().err == f"warning: {newest} is damaged; taking the one before\n"
+
+
+def test_with_all_of_them_damaged_there_is_none(checkpoints: Checkpoints) -> None:
+    for step in (1, 2):
+        checkpoints.save(1, step, STATE)
+    for path in files_of(checkpoints):
+        path.write_bytes(b"?")
+    assert checkpoints.load() is None
+
+
+def test_what_a_cut_off_left_of_a_write_is_no_checkpoint(checkpoints: Checkpoints) -> None:
+    checkpoints.save(1, 1, {"at": 1})
+    (checkpoints.folder / ".000001-00000002-00.safetensors.x7").write_bytes(b"half")
+    (checkpoints.folder / "notes.txt").write_text("mine")
+    assert checkpoints.load() == {"at": 1}
+
+
+def test_where_none_can_be_written_training_goes_on_with_a_warning(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "taken").write_text("a file where the folder should be")
+    checkpoints = Checkpoints(tmp_path / "taken/checkpoints", Request())
+    checkpoints.save(1, 1, {"at": 1})
+    assert capsys.readouterr().err.startswith(f"warning: no checkpoint in {tmp_path}/taken/checkpoints: ")
+
+
+def test_one_is_due_after_so_many_seconds_or_when_the_end_is_asked_for(tmp_path: Path) -> None:
+    assert not Checkpoints(tmp_path, Request()).due()
+    assert not Checkpoints(tmp_path, Request()).due(epoch_ended=True)
+    assert Checkpoints(tmp_path, Request(), seconds=0).due()
+    asked = Request()
+    asked.number = signal.SIGTERM
+    assert Checkpoints(tmp_path, asked).due()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_is_noted_and_ends_the_training_at_the_next_checkpoint(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    before = signal.getsignal(number)
+    with deferred() as request:
+        checkpoints = Checkpoints(tmp_path, request)
+        checkpoints.save(1, 1, {"at": 1})
+        os.kill(os.getpid(), number)
+        assert request.number == number
+        with pytest.raises(Interrupted) as error:
+            checkpoints.save(2, 7, {"at": 2})
+        assert str(error.value) == f"{number.name}: stopped in epoch 2 after step 7"
+    assert checkpoints.load() == {"at": 2}
+    assert signal.getsignal(number) == before
+
+
+def test_a_second_signal_works_as_ever() -> None:
+    with deferred():
+        os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
