@@ -20,7 +20,8 @@ from convlab.errors import InputError, run
 from convlab.evaluate import evaluate
 from convlab.schema import SPLITS, Sweep, Trial
 from convlab.train.device import prepare_process, select_device
-from convlab.train.fit import History, fit
+from convlab.train.fit import fit
+from convlab.train.history import History
 from convlab.train.run import build_model, fingerprint_of, load_model, size
 
 

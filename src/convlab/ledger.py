@@ -1,6 +1,8 @@
-"""Finished trainings in a scratch folder, so that no cut-off loses one: a folder each, complete or absent."""
+"""Trainings in a scratch folder, so that no cut-off loses one: a folder each, with checkpoints until it is
+finished, then with its outcome, complete or absent."""
 
 import shutil
+import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -8,6 +10,8 @@ from typing import Any
 
 from convlab import files
 from convlab.train.run import Trained
+
+STALE = 7 * 24 * 3600  # seconds
 
 
 @dataclass(frozen=True)
@@ -38,19 +42,28 @@ class Ledger:
         content = files.read_json(folder / "finished.json")
         return Finished(**content, weights=weights if weights.is_file() else None)
 
+    def checkpoints(self, key: str) -> Path:
+        """The folder for the checkpoints of a training that is not finished."""
+        return self.folder / key / "checkpoints"
+
     def add(self, key: str, finished: Finished, trained: Trained | None) -> None:
         """Put a finished training down, with its weights if it has any."""
         if trained:
             files.write_tensors(self.folder / key / "model.safetensors", trained.model.state_dict())
         content = {name: value for name, value in asdict(finished).items() if name != "weights"}
         files.write_json(self.folder / key / "finished.json", content)
+        shutil.rmtree(self.checkpoints(key), ignore_errors=True)
 
     def drop(self, keys: Iterable[str]) -> None:
         """Forget trainings, once their outputs are where the stage declares them.
 
-        Only these: another worker of DVC's queue may be filling the same ledger.
+        Of others only those that nobody has touched for long: a worker of DVC's queue may be filling the same
+        ledger, and what was cut off before a change of its parameters is never asked for again.
         """
         for key in keys:
             shutil.rmtree(self.folder / key, ignore_errors=True)
+        for path in self.folder.glob("*"):
+            if time.time() - path.stat().st_mtime > STALE:
+                shutil.rmtree(path, ignore_errors=True)
         if self.folder.is_dir() and not any(self.folder.iterdir()):
             shutil.rmtree(self.folder, ignore_errors=True)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from convlab.train.fit import History
+from convlab.train.history import History
 
 
 class Reporter:

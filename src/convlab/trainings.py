@@ -22,8 +22,9 @@ from convlab.ledger import Finished, Ledger
 from convlab.models import InfeasibleGeometry
 from convlab.provenance import hash_files
 from convlab.schema import Experiment, Sweep, Trial
+from convlab.train.checkpoint import Checkpoints
 from convlab.train.device import ALL_THREADS, select_device
-from convlab.train.fit import Diverged
+from convlab.train.history import Diverged
 from convlab.train.run import fingerprint_of, train
 
 WORKERS = "CONVLAB_WORKERS"
@@ -133,7 +134,9 @@ def _run(job: Job, ledger: Ledger, workers: int) -> None:
     """Train one, score it if asked to, and put it into the ledger."""
     identity = {"seed": job.trial.experiment.seed, "fingerprint": job.fingerprint}
     try:
-        trained = train(job.label, job.trial.experiment, job.folder)
+        with deferred() as request:
+            checkpoints = Checkpoints(ledger.checkpoints(job.key), request, job.label)
+            trained = train(job.label, job.trial.experiment, job.folder, checkpoints)
     except (InfeasibleGeometry, Diverged) as error:
         status = "infeasible" if isinstance(error, InfeasibleGeometry) else "diverged"
         print(f"{job.label}: {status}: {error}", flush=True)
@@ -150,12 +153,14 @@ def _run(job: Job, ledger: Ledger, workers: int) -> None:
         timing={**trained.timing, "at_once": workers},
     )
     ledger.add(job.key, finished, trained)
+    if request.number is not None:  # too late for a checkpoint
+        raise Interrupted(request.number, f"stopped after {job.label}")
 
 
 def _side_by_side(jobs: list[Job], ledger: Ledger, workers: int) -> None:
     spawn = multiprocessing.get_context("spawn")  # a fork would copy PyTorch's threads in mid-air
     with deferred() as request, ProcessPoolExecutor(workers, spawn, _prepare_worker) as pool:
-        futures = [pool.submit(_run, job, ledger, workers) for job in jobs]
+        futures = [pool.submit(_work, job, ledger, workers) for job in jobs]
         while request.number is None:
             done, running = wait(futures, POLL, FIRST_EXCEPTION)
             if not running or any(future.exception() for future in done):
@@ -173,8 +178,16 @@ def _side_by_side(jobs: list[Job], ledger: Ledger, workers: int) -> None:
         ) from None
 
 
+def _work(job: Job, ledger: Ledger, workers: int) -> None:
+    """Run a job in a worker. Asked to end, it has written a checkpoint, and takes no further job."""
+    try:
+        _run(job, ledger, workers)
+    except Interrupted as ended:
+        os._exit(128 + ended.number)
+
+
 def _end(pool: ProcessPoolExecutor) -> None:
-    """Ask every worker to end, until all have: one may just have begun its next training."""
+    """Ask every worker to end, until all have."""
     pool.shutdown(wait=False, cancel_futures=True)
     while workers := multiprocessing.active_children():
         for worker in workers:

@@ -7,7 +7,7 @@ import torchvision.transforms.v2.functional as tv
 from torch import Tensor
 from torchvision.transforms import InterpolationMode
 
-from convlab.data.augment import affine, augmenter, coins, crop
+from convlab.data.augment import Augmenter, affine, coins, crop
 from convlab.data.preprocess import Split
 from convlab.schema.training import Affine, AlternatingFlip, Augmentation, Crop, CutMix, Flip, Mixup
 from convlab.train.loader import shuffled
@@ -44,7 +44,7 @@ def ends() -> torch.Generator:
 @pytest.mark.parametrize("step", ALL, ids=lambda step: step.name)
 def test_the_same_seed_and_epoch_give_the_same_batches_and_another_epoch_others(step: Augmentation) -> None:
     def batches(seed: int, epoch: int) -> Tensor:
-        augment = augmenter([step], seed, epoch, CPU)
+        augment = Augmenter([step], seed, epoch, CPU)
         return torch.stack([augment(pictures(), one_hot())[0] for _ in range(2)])
 
     once = batches(1, 1)
@@ -56,8 +56,8 @@ def test_the_same_seed_and_epoch_give_the_same_batches_and_another_epoch_others(
 
 
 def test_each_kind_has_a_stream_of_its_own() -> None:
-    alone, _ = augmenter([CROP], 1, 1, CPU)(pictures(), one_hot())
-    still = augmenter([turned(), CROP], 1, 1, CPU)(pictures(), one_hot())[0]
+    alone, _ = Augmenter([CROP], 1, 1, CPU)(pictures(), one_hot())
+    still = Augmenter([turned(), CROP], 1, 1, CPU)(pictures(), one_hot())[0]
     torch.testing.assert_close(alone, still, atol=1e-2, rtol=0)
 
 
@@ -66,7 +66,7 @@ def test_each_kind_has_a_stream_of_its_own() -> None:
 def test_shapes_ranges_and_the_inputs_stay(step: Augmentation, count: int) -> None:
     images, targets = pictures(count), one_hot(count)
     before = images.clone(), targets.clone()
-    found, mixed = augmenter([step], 1, 1, CPU)(images, targets)
+    found, mixed = Augmenter([step], 1, 1, CPU)(images, targets)
     assert found.shape == images.shape
     assert found.dtype == torch.float32
     assert 0 <= found.min() <= found.max() <= 255 + 1e-3
@@ -77,7 +77,7 @@ def test_shapes_ranges_and_the_inputs_stay(step: Augmentation, count: int) -> No
 
 def test_what_moves_pixels_leaves_targets_as_they_came() -> None:
     labels = torch.arange(16)
-    _, targets = augmenter([AFFINE, CROP, FLIP], 1, 1, CPU)(pictures(), labels)
+    _, targets = Augmenter([AFFINE, CROP, FLIP], 1, 1, CPU)(pictures(), labels)
     assert targets is labels
 
 
@@ -140,7 +140,7 @@ def test_a_crop_is_a_whole_shift_of_up_to_its_padding() -> None:
 
 
 def test_a_flip_mirrors_about_half_of_the_images() -> None:
-    found, _ = augmenter([FLIP], 1, 1, CPU)(pictures(400), one_hot(400))
+    found, _ = Augmenter([FLIP], 1, 1, CPU)(pictures(400), one_hot(400))
     images = pictures(400).float()
     mirrored = [torch.equal(one, image.flip(2)) for one, image in zip(found, images, strict=True)]
     kept = [torch.equal(one, image) for one, image in zip(found, images, strict=True)]
@@ -151,7 +151,7 @@ def test_a_flip_mirrors_about_half_of_the_images() -> None:
 def epoch_of(images: Tensor, seed: int, epoch: int, batch: int = 7) -> Tensor:
     """What an epoch with alternating flips shows of each image, in the images' order."""
     shown = torch.empty(images.shape)
-    augment = augmenter([ALTERNATING], seed, epoch, CPU)
+    augment = Augmenter([ALTERNATING], seed, epoch, CPU)
     for found, labels, indices in shuffled(Split(images, torch.arange(len(images))), batch, seed, epoch):
         assert torch.equal(labels, indices)
         shown[indices] = augment(found, labels, indices)[0]
@@ -180,7 +180,7 @@ def test_which_images_are_mirrored_first_depends_on_the_seed_alone() -> None:
 
 def test_without_indices_the_images_are_the_first_ones() -> None:
     images = pictures(30)
-    alone, _ = augmenter([ALTERNATING], 1, 1, CPU)(images[:5], one_hot(5))
+    alone, _ = Augmenter([ALTERNATING], 1, 1, CPU)(images[:5], one_hot(5))
     assert torch.equal(alone, epoch_of(images, 1, 1)[:5])
 
 
@@ -204,7 +204,7 @@ def test_mixup_blends_images_and_targets_by_the_same_share() -> None:
     targets = one_hot(10)
     images = targets.view(10, 1, 1, 10)
     for _ in range(5):
-        found, mixed = augmenter([MIXUP], 1, 3, CPU)(images, targets)
+        found, mixed = Augmenter([MIXUP], 1, 3, CPU)(images, targets)
         torch.testing.assert_close(found.view(10, 10), mixed)
     shares = mixed.max(1).values
     assert ((mixed > 0).sum(1) <= 2).all()
@@ -214,7 +214,7 @@ def test_mixup_blends_images_and_targets_by_the_same_share() -> None:
 def test_cutmix_pastes_one_rectangle_and_its_share_of_the_target() -> None:
     targets = one_hot(10)
     images = torch.arange(10.0).view(10, 1, 1, 1).expand(10, 1, 16, 16)
-    augment = augmenter([CUTMIX], 1, 1, CPU)
+    augment = Augmenter([CUTMIX], 1, 1, CPU)
     for _ in range(20):
         found, mixed = augment(images, targets)
         for index, (picture, target) in enumerate(zip(found[:, 0], mixed, strict=True)):

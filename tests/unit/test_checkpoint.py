@@ -16,6 +16,29 @@ def checkpoints(tmp_path: Path) -> Checkpoints:
     return Checkpoints(tmp_path / "checkpoints", Request())
 
 
+class Part:
+    """Something with a state, as optimisers have one."""
+
+    def __init__(self, state: Any = None):
+        self.state = state
+
+    def state_dict(self) -> Any:
+        return self.state
+
+    def load_state_dict(self, state: Any) -> None:
+        self.state = state
+
+
+def save(checkpoints: Checkpoints, epoch: int, step: int, state: Any) -> None:
+    checkpoints.save(epoch, step, {"part": Part(state)})
+
+
+def load(checkpoints: Checkpoints) -> Any:
+    part = Part()
+    checkpoints.restore({"part": part})
+    return part.state
+
+
 def files_of(checkpoints: Checkpoints) -> list[Path]:
     return sorted(checkpoints.folder.iterdir())
 
@@ -46,8 +69,8 @@ STATE: dict[str, Any] = {
 
 
 def test_a_state_comes_back_with_all_its_types_and_memory_orders(checkpoints: Checkpoints) -> None:
-    checkpoints.save(1, 5, STATE)
-    found = checkpoints.load()
+    save(checkpoints, 1, 5, STATE)
+    found = load(checkpoints)
     assert found is not None
     assert found["view"].equal(STATE["view"])
     assert equal({**found, "view": None}, {**STATE, "view": None})
@@ -55,32 +78,47 @@ def test_a_state_comes_back_with_all_its_types_and_memory_orders(checkpoints: Ch
 
 def test_one_tensor_at_two_places_comes_back_at_both(checkpoints: Checkpoints) -> None:
     shared = torch.randn(4)
-    checkpoints.save(1, 0, {"a": shared, "b": shared})
-    assert equal(checkpoints.load(), {"a": shared, "b": shared})
+    save(checkpoints, 1, 0, {"a": shared, "b": shared})
+    assert equal(load(checkpoints), {"a": shared, "b": shared})
 
 
 def test_there_is_none_to_begin_with(checkpoints: Checkpoints) -> None:
-    assert checkpoints.load() is None
+    part = Part("as it was")
+    assert checkpoints.restore({"part": part}) == 1
+    checkpoints.restore_within(1, {"part": part})
+    assert part.state == "as it was"
+
+
+def test_an_epochs_own_parts_come_back_in_that_epoch_alone(
+    checkpoints: Checkpoints, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoints.save(4, 9, {"part": Part("all"), "own": Part("epoch 4")})
+    part, own = Part(), Part("fresh")
+    assert checkpoints.restore({"part": part}) == 4
+    assert capsys.readouterr().out == "training: goes on in epoch 4 after step 9, from a checkpoint\n"
+    checkpoints.restore_within(4, {"own": own})
+    assert (part.state, own.state) == ("all", "epoch 4")
+    checkpoints.restore_within(5, {"own": Part()})
 
 
 def test_the_newest_is_loaded_and_two_are_kept(checkpoints: Checkpoints) -> None:
     for epoch, step in ((9, 3), (10, 0), (10, 20), (10, 100)):
-        checkpoints.save(epoch, step, {"at": [epoch, step]})
+        save(checkpoints, epoch, step, {"at": [epoch, step]})
     assert len(files_of(checkpoints)) == 2
-    assert checkpoints.load() == {"at": [10, 100]}
+    assert load(checkpoints) == {"at": [10, 100]}
 
 
 @pytest.mark.parametrize("damage", ["a bit", "the end", "all"])
 def test_a_damaged_one_is_known_and_the_one_before_is_taken(
     checkpoints: Checkpoints, capsys: pytest.CaptureFixture[str], damage: str
 ) -> None:
-    checkpoints.save(1, 10, {"at": 10, "weights": torch.ones(100)})
-    checkpoints.save(1, 20, {"at": 20, "weights": torch.ones(100)})
+    save(checkpoints, 1, 10, {"at": 10, "weights": torch.ones(100)})
+    save(checkpoints, 1, 20, {"at": 20, "weights": torch.ones(100)})
     newest = files_of(checkpoints)[-1]
     content = bytearray(newest.read_bytes())
     content[len(content) // 2] ^= 1
     newest.write_bytes({"a bit": content, "the end": content[:-7], "all": b""}[damage])
-    found = checkpoints.load()
+    found = load(checkpoints)
     assert found is not None
     assert found["at"] == 10
     assert capsys.readouterr().err == f"warning: {newest} is damaged; taking the one before\n"
@@ -88,17 +126,17 @@ def test_a_damaged_one_is_known_and_the_one_before_is_taken(
 
 def test_with_all_of_them_damaged_there_is_none(checkpoints: Checkpoints) -> None:
     for step in (1, 2):
-        checkpoints.save(1, step, STATE)
+        save(checkpoints, 1, step, STATE)
     for path in files_of(checkpoints):
         path.write_bytes(b"?")
-    assert checkpoints.load() is None
+    assert load(checkpoints) is None
 
 
 def test_what_a_cut_off_left_of_a_write_is_no_checkpoint(checkpoints: Checkpoints) -> None:
-    checkpoints.save(1, 1, {"at": 1})
+    save(checkpoints, 1, 1, {"at": 1})
     (checkpoints.folder / ".000001-00000002-00.safetensors.x7").write_bytes(b"half")
     (checkpoints.folder / "notes.txt").write_text("mine")
-    assert checkpoints.load() == {"at": 1}
+    assert load(checkpoints) == {"at": 1}
 
 
 def test_where_none_can_be_written_training_goes_on_with_a_warning(
@@ -106,7 +144,7 @@ def test_where_none_can_be_written_training_goes_on_with_a_warning(
 ) -> None:
     (tmp_path / "taken").write_text("a file where the folder should be")
     checkpoints = Checkpoints(tmp_path / "taken/checkpoints", Request())
-    checkpoints.save(1, 1, {"at": 1})
+    save(checkpoints, 1, 1, {"at": 1})
     assert capsys.readouterr().err.startswith(f"warning: no checkpoint in {tmp_path}/taken/checkpoints: ")
 
 
@@ -117,6 +155,7 @@ def test_one_is_due_after_so_many_seconds_or_when_the_end_is_asked_for(tmp_path:
     asked = Request()
     asked.number = signal.SIGTERM
     assert Checkpoints(tmp_path, asked).due()
+    assert not Checkpoints(None, asked, seconds=0).due()  # nowhere to write it
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -126,13 +165,13 @@ def test_a_signal_is_noted_and_ends_the_training_at_the_next_checkpoint(
     before = signal.getsignal(number)
     with deferred() as request:
         checkpoints = Checkpoints(tmp_path, request)
-        checkpoints.save(1, 1, {"at": 1})
+        save(checkpoints, 1, 1, {"at": 1})
         os.kill(os.getpid(), number)
         assert request.number == number
         with pytest.raises(Interrupted) as error:
-            checkpoints.save(2, 7, {"at": 2})
-        assert str(error.value) == f"{number.name}: stopped in epoch 2 after step 7"
-    assert checkpoints.load() == {"at": 2}
+            save(checkpoints, 2, 7, {"at": 2})
+        assert str(error.value) == f"{number.name}: training stopped in epoch 2 after step 7"
+    assert load(checkpoints) == {"at": 2}
     assert signal.getsignal(number) == before
 
 

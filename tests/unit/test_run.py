@@ -5,7 +5,7 @@ import pytest
 from training import Recipe, same
 
 from convlab.progress import Reporter
-from convlab.train.fit import History
+from convlab.train.history import History
 from convlab.train.run import fingerprint_of, train
 
 

@@ -86,7 +86,7 @@ def test_a_trial_that_diverges_is_a_row_with_its_reason(sweep: Make, prepared: P
     plan = sweep({"lr": 1e30}, {"lr": 0.01}, epochs=1)
     bad, good = rows(Trainings("lr", plan, prepared, ledger).run())
     assert bad["status"] == "diverged"
-    assert "in epoch 1 at lr 1e+30" in bad["reason"]
+    assert "in epoch 1, step 2 of 19, at lr 1e+30" in bad["reason"]
     assert good["status"] == "finished"
 
 
@@ -247,6 +247,13 @@ def children(process: int) -> list[int]:
     return [child for one in map(int, found) for child in (one, *children(one))]
 
 
+def wait_for_the_end_of(family: list[int]) -> None:
+    deadline = time.monotonic() + 10
+    while any(Path(f"/proc/{one}").exists() for one in family):
+        assert time.monotonic() < deadline, "an orphan goes on training"
+        time.sleep(0.05)
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_killed_sweep_leaves_no_orphan_goes_on_where_it_stopped_and_ends_as_if_it_had_not(
     sweep: Make,
@@ -272,10 +279,7 @@ def test_a_killed_sweep_leaves_no_orphan_goes_on_where_it_stopped_and_ends_as_if
             process.kill()
     assert process.returncode == -signal.SIGKILL
     assert len(family) >= workers - 1
-    deadline = time.monotonic() + 10
-    while any(Path(f"/proc/{one}").exists() for one in family):
-        assert time.monotonic() < deadline, "an orphan goes on training"
-        time.sleep(0.05)
+    wait_for_the_end_of(family)
     kept = {path.parent.name: path.stat().st_mtime_ns for path in folder.glob("*/finished.json")}
     assert 1 <= len(kept) < 4
 
@@ -311,3 +315,34 @@ def test_a_worker_that_is_killed_from_outside_is_one_line_and_the_finished_are_k
     assert process.returncode == 1
     assert "out of memory?" in errors
     assert "with CONVLAB_WORKERS=1 if memory is short" in errors
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_asked_to_end_all_workers_leave_checkpoints_and_go_on_from_them(
+    sweep: Make, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    plan = sweep(*THREE, epochs=40)
+    monkeypatch.setenv("CONVLAB_WORKERS", "2")
+    files.write_text(tmp_path / "plan.yaml", dump_item(plan))
+    command = [sys.executable, "-u", "-c", SCRIPT, tmp_path / "plan.yaml", prepared, tmp_path / "ledger"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(list(map(str, command)), stdout=pipe, stderr=pipe, text=True) as process:
+        assert process.stdout
+        seen: set[str] = set()
+        for line in process.stdout:
+            seen |= {line[:6]} if " epoch " in line else set()
+            if len(seen) == 2:
+                break
+        family = children(process.pid)
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1  # the script does not turn it into an exit status
+    assert errors.endswith(f"Interrupted: {number.name}: stopped in 2 trainings at once\n")
+    wait_for_the_end_of(family)
+    assert len(list(tmp_path.glob("ledger/*/checkpoints"))) == 2
+
+    resumed = Trainings("lr", plan, prepared, tmp_path / "ledger").run()
+    whole = Trainings("lr", plan, prepared, tmp_path / "whole").run()
+    assert rows(resumed) == rows(whole)
+    assert weights(resumed) == weights(whole)
+    assert sum(finished.timing["cut_offs"] for _, finished in resumed) == 2

@@ -7,7 +7,8 @@ from torch import nn
 
 from convlab.data.preprocess import Prepared, Split
 from convlab.schema import Experiment
-from convlab.train.fit import History, fit
+from convlab.train.fit import fit
+from convlab.train.history import History
 from convlab.train.run import build_model
 
 # A network whose epoch on the digits takes a fraction of a second

@@ -5,7 +5,7 @@ changes nothing about the others.
 """
 
 import math
-from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,26 +19,30 @@ PAD_MODES = {"zero": "constant", "nearest": "replicate", "reflect": "reflect"}  
 GRID_MODES = {"zero": "zeros", "nearest": "border", "reflect": "reflection"}  # and for F.grid_sample
 MASK = 2**32 - 1  # the low 32 bits of an integer
 
-Augment = Callable[..., tuple[Tensor, Tensor]]  # of images, targets and optionally indices
 
+class Augmenter:
+    """Augments the batches of one epoch, in their order."""
 
-def augmenter(settings: list[Augmentation], seed: int, epoch: int, device: torch.device) -> Augment:
-    """Give the function that augments the batches of one epoch, in their order.
+    def __init__(self, settings: list[Augmentation], seed: int, epoch: int, device: torch.device):
+        self.settings, self.seed, self.epoch, self.device = settings, seed, epoch, device
+        self.generators = {
+            step.name: derive(seed, f"augment/{step.name}", epoch, device) for step in settings
+        }
+        self.hosts = {step.name: _host_stream(seed, step.name, epoch) for step in settings}
 
-    It takes raw images (uint8, or float of the same range) [N, C, H, W] on `device`, targets, and which of
-    the training images these are, int64 [N] (left out: the first ones, in order). It returns float32 images
-    of the same range, and targets. Mixup and CutMix need targets as probabilities, float [N, classes]; the
-    others return them as they came.
-    """
-    streams = {
-        step.name: (derive(seed, f"augment/{step.name}", epoch, device), _host_stream(seed, step.name, epoch))
-        for step in settings
-    }
+    def __call__(
+        self, images: Tensor, targets: Tensor, indices: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Augment a batch.
 
-    def augment(images: Tensor, targets: Tensor, indices: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        It takes raw images (uint8, or float of the same range) [N, C, H, W] on the device, targets, and which
+        of the training images these are, int64 [N] (left out: the first ones, in order). It returns float32
+        images of the same range, and targets. Mixup and CutMix need targets as probabilities, float
+        [N, classes]; the others return them as they came.
+        """
         images = images.float()
-        for step in settings:
-            generator, host = streams[step.name]
+        for step in self.settings:
+            generator, host = self.generators[step.name], self.hosts[step.name]
             match step:
                 case Affine():
                     images = affine(images, step, generator)
@@ -47,15 +51,27 @@ def augmenter(settings: list[Augmentation], seed: int, epoch: int, device: torch
                 case Flip():
                     images = flip(images, generator)
                 case AlternatingFlip():
-                    which = torch.arange(len(images), device=device) if indices is None else indices
-                    images = alternating_flip(images, which, seed, epoch)
+                    which = torch.arange(len(images), device=self.device) if indices is None else indices
+                    images = alternating_flip(images, which, self.seed, self.epoch)
                 case Mixup():
                     images, targets = mixup(images, targets, step, generator, host)
                 case CutMix():
                     images, targets = cutmix(images, targets, step, generator, host)
         return images, targets
 
-    return augment
+    def state_dict(self) -> dict[str, Any]:
+        """Give where each random stream is, for a checkpoint."""
+        return {
+            "generators": {name: stream.get_state() for name, stream in self.generators.items()},
+            "hosts": {name: stream.bit_generator.state for name, stream in self.hosts.items()},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        for name, position in state["generators"].items():
+            self.generators[name].set_state(position)
+        for name, position in state["hosts"].items():
+            self.hosts[name].bit_generator.state = position
 
 
 def affine(images: Tensor, step: Affine, generator: torch.Generator) -> Tensor:

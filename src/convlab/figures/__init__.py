@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from convlab import files
-from convlab.data.augment import augmenter
+from convlab.data.augment import Augmenter
 from convlab.data.catalogue import DATASETS
 from convlab.data.preprocess import Split, Statistics, load_split, load_statistics
 from convlab.figures.augmentation import augmentation_grid
@@ -117,7 +117,7 @@ def _augmentation(name: str, experiment: Experiment, train: Split, statistics: S
     images = train.images[:ORIGINALS]
     targets = F.one_hot(train.labels[:ORIGINALS], len(statistics.classes)).float()
     versions = [
-        augmenter(experiment.augment, experiment.seed, epoch, torch.device("cpu"))(images, targets)
+        Augmenter(experiment.augment, experiment.seed, epoch, torch.device("cpu"))(images, targets)
         for epoch in range(1, VERSIONS + 1)
     ]
     largest = DATASETS[experiment.dataset].largest

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,13 @@ class Raw:
 
     def update(self) -> None:
         """Take note of a step that was made."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Give everything, for a checkpoint; here the model itself is all there is."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint."""
 
 
 class ExponentialMovingAverage(Raw):
@@ -35,6 +43,14 @@ class ExponentialMovingAverage(Raw):
     def update(self) -> None:
         """Move the averages towards the weights; all in one call, as each would keep a GPU waiting."""
         torch._foreach_lerp_(self.averages, self.weights, 1 - self.decay)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Give the averages, for a checkpoint."""
+        return {"model": self.model.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        self.model.load_state_dict(state["model"])
 
 
 class SlowWeights(Raw):
@@ -59,6 +75,15 @@ class SlowWeights(Raw):
         torch._foreach_copy_(self.fast, self.slow)
         for ours, theirs in zip(self.model.buffers(), self.trained.buffers(), strict=True):
             ours.copy_(theirs)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Give the slow weights, and how many steps were made, for a checkpoint."""
+        return {"model": self.model.state_dict(), "steps": self.steps}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        self.model.load_state_dict(state["model"])
+        self.steps = state["steps"]
 
 
 def build_average(model: nn.Module, settings: EMA | Lookahead | None) -> Raw:

@@ -25,28 +25,44 @@ KEPT = 2  # the last may be damaged
 
 
 class Checkpoints:
-    """The last checkpoints of one training, in a folder of its own; `request` says if it should end now."""
+    """The last checkpoints of one training, in a folder of its own; `request` says if it should end now.
 
-    def __init__(self, folder: Path, request: Request, seconds: float = SECONDS):
-        self.folder, self.request, self.seconds = folder, request, seconds
+    The parts that a checkpoint is made of have a `state_dict` and a `load_state_dict`, as PyTorch's have: of
+    dicts, lists and tuples of tensors, numbers, strings, True, False and None.
+    """
+
+    def __init__(
+        self,
+        folder: Path | None = None,
+        request: Request | None = None,
+        label: str = "training",
+        seconds: float = SECONDS,
+    ):
+        """Set up; without a folder none is written and none is found. `label` is the training's name."""
+        self.folder, self.request, self.label, self.seconds = folder, request or Request(), label, seconds
+        self.found: dict[str, Any] = {}
         self.last = time.monotonic()
 
     def due(self, epoch_ended: bool = False) -> bool:
         """Is it time for one?"""
+        if not self.folder:
+            return False
         wait = min(EPOCH_SECONDS, self.seconds) if epoch_ended else self.seconds
         return self.request.number is not None or time.monotonic() - self.last >= wait
 
-    def save(self, epoch: int, step: int, state: dict[str, Any]) -> None:
+    def save(self, epoch: int, step: int, parts: dict[str, Any]) -> None:
         """Write one: whole or not at all. A full disk costs a warning, not the training.
 
         Args:
-            epoch: the epoch that goes on.
+            epoch: the epoch to go on in.
             step: how many of its steps are done.
-            state: dicts, lists and tuples of tensors, numbers, strings, True, False and None.
+            parts: by name; of an epoch's own, none if no step is done.
 
         Raises:
             Interrupted: the training was asked to end.
         """
+        assert self.folder
+        state = {"epoch": epoch, "step": step, **{name: part.state_dict() for name, part in parts.items()}}
         tensors: dict[str, Tensor] = {}
         header = json.dumps(_pack(state, tensors))
         content = save(tensors, metadata={"state": header})
@@ -59,10 +75,28 @@ class Checkpoints:
         for old in self._newest_first()[KEPT:]:
             old.unlink(missing_ok=True)
         if self.request.number is not None:
-            raise Interrupted(self.request.number, f"stopped in epoch {epoch} after step {step}")
+            where = f"epoch {epoch} after step {step}" if step else f"epoch {epoch - 1}, at its end"
+            raise Interrupted(self.request.number, f"{self.label} stopped in {where}")
 
-    def load(self) -> dict[str, Any] | None:
-        """Give the state of the newest checkpoint that is whole, or None."""
+    def restore(self, parts: dict[str, Any]) -> int:
+        """Bring `parts` to the newest checkpoint that is whole, and give the epoch to begin with (else 1)."""
+        self.found = self._load() or {}
+        if not self.found:
+            return 1
+        for name, part in parts.items():
+            part.load_state_dict(self.found[name])
+        epoch, step = self.found["epoch"], self.found["step"]
+        print(f"{self.label}: goes on in epoch {epoch} after step {step}, from a checkpoint", flush=True)
+        return epoch
+
+    def restore_within(self, epoch: int, parts: dict[str, Any]) -> None:
+        """Bring an epoch's own parts to where the checkpoint was, if it was within this epoch."""
+        if self.found and self.found["epoch"] == epoch and self.found["step"]:
+            for name, part in parts.items():
+                part.load_state_dict(self.found[name])
+        self.found = {}  # its tensors' memory
+
+    def _load(self) -> dict[str, Any] | None:
         for path in self._newest_first():
             content = path.read_bytes()
             if hashlib.sha256(content).hexdigest()[:32] == path.stem.rsplit("-", 1)[1]:
@@ -73,7 +107,7 @@ class Checkpoints:
         return None
 
     def _newest_first(self) -> list[Path]:
-        return sorted(self.folder.glob("[0-9]*-*.safetensors"), reverse=True)
+        return sorted(self.folder.glob("[0-9]*-*.safetensors"), reverse=True) if self.folder else []
 
 
 def _pack(value: Any, tensors: dict[str, Tensor]) -> Any:

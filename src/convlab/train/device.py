@@ -3,6 +3,7 @@
 import ctypes
 import sys
 import time
+from typing import Any
 
 import torch
 
@@ -67,6 +68,7 @@ class Stopwatch:
     """Seconds since the start by the wall clock, and on a GPU by device events too."""
 
     def __init__(self, device: torch.device):
+        self.before = 0.0  # a cut-off
         self.events = device.type == "cuda"
         if self.events:
             self.begin, self.end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
@@ -79,5 +81,31 @@ class Stopwatch:
         if self.events:
             self.end.record()
             self.end.synchronize()
-            device_seconds = self.begin.elapsed_time(self.end) / 1000
-        return time.perf_counter() - self.started, device_seconds
+            device_seconds = self.before + self.begin.elapsed_time(self.end) / 1000
+        return self.before + time.perf_counter() - self.started, device_seconds
+
+    def state_dict(self) -> dict[str, Any]:
+        """Give the wall seconds until now, for a checkpoint."""
+        return {"before": self.before + time.perf_counter() - self.started}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        self.before = state["before"]
+
+
+class RandomState:
+    """PyTorch's global random streams, from which dropout draws."""
+
+    def __init__(self, device: torch.device):
+        self.device = device
+
+    def state_dict(self) -> dict[str, Any]:
+        """Give where they are, for a checkpoint."""
+        cuda = torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None
+        return {"cpu": torch.get_rng_state(), "cuda": cuda}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        torch.set_rng_state(state["cpu"])
+        if state["cuda"] is not None:
+            torch.cuda.set_rng_state(state["cuda"], self.device)

@@ -6,59 +6,25 @@ it calls back at the end of every step and every epoch.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
-from convlab.data.augment import augmenter
+from convlab.data.augment import Augmenter
 from convlab.data.preprocess import Split
 from convlab.models import kernels_of
 from convlab.models.whitening import compute_whitening
 from convlab.schema import Experiment
 from convlab.seeds import derive_seed
 from convlab.train.average import build_average
-from convlab.train.device import Stopwatch, autocast, select_precision
+from convlab.train.checkpoint import Checkpoints
+from convlab.train.device import RandomState, Stopwatch, autocast, select_precision
+from convlab.train.history import Diverged, History, Sums
 from convlab.train.inference import logits_of, score
 from convlab.train.loader import channels_last, place, resized, shuffled, size_at, to_device
 from convlab.train.optim import BestWeights, Schedule, build_optimizer, l2_penalty
-
-Record = dict[str, float]  # one row of the learning curves
-
-
-class Diverged(ArithmeticError):
-    """The loss is no longer a finite number."""
-
-
-@dataclass
-class History:
-    """What happened, epoch by epoch.
-
-    `records` are the learning curves; `iterations`, if the recipe asks for them, the same of every step: loss
-    (as trained on, without the L2 penalty), accuracy and learning rate. `epoch_seconds` and `device_seconds`
-    cover training and validation.
-    """
-
-    records: list[Record] = field(default_factory=list)
-    iterations: list[Record] = field(default_factory=list)
-    epoch_seconds: list[float] = field(default_factory=list)
-    training_seconds: list[float] = field(default_factory=list)
-    device_seconds: list[float] = field(default_factory=list)
-    best_epoch: int = 0
-
-    def add_iterations(self, epoch: int, rates: list[float], steps: Tensor) -> None:
-        """Add an epoch's steps: their learning rates, and [steps, 2] with loss and accuracy of each."""
-        for lr, (loss, accuracy) in zip(rates, steps.tolist(), strict=True):
-            self.iterations.append(
-                {
-                    "iteration": len(self.iterations) + 1,
-                    "epoch": epoch,
-                    "lr": lr,
-                    "loss": loss,
-                    "accuracy": accuracy,
-                }
-            )
 
 
 def fit(
@@ -70,6 +36,7 @@ def fit(
     device: torch.device,
     on_step: Callable[[int], None] = lambda images: None,
     on_epoch: Callable[[History], None] = lambda history: None,
+    checkpoints: Checkpoints | None = None,
 ) -> History:
     """Train `model` in place and leave it with the weights of the epoch that `recipe.keep` names.
 
@@ -84,9 +51,12 @@ def fit(
         device: where everything happens.
         on_step: called after each step with the number of images in it.
         on_epoch: called after each epoch with the history so far.
+        checkpoints: if there is one, the training goes on from it, on a CPU to the same last bit as without
+            the cut-off; and it writes some as it goes.
 
     Raises:
-        Diverged: a loss is NaN or infinite; says at which epoch and learning rate.
+        Diverged: a loss is NaN or infinite; says in which step, at which learning rate.
+        Interrupted: the checkpoints were asked to end the training; one has been written.
     """
     train, validation = to_device(train, device), to_device(validation, device)
     place(model, device)
@@ -103,20 +73,22 @@ def fit(
     steps = math.ceil(len(train.labels) / recipe.batch_size)
     precision = select_precision(recipe.precision, device)
     history = History()
+    parts: dict[str, Any] = {"model": model, "average": average, "optimizer": optimizer}
+    parts |= {"schedule": schedule, "best": best, "history": history}
+    checkpoints = checkpoints or Checkpoints()  # without a folder: none
+    first = checkpoints.restore(parts)
 
-    for epoch in range(1, recipe.epochs + 1):
+    for epoch in range(first, recipe.epochs + 1):
         stopwatch = Stopwatch(device)
         torch.manual_seed(derive_seed(recipe.seed, "dropout", epoch))
         model.train()
-        # Sums stay on the device until the epoch's end: reading one each step would stall a GPU.
-        loss_sum = torch.zeros((), device=device)
-        correct = torch.zeros((), device=device, dtype=torch.long)
-        each_step = torch.zeros(steps, 2, device=device)
-        rates = []
-        augment = augmenter(recipe.augment, recipe.seed, epoch, device)
+        sums = Sums(steps, recipe.iterations, device)
+        augment = Augmenter(recipe.augment, recipe.seed, epoch, device)
+        within = {"sums": sums, "augment": augment, "random": RandomState(device), "stopwatch": stopwatch}
+        checkpoints.restore_within(epoch, within)
         size = size_at(recipe.resize, (epoch - 1) / recipe.epochs)
-        batches = shuffled(train, recipe.batch_size, recipe.seed, epoch)
-        for step, (images, labels, indices) in enumerate(batches):
+        batches = shuffled(train, recipe.batch_size, recipe.seed, epoch, skip=sums.steps)
+        for step, (images, labels, indices) in enumerate(batches, start=sums.steps):
             schedule.begin_step(epoch - 1 + step / steps)
             targets = F.one_hot(labels, classes).float() if one_hot else labels
             if recipe.augment:
@@ -130,23 +102,22 @@ def fit(
             optimizer.zero_grad()
             average.update()
             hits = (logits.detach().argmax(1) == (targets.argmax(1) if mixing else labels)).sum()
-            loss_sum += loss.detach() * len(labels)
-            correct += hits
-            if recipe.iterations:
-                each_step[step, 0], each_step[step, 1] = loss.detach(), hits / len(labels)
-                rates.append(schedule.lr)
+            sums.add(loss.detach(), hits, len(labels), schedule.lr)
             on_step(len(labels))
-        train_loss = loss_sum.item() / len(train.labels)
+            if checkpoints.due():
+                sums.require_finite(epoch)  # the last good checkpoint stays
+                checkpoints.save(epoch, step + 1, parts | within)
+        sums.require_finite(epoch)
+        train_loss = sums.loss.item() / len(train.labels)
         training_seconds, _ = stopwatch.stop()
-        if recipe.iterations:
-            history.add_iterations(epoch, rates, each_step)
+        history.iterations += sums.iterations(epoch, before=len(history.iterations))
 
         validation_logits = logits_of(average.model, validation, transform, precision)
         validation_loss, validation_accuracy = score(validation_logits, validation.labels)
-        if not math.isfinite(train_loss + validation_loss):
+        if not math.isfinite(validation_loss):
             raise Diverged(
-                f"in epoch {epoch} at lr {schedule.lr:g} the training loss is {train_loss:g} and the "
-                f"validation loss {validation_loss:g}; try a lower lr, or precision: fp32"
+                f"after epoch {epoch} at lr {schedule.lr:g} the validation loss is {validation_loss:g}; "
+                "try a lower lr, or precision: fp32"
             )
         epoch_seconds, device_seconds = stopwatch.stop()
         history.records.append(
@@ -154,7 +125,7 @@ def fit(
                 "epoch": epoch,
                 "lr": schedule.lr,
                 "train_loss": train_loss,
-                "train_accuracy": correct.item() / len(train.labels),
+                "train_accuracy": sums.correct.item() / len(train.labels),
                 "validation_loss": validation_loss,
                 "validation_accuracy": validation_accuracy,
             }
@@ -168,6 +139,8 @@ def fit(
         on_epoch(history)
         if stop:
             break
+        if checkpoints.due(epoch_ended=True):
+            checkpoints.save(epoch + 1, 0, parts)
 
     model.load_state_dict(average.model.state_dict())  # itself, where nothing is averaged
     best.restore(model)

@@ -30,13 +30,13 @@ def place(model: nn.Module, device: torch.device) -> None:
     model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
-def shuffled(split: Split, batch_size: int, seed: int, epoch: int) -> Iterator[Batch]:
+def shuffled(split: Split, batch_size: int, seed: int, epoch: int, skip: int = 0) -> Iterator[Batch]:
     """Go through a split in the order of (seed, epoch): a full permutation, better mixed than R0's buffer.
 
-    The last batch holds what is left over.
+    The last batch holds what is left over; the first `skip` batches are left out.
     """
     order = torch.randperm(len(split.labels), generator=derive(seed, "order", epoch)).to(split.labels.device)
-    for indices in order.split(batch_size):
+    for indices in order.split(batch_size)[skip:]:
         yield Batch(split.images[indices], split.labels[indices], indices)
 
 

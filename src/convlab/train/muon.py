@@ -1,5 +1,7 @@
 """Muon: momentum whose step for each kernel is made nearly orthogonal (Jordan et al., 2024)."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.optim import AdamW, Optimizer
@@ -54,6 +56,16 @@ class Muon(Optimizer):
             # by as much as that of a wide one.
             kernel.add_(update, alpha=-group["lr"] * max(1.0, rows / columns) ** 0.5)
         self.rest.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Give the kernels' momentum, and AdamW's own state."""
+        return {"kernels": super().state_dict(), "rest": self.rest.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a `state_dict`."""
+        super().load_state_dict(state["kernels"])
+        self.rest.load_state_dict(state["rest"])
+        self.param_groups[1:] = self.rest.param_groups  # one and the same again, for the schedule
 
 
 def orthogonalised(matrix: Tensor) -> Tensor:

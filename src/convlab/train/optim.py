@@ -114,6 +114,15 @@ class Schedule:
         if self.plateau:
             self.plateau.step(validation_loss)
 
+    def state_dict(self) -> dict[str, Any]:
+        """Give what a plateau has seen, for a checkpoint; the rate itself is the optimiser's."""
+        return self.plateau.state_dict() if self.plateau else {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        if self.plateau:
+            self.plateau.load_state_dict(state)
+
 
 def lr_factor(settings: Any, epochs: int) -> Callable[[float], float]:
     """Give what `lr` is multiplied with, by the time in epochs (2.5: the middle of the third)."""
@@ -163,6 +172,14 @@ class BestWeights:
         if validation_loss < self.lowest_loss:
             self.lowest_loss, self.lowest_epoch = validation_loss, epoch
         return epoch - self.lowest_epoch >= self.patience
+
+    def state_dict(self) -> dict[str, Any]:
+        """Give everything, for a checkpoint."""
+        return dict(vars(self))
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        vars(self).update(state)
 
     def restore(self, model: nn.Module) -> None:
         """Put the best weights back."""

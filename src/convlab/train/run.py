@@ -16,8 +16,10 @@ from convlab.progress import reporting
 from convlab.provenance import environment, fingerprint, hash_files, occasion
 from convlab.schema import Experiment
 from convlab.seeds import derive_seed
+from convlab.train.checkpoint import Checkpoints
 from convlab.train.device import prepare_process, select_device, select_precision
-from convlab.train.fit import History, Record, fit
+from convlab.train.fit import fit
+from convlab.train.history import History, Record
 
 
 @dataclass(frozen=True)
@@ -37,12 +39,17 @@ def fingerprint_of(experiment: Experiment, folder: Path) -> str:
     return fingerprint(experiment, hash_files(folder / part for part in parts))
 
 
-def train(label: str, experiment: Experiment, folder: Path) -> Trained:
+def train(
+    label: str, experiment: Experiment, folder: Path, checkpoints: Checkpoints | None = None
+) -> Trained:
     """Train one experiment on the prepared data in `folder`; progress is shown under `label`.
+
+    Where there are checkpoints, it goes on from the last.
 
     Raises:
         InfeasibleGeometry: the model leaves nothing of the image.
         Diverged: a loss is no longer finite.
+        Interrupted: the checkpoints were asked to end the training.
     """
     device = select_device(experiment.device)
     prepare_process(experiment.threads, experiment.deterministic)
@@ -59,7 +66,8 @@ def train(label: str, experiment: Experiment, folder: Path) -> Trained:
             utilisation.extend(_gpu_utilisation(device))
 
         transform = statistics.transform()
-        history = fit(model, training, validation, transform, experiment, device, report.step, on_epoch)
+        callbacks = (report.step, on_epoch, checkpoints)
+        history = fit(model, training, validation, transform, experiment, device, *callbacks)
 
     identity = fingerprint_of(experiment, folder)
     speeds = [len(training.labels) / seconds for seconds in history.training_seconds]
@@ -86,6 +94,7 @@ def train(label: str, experiment: Experiment, folder: Path) -> Trained:
             "seconds": sum(history.epoch_seconds),
             "images_per_second": median(speeds),
             "epoch_seconds": history.epoch_seconds,
+            "cut_offs": history.cut_offs,
             **_gpu_timing(device, history, utilisation),
             **environment(device),
         },

@@ -1,0 +1,204 @@
+"""A training that was cut off and goes on must end to the last bit as if it had not been."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_recipes import ALL
+from torch import nn
+from training import CPU, Recipe, first, same
+
+from convlab import files
+from convlab.config import dump_item
+from convlab.data.preprocess import Prepared
+from convlab.interrupt import Request
+from convlab.schema import Experiment
+from convlab.train.checkpoint import Checkpoints
+from convlab.train.fit import fit
+from convlab.train.history import Diverged, History
+from convlab.train.run import build_model
+
+STEPS = 5  # an epoch: 300 images in batches of 64, the last one smaller
+RECIPES: dict[str, dict[str, Any]] = {
+    "adam, dropout, plateau, early stopping": {
+        "schedule": {"name": "plateau", "factor": 0.5, "patience": 1},
+        "early_stopping": {"patience": 2},
+        "model.dropout": 0.5,
+        "lr": 0.02,
+    },
+    "sgd, random augmentations, cosine, per step": {
+        "optimizer": {"name": "sgd", "momentum": 0.9, "nesterov": True, "decoupled": True},
+        "weight_decay": 0.01,
+        "schedule": {"name": "cosine", "warmup": 1},
+        "augment": [
+            {"name": "affine", "rotation": 10, "shift": 0.1, "shear": 5, "zoom": 0.1, "border": "zero"},
+            {"name": "crop", "padding": 1, "border": "zero"},
+            {"name": "mixup", "alpha": 0.4},
+            {"name": "cutmix", "alpha": 1.0},
+        ],
+        "iterations": True,
+        "keep": "highest_accuracy",
+    },
+    "running mean": {"average": {"name": "ema", "decay": 0.9}, "keep": "lowest_loss"},
+    "lookahead": {"average": {"name": "lookahead", "every": 3, "alpha": 0.5}, "keep": "last"},
+    "whitening, muon, alternating flip, smaller images first": ALL,
+}
+
+
+class CutOff(Exception):
+    """Stands for SIGKILL: nothing after it is run."""
+
+
+def train(
+    recipe: Experiment, digits: Prepared, folder: Path | None = None, cut_at: int = -1, seconds: float = 0.0
+) -> tuple[nn.Module, History]:
+    """Train on few images, with a checkpoint after every step; `cut_at`: after so many of its own steps."""
+    model = build_model(recipe, [1, 8, 8], 10)
+    done = 0
+
+    def on_step(images: int) -> None:
+        nonlocal done
+        done += 1
+        if done == cut_at:
+            raise CutOff
+
+    history = fit(
+        model,
+        first(digits.train, 300),
+        digits.validation,
+        digits.statistics.transform(),
+        recipe,
+        CPU,
+        on_step=on_step,
+        checkpoints=Checkpoints(folder, Request(), seconds=seconds),
+    )
+    return model, history
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_training_cut_off_again_and_again_ends_to_the_last_bit_as_if_it_had_not_been(
+    name: str, recipe: Recipe, digits: Prepared, tmp_path: Path
+) -> None:
+    settings = recipe(RECIPES[name], epochs=4)
+    model, history = train(settings, digits)
+    # In the first step, within an epoch, at its last step, right after it, and in the last epoch
+    for cut_at in (2, 3, 2, 4, 1, STEPS + 1, 3):
+        with pytest.raises(CutOff):
+            train(settings, digits, tmp_path, cut_at)
+    resumed, other = train(settings, digits, tmp_path)
+    assert same(resumed, model)
+    assert other.records == history.records
+    assert other.iterations == history.iterations
+    assert other.best_epoch == history.best_epoch
+    assert other.cut_offs > 3
+    assert len(other.epoch_seconds) == len(history.epoch_seconds)
+
+
+def test_from_the_end_of_an_epoch_alone_it_goes_on_too(
+    recipe: Recipe, digits: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("convlab.train.checkpoint.EPOCH_SECONDS", 0.0)
+    settings = recipe(epochs=3)
+    model, history = train(settings, digits)
+    with pytest.raises(CutOff):
+        train(settings, digits, tmp_path, 2 * STEPS + 2, seconds=1000)
+    assert [path.name.split("-")[:2] for path in sorted(tmp_path.iterdir())] == [
+        ["000002", "00000000"],
+        ["000003", "00000000"],
+    ]
+    resumed, other = train(settings, digits, tmp_path, seconds=1000)
+    assert same(resumed, model)
+    assert other.records == history.records
+
+
+def test_with_the_newest_checkpoint_damaged_the_one_before_gives_the_same_result(
+    recipe: Recipe, digits: Prepared, tmp_path: Path
+) -> None:
+    settings = recipe(epochs=2)
+    model, _ = train(settings, digits)
+    with pytest.raises(CutOff):
+        train(settings, digits, tmp_path, 7)
+    newest = max(tmp_path.iterdir())
+    newest.write_bytes(newest.read_bytes()[:-100])
+    resumed, _ = train(settings, digits, tmp_path)
+    assert same(resumed, model)
+
+
+def test_a_training_that_had_ended_is_there_at_once(recipe: Recipe, digits: Prepared, tmp_path: Path) -> None:
+    settings = recipe(epochs=2)
+    model, history = train(settings, digits, tmp_path)
+    again, other = train(settings, digits, tmp_path, cut_at=1)  # not one step is made
+    assert same(again, model)
+    assert other.records == history.records
+
+
+def test_a_training_whose_loss_breaks_keeps_its_last_good_checkpoint(
+    recipe: Recipe, digits: Prepared, tmp_path: Path
+) -> None:
+    # The rate rises by 10³⁰ within the warm-up: the first step is sound, the weights after it are not.
+    broken = recipe(epochs=2, lr=1e30, schedule={"name": "cosine", "warmup": 1.9})
+    with pytest.raises(Diverged, match="in epoch 1, step 3 of 5, at lr"):
+        train(broken, digits, tmp_path)
+    newest = max(tmp_path.iterdir())
+    assert newest.name.startswith("000001-00000002-")
+
+
+# ------------------------------------------------------------------------------------------ as a process
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from convlab.config import load_experiment
+from convlab.errors import run
+from convlab.trainings import Trainings
+from convlab.train import checkpoint
+checkpoint.EPOCH_SECONDS = 0.0
+plan, prepared, ledger = map(Path, sys.argv[1:])
+sys.argv[0] = "train"
+run(lambda: print(len(Trainings("digits", load_experiment(plan), prepared, ledger).run()), "trained"))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_process_ended_by_a_signal_goes_on_where_it_was(
+    number: signal.Signals, recipe: Recipe, prepared: Path, tmp_path: Path
+) -> None:
+    files.write_text(tmp_path / "plan.yaml", dump_item(recipe(epochs=30)))
+
+    def start(ledger: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-u", "-c", SCRIPT, tmp_path / "plan.yaml", prepared, tmp_path / ledger]
+        pipe = subprocess.PIPE
+        return subprocess.Popen(list(map(str, command)), stdout=pipe, stderr=pipe, text=True)
+
+    with start("cut") as process:
+        assert process.stdout
+        for line in process.stdout:
+            if "epoch  5/30" in line:
+                break
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=60)
+    if number == signal.SIGKILL:
+        assert process.returncode == -signal.SIGKILL
+    else:
+        assert process.returncode == 128 + number
+        assert errors.startswith(f"train: {number.name}: digits stopped in epoch ")
+        assert errors.endswith("; run it again to go on\n")
+        assert errors.count("\n") == 1
+
+    with start("cut") as process:
+        output, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    assert output.startswith("digits: goes on in epoch ")
+    assert "epoch  1/30" not in output
+    with start("whole") as process:
+        process.communicate(timeout=120)
+    (cut,), (whole,) = (sorted((tmp_path / name).iterdir()) for name in ("cut", "whole"))
+    assert cut.name == whole.name
+    assert [path.name for path in sorted(cut.iterdir())] == ["finished.json", "model.safetensors"]
+    assert (cut / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+    one, other = (files.read_json(folder / "finished.json") for folder in (cut, whole))
+    assert (one["curves"], one["results"]) == (other["curves"], other["results"])
+    assert (one["timing"]["cut_offs"], other["timing"]["cut_offs"]) == (1, 0)
