@@ -6,7 +6,7 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: help setup repro mnist test check ui track report lock
+.PHONY: help setup repro mnist test check bench ui track report lock
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -42,6 +42,10 @@ test: setup  ## lint, type check, unit tests, and the pipeline for real in a tem
 check: setup  ## the gate: exit status 1 when a metric is under its floor in params.yaml
 	@convlab check
 
+bench: setup  ## time training against the plain loop, Lightning and Keras (10 minutes; see bench/README.md)
+	python bench/suite.py
+	python bench/table.py
+
 ui: setup track  ## MLflow on http://127.0.0.1:5000 with every run
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port 5000 --workers 1
 
@@ -52,5 +56,5 @@ report: setup  ## put the reports' numbers and ours side by side into the README
 	@convlab report
 
 lock: setup  ## pin new versions: ranges in pyproject.toml → requirements.lock (needs uv)
-	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
+	uv pip compile pyproject.toml --extra pipeline --extra dev --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-header --output-file requirements.lock

@@ -1,0 +1,115 @@
+"""What is measured: the networks, the ways to train them, and random images for both.
+
+No torch: Keras' process must not carry it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from importlib import import_module
+from importlib.metadata import packages_distributions, version
+from importlib.util import find_spec
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convlab import files
+from convlab.config import load_params
+from convlab.data.catalogue import DATASETS
+from convlab.errors import InputError
+from convlab.schema import Experiment
+
+BASELINE = "plain"  # the way that every ratio is to
+# Experiments of params.yaml, as tables and figures call their networks
+NETWORKS = {
+    "mnist_vgg": "R0 · 6 convolutions, MNIST",
+    "cifar10_simplecnn": "R2 · SimpleCNN, CIFAR-10",
+    "cifar10_resnet18": "R2 · ResNet-18, CIFAR-10",
+    "mnist_2x2": "R3 · 2×2 kernels, MNIST",
+    "fashion_preact": "R4 · pre-activation ResNet, Fashion-MNIST",
+}
+WITH_PEERS = "mnist_vgg"  # where every way is measured; elsewhere only the COMMON ones
+# Uniform bytes as fractions of 255: what a z-score of random images subtracts and divides by
+MEAN, STD = 0.5, 0.29
+
+
+class Data(NamedTuple):
+    """Images uint8 [N, C, H, W] and labels int64 [N]."""
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+
+
+# Trains as the experiment says and calls the function after each step, which ends the training by raising.
+Train = Callable[[Experiment, Data, Callable[[], None]], None]
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way to train: the function `train` of a module in this folder, with its settings.
+
+    `packages` are what it needs beside convlab's own; `precision` is what its products are computed in.
+    """
+
+    label: str
+    module: str
+    packages: tuple[str, ...] = ()
+    precision: str = "fp32"
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+def _ours(label: str, precision: str, **settings: Any) -> Way:
+    return Way(label, "ours", (), precision, {"precision": precision, **settings})
+
+
+WAYS = {
+    "plain": Way("plain PyTorch loop, DataLoader", "peers.plain", ("torchvision",)),
+    "lightning": Way("PyTorch Lightning", "peers.with_lightning", ("lightning", "torchvision")),
+    "keras": Way("Keras 3 on TensorFlow", "peers.with_keras", ("keras", "tensorflow")),
+    "fp32": _ours("convlab, fp32", "fp32"),
+    "bf16": _ours("convlab, bf16", "bf16"),
+    "fp32_returning": _ours("convlab, fp32, freed memory returned", "fp32", keep_memory=False),
+    "bf16_returning": _ours("convlab, bf16, freed memory returned", "bf16", keep_memory=False),
+}
+COMMON = ("plain", "fp32", "bf16")
+
+
+def trainer(way: str) -> Train:
+    """Import what trains in this way."""
+    return partial(import_module(WAYS[way].module).train, **WAYS[way].settings)
+
+
+def ways_of(network: str) -> tuple[str, ...]:
+    """Name the ways in which a network is trained."""
+    return tuple(WAYS) if network == WITH_PEERS else COMMON
+
+
+def versions() -> dict[str, str | None]:
+    """Give the version of every package that a way needs; None where it is not installed."""
+    packages = sorted({package for way in WAYS.values() for package in way.packages})
+    distributions = packages_distributions()  # tensorflow may come as tensorflow-cpu
+    return {name: version(distributions[name][0]) if find_spec(name) else None for name in packages}
+
+
+def experiment_of(network: str) -> Experiment:
+    """Read an experiment from params.yaml, to be trained on the CPU.
+
+    Raises:
+        InputError: there is none of this name.
+    """
+    experiments = load_params(files.PARAMS).experiments
+    if network not in experiments:
+        raise InputError(f"networks: found {network!r}; allowed: {', '.join(experiments)}")
+    return experiments[network].model_copy(update={"device": "cpu"})
+
+
+def random_data(experiment: Experiment) -> Data:
+    """Make as many random images as the experiment trains on, of its data set's shape."""
+    dataset = DATASETS[experiment.dataset]
+    images = dataset.train_images - experiment.split.validation
+    random = np.random.default_rng(experiment.seed)
+    return Data(
+        random.integers(0, dataset.largest, (images, *dataset.shape), np.uint8, endpoint=True),
+        random.integers(0, len(dataset.classes), images),
+    )

@@ -1,0 +1,52 @@
+"""The figure of the suite: how many times as fast as the plain PyTorch loop, network by network."""
+
+from statistics import median
+
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+
+from convlab.figures.style import PALETTE
+
+HEIGHT = 0.36  # inches a bar
+GAP = 0.8  # between networks, in bars
+
+
+def ratio_chart(rows: dict[str, dict[str, list[float]]], conditions: str) -> Figure:
+    """Draw a bar for the median ratio of each way, from the smallest to the largest as its error bar.
+
+    Args:
+        rows: network → way → ratios to the plain loop, one per round.
+        conditions: on what they were measured, for the foot of the figure.
+    """
+    ways = list(dict.fromkeys(way for found in rows.values() for way in found))
+    colours = dict(zip(ways, PALETTE, strict=False))
+    bars = sum(map(len, rows.values())) + GAP * len(rows)
+    figure, axes = plt.subplots(figsize=(8, HEIGHT * bars + 1.6))
+    middles, place = [], 0.0
+    for found in rows.values():
+        middles.append(place + (len(found) - 1) / 2)
+        for way, numbers in found.items():
+            _bar(axes, place, numbers, colours[way])
+            place += 1
+        place += GAP
+    axes.axvline(1, color="#555555", linewidth=1)
+    axes.set_yticks(middles, [name.replace(", ", "\n") for name in rows])
+    axes.tick_params("y", length=0)
+    axes.grid(visible=False, axis="y")
+    axes.invert_yaxis()
+    axes.margins(x=0.12)
+    axes.set_xlim(left=0)
+    axes.set_xlabel("training speed, as a multiple of the plain PyTorch loop's")
+    handles = [plt.Rectangle((0, 0), 1, 1, color=colours[way]) for way in ways]
+    figure.legend(handles, ways, loc="outside upper center", ncols=len(ways))
+    figure.supxlabel(conditions.replace("; ", ";\n", 1), fontsize=8, color="#555555")
+    return figure
+
+
+def _bar(axes: plt.Axes, place: float, numbers: list[float], colour: str) -> None:
+    middle, low, high = median(numbers), min(numbers), max(numbers)
+    axes.barh(place, middle, height=0.8, color=colour)
+    axes.errorbar(
+        middle, place, xerr=[[middle - low], [high - middle]], color="black", capsize=3, linewidth=1
+    )
+    axes.annotate(f"{middle:.2f} ×", (high, place), (6, 0), textcoords="offset points", va="center")

@@ -1,0 +1,104 @@
+"""Measure one way to train one network, in this process; prints one line of JSON.
+
+python bench/one.py NETWORK WAY [--seconds 3]        in the repository's root
+"""
+
+import json
+import resource
+import sys
+import time
+from contextlib import suppress
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from cases import WAYS, experiment_of, random_data, trainer
+from convlab.errors import InputError, run
+from options import Parser, seconds
+
+WARM_UP_STEPS, WARM_UP_SECONDS = 2, 1.0  # both at least: first steps build buffers, kernels and graphs
+STEPS = 4  # at least, of a network whose step takes seconds
+SECONDS = 3.0
+
+
+class Enough(Exception):
+    """There are enough steps to tell how long one takes."""
+
+
+class Clock:
+    """Notes when each step ends; ends the training after the warm-up and `seconds` more."""
+
+    def __init__(self, seconds: float):
+        self.seconds = seconds
+        self.times: list[float] = []
+        self.warm: int | None = None  # the last step of the warm-up
+
+    def tick(self) -> None:
+        """Note that a step has ended.
+
+        Raises:
+            Enough: it was the last one.
+        """
+        now, step = time.perf_counter(), len(self.times)
+        self.times.append(now)
+        if self.warm is None:
+            if step + 1 >= WARM_UP_STEPS and now - self.times[0] >= min(WARM_UP_SECONDS, self.seconds):
+                self.warm = step
+        elif step - self.warm >= STEPS and now - self.times[self.warm] >= self.seconds:
+            raise Enough
+
+    def step_seconds(self) -> list[float]:
+        """Give how long each step after the warm-up took."""
+        return [end - begin for begin, end in pairwise(self.times[self.warm :])]
+
+
+def main() -> None:
+    """Parse the command line, measure, print."""
+    parser = Parser(description=__doc__.split("\n")[0])
+    parser.add_argument("network", help="an experiment of params.yaml")
+    parser.add_argument("way", choices=WAYS)
+    parser.add_argument("--seconds", type=seconds, default=SECONDS, help="of measuring, after the warm-up")
+    options = parser.parse_args()
+    print(json.dumps(measure(options.network, options.way, options.seconds)))
+
+
+def measure(network: str, way: str, seconds: float) -> dict[str, Any]:
+    """Train until it is clear how long a step takes.
+
+    Returns:
+        images per second by the median step; that step's seconds; the number of steps; the seconds of
+        imports, building and the first step; the peak memory of this process in MiB, images included.
+
+    Raises:
+        InputError: the training ended before.
+    """
+    experiment = experiment_of(network)
+    data = random_data(experiment)
+    clock = Clock(seconds)
+    began = time.perf_counter()
+    with suppress(Enough):
+        trainer(way)(experiment, data, clock.tick)
+        raise InputError(f"{network}: the training ended before there was anything to measure")
+    steps = clock.step_seconds()
+    return {
+        "images_per_second": experiment.batch_size / median(steps),
+        "step_seconds": median(steps),
+        "steps": len(steps),
+        "start_up_seconds": clock.times[0] - began,
+        "peak_memory_mib": peak_memory_mib(),
+    }
+
+
+def peak_memory_mib() -> float:
+    """Give the most memory that this process has held."""
+    try:  # Linux counts into ru_maxrss what the parent process held when it forked
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
+    except (OSError, StopIteration):
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,1 @@
+"""The same trainings in other frameworks, written as their own documentation teaches."""

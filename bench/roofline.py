@@ -1,0 +1,46 @@
+"""How fast the processor could be: its matrix products, and what a training step has of them.
+
+python bench/roofline.py        prints GFLOP/s in fp32 and bf16 as JSON
+"""
+
+import json
+import time
+
+import torch
+from torch import nn
+
+from convlab.models.summary import summarise
+from convlab.train.device import PRECISIONS
+
+SIZE = 2048  # rows and columns: large enough that memory does not matter
+REPEATS = 12
+
+
+def training_flops(model: nn.Module, input_shape: list[int]) -> int:
+    """Count the operations of training on one image, two for each multiply-accumulate.
+
+    The forward pass, the gradients of all weights, and the gradients of all inputs but the image's: each of
+    the three has the same number of products. Convolutions and linear layers alone.
+    """
+    summary = summarise(model, input_shape)
+    first = next(layer.macs for layer in summary.layers if layer.macs)
+    return 3 * summary.flops - 2 * first
+
+
+def matrix_product_peaks() -> dict[str, float]:
+    """Measure the fastest of some large matrix products in each precision, in FLOP/s."""
+    return {name: _peak(dtype) for name, dtype in PRECISIONS.items()}
+
+
+def _peak(dtype: torch.dtype) -> float:
+    a, b, product = (torch.randn(SIZE, SIZE).to(dtype) for _ in range(3))
+    fastest = float("inf")
+    for _ in range(REPEATS):
+        began = time.perf_counter()
+        torch.mm(a, b, out=product)
+        fastest = min(fastest, time.perf_counter() - began)
+    return 2 * SIZE**3 / fastest
+
+
+if __name__ == "__main__":
+    print(json.dumps(matrix_product_peaks()))

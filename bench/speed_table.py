@@ -1,0 +1,121 @@
+"""Tables of the suite's results: every network and way, and the short one of the README. Pure."""
+
+from collections.abc import Callable
+from statistics import median
+from typing import Any
+
+from cases import BASELINE, NETWORKS, WAYS, WITH_PEERS, ways_of
+
+SHORT = [way for way in WAYS if not way.endswith("_returning")]  # what the README and the figure show
+PACKAGES = {
+    "python": "Python",
+    "torch": "PyTorch",
+    "lightning": "Lightning",
+    "keras": "Keras",
+    "tensorflow": "TensorFlow",
+}
+Results = dict[str, Any]
+
+
+def values(results: Results, network: str, way: str, quantity: str) -> list[float]:
+    """List a quantity of one network and way, a number per round that measured it."""
+    return [
+        row[quantity] for row in results["measurements"] if (row["network"], row["way"]) == (network, way)
+    ]
+
+
+def ratios(results: Results, network: str, way: str) -> list[float]:
+    """Divide a way's images/s by the plain loop's of the same round."""
+    speeds = {
+        (row["round"], row["way"]): row["images_per_second"]
+        for row in results["measurements"]
+        if row["network"] == network
+    }
+    rounds = sorted({number for number, _ in speeds})
+    return [
+        speeds[number, way] / speeds[number, BASELINE]
+        for number in rounds
+        if (number, way) in speeds and (number, BASELINE) in speeds
+    ]
+
+
+def share_of_roofline(results: Results, network: str, way: str) -> float:
+    """Give the share of the matrix-product peak in a way's precision that its median speed makes use of."""
+    peak = max(peaks[WAYS[way].precision] for peaks in results["peaks"])
+    speed = median(values(results, network, way, "images_per_second"))
+    return speed * results["networks"][network]["training_flops"] / peak
+
+
+def full_table(results: Results) -> str:
+    """Make the table of every network and way, with its conditions above."""
+    lines = [
+        conditions(results),
+        "",
+        "| network | way | images/s | ratio | share of the roofline | memory, MiB | start-up, s |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for network in results["networks"]:
+        name = f"{NETWORKS.get(network, network)}, batch {results['networks'][network]['batch_size']}"
+        for way in ways_of(network):
+            cells = [name if way == BASELINE else "", WAYS[way].label, *_cells(results, network, way)]
+            lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def short_table(results: Results) -> str:
+    """Make the README's table: R0's network, without the ways that only bench/README.md explains."""
+    lines = [
+        f"| R0's network, batch {results['networks'][WITH_PEERS]['batch_size']} "
+        "| images/s | ratio | share of the roofline | memory, MiB |",
+        "| --- | ---: | ---: | ---: | ---: |",
+    ]
+    for way in SHORT:
+        cells = [WAYS[way].label, *_cells(results, WITH_PEERS, way)[:4]]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join([*lines, "", conditions(results), ""])
+
+
+def _cells(results: Results, network: str, way: str) -> list[str]:
+    """Show the numbers of a row; a way that was not measured says why."""
+    speeds = values(results, network, way, "images_per_second")
+    if not speeds:
+        return [results["absent"].get(way, "failed"), *["–"] * 4]
+    return [
+        spread(speeds, "{:,.0f}".format),
+        "1" if way == BASELINE else spread(ratios(results, network, way), "{:.2f}".format),
+        f"{share_of_roofline(results, network, way):.0%}",
+        f"{median(values(results, network, way, 'peak_memory_mib')):,.0f}",
+        f"{median(values(results, network, way, 'start_up_seconds')):.1f}",
+    ]
+
+
+def spread(numbers: list[float], text: Callable[[float], str]) -> str:
+    """Show a median with its range: `1,570 (1,540–1,601)`."""
+    if len(numbers) < 2:
+        return text(numbers[0]) if numbers else "–"
+    return f"{text(median(numbers))} ({text(min(numbers))}–{text(max(numbers))})"
+
+
+def conditions(results: Results) -> str:
+    """Say on what, with what and how often it was measured, and where the roofline is."""
+    versions = ", ".join(f"{name} {results[key]}" for key, name in PACKAGES.items() if results[key])
+    peaks = " and ".join(
+        f"{max(peak[name] for peak in results['peaks']) / 1e9:,.0f} GFLOP/s in {name}"
+        for name in results["peaks"][0]
+    )
+    return (
+        f"{results['device_name']}, {versions}; medians (min–max) of {results['rounds']} rounds; "
+        f"large matrix products reach {peaks}."
+    )
+
+
+def chart_rows(results: Results) -> dict[str, dict[str, list[float]]]:
+    """Give the ratios to draw: network → way → one per round."""
+    return {
+        NETWORKS.get(network, network): {
+            WAYS[way].label: found
+            for way in SHORT
+            if way != BASELINE and (found := ratios(results, network, way))
+        }
+        for network in results["networks"]
+    }

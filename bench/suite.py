@@ -1,0 +1,139 @@
+"""convlab against the plain PyTorch loop, Lightning and Keras on this machine's CPU; `make bench` runs it.
+
+    python bench/suite.py [--rounds 3] [--networks mnist_vgg …] [--seconds 3] [--out FILE]
+
+Every measurement is a process of its own (one.py). A round measures every network in every way, one after the
+other, so that what slows the machine for a while slows all of them; ratios are taken within a round. The file
+is written after each round: one that is cut off keeps the rounds before it.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cases import BASELINE, NETWORKS, WAYS, experiment_of, versions, ways_of
+from convlab.data.catalogue import DATASETS
+from convlab.errors import InputError, run
+from convlab.files import write_json
+from convlab.provenance import environment, occasion
+from convlab.train.device import select_precision
+from convlab.train.run import build_model
+from one import SECONDS
+from options import Parser, count, seconds
+from roofline import training_flops
+
+FOLDER = Path(__file__).parent
+RESULTS = Path("bench/results")
+CPU = torch.device("cpu")
+BUSY = 0.5  # processes that ran over the last minute, beside this one
+
+
+def main() -> int:
+    """Measure everything; exit status 1 if a measurement failed."""
+    parser = Parser(description=__doc__.split("\n")[0])
+    parser.add_argument("--rounds", type=count, default=3)
+    parser.add_argument("--networks", nargs="+", default=list(NETWORKS), metavar="EXPERIMENT")
+    parser.add_argument("--seconds", type=seconds, default=SECONDS, help="of measuring, each; plus a warm-up")
+    parser.add_argument("--out", type=Path, default=results_path(), help="(%(default)s)")
+    options = parser.parse_args()
+    results = describe(options.networks, options.seconds)
+    if BASELINE in results["absent"]:
+        raise InputError("torchvision: not installed; `make setup` installs it")
+    if os.getloadavg()[0] > BUSY:
+        print(f"warning: this machine is busy (load {os.getloadavg()[0]:.1f}); quiet numbers need it quiet")
+
+    results["peaks"].append(child("roofline.py"))
+    failed = 0
+    for number in range(1, options.rounds + 1):
+        failed += measure_round(results, number, options)
+        results["peaks"] = [results["peaks"][0], child("roofline.py")]
+        results["rounds"] = number
+        write_json(options.out, results)
+    print(f"{options.out}: {len(results['measurements'])} measurements, {failed} failed")
+    return 1 if failed else 0
+
+
+def results_path(kind: str = "") -> Path:
+    """Name the file of this machine's results by its processor; `kind` sets other results apart."""
+    name = re.sub(r"[^a-z0-9]+", "-", environment(CPU)["device_name"].lower())
+    return RESULTS / f"{name.strip('-')}{kind}.json"
+
+
+def describe(networks: list[str], seconds: float) -> dict[str, Any]:
+    """State what stands beside the measurements: hardware, versions, what is absent and why, the networks.
+
+    Raises:
+        InputError: a network that params.yaml does not have.
+    """
+    found = versions()
+    native = select_precision("auto", CPU)
+    absent = {
+        name: "not installed" if None in (found[package] for package in way.packages) else "no bf16 here"
+        for name, way in WAYS.items()
+        if None in (found[package] for package in way.packages) or way.precision not in ("fp32", native)
+    }
+    facts = {}
+    for name in networks:
+        experiment = experiment_of(name)
+        classes = len(DATASETS[experiment.dataset].classes)
+        model = build_model(experiment, experiment.input_shape, classes)
+        facts[name] = {
+            "batch_size": experiment.batch_size,
+            "training_flops": training_flops(model, experiment.input_shape),
+        }
+    about = {key: value for key, value in occasion().items() if key != "dvc_experiment"}
+    return {
+        **about,
+        **environment(CPU),
+        **found,
+        "absent": absent,
+        "seconds": seconds,
+        "rounds": 0,
+        "peaks": [],
+        "networks": facts,
+        "measurements": [],
+    }
+
+
+def measure_round(results: dict[str, Any], number: int, options: Any) -> int:
+    """Measure every network in every way once, with a line each; give how many failed."""
+    failed = 0
+    for network in options.networks:
+        for way in ways_of(network):
+            if way in results["absent"]:
+                continue
+            label = f"round {number}/{options.rounds}  {network:<18} {WAYS[way].label:<38}"
+            began = time.perf_counter()
+            try:
+                found = child("one.py", network, way, "--seconds", str(options.seconds))
+            except subprocess.CalledProcessError as error:
+                failed += 1
+                print(f"{label} failed: {(error.stderr.strip() or 'no message').splitlines()[-1]}")
+                continue
+            results["measurements"].append({"round": number, "network": network, "way": way, **found})
+            speed, memory = found["images_per_second"], found["peak_memory_mib"]
+            took = time.perf_counter() - began
+            print(f"{label} {speed:8,.1f} images/s {memory:7,.0f} MiB {took:5.0f} s", flush=True)
+    return failed
+
+
+def child(script: str, *arguments: str) -> Any:
+    """Run a script of this folder in a process of its own; give the JSON of its last line.
+
+    Raises:
+        CalledProcessError: it failed.
+    """
+    command = [sys.executable, str(FOLDER / script), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,48 @@
+"""Put what was measured into the tables of README.md and bench/README.md, and draw the figure.
+
+    python bench/table.py [FILE]        FILE: of bench/results; this machine's unless said otherwise
+
+Beside FILE stand the results of parity.py and step_profile.py, if they have run.
+"""
+
+from pathlib import Path
+
+from cases import WITH_PEERS
+from chart import ratio_chart
+from convlab.errors import run
+from convlab.figures.style import save
+from convlab.files import read_json, write_text
+from convlab.reports import insert
+from options import Parser
+from parity_table import parity_table
+from profile_table import profile_table
+from speed_table import chart_rows, conditions, full_table, short_table
+from suite import results_path
+
+README, BENCH_README = Path("README.md"), Path("bench/README.md")
+
+
+def main() -> None:
+    """Rewrite the tables and the figure."""
+    parser = Parser(description=__doc__.split("\n")[0])
+    parser.add_argument("file", type=Path, nargs="?", default=results_path(), help="(%(default)s)")
+    file = parser.parse_args().file
+    results = read_json(file)
+    figure = save(ratio_chart(chart_rows(results), conditions(results)), file.with_suffix(".png"))
+    put(BENCH_README, "cpu", full_table(results) + f"\n![ratios to the plain loop](results/{figure.name})\n")
+    if WITH_PEERS in results["networks"]:
+        put(README, "bench", short_table(results))
+    for name, table in (("parity", parity_table), ("profile", profile_table)):
+        other = file.with_name(f"{file.stem}-{name}.json")
+        if other.exists():
+            put(BENCH_README, name, table(read_json(other)))
+    print(f"{README}, {BENCH_README}, {figure}: up to date")
+
+
+def put(path: Path, name: str, content: str) -> None:
+    """Replace what stands between a file's markers of this name."""
+    write_text(path, insert(path.read_text(encoding="utf-8"), name, content))
+
+
+if __name__ == "__main__":
+    run(main)

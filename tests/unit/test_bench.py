@@ -1,0 +1,224 @@
+"""The benchmark suite: what it computes from measurements, and each way to train for real, in small."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from torch import nn
+
+from cases import NETWORKS, WAYS, WITH_PEERS, experiment_of, random_data, versions, ways_of
+from chart import ratio_chart
+from convlab.train.run import build_model
+from one import STEPS, WARM_UP_STEPS, Clock, Enough, measure
+from parity_table import parity_table
+from profile_table import REST, by_kind, profile_table
+from roofline import training_flops
+from speed_table import chart_rows, full_table, ratios, share_of_roofline, short_table, spread
+
+ROOT = Path(__file__).parents[2]
+# Images/s of each way in each of three rounds; the machine is half as fast in the last
+SPEEDS = {"plain": [100.0, 200.0, 50.0], "fp32": [150.0, 320.0, 75.0], "bf16": [300.0, 500.0, 150.0]}
+
+
+def results(**changes: Any) -> dict[str, Any]:
+    """What suite.py writes, with SPEEDS for R0's network."""
+    rows = [
+        {
+            "round": number,
+            "network": WITH_PEERS,
+            "way": way,
+            "images_per_second": speed,
+            "start_up_seconds": 2.0,
+            "peak_memory_mib": 1000.0,
+        }
+        for way, speeds in SPEEDS.items()
+        for number, speed in enumerate(speeds, start=1)
+    ]
+    return {
+        "device_name": "a processor",
+        "python": "3.11",
+        "torch": "2.11",
+        "lightning": None,
+        "keras": None,
+        "tensorflow": None,
+        "absent": {"lightning": "not installed", "keras": "not installed"},
+        "rounds": 3,
+        "peaks": [{"fp32": 1e11, "bf16": 2e11}, {"fp32": 0.9e11, "bf16": 4e11}],
+        "networks": {WITH_PEERS: {"batch_size": 128, "training_flops": 2 * 10**8}},
+        "measurements": rows,
+        **changes,
+    }
+
+
+# ------------------------------------------------------------------------------------- what is computed of it
+
+
+def test_a_ratio_is_of_one_round() -> None:
+    assert ratios(results(), WITH_PEERS, "fp32") == [1.5, 1.6, 1.5]
+    assert ratios(results(), WITH_PEERS, "plain") == [1, 1, 1]
+
+
+def test_a_round_without_the_plain_loop_has_no_ratio() -> None:
+    found = results()
+    found["measurements"] = [
+        row for row in found["measurements"] if (row["way"], row["round"]) != ("plain", 2)
+    ]
+    assert ratios(found, WITH_PEERS, "bf16") == [3, 3]
+
+
+def test_the_share_is_of_the_highest_peak_in_the_ways_precision() -> None:
+    assert share_of_roofline(results(), WITH_PEERS, "plain") == pytest.approx(100 * 2e8 / 1e11)
+    assert share_of_roofline(results(), WITH_PEERS, "bf16") == pytest.approx(300 * 2e8 / 4e11)
+
+
+def test_a_spread_is_a_median_with_its_range() -> None:
+    assert spread([3.0, 1.0, 2.0], "{:.0f}".format) == "2 (1–3)"
+    assert spread([3.0], "{:.0f}".format) == "3"
+    assert spread([], "{:.0f}".format) == "–"
+
+
+def test_the_tables_have_a_row_for_each_way_measured_or_not() -> None:
+    table = full_table(results())
+    assert "| convlab, fp32 | 150 (75–320) | 1.50 (1.50–1.60) | 30% | 1,000 | 2.0 |" in table
+    assert "| PyTorch Lightning | not installed | – | – | – | – |" in table
+    assert "| convlab, fp32, freed memory returned | failed |" in table
+    short = short_table(results())
+    assert "| plain PyTorch loop, DataLoader | 100 (50–200) | 1 | 20% | 1,000 |" in short
+    assert "returned" not in short
+    assert "a processor, Python 3.11, PyTorch 2.11; medians (min–max) of 3 rounds" in short
+
+
+def test_the_figure_shows_every_measured_way_but_the_plain_loop() -> None:
+    rows = chart_rows(results())
+    assert rows == {NETWORKS[WITH_PEERS]: {"convlab, fp32": [1.5, 1.6, 1.5], "convlab, bf16": [3, 2.5, 3]}}
+    (axes,) = ratio_chart(rows, "on a processor; three rounds").axes
+    assert [text.get_text() for text in axes.texts] == ["1.50 ×", "3.00 ×"]
+
+
+def test_parity_is_paired_by_seed() -> None:
+    accuracies = {"plain": [0.95, 0.97, 0.96], "fp32": [0.96, 0.98, 0.97], "bf16": [0.95, 0.985, 0.96]}
+    trainings = [
+        {"way": way, "seed": seed, "accuracy": [0.5, accuracy], "seconds": [10.0, 20.0]}
+        for way, found in accuracies.items()
+        for seed, accuracy in enumerate(found)
+    ]
+    about = {"device_name": "a processor", "torch": "2.11", "images": 100, "held_out": 50, "epochs": 2}
+    table = parity_table({**about, "trainings": trainings})
+    assert "| plain PyTorch loop, DataLoader | 3 | 96.00 ± 1.00 % | – | 20.0 (20.0–20.0) |" in table
+    assert "| convlab, fp32 | 3 | 97.00 ± 1.00 % | +1.00 [+1.00, +1.00] | 20.0 (20.0–20.0) |" in table
+    assert "20.0, 2 of 3 did not" in table
+    assert "| convlab, bf16 | 3 | 96.50 ± 1.80 % | +0.50 [-1.65, +2.65] |" in table
+
+
+def test_a_steps_seconds_are_gathered_without_losing_any() -> None:
+    measured = {
+        "operators": {
+            "aten::convolution_backward": 0.06,
+            "aten::mkldnn_convolution": 0.03,
+            "aten::native_batch_norm": 0.01,
+            "aten::native_batch_norm_backward": 0.02,
+            "ProfilerStep*": 0.005,
+        },
+        "convolutions": {"forward_training": 0.3, "backward_data": 0.2, "backward_weights": 0.4},
+    }
+    found = by_kind(measured)
+    assert list(found)[-1] == REST
+    assert found == pytest.approx(
+        {
+            "convolution, gradients of the weights": 0.04,
+            "convolution, forward": 0.03,
+            "batch normalisation": 0.03,
+            "convolution, gradients of the inputs": 0.02,
+            REST: 0.005,
+        }
+    )
+    assert by_kind({**measured, "convolutions": {}})["convolution, gradients"] == 0.06
+    table = profile_table({"device_name": "x", "torch": "2", "steps": 1, "ways": {"fp32": measured}})
+    assert "| the whole step | 125.0 | 100% |" in table
+
+
+def test_training_costs_three_forward_passes_less_the_gradient_of_the_images() -> None:
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(8, 3))
+    convolution, linear = 2 * 2 * 2 * 9, 8 * 3  # multiply-accumulates for an image of 4×4
+    assert training_flops(model, [1, 4, 4]) == 2 * (2 * convolution + 3 * linear)
+
+
+def test_training_r0s_network_takes_0_175_gflop_an_image() -> None:
+    experiment = experiment_of(WITH_PEERS)
+    model = build_model(experiment, experiment.input_shape, 10)
+    assert training_flops(model, experiment.input_shape) == pytest.approx(0.175e9, rel=0.02)
+
+
+# ------------------------------------------------------------------------------------------ what is measured
+
+
+@pytest.fixture(autouse=True)
+def _in_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+
+
+def test_a_clock_ends_the_training_after_the_warm_up_and_enough_steps() -> None:
+    clock = Clock(seconds=0.0)
+    for _ in range(WARM_UP_STEPS + STEPS - 1):
+        clock.tick()
+    with pytest.raises(Enough):
+        clock.tick()
+    assert len(clock.step_seconds()) == STEPS
+    assert all(seconds >= 0 for seconds in clock.step_seconds())
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_way_trains_and_is_measured(way: str) -> None:
+    if None in (versions()[package] for package in WAYS[way].packages):
+        pytest.skip(f"{way}: not installed")
+    found = measure("digits", way, seconds=0.0)
+    assert found["steps"] == STEPS
+    assert found["images_per_second"] == pytest.approx(64 / found["step_seconds"])
+    assert found["start_up_seconds"] > 0
+    assert found["peak_memory_mib"] > 50
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_random_images_are_as_many_and_as_large_as_the_data_sets(network: str) -> None:
+    experiment = experiment_of(network)
+    images, labels = random_data(experiment)
+    assert list(images.shape[1:]) == experiment.input_shape
+    assert len(images) == len(labels) >= 45_000
+    assert images.max() == 255
+    assert set(ways_of(network)) <= set(WAYS)
+
+
+def command(*arguments: str) -> tuple[int, str, str]:
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_one_measurement_is_one_line_of_json() -> None:
+    status, out, _ = command("bench/one.py", "digits", "fp32", "--seconds", "0")
+    assert status == 0
+    assert json.loads(out)["images_per_second"] > 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["bench/one.py", "digits", "fast"], "argument way: invalid choice: 'fast'"),
+        (["bench/one.py", "mnist_vg", "fp32"], "networks: found 'mnist_vg'; allowed: digits, mnist_vgg"),
+        (["bench/one.py", "digits", "fp32", "--seconds", "nan"], "--seconds: found 'nan'; allowed: seconds"),
+        (["bench/one.py", "mnist_best", "plain"], "augment: found affine; the plain loop here has crop and"),
+        (["bench/suite.py", "--rounds", "0"], "argument --rounds: found '0'; allowed: a whole number from 1"),
+        (["bench/table.py", "bench/results/none.json"], "bench/results/none.json: not there"),
+        (["bench/parity.py", "--images", "1.5"], "argument --images: found '1.5'; allowed: a whole number"),
+        (["bench/step_profile.py", "--step", "-1"], "allowed: a whole number from 1"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_status_2(arguments: list[str], words: str) -> None:
+    status, _, err = command(*arguments)
+    assert status == 2
+    assert len(err.splitlines()) == 1
+    assert words in err
