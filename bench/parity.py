@@ -21,6 +21,7 @@ from convlab.data.readers import read_idx
 from convlab.errors import InputError, run
 from convlab.provenance import environment, occasion
 from convlab.schema import Experiment
+from convlab.schema.training import Constant
 from convlab.train.device import prepare_process
 from convlab.train.fit import History, fit
 from convlab.train.inference import logits_of, score
@@ -88,7 +89,12 @@ def train_one(way: str, seed: int, epochs: int, training: Data, held_out: Data) 
         way and seed; after each epoch: the accuracy on the held-out images, and the seconds of training so
         far, without those of validation.
     """
-    changes = {"seed": seed, "epochs": epochs, "early_stopping": None}
+    changes = {
+        "seed": seed,
+        "epochs": epochs,
+        "schedule": Constant(name="constant"),  # the plain loop has no other
+        "early_stopping": None,
+    }
     experiment = experiment_of(WITH_PEERS).model_copy(update=changes)
     validation = Split(*(torch.from_numpy(part.copy()) for part in held_out))
     trainer = _train_plain if way == BASELINE else _train_ours

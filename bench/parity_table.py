@@ -7,7 +7,7 @@ from cases import BASELINE, COMMON, WAYS
 from convlab.claims import compare
 from speed_table import spread
 
-GOAL = 0.98  # 'seconds to': of training, up to the end of the first epoch that reaches it
+GOAL = 0.97  # 'seconds to': of training, up to the end of the first epoch that reaches it
 Row = dict[str, Any]
 
 
@@ -60,5 +60,7 @@ def time_to(goal: float, rows: list[Row]) -> str:
         for row in rows
     ]
     reached = [spent for spent in times if spent is not None]
+    if not reached:
+        return "not reached"
     missed = f", {len(times) - len(reached)} of {len(times)} did not" if len(reached) < len(times) else ""
     return spread(reached, "{:.1f}".format) + missed

@@ -35,6 +35,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=results_path("-profile"), help="(%(default)s)")
     options = parser.parse_args()
     results: dict[str, Any] = {**occasion(), **environment(CPU), "steps": options.steps, "ways": {}}
+    # The plain loop first: what ours tells the allocator holds for the rest of this process.
     native = select_precision("auto", CPU)
     for way in (way for way in COMMON if WAYS[way].precision in ("fp32", native)):
         results["ways"][way] = {

@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from cases import BASELINE, NETWORKS, WAYS, experiment_of, versions, ways_of
+from cases import BASELINE, NETWORKS, WAYS, Way, experiment_of, versions, ways_of
 from convlab.data.catalogue import DATASETS
 from convlab.errors import InputError, run
 from convlab.files import write_json
@@ -73,12 +73,7 @@ def describe(networks: list[str], seconds: float) -> dict[str, Any]:
         InputError: a network that params.yaml does not have.
     """
     found = versions()
-    native = select_precision("auto", CPU)
-    absent = {
-        name: "not installed" if None in (found[package] for package in way.packages) else "no bf16 here"
-        for name, way in WAYS.items()
-        if None in (found[package] for package in way.packages) or way.precision not in ("fp32", native)
-    }
+    absent = {name: why for name, way in WAYS.items() if (why := why_absent(way, found))}
     facts = {}
     for name in networks:
         experiment = experiment_of(name)
@@ -100,6 +95,14 @@ def describe(networks: list[str], seconds: float) -> dict[str, Any]:
         "networks": facts,
         "measurements": [],
     }
+
+
+def why_absent(way: Way, found: dict[str, str | None]) -> str:
+    """Say why a way cannot be measured here; nothing where it can."""
+    if any(found[package] is None for package in way.packages):
+        return "not installed"
+    native = way.precision in ("fp32", select_precision("auto", CPU))  # emulated, it would take hours
+    return "" if native else f"no {way.precision} here"
 
 
 def measure_round(results: dict[str, Any], number: int, options: Any) -> int:
