@@ -49,8 +49,8 @@ def autocast(precision: str, device: torch.device) -> torch.autocast:
 def prepare_process(threads: int | None, deterministic: bool) -> None:
     """Set up a process to train or evaluate: call it before the first large tensor.
 
-    glibc returns every freed large block to the kernel and faults it in again at the next step. Keeping
-    freed memory made training 6 to 9 % faster on a CPU (bench/README.md).
+    glibc returns every freed large block to the kernel and faults it in again at the next step; keeping it
+    makes training faster on a CPU (bench/README.md says by how much).
     """
     if sys.platform == "linux":
         libc = ctypes.CDLL(None)
