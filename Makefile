@@ -6,7 +6,7 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: help setup repro mnist test check bench ui track report lock
+.PHONY: help setup repro mnist test check bench bench-gpu ui track report lock
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -45,6 +45,9 @@ check: setup  ## the gate: exit status 1 when a metric is under its floor in par
 bench: setup  ## time training against the plain loop, Lightning and Keras (10 minutes; see bench/README.md)
 	python bench/suite.py
 	python bench/table.py
+
+bench-gpu: setup  ## the same on a GPU, against the plain loop
+	python bench/suite.py --device cuda
 
 ui: setup track  ## MLflow on http://127.0.0.1:5000 with every run
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port 5000 --workers 1

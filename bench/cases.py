@@ -80,9 +80,9 @@ def trainer(way: str) -> Train:
     return partial(import_module(WAYS[way].module).train, **WAYS[way].settings)
 
 
-def ways_of(network: str) -> tuple[str, ...]:
-    """Name the ways in which a network is trained."""
-    return tuple(WAYS) if network == WITH_PEERS else COMMON
+def ways_of(network: str, device: str = "cpu") -> tuple[str, ...]:
+    """Name the ways in which a network is trained; the peers and the allocator are a CPU's."""
+    return tuple(WAYS) if network == WITH_PEERS and device == "cpu" else COMMON
 
 
 def versions() -> dict[str, str | None]:
@@ -92,8 +92,8 @@ def versions() -> dict[str, str | None]:
     return {name: version(distributions[name][0]) if find_spec(name) else None for name in packages}
 
 
-def experiment_of(network: str) -> Experiment:
-    """Read an experiment from params.yaml, to be trained on the CPU.
+def experiment_of(network: str, device: str = "cpu") -> Experiment:
+    """Read an experiment from params.yaml, to be trained on a device.
 
     Raises:
         InputError: there is none of this name.
@@ -101,7 +101,7 @@ def experiment_of(network: str) -> Experiment:
     experiments = load_params(files.PARAMS).experiments
     if network not in experiments:
         raise InputError(f"networks: found {network!r}; allowed: {', '.join(experiments)}")
-    return experiments[network].model_copy(update={"device": "cpu"})
+    return experiments[network].model_copy(update={"device": device})
 
 
 def random_data(experiment: Experiment) -> Data:

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Run experiments and sweeps on a GPU machine that has PyTorch, but no network, no DVC and no MLflow.
 #   OUT=results bench/gpu.sh [-S KEY=VALUE]… NAME …    (after bench/gpu-pack.sh, in the repository's root)
+# NAME: an experiment, a sweep, or `bench`: the suite of bench/README.md, into OUT/bench.json.
 # -S changes params.yaml, as `dvc exp run -S` does.
 # Brings back OUT/results.tar.gz.aa, .ab, …: metrics/, plots/ and the weights, as `dvc repro` would have written them.
 set -euo pipefail
@@ -34,6 +35,10 @@ done
 python3 stages/resolve.py
 results=()
 for name in "$@"; do
+  if [ "$name" = bench ]; then  # the suite; its table is made where the results are brought to
+    python3 bench/suite.py --device auto --out "$OUT/bench.json"
+    continue
+  fi
   python3 stages/preprocess.py "$name"
   if grep -q '^trials:' "data/configs/$name.yaml"; then
     python3 stages/sweep.py "$name"

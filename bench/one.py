@@ -1,12 +1,13 @@
 """Measure one way to train one network, in this process; prints one line of JSON.
 
-python bench/one.py NETWORK WAY [--seconds 3]        in the repository's root
+python bench/one.py NETWORK WAY [--seconds 3] [--device cuda]        in the repository's root
 """
 
 import json
 import resource
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
@@ -27,10 +28,13 @@ class Enough(Exception):
 
 
 class Clock:
-    """Notes when each step ends; ends the training after the warm-up and `seconds` more."""
+    """Notes when each step ends; ends the training after the warm-up and `seconds` more.
 
-    def __init__(self, seconds: float):
-        self.seconds = seconds
+    `wait` is called where a time counts: on a GPU it waits for the steps that were only asked for until then.
+    """
+
+    def __init__(self, seconds: float, wait: Callable[[], None] | None = None):
+        self.seconds, self.wait = seconds, wait
         self.times: list[float] = []
         self.warm: int | None = None  # the last step of the warm-up
 
@@ -45,11 +49,21 @@ class Clock:
         if self.warm is None:
             if step + 1 >= WARM_UP_STEPS and now - self.times[0] >= min(WARM_UP_SECONDS, self.seconds):
                 self.warm = step
+                self._settle()
         elif step - self.warm >= STEPS and now - self.times[self.warm] >= self.seconds:
+            self._settle()
             raise Enough
 
+    def _settle(self) -> None:
+        if self.wait:
+            self.wait()
+            self.times[-1] = time.perf_counter()
+
     def step_seconds(self) -> list[float]:
-        """Give how long each step after the warm-up took."""
+        """Give how long each step after the warm-up took; on a GPU all of them the mean."""
+        if self.wait and self.warm is not None:
+            steps = len(self.times) - 1 - self.warm
+            return [(self.times[-1] - self.times[self.warm]) / steps] * steps
         return [end - begin for begin, end in pairwise(self.times[self.warm :])]
 
 
@@ -58,24 +72,26 @@ def main() -> None:
     parser = Parser(description=__doc__.split("\n")[0])
     parser.add_argument("network", help="an experiment of params.yaml")
     parser.add_argument("way", choices=WAYS)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--seconds", type=seconds, default=SECONDS, help="of measuring, after the warm-up")
     options = parser.parse_args()
-    print(json.dumps(measure(options.network, options.way, options.seconds)))
+    print(json.dumps(measure(options.network, options.way, options.seconds, options.device)))
 
 
-def measure(network: str, way: str, seconds: float) -> dict[str, Any]:
+def measure(network: str, way: str, seconds: float, device: str = "cpu") -> dict[str, Any]:
     """Train until it is clear how long a step takes.
 
     Returns:
         images per second by the median step; that step's seconds; the number of steps; the seconds of
-        imports, building and the first step; the peak memory of this process in MiB, images included.
+        imports, building and the first step; the peak memory in MiB, images included: of this process, or
+        what it had of a GPU's.
 
     Raises:
         InputError: the training ended before.
     """
-    experiment = experiment_of(network)
+    experiment = experiment_of(network, device)
     data = random_data(experiment)
-    clock = Clock(seconds)
+    clock = Clock(seconds, gpu().synchronize if device == "cuda" else None)
     began = time.perf_counter()
     with suppress(Enough):
         trainer(way)(experiment, data, clock.tick)
@@ -86,8 +102,15 @@ def measure(network: str, way: str, seconds: float) -> dict[str, Any]:
         "step_seconds": median(steps),
         "steps": len(steps),
         "start_up_seconds": clock.times[0] - began,
-        "peak_memory_mib": peak_memory_mib(),
+        "peak_memory_mib": peak_memory_mib() if device == "cpu" else gpu().max_memory_allocated() / 2**20,
     }
+
+
+def gpu() -> Any:
+    """Import PyTorch's GPU interface; Keras' process must not carry torch."""
+    from torch import cuda
+
+    return cuda
 
 
 def peak_memory_mib() -> float:

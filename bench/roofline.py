@@ -1,18 +1,19 @@
 """How fast the processor could be: its matrix products, and what a training step has of them.
 
-python bench/roofline.py        prints GFLOP/s in fp32 and bf16 as JSON
+python bench/roofline.py [cpu | cuda]        prints FLOP/s in fp32 and bf16 as JSON
 """
 
 import json
-import time
+import sys
 
 import torch
 from torch import nn
 
 from convlab.models.summary import summarise
-from convlab.train.device import PRECISIONS
+from convlab.train.device import PRECISIONS, Stopwatch
 
 SIZE = 2048  # rows and columns: large enough that memory does not matter
+GPU_SIZE = 8192
 REPEATS = 12
 
 
@@ -27,20 +28,22 @@ def training_flops(model: nn.Module, input_shape: list[int]) -> int:
     return 3 * summary.flops - 2 * first
 
 
-def matrix_product_peaks() -> dict[str, float]:
+def matrix_product_peaks(device: torch.device) -> dict[str, float]:
     """Measure the fastest of some large matrix products in each precision, in FLOP/s."""
-    return {name: _peak(dtype) for name, dtype in PRECISIONS.items()}
+    return {name: _peak(dtype, device) for name, dtype in PRECISIONS.items()}
 
 
-def _peak(dtype: torch.dtype) -> float:
-    a, b, product = (torch.randn(SIZE, SIZE).to(dtype) for _ in range(3))
+def _peak(dtype: torch.dtype, device: torch.device) -> float:
+    size = SIZE if device.type == "cpu" else GPU_SIZE
+    a, b, product = (torch.randn(size, size, device=device).to(dtype) for _ in range(3))
     fastest = float("inf")
     for _ in range(REPEATS):
-        began = time.perf_counter()
+        stopwatch = Stopwatch(device)
         torch.mm(a, b, out=product)
-        fastest = min(fastest, time.perf_counter() - began)
-    return 2 * SIZE**3 / fastest
+        wall_seconds, device_seconds = stopwatch.stop()
+        fastest = min(fastest, device_seconds or wall_seconds)
+    return 2 * size**3 / fastest
 
 
 if __name__ == "__main__":
-    print(json.dumps(matrix_product_peaks()))
+    print(json.dumps(matrix_product_peaks(torch.device(sys.argv[1] if sys.argv[1:] else "cpu"))))

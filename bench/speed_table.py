@@ -56,7 +56,7 @@ def full_table(results: Results) -> str:
     ]
     for network in results["networks"]:
         name = f"{NETWORKS.get(network, network)}, batch {results['networks'][network]['batch_size']}"
-        for way in ways_of(network):
+        for way in ways_of(network, results["device"]):
             cells = [name if way == BASELINE else "", WAYS[way].label, *_cells(results, network, way)]
             lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"

@@ -1,6 +1,6 @@
-"""convlab against the plain PyTorch loop, Lightning and Keras on this machine's CPU; `make bench` runs it.
+"""convlab against the plain PyTorch loop, Lightning and Keras on this machine; `make bench` runs it.
 
-    python bench/suite.py [--rounds 3] [--networks mnist_vgg …] [--seconds 3] [--out FILE]
+    python bench/suite.py [--device cuda] [--rounds 3] [--networks mnist_vgg …] [--seconds 3] [--out FILE]
 
 Every measurement is a process of its own (one.py). A round measures every network in every way, one after the
 other, so that what slows the machine for a while slows all of them; ratios are taken within a round. The file
@@ -23,7 +23,7 @@ from convlab.data.catalogue import DATASETS
 from convlab.errors import InputError, run
 from convlab.files import write_json
 from convlab.provenance import environment, occasion
-from convlab.train.device import select_precision
+from convlab.train.device import select_device, select_precision
 from convlab.train.run import build_model
 from one import SECONDS
 from options import Parser, count, seconds
@@ -41,39 +41,42 @@ def main() -> int:
     parser.add_argument("--rounds", type=count, default=3)
     parser.add_argument("--networks", nargs="+", default=list(NETWORKS), metavar="EXPERIMENT")
     parser.add_argument("--seconds", type=seconds, default=SECONDS, help="of measuring, each; plus a warm-up")
-    parser.add_argument("--out", type=Path, default=results_path(), help="(%(default)s)")
+    parser.add_argument("--device", choices=("cpu", "cuda", "auto"), default="cpu")
+    parser.add_argument("--out", type=Path, help="(bench/results/<device>.json)")
     options = parser.parse_args()
-    results = describe(options.networks, options.seconds)
+    device = select_device(options.device)
+    options.device, options.out = device.type, options.out or results_path(device=device)
+    results = describe(options.networks, options.seconds, device)
     if BASELINE in results["absent"]:
         raise InputError("torchvision: not installed; `make setup` installs it")
     if os.getloadavg()[0] > BUSY:
         print(f"warning: this machine is busy (load {os.getloadavg()[0]:.1f}); quiet numbers need it quiet")
 
-    results["peaks"].append(child("roofline.py"))
+    results["peaks"].append(child("roofline.py", device.type))
     failed = 0
     for number in range(1, options.rounds + 1):
         failed += measure_round(results, number, options)
-        results["peaks"] = [results["peaks"][0], child("roofline.py")]
+        results["peaks"] = [results["peaks"][0], child("roofline.py", device.type)]
         results["rounds"] = number
         write_json(options.out, results)
     print(f"{options.out}: {len(results['measurements'])} measurements, {failed} failed")
     return 1 if failed else 0
 
 
-def results_path(kind: str = "") -> Path:
-    """Name the file of this machine's results by its processor; `kind` sets other results apart."""
-    name = re.sub(r"[^a-z0-9]+", "-", environment(CPU)["device_name"].lower())
+def results_path(kind: str = "", device: torch.device = CPU) -> Path:
+    """Name the file of results by the processor or the GPU; `kind` sets other results apart."""
+    name = re.sub(r"[^a-z0-9]+", "-", environment(device)["device_name"].lower())
     return RESULTS / f"{name.strip('-')}{kind}.json"
 
 
-def describe(networks: list[str], seconds: float) -> dict[str, Any]:
+def describe(networks: list[str], seconds: float, device: torch.device = CPU) -> dict[str, Any]:
     """State what stands beside the measurements: hardware, versions, what is absent and why, the networks.
 
     Raises:
         InputError: a network that params.yaml does not have.
     """
     found = versions()
-    absent = {name: why for name, way in WAYS.items() if (why := why_absent(way, found))}
+    absent = {name: why for name, way in WAYS.items() if (why := why_absent(way, found, device))}
     facts = {}
     for name in networks:
         experiment = experiment_of(name)
@@ -86,7 +89,7 @@ def describe(networks: list[str], seconds: float) -> dict[str, Any]:
     about = {key: value for key, value in occasion().items() if key != "dvc_experiment"}
     return {
         **about,
-        **environment(CPU),
+        **environment(device),
         **found,
         "absent": absent,
         "seconds": seconds,
@@ -97,11 +100,11 @@ def describe(networks: list[str], seconds: float) -> dict[str, Any]:
     }
 
 
-def why_absent(way: Way, found: dict[str, str | None]) -> str:
+def why_absent(way: Way, found: dict[str, str | None], device: torch.device = CPU) -> str:
     """Say why a way cannot be measured here; nothing where it can."""
     if any(found[package] is None for package in way.packages):
         return "not installed"
-    native = way.precision in ("fp32", select_precision("auto", CPU))  # emulated, it would take hours
+    native = way.precision in ("fp32", select_precision("auto", device))  # emulated, it would take hours
     return "" if native else f"no {way.precision} here"
 
 
@@ -109,13 +112,14 @@ def measure_round(results: dict[str, Any], number: int, options: Any) -> int:
     """Measure every network in every way once, with a line each; give how many failed."""
     failed = 0
     for network in options.networks:
-        for way in ways_of(network):
+        for way in ways_of(network, options.device):
             if way in results["absent"]:
                 continue
             label = f"round {number}/{options.rounds}  {network:<18} {WAYS[way].label:<38}"
             began = time.perf_counter()
             try:
-                found = child("one.py", network, way, "--seconds", str(options.seconds))
+                shared = ("--seconds", str(options.seconds), "--device", options.device)
+                found = child("one.py", network, way, *shared)
             except subprocess.CalledProcessError as error:
                 failed += 1
                 print(f"{label} failed: {(error.stderr.strip() or 'no message').splitlines()[-1]}")

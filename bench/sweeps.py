@@ -77,12 +77,12 @@ def main() -> None:
                     found.setdefault((name, way), []).append(seconds)
     print("| sweep | trials | way | seconds, median | min–max | ratio |")
     print("| --- | ---: | --- | ---: | ---: | ---: |")
-    for (name, way), seconds in found.items():
-        base = found[name, next(iter(WAYS))]
-        ratio = median(one / other for one, other in zip(base, seconds, strict=True))
+    for (name, way), took in found.items():
+        serial = found[name, next(iter(WAYS))]
+        ratio = median(one / other for one, other in zip(serial, took, strict=True))
         print(
-            f"| `{name}` | {len(params.sweeps[name].trials)} | {way} | {median(seconds):.1f} "
-            f"| {min(seconds):.1f}–{max(seconds):.1f} | {ratio:.2f} |"
+            f"| `{name}` | {len(params.sweeps[name].trials)} | {way} | {median(took):.1f} "
+            f"| {min(took):.1f}–{max(took):.1f} | {ratio:.2f} |"
         )
 
 

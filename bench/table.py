@@ -29,8 +29,9 @@ def main() -> None:
     file = parser.parse_args().file
     results = read_json(file)
     figure = save(ratio_chart(chart_rows(results), conditions(results)), file.with_suffix(".png"))
-    put(BENCH_README, "cpu", full_table(results) + f"\n![ratios to the plain loop](results/{figure.name})\n")
-    if WITH_PEERS in results["networks"]:
+    picture = f"\n![ratios to the plain loop](results/{figure.name})\n"
+    put(BENCH_README, results["device"], full_table(results) + picture)
+    if results["device"] == "cpu" and WITH_PEERS in results["networks"]:
         put(README, "bench", short_table(results))
     for name, table in (("parity", parity_table), ("profile", profile_table)):
         other = file.with_name(f"{file.stem}-{name}.json")

@@ -41,7 +41,7 @@ class Images(Dataset[tuple[Tensor, int]]):
 
 def train(experiment: Experiment, data: Data, tick: Callable[[], None]) -> None:
     """Train epoch after epoch."""
-    model = model_of(experiment)
+    model = model_of(experiment).to(experiment.device)
     loader, optimizer = loader_of(experiment, data), optimizer_of(experiment, model)
     for _ in range(experiment.epochs):
         train_one_epoch(model, loader, optimizer, criterion_of(experiment), tick)
@@ -56,10 +56,11 @@ def train_one_epoch(
 ) -> float:
     """Train one epoch; give the mean of the steps' losses."""
     model.train()
+    device = next(model.parameters()).device
     running_loss = 0.0
     for images, labels in loader:
         optimizer.zero_grad()
-        loss = criterion(model(images), labels)
+        loss = criterion(model(images.to(device)), labels.to(device))
         loss.backward()
         optimizer.step()
         running_loss += loss.item()
@@ -108,12 +109,18 @@ def criterion_of(experiment: Experiment) -> nn.Module:
 
 
 def optimizer_of(experiment: Experiment, model: nn.Module) -> torch.optim.Optimizer:
-    """Build the experiment's optimiser, with PyTorch's own choice of implementation."""
+    """Build the experiment's optimiser, with PyTorch's own choice of implementation.
+
+    Raises:
+        InputError: PyTorch has none of this name for all weights.
+    """
     settings, lr, decay = experiment.optimizer, experiment.lr, experiment.weight_decay
     if settings.name == "sgd":
         return torch.optim.SGD(
             model.parameters(), lr, settings.momentum, nesterov=settings.nesterov, weight_decay=decay
         )
+    if settings.name == "muon":
+        raise InputError("optimizer: found muon; the plain loop here has adam, adamw and sgd")
     family = torch.optim.AdamW if settings.name == "adamw" else torch.optim.Adam
     betas = (settings.betas[0], settings.betas[1])
     return family(model.parameters(), lr, betas, settings.eps, weight_decay=decay)

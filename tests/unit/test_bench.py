@@ -38,6 +38,7 @@ def results(**changes: Any) -> dict[str, Any]:
         for number, speed in enumerate(speeds, start=1)
     ]
     return {
+        "device": "cpu",
         "device_name": "a processor",
         "python": "3.11",
         "torch": "2.11",
