@@ -51,11 +51,12 @@ def main() -> None:
         row(what, [PYTHON, "-c", code])
     row("`dvc repro` with nothing to do", ["dvc", "repro"])
     for what, stages in STAGES.items():
-        name = stages[0][1]
-        if files.config(name).is_file() and (files.PROCESSED / name).is_dir():
+        stage, name = stages[0]
+        there = files.RAW / "cifar10" if stage == "preprocess" else files.MODELS / name
+        if there.is_dir():
             row(what, *([PYTHON, f"stages/{stage}.py", name] for stage, name in stages), runs=3)
         else:
-            print(f"| {what} | not run: `{name}` is not here | | |")
+            print(f"| {what} | not run: {there} is not here | | |")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What running a sweep's trials side by side is worth: R0's nine and its five, in both ways, in turn.
 
-    python bench/sweeps.py            (about five minutes on two cores; nothing else should run)
+    python bench/sweeps.py            (about four minutes on two cores; nothing else should run)
 
 One after the other with all cores each, against as many at once as there are cores with a thread each; an
 epoch of random images each, with start-up of processes and the scores on all splits. Both ways are the real
@@ -24,7 +24,7 @@ from convlab.schema import Sweep, Trial
 from convlab.train.device import ALL_THREADS
 from convlab.trainings import WORKERS, Trainings
 
-ROUNDS, IMAGES, HELD_OUT = 3, 6400, 640
+ROUNDS, IMAGES, HELD_OUT = 3, 3840, 640
 SWEEPS = ("mnist_vgg_l2", "mnist_vgg_stride_kernel")
 WAYS = {"one after the other": (1, None), f"{ALL_THREADS} at once": (ALL_THREADS, 1)}
 
