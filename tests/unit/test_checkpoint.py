@@ -176,7 +176,13 @@ def test_a_signal_is_noted_and_ends_the_training_at_the_next_checkpoint(
 
 
 def test_a_second_signal_works_as_ever() -> None:
-    with deferred():
-        os.kill(os.getpid(), signal.SIGINT)
-        with pytest.raises(KeyboardInterrupt):
+    before = signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # ignored, where tests run in the background
+    try:
+        with deferred():
             signal.raise_signal(signal.SIGINT)
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
