@@ -321,7 +321,7 @@ def test_a_worker_that_is_killed_from_outside_is_one_line_and_the_finished_are_k
 def test_asked_to_end_all_workers_leave_checkpoints_and_go_on_from_them(
     sweep: Make, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
-    plan = sweep(*THREE, epochs=40)
+    plan = sweep(*THREE, epochs=20)
     monkeypatch.setenv("CONVLAB_WORKERS", "2")
     files.write_text(tmp_path / "plan.yaml", dump_item(plan))
     command = [sys.executable, "-u", "-c", SCRIPT, tmp_path / "plan.yaml", prepared, tmp_path / "ledger"]
