@@ -27,8 +27,8 @@ def main() -> None:
     files.write_csv(files.PLOTS / name / "curves.csv", curves)
     files.write_json(files.METRICS / name / "trials.json", rows)
     files.write_json(files.METRICS / name / "timing.json", timing)
-    trainings.clear()
     mirror(name)
+    trainings.clear()  # last: DVC asks for everything again if the stage does not end
 
 
 if __name__ == "__main__":

@@ -30,8 +30,8 @@ def main() -> None:
     files.write_json(files.METRICS / name / "train.json", files.by_seed([done.results for _, done in ended]))
     # Not declared in dvc.yaml: timings differ from run to run, and nothing may depend on them.
     files.write_json(files.METRICS / name / "timing.json", files.by_seed([done.timing for _, done in ended]))
-    trainings.clear()
     mirror(name)
+    trainings.clear()  # last: DVC asks for everything again if the stage does not end
 
 
 if __name__ == "__main__":

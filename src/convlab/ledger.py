@@ -63,7 +63,15 @@ class Ledger:
         for key in keys:
             shutil.rmtree(self.folder / key, ignore_errors=True)
         for path in self.folder.glob("*"):
-            if time.time() - path.stat().st_mtime > STALE:
+            if time.time() - _touched(path) > STALE:
                 shutil.rmtree(path, ignore_errors=True)
         if self.folder.is_dir() and not any(self.folder.iterdir()):
             shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _touched(folder: Path) -> float:
+    """Say when anything in a folder was last written; now, if somebody is removing it."""
+    try:
+        return max(path.stat().st_mtime for path in (folder, *folder.rglob("*")))
+    except OSError:
+        return time.time()

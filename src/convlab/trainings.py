@@ -160,7 +160,10 @@ def _run(job: Job, ledger: Ledger, workers: int) -> None:
 def _side_by_side(jobs: list[Job], ledger: Ledger, workers: int) -> None:
     spawn = multiprocessing.get_context("spawn")  # a fork would copy PyTorch's threads in mid-air
     with deferred() as request, ProcessPoolExecutor(workers, spawn, _prepare_worker) as pool:
+        # Ctrl-C reaches workers too; they inherit that it is ignored, and the parent passes it on.
+        noting = signal.signal(signal.SIGINT, signal.SIG_IGN)
         futures = [pool.submit(_work, job, ledger, workers) for job in jobs]
+        signal.signal(signal.SIGINT, noting)
         while request.number is None:
             done, running = wait(futures, POLL, FIRST_EXCEPTION)
             if not running or any(future.exception() for future in done):
@@ -196,8 +199,7 @@ def _end(pool: ProcessPoolExecutor) -> None:
 
 
 def _prepare_worker() -> None:
-    """Let a worker end without a word on Ctrl-C, and with its parent: SIGKILL must leave no orphan."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    """Let a worker end with its parent: SIGKILL must leave no orphan."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

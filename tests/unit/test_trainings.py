@@ -232,6 +232,20 @@ def test_clearing_takes_away_these_trainings_alone_and_may_be_repeated(
     assert not ledger.exists()
 
 
+def test_clearing_takes_away_what_nobody_has_touched_for_long(
+    sweep: Make, prepared: Path, ledger: Path
+) -> None:
+    old = time.time() - 8 * 24 * 3600
+    for name, age in (("left", old), ("going-on", time.time())):
+        checkpoint = ledger / name / "checkpoints/000001-00000001-00.safetensors"
+        files.write_bytes(checkpoint, b"")
+        os.utime(checkpoint, (age, age))
+        for above in (checkpoint.parent, checkpoint.parent.parent):  # older than what is in them
+            os.utime(above, (old, old))
+    Trainings("strides", sweep({"model.strides": [4, 4]}), prepared, ledger).clear()
+    assert [path.name for path in ledger.iterdir()] == ["going-on"]
+
+
 SCRIPT = """
 import sys
 from pathlib import Path
@@ -346,3 +360,27 @@ def test_asked_to_end_all_workers_leave_checkpoints_and_go_on_from_them(
     assert rows(resumed) == rows(whole)
     assert weights(resumed) == weights(whole)
     assert sum(finished.timing["cut_offs"] for _, finished in resumed) == 2
+
+
+def test_ctrl_c_while_the_workers_start_is_no_traceback_of_theirs(
+    sweep: Make, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CONVLAB_WORKERS", "2")
+    files.write_text(tmp_path / "plan.yaml", dump_item(sweep(*THREE, epochs=20)))
+    command = [sys.executable, "-c", SCRIPT, tmp_path / "plan.yaml", prepared, tmp_path / "ledger"]
+    with subprocess.Popen(
+        list(map(str, command)),
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    ) as process:
+        deadline = time.monotonic() + 60
+        while len(children(process.pid)) < 3:  # two workers, and what tracks their resources
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        time.sleep(0.5)  # the workers import
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        _, errors = process.communicate(timeout=60)
+    assert "KeyboardInterrupt" not in errors
+    assert errors.endswith("Interrupted: SIGINT: stopped in 2 trainings at once\n")
