@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from convlab.data.preprocess import load_split, load_statistics
 from convlab.schema import SPLITS, Experiment
 from convlab.train.device import prepare_process, select_device, select_precision
-from convlab.train.inference import logits_of, score
+from convlab.train.inference import for_inference, logits_of, score
 from convlab.train.loader import place, to_device
 
 
@@ -37,6 +37,7 @@ def evaluate(model: nn.Module, experiment: Experiment, folder: Path) -> Evaluati
     precision = select_precision(experiment.precision, device)
     transform = load_statistics(folder).transform().to(device)
     place(model, device)
+    model = for_inference(model, experiment)
     scores: dict[str, Any] = {}
     for name in SPLITS:
         split = to_device(load_split(folder, name), device)

@@ -18,6 +18,7 @@ from convlab.schema import Experiment
 PACKAGE = Path(__file__).parent
 # What a trained weight depends on, given the prepared data: dvc.yaml's train stage depends on the same.
 TRAINING_CODE = ("data/augment.py", "data/transform.py", "models", "train", "seeds.py")
+ENGINE_CODE = {"torch": (), "numpy": ("numpy_engine",)}  # and, by engine, only its own trainings
 
 
 def fingerprint(experiment: Experiment, data: str) -> str:
@@ -25,15 +26,15 @@ def fingerprint(experiment: Experiment, data: str) -> str:
 
     Equal fingerprints mean bit-equal weights on one machine's CPU with the same versions of the libraries.
     """
-    content = json.dumps([experiment.model_dump(), data, code_version()], sort_keys=True)
+    content = json.dumps([experiment.model_dump(), data, code_version(experiment.engine)], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
 @cache
-def code_version() -> str:
+def code_version(engine: str) -> str:
     """Hash the source of everything between prepared data and trained weights."""
     sources: list[Path] = []
-    for part in TRAINING_CODE:
+    for part in (*TRAINING_CODE, *ENGINE_CODE[engine]):
         path = PACKAGE / part
         sources += sorted(path.rglob("*.py")) if path.is_dir() else [path]
     return hash_files(sources)

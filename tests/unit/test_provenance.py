@@ -67,7 +67,7 @@ def test_the_fingerprint_depends_on_the_data_and_on_the_code(
 ) -> None:
     before = fingerprint(recipe(), "data")
     assert fingerprint(recipe(), "other data") != before
-    monkeypatch.setattr(provenance, "code_version", lambda: "other code")
+    monkeypatch.setattr(provenance, "code_version", lambda engine: "other code")
     assert fingerprint(recipe(), "data") != before
 
 

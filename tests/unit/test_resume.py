@@ -44,6 +44,14 @@ RECIPES: dict[str, dict[str, Any]] = {
     },
     "running mean": {"average": {"name": "ema", "decay": 0.9}, "keep": "lowest_loss"},
     "lookahead": {"average": {"name": "lookahead", "every": 3, "alpha": 0.5}, "keep": "last"},
+    "numpy": {
+        "engine": "numpy",
+        "model": {"name": "preact", "stem": 8, "widths": [8, 16], "activation": "silu"},
+        "optimizer": {"name": "sgd", "momentum": 0.9, "nesterov": True, "decoupled": False},
+        "augment": [{"name": "crop", "padding": 1, "border": "zero"}],
+        "weight_decay": 0.001,
+        "lr": 0.05,
+    },
     "whitening, muon, alternating flip, smaller images first": ALL,
 }
 

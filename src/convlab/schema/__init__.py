@@ -36,6 +36,9 @@ SPLITS = ("train", "validation", "test")
 METRICS = (*(f"{split}_{score}" for split in SPLITS for score in ("accuracy", "loss")), "gap", "weight_norm")
 
 
+NUMPY = {"device": "cpu", "precision": "fp32"}  # what the NumPy engine computes on and in
+
+
 class Split(Section):
     """Which training images are held out for validation."""
 
@@ -75,10 +78,41 @@ class Experiment(Section):
     keep: Literal["lowest_loss", "highest_accuracy", "last"]
     iterations: bool
     test_time_augmentation: Literal["none", "flip", "flip_shift"]
+    engine: Literal["torch", "numpy"]
+    compile: bool
     precision: Literal["auto", "fp32", "bf16"]
     device: Literal["auto", "cpu", "cuda"]
     threads: Count | None
     deterministic: bool
+
+    @model_validator(mode="before")
+    @classmethod
+    def _numpy_takes_its_own(cls, content: Any) -> Any:
+        """Put what the NumPy engine has in place of `auto`, so that `engine` alone chooses it."""
+        if not isinstance(content, dict) or content.get("engine") != "numpy":
+            return content
+        own = {key: value for key, value in NUMPY.items() if content.get(key) == "auto"}
+        return {**content, **own}
+
+    @model_validator(mode="after")
+    def _engine_can(self) -> "Experiment":
+        if self.engine != "numpy":
+            return self
+        model, optimizer = self.model, self.optimizer
+        limits = {
+            "model.name": (model.name, "preact"),
+            "model.activation": (model.activation, "silu"),
+            "model.whitening": (model.whitening, None),
+            "optimizer.name": (optimizer.name, "sgd"),
+            "optimizer.decoupled": (getattr(optimizer, "decoupled", False), False),
+            "compile": (self.compile, False),
+            **{key: (getattr(self, key), value) for key, value in NUMPY.items()},
+        }
+        for key, (found, allowed) in limits.items():
+            if found != allowed:
+                shown, wanted = (json.dumps(value, default=dict).strip('"') for value in (found, allowed))
+                raise ValueError(f"{key}|{shown}|{wanted} with engine: numpy, or engine: torch")
+        return self
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Experiment":

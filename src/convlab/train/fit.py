@@ -20,11 +20,12 @@ from convlab.schema import Experiment
 from convlab.seeds import derive_seed
 from convlab.train.average import build_average
 from convlab.train.checkpoint import Checkpoints
-from convlab.train.device import RandomState, Stopwatch, autocast, select_precision
+from convlab.train.device import RandomState, Stopwatch, select_precision
+from convlab.train.engine import build_engine
 from convlab.train.history import Diverged, History, Sums
-from convlab.train.inference import logits_of, score
-from convlab.train.loader import channels_last, place, resized, shuffled, size_at, to_device
-from convlab.train.optim import BestWeights, Schedule, build_optimizer, l2_penalty
+from convlab.train.inference import for_inference, logits_of, score
+from convlab.train.loader import place, resized, shuffled, size_at, to_device
+from convlab.train.optim import BestWeights, Schedule
 
 
 def fit(
@@ -62,18 +63,18 @@ def fit(
     place(model, device)
     transform.to(device)
     compute_whitening(model, train.images, transform)
-    kernels = kernels_of(model)
-    classes = kernels[-1].shape[0]  # the output layer's
-    optimizer = build_optimizer(model, recipe)
-    schedule = Schedule(optimizer, recipe)
+    classes = kernels_of(model)[-1].shape[0]  # the output layer's
+    engine = build_engine(model, recipe, device)
+    schedule = Schedule(engine.optimizer, recipe)
     average = build_average(model, recipe.average)
+    validated = for_inference(average.model, recipe)
     best = BestWeights(recipe.keep, recipe.early_stopping)
     mixing = any(step.name in ("mixup", "cutmix") for step in recipe.augment)
     one_hot = mixing or recipe.labels == "one_hot"
     steps = math.ceil(len(train.labels) / recipe.batch_size)
     precision = select_precision(recipe.precision, device)
     history = History()
-    parts: dict[str, Any] = {"model": model, "average": average, "optimizer": optimizer}
+    parts: dict[str, Any] = {"model": model, "average": average, "optimizer": engine.optimizer}
     parts |= {"schedule": schedule, "best": best, "history": history}
     checkpoints = checkpoints or Checkpoints()  # without a folder: none
     first = checkpoints.restore(parts)
@@ -93,16 +94,10 @@ def fit(
             targets = F.one_hot(labels, classes).float() if one_hot else labels
             if recipe.augment:
                 images, targets = augment(images, targets, indices)
-            with autocast(precision, device):
-                logits = model(channels_last(resized(transform(images), size))).float()
-            loss = F.cross_entropy(logits, targets, label_smoothing=recipe.label_smoothing)
-            penalty = l2_penalty(kernels, recipe.l2) if recipe.l2 else 0.0
-            (loss + penalty).backward()
-            optimizer.step()
-            optimizer.zero_grad()
+            loss, logits = engine.step(resized(transform(images), size), targets)
             average.update()
-            hits = (logits.detach().argmax(1) == (targets.argmax(1) if mixing else labels)).sum()
-            sums.add(loss.detach(), hits, len(labels), schedule.lr)
+            hits = (logits.argmax(1) == (targets.argmax(1) if mixing else labels)).sum()
+            sums.add(loss, hits, len(labels), schedule.lr)
             on_step(len(labels))
             if checkpoints.due():
                 sums.require_finite(epoch)  # the last good checkpoint stays
@@ -112,7 +107,7 @@ def fit(
         training_seconds, _ = stopwatch.stop()
         history.iterations += sums.iterations(epoch, before=len(history.iterations))
 
-        validation_logits = logits_of(average.model, validation, transform, precision)
+        validation_logits = logits_of(validated, validation, transform, precision)
         validation_loss, validation_accuracy = score(validation_logits, validation.labels)
         if not math.isfinite(validation_loss):
             raise Diverged(

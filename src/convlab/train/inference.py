@@ -5,10 +5,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from convlab.data.preprocess import Split
+from convlab.numpy_engine.engine import NumpyInference
+from convlab.schema import Experiment
 from convlab.train.device import autocast
 from convlab.train.loader import channels_last, in_order
 
 BATCH = 500  # images: large enough to fill a device, small enough for a CPU's caches
+
+
+def for_inference(model: nn.Module, recipe: Experiment) -> nn.Module:
+    """Give a model, once it is where it stays, as the recipe's engine computes it: from the same weights."""
+    return NumpyInference(model) if recipe.engine == "numpy" else model
 
 
 @torch.inference_mode()

@@ -1,0 +1,47 @@
+"""Parts of a batch, small enough for a core's cache, several at once."""
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import numpy as np
+from threadpoolctl import ThreadpoolController
+
+Result = TypeVar("Result")
+CACHE = 2 * 2**20  # bytes of a part's largest array: about what a core has to itself
+
+
+class Parts:
+    """Threads that work on parts of a batch, each with a BLAS of one thread.
+
+    NumPy's loops use one core and its products all, in turn; parts side by side keep every core busy. They
+    are cut by the sizes of arrays alone and added up in their order: no result depends on the threads.
+    """
+
+    def __init__(self, threads: int):
+        self.pool = ThreadPoolExecutor(threads)
+        self.blas = ThreadpoolController().select(user_api="blas")
+
+    def each(self, work: Callable[[slice], Result], images: int, floats: int) -> list[Result]:
+        """Call `work` with slices of so many images, each with `floats` numbers in the largest array."""
+        parts = -(-images * floats * 4 // CACHE)
+        if parts > 1:
+            parts = min(-(-parts // 4) * 4, images)  # of equal size, as even a share for two or four cores
+        edges = [images * part // parts for part in range(parts + 1)]
+        slices = list(map(slice, edges, edges[1:]))
+        with self.blas.limit(limits=1):
+            return list(self.pool.map(work, slices)) if parts > 1 else [work(slices[0])]
+
+
+def total(parts: Iterable[np.ndarray]) -> np.ndarray:
+    """Add up arrays in their order, in the memory of the first."""
+    first, *others = parts
+    for other in others:
+        first += other
+    return first
+
+
+def sum_rows(images: np.ndarray) -> np.ndarray:
+    """Add up [..., C] over all but the channels: a product with ones, at which BLAS is faster than `sum`."""
+    rows = images.reshape(-1, images.shape[-1])
+    return np.ones(len(rows), rows.dtype) @ rows
