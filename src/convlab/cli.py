@@ -31,6 +31,9 @@ def main() -> None:
     }
     parsers["summary"].add_argument("experiment", metavar="EXPERIMENT", help="or SWEEP/TRIAL")
     parsers["summary"].add_argument("--svg", metavar="FILE", type=Path, help="draw the network, too")
+    parsers["check"].add_argument(
+        "--against", metavar="REV", help="a git revision whose test accuracies must not have dropped, too"
+    )
     options = vars(parser.parse_args())
     command = COMMANDS[options.pop("command")]
     run(lambda: command(**options))
@@ -46,19 +49,27 @@ def validate() -> int:
     return 0
 
 
-def check() -> int:
+def check(against: str | None) -> int:
     """Compare metrics with their floors in params.yaml; exit status 1 if one is under it, missing or NaN."""
-    from convlab import gate
+    from convlab import compare, gate
 
     checks = gate.check(load_params(files.PARAMS).thresholds)
+    changes = compare.against(against) if against is not None else []
     for item in checks:
         if item.problem:
             print(f"FAIL  {item.experiment}: {item.metric} {item.problem} (floor {item.floor:.4f})")
         else:
             print(f"ok    {item.experiment}: {item.metric} is {item.value:.4f} (floor {item.floor:.4f})")
+    for change in changes:
+        if change.kind != compare.EQUAL:
+            print(f"{change.kind:<4}  {change.result}: test_accuracy {change.text}")
     failed = sum(bool(item.problem) for item in checks)
     print(f"the gate: {len(checks) - failed} of {len(checks)} metrics hold")
-    return 1 if failed else 0
+    kinds = [change.kind for change in changes]
+    if against is not None:
+        counts = (f"{kinds.count(kind)} {words}" for kind, words in compare.KINDS.items())
+        print(f"against {against}: {', '.join(counts)}")
+    return 1 if failed or compare.FAILED in kinds else 0
 
 
 def track() -> int:

@@ -1,0 +1,153 @@
+"""Test accuracies against those of another git revision: which dropped, rose, came or went.
+
+A difference counts where its 95 % interval leaves zero out. With two seeds or more on both sides that is the
+interval over seeds (claims.py). With one seed on a side it is a binomial one: both accuracies are shares of
+n test images, and what another n images might have given is the doubt (Newcombe's interval of the difference
+of two shares, 1998, from Wilson's of each). The images are the same on both sides, which makes it wide: it
+misses a small drop rather than cry wolf.
+"""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from math import hypot
+from pathlib import PurePosixPath
+from statistics import mean
+from typing import Any
+
+from convlab import files
+from convlab.errors import InputError
+
+CONFIDENCE = 0.95  # as in claims.py
+FILES = ("evaluate.json", "trials.json")
+FAILED, ROSE, NOISE, EQUAL, NEW, GONE = "FAIL", "up", "ok", "equal", "new", "gone"
+KINDS = {
+    FAILED: "dropped",
+    ROSE: "rose",
+    NOISE: "changed within the noise",
+    EQUAL: "equal",
+    NEW: "new",
+    GONE: "gone",
+}
+
+
+@dataclass
+class Result:
+    """The trainings of an experiment or a trial: (seed, accuracy) of each, and what stopped the others."""
+
+    accuracies: list[tuple[Any, float]] = field(default_factory=list)
+    images: int = 0
+    stopped: set[str] = field(default_factory=set)
+
+    @property
+    def mean(self) -> float:
+        """The mean over seeds."""
+        return mean(accuracy for _, accuracy in self.accuracies)
+
+
+@dataclass(frozen=True)
+class Change:
+    """What became of a result: FAILED, ROSE, NOISE, EQUAL, NEW or GONE, and how to say it."""
+
+    result: str
+    kind: str
+    text: str
+
+
+def against(revision: str) -> list[Change]:
+    """Compare metrics/ with what it holds at another revision, result by result.
+
+    Raises:
+        InputError: there is no such revision, or a file of one side is damaged.
+    """
+    before, now = _read(_committed(revision)), _read(_present())
+    return [_change(name, before.get(name), now.get(name)) for name in dict.fromkeys([*before, *now])]
+
+
+def _change(name: str, before: Result | None, now: Result | None) -> Change:
+    if now and now.stopped - (before.stopped if before else set()):
+        return Change(name, FAILED, f"a training is {' and one '.join(sorted(now.stopped))}")
+    if not now or not now.accuracies:
+        return Change(name, GONE, f"was {before.mean:.4f}" if before and before.accuracies else "no accuracy")
+    if not before or not before.accuracies:
+        return Change(name, NEW, f"is {now.mean:.4f}")
+    if [found for _, found in before.accuracies] == [found for _, found in now.accuracies]:
+        return Change(name, EQUAL, f"is {now.mean:.4f}")
+    low, high, kind = interval(before, now)
+    text = f"{before.mean:.4f} → {now.mean:.4f}, {100 * (now.mean - before.mean):+.2f} points "
+    text += f"[{100 * low:+.2f}, {100 * high:+.2f}] {kind}"
+    return Change(name, FAILED if high < 0 else ROSE if low > 0 else NOISE, text)
+
+
+def interval(before: Result, now: Result) -> tuple[float, float, str]:
+    """Give the 95 % interval of the rise in accuracy, and say what kind it is."""
+    from convlab.claims import compare  # brings SciPy, which a plain `convlab check` can do without
+
+    n, _, over_seeds = compare(now.accuracies, before.accuracies)
+    if over_seeds:
+        return *over_seeds, f"over {n} seeds"
+    (low_a, high_a), (low_b, high_b) = (_wilson(side.mean, side.images) for side in (now, before))
+    rise = now.mean - before.mean
+    low = rise - hypot(now.mean - low_a, high_b - before.mean)
+    return low, rise + hypot(high_a - now.mean, before.mean - low_b), f"over {now.images:,} images"
+
+
+def _wilson(share: float, count: int) -> tuple[float, float]:
+    from scipy import stats
+
+    found = stats.binomtest(round(share * count), count).proportion_ci(CONFIDENCE, method="wilson")
+    return float(found.low), float(found.high)
+
+
+def _read(contents: Iterator[tuple[str, str]]) -> dict[str, Result]:
+    """Collect the results of metrics/*/evaluate.json and metrics/*/trials.json, by their names."""
+    results: dict[str, Result] = {}
+    for path, text in contents:
+        name = PurePosixPath(path.partition(":")[2] or path).parent.name
+        try:
+            content = json.loads(text)
+            rows = content if path.endswith("trials.json") else content.get("seeds", [content])
+            for row in rows:
+                result = results.setdefault(f"{name}/{row['name']}" if "name" in row else name, Result())
+                _add(result, row)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise InputError(f"{path}: not the results of trainings, each with a test accuracy") from None
+    return results
+
+
+def _add(result: Result, row: dict[str, Any]) -> None:
+    if row.get("status", "finished") != "finished":
+        result.stopped.add(str(row["status"]))
+        return
+    accuracy, images = row["test"]["accuracy"], row["test"]["images"]
+    if not 0 <= accuracy <= 1 or not isinstance(images, int) or images < 1:
+        raise ValueError
+    result.accuracies.append((row.get("seed"), float(accuracy)))
+    result.images = images
+
+
+def _present() -> Iterator[tuple[str, str]]:
+    for path in sorted(path for file in FILES for path in files.METRICS.glob(f"*/{file}")):
+        yield path.as_posix(), path.read_text(encoding="utf-8")
+
+
+def _committed(revision: str) -> Iterator[tuple[str, str]]:
+    commit = _git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    if commit is None:
+        raise InputError(
+            f"--against: found {revision!r}; allowed: a branch, tag or commit of this git repository "
+            "(`git fetch` brings those that are elsewhere)"
+        )
+    listed = _git("ls-tree", "-r", "--name-only", commit.strip(), f"{files.METRICS}/") or ""
+    for path in sorted(path for path in listed.splitlines() if PurePosixPath(path).name in FILES):
+        yield f"{revision}:{path}", _git("show", f"{commit.strip()}:./{path}") or ""
+
+
+def _git(*arguments: str) -> str | None:
+    """Give what git says, or None if it refuses, or is not there."""
+    try:
+        done = subprocess.run(["git", *arguments], capture_output=True, encoding="utf-8", check=True)
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return None
+    return done.stdout

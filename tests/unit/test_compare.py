@@ -1,0 +1,248 @@
+"""`convlab check --against REV`: real files in a real git repository, and what is said of each change."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from convlab import cli, compare, files
+from convlab.compare import EQUAL, FAILED, GONE, NEW, NOISE, ROSE, Result, against, interval
+from convlab.errors import InputError
+
+ROOT = Path(__file__).parents[2]
+
+
+def git(*arguments: str) -> None:
+    identity = ["-c", "user.name=test", "-c", "user.email=test@example.org"]
+    subprocess.run(["git", *identity, *arguments], check=True, capture_output=True)
+
+
+@pytest.fixture(autouse=True)
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    git("init", "-q")
+    git("commit", "-q", "--allow-empty", "-m", "start")
+    return tmp_path
+
+
+def training(accuracy: float, seed: int = 1, images: int = 10_000, **more: Any) -> dict[str, Any]:
+    return {"seed": seed, "test": {"accuracy": accuracy, "images": images}, **more}
+
+
+def experiment(name: str, *accuracies: float) -> None:
+    rows = [training(accuracy, seed) for seed, accuracy in enumerate(accuracies, start=1)]
+    files.write_json(files.METRICS / name / "evaluate.json", files.by_seed(rows))
+
+
+def sweep(name: str, *rows: dict[str, Any]) -> None:
+    files.write_json(files.METRICS / name / "trials.json", rows)
+
+
+def commit() -> None:
+    git("add", "-A")
+    git("commit", "-q", "--allow-empty", "-m", "results")
+
+
+def kinds() -> dict[str, str]:
+    return {change.result: change.kind for change in against("HEAD")}
+
+
+# ---------------------------------------------------------------------------------------------- the interval
+
+
+@pytest.mark.parametrize(
+    ("now", "before", "low", "high"),
+    [(9, 3, 0.1705, 0.8090), (10, 0, 0.6075, 1.0), (0, 0, -0.2775, 0.2775)],  # Newcombe (1998), table II
+)
+def test_with_one_seed_the_interval_is_newcombes(now: int, before: int, low: float, high: float) -> None:
+    found = interval(Result([(1, before / 10)], 10), Result([(1, now / 10)], 10))
+    assert found[:2] == pytest.approx((low, high), abs=5e-5)
+    assert found[2] == "over 10 images"
+
+
+def test_with_seeds_on_both_sides_it_is_the_claims_paired_one() -> None:
+    now, before = (
+        Result([(1, 0.95), (2, 0.96), (3, 0.94)], 360),
+        Result([(1, 0.97), (2, 0.97), (3, 0.97)], 360),
+    )
+    low, high, kind = interval(before, now)
+    # −2, −1, −3 points: mean −2, standard error 1/√3, t = 4.303 at two degrees of freedom
+    assert (low, high) == pytest.approx((-0.02 - 0.043027 / 3**0.5, -0.02 + 0.043027 / 3**0.5), abs=1e-6)
+    assert kind == "over 3 seeds"
+
+
+def test_seeds_on_one_side_alone_leave_the_binomial_one() -> None:
+    assert interval(Result([(1, 0.9), (2, 0.9)], 360), Result([(1, 0.95)], 360))[2] == "over 360 images"
+
+
+# ----------------------------------------------------------------------------------------------- the changes
+
+
+def test_one_seeds_drop_fails_where_it_is_more_than_the_images_chance() -> None:
+    experiment("large", 0.9959)
+    experiment("small", 0.9959)
+    experiment("rise", 0.9700)
+    commit()
+    experiment("large", 0.9900)
+    experiment("small", 0.9950)
+    experiment("rise", 0.9959)
+    assert kinds() == {"large": FAILED, "small": NOISE, "rise": ROSE}
+    text = next(change.text for change in against("HEAD") if change.result == "large")
+    assert text == "0.9959 → 0.9900, -0.59 points [-0.83, -0.36] over 10,000 images"
+
+
+def test_a_drop_over_seeds_fails_though_the_images_alone_would_not_tell() -> None:
+    experiment("digits", 0.9961, 0.9962, 0.9963)
+    commit()
+    experiment("digits", 0.9951, 0.9952, 0.9952)
+    assert kinds() == {"digits": FAILED}
+
+
+def test_what_is_new_gone_or_equal_does_not_fail() -> None:
+    experiment("left", 0.9)
+    experiment("kept", 0.9, 0.8)
+    commit()
+    (files.METRICS / "left/evaluate.json").unlink()
+    experiment("added", 0.5)
+    assert kinds() == {"left": GONE, "kept": EQUAL, "added": NEW}
+
+
+def test_trials_are_compared_by_name_and_seed() -> None:
+    sweep("grid", training(0.97, 2, name="a"), training(0.98, 1, name="a"), training(0.9, name="b"))
+    commit()
+    sweep("grid", training(0.97, 2, name="a"), training(0.98, 1, name="a"), training(0.5, name="b"))
+    assert kinds() == {"grid/a": EQUAL, "grid/b": FAILED}
+
+
+@pytest.mark.parametrize("status", ["diverged", "infeasible"])
+def test_a_trial_that_no_longer_ends_fails_and_one_that_never_did_does_not(status: str) -> None:
+    stopped = {"name": "b", "seed": 1, "status": status}
+    sweep("grid", training(0.97, name="a"), stopped, training(0.9, 1, name="c"), training(0.9, 2, name="c"))
+    commit()
+    sweep("grid", {**stopped, "name": "a"}, stopped, training(0.9, 1, name="c"), {**stopped, "name": "c"})
+    assert kinds() == {"grid/a": FAILED, "grid/b": GONE, "grid/c": FAILED}
+
+
+def test_a_revision_without_results_makes_all_new() -> None:
+    experiment("digits", 0.9)
+    assert kinds() == {"digits": NEW}
+
+
+def test_another_branch_is_compared_from_a_folder_below_the_root(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (repository / "below").mkdir()
+    monkeypatch.chdir(repository / "below")
+    experiment("digits", 0.9)
+    commit()
+    git("branch", "other")
+    experiment("digits", 0.95)
+    commit()
+    assert [change.kind for change in against("other")] == [ROSE]
+
+
+# -------------------------------------------------------------------------------------------------- bad input
+
+
+@pytest.mark.parametrize("revision", ["nonsense", "", "--all", "HEAD~99", "HEAD:metrics", "a b", "‮\n"])
+def test_what_is_no_revision_is_one_line(revision: str) -> None:
+    with pytest.raises(InputError, match=r"^--against: found .*; allowed: a branch, tag or commit") as error:
+        against(revision)
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_outside_of_a_repository_it_is_the_same_line(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path_factory.mktemp("plain"))
+    with pytest.raises(InputError, match="found 'HEAD'"):
+        against("HEAD")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{",
+        "3",
+        "[3]",
+        "{}",
+        '{"test": {"accuracy": "0.9", "images": 360}}',
+        '{"test": {"accuracy": NaN, "images": 360}}',
+        '{"test": {"accuracy": 1.5, "images": 360}}',
+        '{"test": {"accuracy": 0.9, "images": 0}}',
+        '{"test": {"accuracy": 0.9}}',
+    ],
+)
+@pytest.mark.parametrize("where", ["here", "there"])
+def test_damaged_results_are_one_line_that_names_the_file_and_its_side(content: str, where: str) -> None:
+    path = files.METRICS / "digits/evaluate.json"
+    files.write_text(path, content)
+    if where == "there":
+        commit()
+        path.unlink()
+    place = "metrics" if where == "here" else "HEAD:metrics"
+    with pytest.raises(InputError, match=f"^{place}/digits/evaluate.json: not the results of trainings"):
+        against("HEAD")
+
+
+# ------------------------------------------------------------------------------------------------ the command
+
+
+def check(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["convlab", "check", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    return int(str(ended.value.code))
+
+
+@pytest.fixture
+def with_params(repository: Path) -> None:
+    (repository / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    for name in ("digits", "mnist_vgg", "cifar10_simplecnn"):
+        experiment(name, 0.9962)
+    commit()
+
+
+@pytest.mark.usefixtures("with_params")
+def test_the_command_fails_on_a_drop_that_no_floor_sees(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert check(monkeypatch, "--against", "HEAD") == 0
+    experiment("digits", 0.9800)
+    assert check(monkeypatch) == 0
+    assert check(monkeypatch, "--against", "HEAD") == 1
+    out = capsys.readouterr().out
+    assert "FAIL  digits: test_accuracy 0.9962 → 0.9800, -1.62 points" in out
+    assert "against HEAD: 1 dropped, 0 rose, 0 changed within the noise, 2 equal, 0 new, 0 gone" in out
+
+
+@pytest.mark.usefixtures("with_params")
+def test_a_bad_revision_is_one_line_and_exit_status_2(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert check(monkeypatch, "--against", "nonsense") == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert len(err.splitlines()) == 1
+    assert "'nonsense'" in err
+
+
+def test_every_kind_of_change_is_counted() -> None:
+    assert list(compare.KINDS) == [FAILED, ROSE, NOISE, EQUAL, NEW, GONE]
+
+
+def test_the_committed_results_are_understood(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    names = {path.parent.name for path in files.METRICS.glob("*/*.json")}
+    found = compare._read(compare._present())
+    assert {name.split("/")[0] for name in found} == names
+    assert all(result.images in (360, 10_000) for result in found.values())
+    assert (
+        json.loads((files.METRICS / "digits/evaluate.json").read_text())["test"]["accuracy"]
+        == found["digits"].mean
+    )
