@@ -4,13 +4,13 @@ All of them, selected or not: later stages depend on their own file alone, so an
 """
 
 import sys
+from contextlib import suppress
 
 from convlab import files
 from convlab.config import dump_item, load_params
-from convlab.data.catalogue import DATASETS
 from convlab.errors import InputError, run
 from convlab.models import InfeasibleGeometry
-from convlab.train.run import build_model
+from convlab.networks import check_network
 
 
 def main() -> None:
@@ -19,16 +19,21 @@ def main() -> None:
     for warning in params.warnings:
         print(f"resolve: warning: {warning}", file=sys.stderr)
     for name in params.run:
-        experiment = params.experiments[name]
         try:
-            build_model(experiment, experiment.input_shape, len(DATASETS[experiment.dataset].classes))
+            check_network(f"{files.PARAMS}: experiments.{name}", params.experiments[name])
         except InfeasibleGeometry as error:
             raise InputError(
                 f"{files.PARAMS}: experiments.{name}.model: {error}; use smaller strides or poolings"
             ) from None
-    for name, item in (params.experiments | params.sweeps).items():
-        files.write_text(files.config(name), dump_item(item))
-    files.write_text(files.CONFIGS / "datasets.yaml", "".join(f"- {name}\n" for name in params.datasets()))
+    for name in params.run_sweeps:
+        for trial in params.sweeps[name].trials:
+            with suppress(InfeasibleGeometry):  # a row of its results
+                check_network(f"{files.PARAMS}: sweeps.{name}: {trial.name}", trial.experiment)
+    items = params.experiments | params.sweeps
+    texts = {files.config(name): dump_item(item) for name, item in items.items()}
+    texts[files.CONFIGS / "datasets.yaml"] = "".join(f"- {name}\n" for name in params.datasets())
+    for path, text in texts.items():
+        files.write_text(path, text)
     print(f"resolve: {len(params.experiments)} experiments, {len(params.sweeps)} sweeps → {files.CONFIGS}/")
 
 

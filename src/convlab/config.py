@@ -6,7 +6,7 @@ line that names the key, what was found and what is allowed.
 
 import copy
 import itertools
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,49 +14,15 @@ import yaml
 
 from convlab.data.catalogue import DATASETS
 from convlab.errors import InputError
-from convlab.explain import Layers, nearest, show, validate
+from convlab.explain import Layers, nearest, short, show, validate
 from convlab.schema import SPLITS, Claim, Experiment, Params, Sweep, SweepEntry, Trial, number
+from convlab.strict_yaml import read_yaml
 
 # Every other key at the top is a default of all experiments.
 STUDIES = ("experiments", "sweeps", "claims", "thresholds", "run", "run_sweeps")
 FLOORS = tuple(f"{split}_accuracy" for split in SPLITS)
 RESERVED = ("datasets",)  # data/configs/datasets.yaml is the list for the download stage
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """Safe YAML in which a key given twice is an error (plain YAML silently keeps the last)."""
-
-
-def _unique_mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Hashable, Any]:
-    seen = set()
-    for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
-        if key.value in seen:
-            line = key.start_mark.line + 1
-            raise InputError(f"line {line}: key `{key.value}` is given twice; keep one of them")
-        seen.add(key.value)
-    return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
-
-
-_StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_mapping)
-
-
-def read_yaml(path: Path) -> Any:
-    """Read one safe YAML document.
-
-    Raises:
-        InputError: missing, not UTF-8, not YAML (with the line), or with a key given twice.
-    """
-    try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)
-    except FileNotFoundError:
-        raise InputError(f"{path}: not there; run this in the repository's root") from None
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise InputError(f"{path}: line {line}: not valid YAML: {error.problem}") from None
-    except Exception as error:  # PyYAML's constructors leak whatever they stumble over
-        raise InputError(f"{path}: unreadable: {type(error).__name__}: {error}") from None
+MOST_TRAININGS = 2000  # of one sweep: the product of a grid's lists grows faster than one thinks
 
 
 def load_params(path: Path = Path("params.yaml")) -> Params:
@@ -121,7 +87,7 @@ def _resolve(raw: Any) -> Params:
     allowed = [*Experiment.model_fields, *STUDIES]
     for key in raw:
         if key not in allowed:
-            raise InputError(f"unknown key `{key}`{nearest(key, allowed)}")
+            raise InputError(f"unknown key `{short(str(key))}`{nearest(key, allowed)}")
     defaults = {key: value for key, value in raw.items() if key not in STUDIES}
 
     written = _mapping(raw, "experiments", "")
@@ -200,21 +166,22 @@ def _trials(
             Trial(name=name, overrides=overrides, experiment=experiment)
             for experiment in _merged(layers).each_seed()
         ]
+        if len(trials) > MOST_TRAININGS:
+            raise InputError(f"{where}: more than {MOST_TRAININGS:,} trainings; vary fewer values or seeds")
     return trials
 
 
-def _points(where: str, entry: SweepEntry) -> list[tuple[str, str, str, dict[str, Any]]]:
-    """List a sweep's points: name, where it stands in params.yaml, experiment, overrides."""
-    if entry.experiments:
-        return [(name, f"{where}.experiments", name, {}) for name in entry.experiments]
+def _points(where: str, entry: SweepEntry) -> Iterator[tuple[str, str, str, dict[str, Any]]]:
+    """Give a sweep's points, one by one: name, where it stands in params.yaml, experiment, overrides."""
+    for name in entry.experiments or []:
+        yield name, f"{where}.experiments", name, {}
     base = entry.experiment or ""
-    if entry.variants:
-        return [
-            (name, f"{where}.variants.{name}", base, overrides) for name, overrides in entry.variants.items()
-        ]
-    grid = entry.grid or {}
-    combinations = (dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values()))
-    return [(_point_name(overrides), f"{where}.grid", base, overrides) for overrides in combinations]
+    for name, overrides in (entry.variants or {}).items():
+        yield name, f"{where}.variants.{name}", base, overrides
+    if grid := entry.grid:
+        for values in itertools.product(*grid.values()):
+            overrides = dict(zip(grid, values, strict=True))
+            yield _point_name(overrides), f"{where}.grid", base, overrides
 
 
 def _plain(value: Any) -> Any:
@@ -274,7 +241,9 @@ def _thresholds(raw: Mapping[str, Any], experiments: Mapping[str, Experiment]) -
         thresholds[name] = {}
         for metric, floor in floors.items():
             if metric not in FLOORS:
-                raise InputError(f"thresholds.{name}: unknown metric `{metric}`{nearest(metric, FLOORS)}")
+                raise InputError(
+                    f"thresholds.{name}: unknown metric `{short(str(metric))}`{nearest(metric, FLOORS)}"
+                )
             value = number(floor)
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
                 raise InputError(

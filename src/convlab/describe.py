@@ -10,6 +10,7 @@ from convlab.errors import InputError
 from convlab.explain import nearest, show
 from convlab.models import InfeasibleGeometry
 from convlab.models.summary import Summary, summarise
+from convlab.networks import check_network
 from convlab.schema import Experiment, Params
 from convlab.train.run import build_model
 
@@ -24,6 +25,7 @@ def describe(params: Params, name: str, svg: Path | None, console: Console) -> N
         raise InputError(f"--svg: found {show(str(svg))}; allowed: a file whose name ends in .svg")
     experiment = _find(params, name)
     try:
+        check_network(name, experiment)
         model = build_model(experiment, experiment.input_shape, len(DATASETS[experiment.dataset].classes))
     except InfeasibleGeometry as error:
         raise InputError(f"{name}: {error}") from None

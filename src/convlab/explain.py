@@ -47,7 +47,8 @@ def _explain(schema: type[BaseModel], error: Any, layers: Layers) -> str:
     kind, found, context = error["type"], error["input"], error.get("ctx", {})
     if kind == "extra_forbidden":
         owner = _place(path, layers).removesuffix(str(path[-1])).rstrip(".")
-        return f"{f'{owner}: ' if owner else ''}unknown key `{path[-1]}`{nearest(path[-1], siblings)}"
+        unknown = f"unknown key `{short(str(path[-1]))}`{nearest(path[-1], siblings)}"
+        return f"{owner}: {unknown}" if owner else unknown
     if kind == "missing":
         where = " here or among the defaults at the top" if len(layers) > 1 else ""
         return f"{_place(path, layers)}: missing; add it{where}"
@@ -129,7 +130,9 @@ def nearest(name: Any, allowed: Iterable[str]) -> str:
 
 def show(value: Any) -> str:
     """Show a value and its type, shortened."""
-    if value is None:
-        return "nothing"
-    text = repr(value)
-    return f"{text if len(text) <= 60 else text[:57] + '…'} ({type(value).__name__})"
+    return "nothing" if value is None else f"{short(repr(value))} ({type(value).__name__})"
+
+
+def short(text: str, most: int = 60) -> str:
+    """Cut a text to what a line can bear."""
+    return text if len(text) <= most else text[: most - 3] + "…"

@@ -33,6 +33,30 @@ BAD: dict[str, tuple[Changes, str]] = {
         {f"{DIGITS}/name": "vgg"},
         "experiments.digits.model.name: found 'vgg' (str); allowed: cnn, resnet, preact",
     ),
+    # what no machine could train, refused without its memory
+    **{
+        f"too large: {key}": (
+            {f"{DIGITS}/{key.split()[0]}": value},
+            "experiments.digits.model: more than 1,073,741,824 parameters; "
+            "use fewer filters or smaller kernels",
+        )
+        for key, value in {
+            "filters": [10**5, 10**5],
+            "filters beyond bytes": [10**17, 10**17],
+            "filters beyond integers": [10**400, 1],
+            "kernels": [10**9, 3],
+            "dense": [10**9],
+        }.items()
+    },
+    "too deep": (
+        {f"{DIGITS}/convolutions": 10**12},
+        "experiments.digits.model: more than 1,000 layers; use fewer",
+    ),
+    "a trial that is too large": (
+        {"sweeps/strides/grid": {"model.filters": [[16, 32], [10**9, 32]]}, "claims": {}},
+        "sweeps.strides: filters-1000000000-32.model: more than 1,073,741,824 parameters; "
+        "use fewer filters or smaller kernels",
+    ),
     "one family's settings under another's name": (
         {f"{DIGITS}/name": "resnet"},
         "experiments.digits.model: unknown key `filters`; "

@@ -78,6 +78,14 @@ BAD: dict[str, tuple[Changes, str]] = {
         {f"{STRIDES}/grid": {"l2": [0.1, "1e-1"]}},
         "sweeps.strides.grid: two trials are called 'l2-0.1'; give each value once",
     ),
+    "grid of too many points": (
+        {f"{STRIDES}/grid": {key: [1 + n for n in range(20)] for key in ("lr", "epochs", "seed", "threads")}},
+        "sweeps.strides: more than 2,000 trainings; vary fewer values or seeds",
+    ),
+    "too many seeds of too many points": (
+        {f"{STRIDES}/seeds": 1000},
+        "sweeps.strides: more than 2,000 trainings; vary fewer values or seeds",
+    ),
     # variants
     "no variants": (
         {f"{NAMED}/variants": {}},

@@ -28,7 +28,18 @@ from convlab.errors import InputError
         (b"name: caf\xe9\n", ["unreadable", "utf-8"]),
         (b"\x00\x01", ["unreadable"]),
         (b"day: 2020-13-45\n", ["unreadable", "month"]),
-        (b"[" * 3000, ["unreadable", "recursion"]),
+        (b"[" * 3000, ["line 1: nested more than 20 deep"]),
+        (b"- " * 3000, ["line 1: nested more than 20 deep"]),
+        (b"lr: " + b"9" * 5000 + b"\n", ["line 1: found 999", "…; allowed: numbers of up to 1000 digits"]),
+        (
+            b"seed: 1\n? 0x" + b"f" * 5000 + b"\n: 1\n",
+            ["line 2: found 0xfff", "…; allowed: numbers of up to"],
+        ),
+        (
+            b"lr: " + b":".join([b"59"] * 3000) + b"\n",
+            ["line 1: found 59:59:", "…; allowed: numbers of up to"],
+        ),
+        (b"x" * (4 << 20) + b"\n", ["more than 4,194,304 characters"]),
         (b"a: &a [*a]\n", ["not valid YAML", "recursive"]),
         (b"", ["found nothing", "a mapping"]),
         (b"- lr\n", ["found ['lr'] (list)", "a mapping"]),
@@ -56,6 +67,48 @@ def test_a_file_that_is_no_params_file_is_one_line_that_names_it(
     assert message.startswith(f"{path}: ")
     for part in parts:
         assert part in message
+
+
+def aliases(levels: int, each: int, start: str = "a0: &a0 [1]") -> str:
+    """Levels of lists, each of which holds the one before it several times."""
+    rows = (f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * each)}]" for level in range(1, levels))
+    return "\n".join([start, *rows]) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (aliases(30, 10), "line 7: more than 500,000 values; aliases"),
+        (aliases(900, 1), "line 20: nested more than 20 deep; aliases"),
+        (
+            aliases(30, 10, "a0: &a0 {k: 1}").replace("[*", "{<<: [*").replace("]\n", "]}\n"),
+            "line 7: more than",
+        ),
+    ],
+    ids=["a billion laughs", "a long chain", "merged mappings"],
+)
+def test_aliases_that_stand_for_too_much_are_refused_before_anything_is_made_of_them(
+    tmp_path: Path, content: str, told: str
+) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(content)
+    with pytest.raises(InputError, match=told):
+        load_params(path)
+
+
+def test_an_alias_of_something_small_is_what_it_stands_for(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text("a: &a [1, 2]\nb: [*a, *a]\n")
+    assert read_yaml(path) == {"a": [1, 2], "b": [[1, 2], [1, 2]]}
+
+
+def test_a_long_key_or_tag_does_not_make_a_long_message(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    for content in ('? "' + "k" * 100_000 + '"\n: 1\n', "lr: !" + "t" * 100_000 + " 1\n"):
+        path.write_text(content)
+        with pytest.raises(InputError) as error:
+            load_params(path)
+        assert len(str(error.value)) < 1000
 
 
 def test_a_yaml_tag_runs_nothing(tmp_path: Path) -> None:

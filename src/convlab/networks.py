@@ -1,0 +1,43 @@
+"""Whether an experiment's network can be built at all, found out without its memory."""
+
+import torch
+
+from convlab.data.catalogue import DATASETS
+from convlab.errors import InputError
+from convlab.models import InfeasibleGeometry
+from convlab.schema import CNN, Experiment, ResNet
+from convlab.train.run import build_model
+
+MOST_LAYERS = 1000  # convolutions and linear layers; ResNet-18 has 21
+MOST_PARAMETERS = 1 << 30  # 4 GiB in float32, as much again for gradients and twice that for Adam
+
+
+def check_network(where: str, experiment: Experiment) -> None:
+    """Refuse a network that no machine could train; `where`: the place of its experiment in params.yaml.
+
+    Raises:
+        InputError: it has too many layers or parameters.
+        InfeasibleGeometry: the strides and poolings leave nothing of the image.
+    """
+    if _layers(experiment) > MOST_LAYERS:
+        raise InputError(f"{where}.model: more than {MOST_LAYERS:,} layers; use fewer")
+    classes = len(DATASETS[experiment.dataset].classes)
+    try:
+        with torch.device("meta"):  # shapes alone, no memory
+            model = build_model(experiment, experiment.input_shape, classes)
+        parameters = sum(weight.numel() for weight in model.parameters())
+    except InfeasibleGeometry:
+        raise
+    except (RuntimeError, TypeError, ValueError, OverflowError):  # PyTorch's, of sizes beyond its integers
+        parameters = MOST_PARAMETERS + 1
+    if parameters > MOST_PARAMETERS:
+        raise InputError(
+            f"{where}.model: more than {MOST_PARAMETERS:,} parameters; use fewer filters or smaller kernels"
+        )
+
+
+def _layers(experiment: Experiment) -> int:
+    model = experiment.model
+    if isinstance(model, CNN):
+        return len(model.filters) * model.convolutions + len(model.dense)
+    return 2 * sum(model.blocks) if isinstance(model, ResNet) else 4 * len(model.widths)
