@@ -111,7 +111,7 @@ def valid_tensors() -> bytes:
     return save(tensors, metadata={"of": "fuzz"})
 
 
-STATES = [{"epoch": epoch, 7: [1, (2,)], "weights": [0.5] * 20} for epoch in (1, 2)]
+STATES: list[dict[Any, Any]] = [{"epoch": epoch, 7: [1, (2,)], "weights": [0.5] * 20} for epoch in (1, 2)]
 
 
 @cache

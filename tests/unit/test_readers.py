@@ -4,6 +4,7 @@ import hashlib
 import os
 import pickle
 import struct
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,13 @@ def test_a_file_that_unpacks_without_end_is_refused(tmp_path: Path, monkeypatch:
     (tmp_path / "a.gz").write_bytes(gzip.compress(b"\0" * 1001))
     with pytest.raises(DataError, match="larger than 1,000 bytes when unpacked"):
         read_idx(tmp_path / "a.gz")
+
+
+def test_a_table_of_digits_that_unpacks_without_end_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "digits").mkdir()
+    (tmp_path / "digits/digits.csv.gz").write_bytes(gzip.compress(b"0\n" * (1 << 20)))
+    with pytest.raises(DataError, match="larger than 1,048,576 bytes when unpacked"):
+        read("digits", tmp_path)
 
 
 @pytest.mark.parametrize("name", DATASETS)
@@ -253,6 +261,17 @@ def test_a_cifar_batch_that_todays_numpy_wrote_is_read_too() -> None:
 def test_what_is_no_cifar_batch_is_a_data_error_that_names_it(content: bytes) -> None:
     with pytest.raises(DataError, match="here: not a CIFAR-10 batch"):
         parse_cifar_batch(content, "here")
+
+
+def test_a_damaged_batch_does_not_take_gigabytes() -> None:
+    # one opcode that says: remember this as number 400,000,000
+    content = b"\x80\x02}r" + struct.pack("<I", 400_000_000) + b"."
+    tracemalloc.start()
+    with pytest.raises(DataError):
+        parse_cifar_batch(content, "here")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1 << 20
 
 
 class Call:
