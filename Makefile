@@ -6,7 +6,7 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: help setup repro mnist test check bench bench-gpu ui track report lock
+.PHONY: help setup repro mnist test check audit bench bench-gpu ui track report lock
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -41,6 +41,13 @@ test: setup  ## lint, type check, unit tests, and the pipeline for real in a tem
 
 check: setup  ## the gate: exit status 1 when a metric is under its floor in params.yaml
 	@convlab check
+
+# In an environment of its own: what looks for vulnerabilities is no part of what it looks at.
+audit:  ## look requirements.lock up among the known vulnerabilities (needs the network; .ci/accepted-vulnerabilities.txt)
+	$(PYTHON) -m venv .audit
+	.audit/bin/pip install --quiet --disable-pip-version-check pip-audit
+	.audit/bin/pip-audit --requirement requirements.lock --require-hashes --disable-pip --strict --progress-spinner off \
+		$(shell sed -n 's/^\([A-Z][A-Z]*-[^ ]*\) .*/--ignore-vuln \1/p' .ci/accepted-vulnerabilities.txt)
 
 bench: setup  ## time training against the plain loop, Lightning and Keras (10 minutes; see bench/README.md)
 	python bench/suite.py

@@ -146,6 +146,16 @@ def test_bad_parameters_stop_before_any_work(clone):
     clone.run("git", "checkout", "-q", ".")
 
 
+@pytest.mark.parametrize("name", ["x; touch ran", "$(touch ran)"])
+def test_a_name_is_never_a_part_of_a_shells_command(clone, name):
+    clone.edit(lambda params: params.update(run=["digits", name]))
+    done = clone.run("dvc", "repro", "--keep-going", status=None)
+    assert done.returncode != 0
+    assert not (clone.folder / "ran").exists()
+    assert "Running stage 'train" not in done.stdout
+    clone.run("git", "checkout", "-q", ".")
+
+
 def test_results_are_shown(clone):
     shown = clone.run("convlab", "results").stdout
     assert "digits_l2" in shown
