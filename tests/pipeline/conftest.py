@@ -1,5 +1,6 @@
 """A clone of the working tree in a temporary folder, with a data set and settings small enough for a test."""
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ import yaml
 
 REPOSITORY = Path(__file__).parents[2]
 RESULTS = ("metrics", "plots", "data")
+COMPARED = ("data/configs/*", "metrics/*/*.json", "plots/*/*.csv", "data/models/*/*", "data/predictions/*")
 
 
 class Clone:
@@ -18,6 +20,7 @@ class Clone:
 
     def __init__(self, folder: Path):
         self.folder = folder
+        self.made: dict[str, str] = {}  # the results, as they were reproduced at first
         self.environment = {
             **{
                 key: value
@@ -58,6 +61,15 @@ class Clone:
         change(params)
         (self.folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
 
+    def results(self) -> dict[str, str]:
+        """Hash every result but the timings and the figures."""
+        found = [path for pattern in COMPARED for path in self.folder.glob(pattern)]
+        return {
+            str(path.relative_to(self.folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in found
+            if path.name != "timing.json"
+        }
+
     def commit(self, message: str) -> None:
         self.run("git", "add", "-A")
         self.run("git", "commit", "-qm", message)
@@ -80,20 +92,28 @@ def clone_to(folder: Path) -> Clone:
     return Clone(folder)
 
 
-@pytest.fixture(scope="module")
+def shrink(params: dict) -> None:
+    """Seconds of work: an experiment with one thread, a sweep of six trainings with two."""
+    params["experiments"]["digits"]["epochs"] = 3
+    params["sweeps"]["digits_l2"]["overrides"] = {"epochs": 1, "threads": 2}
+    params["sweeps"]["digits_l2"]["grid"] = {"l2": [0.0, 0.001]}
+    params["thresholds"] = {"digits": {"test_accuracy": 0.6}}
+    params["run_sweeps"] = ["digits_l2"]
+
+
+def without_mlflow(clone: Clone, folder: Path) -> None:
+    """As on a machine without MLflow, which is tried elsewhere: its seconds would be most of a test's."""
+    (folder / "mlflow.py").write_text("raise ImportError")
+    clone.environment["PYTHONPATH"] += f":{folder}"
+
+
+@pytest.fixture(scope="session")
 def clone(tmp_path_factory) -> Clone:
     clone = clone_to(tmp_path_factory.mktemp("clone"))
-
-    def shrink(params):
-        params["experiments"]["digits"]["epochs"] = 3
-        params["sweeps"]["digits_l2"]["overrides"] = {"epochs": 1}
-        params["sweeps"]["digits_l2"]["grid"] = {"l2": [0.0, 0.001]}
-        params["thresholds"] = {"digits": {"test_accuracy": 0.6}}
-        params["run_sweeps"] = ["digits_l2"]
-
     clone.run("git", "init", "-q")
     clone.edit(shrink)
     clone.commit("start")
     clone.run("dvc", "repro")
     clone.commit("reproduced")
+    clone.made = clone.results()
     return clone

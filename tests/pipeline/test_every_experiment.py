@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from conftest import REPOSITORY, Clone, clone_to
+from conftest import REPOSITORY, Clone, clone_to, without_mlflow
 
 from convlab.data.catalogue import DATASETS
 
@@ -79,10 +79,7 @@ def everything(tmp_path_factory) -> Clone:
     clone.run("git", "init", "-q")
     clone.edit(shrink)
     clone.commit("start")
-    # As on a machine without MLflow, which is tried elsewhere: its seconds would be most of this test's.
-    without = tmp_path_factory.mktemp("without")
-    (without / "mlflow.py").write_text("raise ImportError")
-    clone.environment["PYTHONPATH"] += f":{without}"
+    without_mlflow(clone, tmp_path_factory.mktemp("without"))
     clone.run("dvc", "repro", CONVLAB_MIRROR=str(mirror), limit=600)
     return clone
 
