@@ -114,7 +114,7 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: not there; `dvc repro` writes it") from None
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise InputError(f"{path}: unreadable ({error}); remove it and run `dvc repro`") from None
 
 
@@ -122,14 +122,16 @@ def read_curves(path: Path) -> list[dict[str, Any]]:
     """Read a curves.csv: rows of floats by column, but the `seed` an integer, a sweep's `trial` a name.
 
     Raises:
-        InputError: the file is missing.
+        InputError: the file is missing, or is not such a table.
     """
+    kinds: dict[str, Any] = {"trial": str, "seed": int}
     try:
-        rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+        rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines(), strict=True))
+        return [{key: kinds.get(key, float)(text) for key, text in row.items()} for row in rows]
     except FileNotFoundError:
         raise InputError(f"{path}: not there; `dvc repro` writes it") from None
-    kinds: dict[str, Any] = {"trial": str, "seed": int}
-    return [{key: kinds.get(key, float)(text) for key, text in row.items()} for row in rows]
+    except (ValueError, TypeError, OSError, csv.Error) as error:  # TypeError: a row is short or long
+        raise InputError(f"{path}: unreadable ({error}); remove it and run `dvc repro`") from None
 
 
 def config(name: str) -> Path:

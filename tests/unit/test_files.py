@@ -186,3 +186,21 @@ def test_a_bug_keeps_its_traceback() -> None:
 
     with pytest.raises(KeyError):
         run(main)
+
+
+@pytest.mark.parametrize("content", ["{", "", "[" * 100_000, '{"a": 1}}', "\x00"])
+def test_damaged_json_is_one_line_that_names_the_file(tmp_path, content):
+    path = tmp_path / "train.json"
+    path.write_text(content)
+    with pytest.raises(InputError, match=r"train\.json: unreadable .*; remove it and run `dvc repro`"):
+        files.read_json(path)
+
+
+@pytest.mark.parametrize(
+    "content", ["epoch,loss\n1,x\n", "epoch,loss\n1\n", "epoch\n1,2\n", "seed\n1.5\n", '"a\n']
+)
+def test_damaged_curves_are_one_line_that_names_the_file(tmp_path, content):
+    path = tmp_path / "curves.csv"
+    path.write_text(content)
+    with pytest.raises(InputError, match=r"curves\.csv: unreadable .*; remove it and run `dvc repro`"):
+        files.read_curves(path)
