@@ -1,18 +1,16 @@
 """evaluate NAME: weights → losses and accuracies on all splits, per-class report, confusion, predictions."""
 
-import sys
-
 from convlab import evaluate, files
 from convlab.config import load_experiment
 from convlab.data.preprocess import load_statistics
-from convlab.errors import run
+from convlab.errors import name_argument, run
 from convlab.tracking import mirror
 from convlab.train.run import load_model
 
 
 def main() -> None:
     """Evaluate, write the outputs, and mirror them into MLflow."""
-    name = sys.argv[1]
+    name = name_argument()
     experiment = load_experiment(files.config(name))
     evaluations = []
     for one in experiment.each_seed():

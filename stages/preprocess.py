@@ -1,17 +1,15 @@
 """preprocess NAME: raw files → splits and statistics of an experiment, or of each recipe in a sweep."""
 
-import sys
-
 from convlab import files
 from convlab.config import load_item, trials_of
 from convlab.data.preprocess import prepare, save
 from convlab.data.readers import read
-from convlab.errors import run
+from convlab.errors import name_argument, run
 
 
 def main() -> None:
     """Write data/processed/NAME/<data key>/, once for all trials that see the same data."""
-    name = sys.argv[1]
+    name = name_argument()
     recipes = {
         trial.experiment.data_key(): trial.experiment
         for trial in trials_of(name, load_item(files.config(name)))

@@ -1,18 +1,17 @@
 """sweep NAME: an experiment with some of its keys varied → a row, learning curves and weights per trial."""
 
 import shutil
-import sys
 
 from convlab import files
 from convlab.config import load_sweep
-from convlab.errors import run
+from convlab.errors import name_argument, run
 from convlab.tracking import mirror
 from convlab.trainings import Trainings, row
 
 
 def main() -> None:
     """Run the missing trials, write the outputs, mirror them into MLflow, and empty the ledger."""
-    name = sys.argv[1]
+    name = name_argument()
     sweep = load_sweep(files.config(name))
     trainings = Trainings(name, sweep, files.PROCESSED / name, files.ledger(name))
     rows, curves, timing = [], [], {}

@@ -1,18 +1,17 @@
 """train NAME: prepared data → the weights, curves and facts of an experiment, for each of its seeds."""
 
 import shutil
-import sys
 
 from convlab import files
 from convlab.config import load_experiment
-from convlab.errors import InputError, run
+from convlab.errors import InputError, name_argument, run
 from convlab.tracking import mirror
 from convlab.trainings import Trainings
 
 
 def main() -> None:
     """Run the missing seeds, write the outputs, mirror them into MLflow, and empty the ledger."""
-    name = sys.argv[1]
+    name = name_argument()
     experiment = load_experiment(files.config(name))
     trainings = Trainings(name, experiment, files.PROCESSED / name, files.ledger(name))
     ended = trainings.run()

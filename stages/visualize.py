@@ -1,17 +1,15 @@
 """visualize NAME: results and weights of an experiment or sweep → figures."""
 
-import sys
-
 from convlab import figures, files
 from convlab.config import load_item
-from convlab.errors import run
+from convlab.errors import name_argument, run
 from convlab.schema import Sweep
 from convlab.tracking import mirror
 
 
 def main() -> None:
     """Draw every figure of NAME into plots/NAME/figures/, and mirror them into MLflow."""
-    name = sys.argv[1]
+    name = name_argument()
     item = load_item(files.config(name))
     drawn = figures.draw_sweep(name, item) if isinstance(item, Sweep) else figures.draw_experiment(name, item)
     print(f"visualize: {name}: {len(drawn)} figures in {files.PLOTS / name}/figures/")

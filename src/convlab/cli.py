@@ -1,7 +1,7 @@
 """The command `convlab`: what is done with results, beside the pipeline that makes them."""
 
-import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from rich.table import Table
 
 from convlab import files
 from convlab.config import load_params
-from convlab.errors import run
+from convlab.errors import Parser, run
 
 TITLES = ("test accuracy", "test loss")  # what both tables of `convlab results` begin with
 RESULTS_HINT = """\
@@ -23,7 +23,11 @@ RESULTS_HINT = """\
 
 def main() -> None:
     """Parse the command line and run one command; bad input is one line and exit status 2."""
-    parser = argparse.ArgumentParser(prog="convlab", description=__doc__)
+    run(_main)
+
+
+def _main() -> int:
+    parser = Parser(prog="convlab", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     parsers = {
         name: commands.add_parser(name, help=function.__doc__, description=function.__doc__)
@@ -35,8 +39,8 @@ def main() -> None:
         "--against", metavar="REV", help="a git revision whose test accuracies must not have dropped, too"
     )
     options = vars(parser.parse_args())
-    command = COMMANDS[options.pop("command")]
-    run(lambda: command(**options))
+    command: Callable[..., int] = COMMANDS[options.pop("command")]
+    return command(**options)
 
 
 def validate() -> int:

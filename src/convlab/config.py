@@ -44,6 +44,9 @@ def load_item(path: Path) -> Experiment | Sweep:
     Raises:
         InputError: missing or altered by hand.
     """
+    if not path.exists():
+        known = sorted({other.stem for other in path.parent.glob("*.yaml")} - set(RESERVED))
+        raise InputError(f"{path}: not there; `dvc repro resolve` writes it{nearest(path.stem, known)}")
     content = read_yaml(path)
     if not isinstance(content, Mapping):
         raise InputError(f"{path}: not a configuration; run `dvc repro`")

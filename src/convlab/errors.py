@@ -1,9 +1,11 @@
 """How a command ends: errors that a user can mend are one clear line and exit status 2."""
 
+import argparse
 import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 from convlab.interrupt import Interrupted
 
@@ -16,6 +18,27 @@ class InputError(Exception):
 
     def __init__(self, message: str):
         super().__init__("".join(c if c.isprintable() else repr(c)[1:-1] for c in message))
+
+
+class Parser(argparse.ArgumentParser):
+    """A command line whose complaint is one line, without the usage before it; to be used inside `run`."""
+
+    def error(self, message: str) -> NoReturn:
+        """Refuse it."""
+        raise InputError(f"{message}; see --help")
+
+
+def name_argument() -> str:
+    """Give the one argument of a stage: the name of an experiment or a sweep.
+
+    Raises:
+        InputError: there is none, or more than one.
+    """
+    if len(sys.argv) != 2:
+        raise InputError(
+            f"found {len(sys.argv) - 1} arguments; allowed: one, an experiment's or a sweep's name"
+        )
+    return sys.argv[1]
 
 
 def run(main: Callable[[], int | None]) -> None:

@@ -90,7 +90,10 @@ def read_yaml(path: Path) -> Any:
         raise InputError(f"{path}: {error}") from None
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise InputError(f"{path}: line {line}: not valid YAML: {short(str(error.problem), 300)}") from None
+        advice = "; indent with spaces" if "'\\t'" in str(error.problem) else ""
+        raise InputError(
+            f"{path}: line {line}: not valid YAML: {short(str(error.problem), 300)}{advice}"
+        ) from None
     except Exception as error:  # PyYAML's constructors leak whatever they stumble over
         raise InputError(f"{path}: unreadable: {type(error).__name__}: {short(str(error), 300)}") from None
 

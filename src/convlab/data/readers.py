@@ -18,6 +18,7 @@ from convlab.data.catalogue import DATASETS
 from convlab.data.sources import md5
 from convlab.errors import InputError
 
+MEND = "remove it and run `dvc repro`"
 DIGITS_TEST = 360  # the last fifth, by other writers than the first: scikit-learn gives no split of its own
 LARGEST_IDX = 1 << 28  # bytes in one idx file: Fashion-MNIST's images are 47 MB
 LARGEST_TABLE = 1 << 20  # bytes in the table of digits, which has half as many
@@ -81,14 +82,15 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
     """
     content = _gunzip(path, LARGEST_IDX)
     if len(content) < 4 or content[:3] != b"\0\0\x08" or not 1 <= content[3] <= 4:
-        raise DataError(f"{path}: not an idx file of unsigned bytes")
+        raise DataError(f"{path}: not an idx file of unsigned bytes; {MEND}")
     dimensions = content[3]
     start = 4 + 4 * dimensions
     if len(content) < start:
-        raise DataError(f"{path}: its header is cut off")
+        raise DataError(f"{path}: its header is cut off; {MEND}")
     shape = struct.unpack(f">{dimensions}I", content[4:start])
     if math.prod(shape) != len(content) - start:
-        raise DataError(f"{path}: {len(content) - start:,} bytes of data where the header says {shape}")
+        found = f"{len(content) - start:,} bytes of data where the header says {shape}"
+        raise DataError(f"{path}: {found}; {MEND}")
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
 
 
@@ -106,7 +108,7 @@ def _read_digits(folder: Path) -> Raw:
             raise ValueError("a value is out of range")
         images, labels = table[:, :64].astype(np.uint8).reshape(-1, 1, 8, 8), table[:, 64]
     except (ValueError, OverflowError, csv.Error) as error:
-        raise DataError(f"{path}: not the table of digits: {error}") from None
+        raise DataError(f"{path}: not the table of digits: {error}; {MEND}") from None
     return Raw(images[:-DIGITS_TEST], labels[:-DIGITS_TEST], images[-DIGITS_TEST:], labels[-DIGITS_TEST:])
 
 
@@ -115,11 +117,13 @@ def _gunzip(path: Path, largest: int) -> bytes:
         with gzip.open(path) as file:
             content = file.read(largest + 1)
     except FileNotFoundError:
-        raise DataError(f"{path}: not there; `dvc repro download` fetches it") from None
+        raise DataError(
+            f"{path}: not there; `dvc repro download` fetches it for what `run` selects"
+        ) from None
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: damaged ({error}); remove it and run `dvc repro`") from None
+        raise DataError(f"{path}: damaged ({error}); {MEND}") from None
     if len(content) > largest:
-        raise DataError(f"{path}: larger than {largest:,} bytes when unpacked")
+        raise DataError(f"{path}: larger than {largest:,} bytes when unpacked; {MEND}")
     return content
 
 
@@ -145,11 +149,9 @@ def read_cifar_batch(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """
     digest = DATASETS["cifar10"].files.get(f"cifar-10-batches-py/{path.name}")
     if not path.is_file():
-        raise DataError(f"{path}: not there; `dvc repro download` fetches it")
+        raise DataError(f"{path}: not there; `dvc repro download` fetches it for what `run` selects")
     if md5(path) != digest:
-        raise DataError(
-            f"{path}: its MD5 is not the published one, so it is not opened; remove it and run `dvc repro`"
-        )
+        raise DataError(f"{path}: its MD5 is not the published one, so it is not opened; {MEND}")
     return parse_cifar_batch(path.read_bytes(), str(path))
 
 
