@@ -2,17 +2,10 @@
 
 import argparse
 import math
-from typing import NoReturn
 
-from convlab.errors import InputError
+from convlab.errors import Parser
 
-
-class Parser(argparse.ArgumentParser):
-    """A parser whose complaint is one line, without the usage before it."""
-
-    def error(self, message: str) -> NoReturn:
-        """Refuse a command line."""
-        raise InputError(f"{message}; see --help")
+__all__ = ["Parser", "count", "seconds"]
 
 
 def count(text: str) -> int:
