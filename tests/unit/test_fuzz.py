@@ -9,7 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from params import ROOT, stage
 
+import bad_inputs
 import fuzz
+from convlab.files import read_json
 from fuzz import READERS, attempt
 from mutations import TOKENS
 
@@ -120,3 +122,23 @@ def test_any_bytes_may_stand_anywhere_in_it(folder: Any, at: int, gone: int, new
 )
 def test_any_bytes_may_be_all_of_it(folder: Any, content: bytes) -> None:
     refused_or_whole(folder(), content)
+
+
+# ---------------------------------------------------------------------------------------- what the tables say
+
+
+def test_the_table_is_that_of_the_committed_campaign() -> None:
+    results = read_json(fuzz.RESULTS)
+    assert fuzz.table(results) in fuzz.BENCH_README.read_text(encoding="utf-8")
+    assert set(results["readers"]) == set(READERS)
+    assert sum(found["inputs"] for found in results["readers"].values()) >= 100_000
+    for found in results["readers"].values():
+        assert found["inputs"] == found["read"] + found["refused"] + len(found["problems"])
+
+
+def test_the_table_of_bad_inputs_has_every_one_and_each_ended_as_it_should() -> None:
+    text = fuzz.BENCH_README.read_text(encoding="utf-8")
+    assert len(bad_inputs.CASES) >= 20
+    for case in bad_inputs.CASES:
+        row = next(line for line in text.splitlines() if line.startswith(f"| {case.title} | "))
+        assert row.endswith(("| 2 |", "| 255 |"))
