@@ -132,7 +132,9 @@ def layer_time(name: str, module: nn.Module, inputs: Tensor) -> Row:
     parts = Parts(torch.get_num_threads())
     layer = layer_of(module, parts)
     gradient = torch.randn_like(module(inputs))
-    own_inputs, own_gradient = gradients.rows(inputs.detach().numpy()), gradients.rows(gradient.numpy())
+    own_inputs = gradients.rows(inputs.detach().numpy())
+    own_shape = layer.forward(own_inputs, True).shape  # where PyTorch's pooling leaves [N, C, 1, 1], [N, C]
+    own_gradient = gradients.rows(gradient.numpy()).reshape(own_shape)
 
     def by_torch() -> None:
         module(inputs).backward(gradient)
