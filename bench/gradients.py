@@ -1,12 +1,13 @@
 """Are the gradients of the NumPy engine those of its layers?
 
-    python bench/gradients.py        a few seconds; the table of docs/numpy.md
+    python bench/gradients.py        a few seconds; the first table of bench/engines.md
 
 Each layer against central differences of its own forward pass in float64, and against PyTorch's automatic
 differentiation in float32, for a random loss Σ r · y.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -119,15 +120,27 @@ def _slope(layer: Layer, images: np.ndarray, weights: np.ndarray, values: np.nda
     return (losses[0] - losses[1]) / (2 * STEP)
 
 
-def main() -> None:
-    """Print the table."""
-    print("| layer | x | central differences, float64 | PyTorch, float32 |")
-    print("| --- | --- | ---: | ---: |")
-    for name, make, shape in CASES:
-        errors = [check(make, shape, seed=1) for check in (against_differences, against_autograd)]
-        size = " × ".join(map(str, shape))
-        print(f"| {name} | {size} | {errors[0]:.0e} | {errors[1]:.0e} |", flush=True)
+def check_all() -> list[dict[str, Any]]:
+    """Check every layer; one row each."""
+    return [
+        {
+            "layer": name,
+            "input": shape,
+            "differences": against_differences(make, shape, seed=1),
+            "autograd": against_autograd(make, shape, seed=1),
+        }
+        for name, make, shape in CASES
+    ]
+
+
+def table(found: list[dict[str, Any]]) -> str:
+    """Make the table of errors."""
+    lines = ["| layer | x | central differences, float64 | PyTorch, float32 |", "| --- | --- | ---: | ---: |"]
+    for row in found:
+        size = " × ".join(map(str, row["input"]))
+        lines.append(f"| {row['layer']} | {size} | {row['differences']:.0e} | {row['autograd']:.0e} |")
+    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":
-    main()
+    print(table(check_all()), end="")

@@ -220,3 +220,19 @@ def test_augmentation_is_for_training_images_alone(recipe: Recipe, digits: Prepa
     plain, shifted = (run(recipe(still, augment=a), digits)[1].records[0] for a in ([], crop))
     assert shifted["validation_loss"] == plain["validation_loss"]
     assert shifted["train_loss"] != plain["train_loss"]
+
+
+def test_compiled_or_not_the_steps_and_the_names_of_the_weights_are_the_same(
+    recipe: Recipe, digits: Prepared
+) -> None:
+    few = first(digits.train, 150)  # two whole batches and a smaller one
+    plain, _ = run(recipe(epochs=1), digits, few)
+    torch.compiler.set_stance(
+        "force_eager"
+    )  # a minute less: only who calls whom, not what the compiler makes
+    try:
+        compiled, _ = run(recipe(epochs=1, compile=True), digits, few)
+    finally:
+        torch.compiler.set_stance("default")
+    assert compiled.state_dict().keys() == plain.state_dict().keys()
+    assert same(compiled, plain)

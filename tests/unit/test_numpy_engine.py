@@ -235,7 +235,7 @@ def test_a_layer_that_numpy_has_not_is_named() -> None:
 def test_sgd_has_a_velocity_for_every_parameter_of_the_network(recipe: Recipe) -> None:
     model = build_model(recipe(PREACT), [1, 8, 8], 10)
     place(model, CPU)
-    sgd = SGD(layers_of(network_of(model)), 0.9, False, 0.0, 0.0)
+    sgd = SGD(layers_of(network_of(model, parts.Parts(1))), 0.9, False, 0.0, 0.0)
     assert sum(velocity.size for velocity in sgd.velocities) == sum(p.numel() for p in model.parameters())
 
 

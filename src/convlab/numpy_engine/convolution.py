@@ -1,5 +1,7 @@
 """Convolutions of any kernel, stride and padding: products of matrices, over patches of the images."""
 
+import itertools
+
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
@@ -68,20 +70,15 @@ class Conv2d(Layer):
         return np.ascontiguousarray(windows).reshape(-1, self.matrix.shape[1])
 
     def _images(self, patches: np.ndarray, height: int, width: int, size: tuple[int, ...]) -> np.ndarray:
-        """Add each row of ∂L/∂P up where `_patches` took it from."""
-        by_pixel = patches.reshape(
-            -1, height, width, self.kernel, self.kernel, self.matrix.shape[1] // self.kernel**2
-        )
-        images = pad(
-            np.zeros((len(by_pixel), *size, by_pixel.shape[-1]), patches.dtype), self.padding, self.padding
-        )
-        step = self.stride
-        for u in range(self.kernel):
-            for v in range(self.kernel):
-                images[:, u : u + step * height : step, v : v + step * width : step] += by_pixel[
-                    :, :, :, u, v
-                ]
-        return images[:, self.padding : self.padding + size[0], self.padding : self.padding + size[1]]
+        """Add each row of ∂L/∂P up where `_patches` took it from, in images of this size."""
+        kernel, step, padding = self.kernel, self.stride, self.padding
+        by_pixel = patches.reshape(-1, height, width, kernel, kernel, patches.shape[1] // kernel**2)
+        rows, columns = (side + 2 * padding for side in size)
+        images = np.zeros((len(by_pixel), rows, columns, by_pixel.shape[-1]), patches.dtype)
+        for u, v in itertools.product(range(kernel), repeat=2):
+            where = (slice(u, u + step * height, step), slice(v, v + step * width, step))
+            images[:, *where] += by_pixel[:, :, :, u, v]
+        return images[:, padding : padding + size[0], padding : padding + size[1]]
 
 
 def pad(images: np.ndarray, before: int, after: int) -> np.ndarray:

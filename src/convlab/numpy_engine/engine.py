@@ -27,7 +27,8 @@ class NumpyEngine:
     """Takes the steps of a training; the weights that it changes are those of PyTorch's module."""
 
     def __init__(self, model: nn.Module, recipe: Experiment):
-        self.network = network_of(model)
+        self.parts = Parts(torch.get_num_threads())
+        self.network = network_of(model, self.parts)
         self.optimizer = SharedSGD(model, layers_of(self.network), recipe)
         self.label_smoothing = recipe.label_smoothing
         norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
@@ -35,13 +36,14 @@ class NumpyEngine:
 
     def step(self, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Do what `TorchEngine.step` does."""
-        logits = self.network.forward(_pixels_in_rows(images), training=True)
-        classes = logits.shape[1]
-        labels = F.one_hot(targets, classes) if targets.ndim == 1 else targets
-        smoothed = labels.float() * (1 - self.label_smoothing) + self.label_smoothing / classes
-        loss, gradient = cross_entropy(logits, smoothed.numpy())
-        self.network.backward(gradient)
-        self.optimizer.step()
+        with self.parts.one_by_one():
+            logits = self.network.forward(_pixels_in_rows(images), training=True)
+            classes = logits.shape[1]
+            labels = F.one_hot(targets, classes) if targets.ndim == 1 else targets
+            smoothed = labels.float() * (1 - self.label_smoothing) + self.label_smoothing / classes
+            loss, gradient = cross_entropy(logits, smoothed.numpy())
+            self.network.backward(gradient)
+            self.optimizer.step()
         for count in self.counts:
             count += 1
         return torch.tensor(loss), torch.from_numpy(logits)
@@ -52,11 +54,13 @@ class NumpyInference(nn.Module):
 
     def __init__(self, model: nn.Module):
         super().__init__()
-        self.network = network_of(model)
+        self.parts = Parts(torch.get_num_threads())
+        self.network = network_of(model, self.parts)
 
     def forward(self, images: Tensor) -> Tensor:
         """Compute the logits."""
-        return torch.from_numpy(self.network.forward(_pixels_in_rows(images), training=False))
+        with self.parts.one_by_one():
+            return torch.from_numpy(self.network.forward(_pixels_in_rows(images), training=False))
 
 
 class SharedSGD(Optimizer):
@@ -83,13 +87,13 @@ class SharedSGD(Optimizer):
             velocity[...] = kept.numpy()
 
 
-def network_of(model: nn.Module) -> Sequential:
+def network_of(model: nn.Module, parts: Parts) -> Sequential:
     """Build the network of a `preact` module on the module's own memory, once it is where it stays.
 
     Raises:
         TypeError: a layer that there is none of in NumPy.
     """
-    network = layer_of(model, Parts(torch.get_num_threads()))
+    network = layer_of(model, parts)
     assert isinstance(network, Sequential)
     return network
 

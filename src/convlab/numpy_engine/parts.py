@@ -2,25 +2,34 @@
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from contextlib import AbstractContextManager
+from typing import Any, TypeVar
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
 Result = TypeVar("Result")
-CACHE = 2 * 2**20  # bytes of a part's largest array: about what a core has to itself
+CACHE = 2**20  # bytes of a part's largest array: about what a core has to itself
 
 
 class Parts:
-    """Threads that work on parts of a batch, each with a BLAS of one thread.
+    """Threads that work on parts of a batch.
 
     NumPy's loops use one core and its products all, in turn; parts side by side keep every core busy. They
     are cut by the sizes of arrays alone and added up in their order: no result depends on the threads.
     """
 
     def __init__(self, threads: int):
-        self.pool = ThreadPoolExecutor(threads)
+        self.threads = threads
+        self.pool = ThreadPoolExecutor(max(threads - 1, 1))  # the thread that asks works too
         self.blas = ThreadpoolController().select(user_api="blas")
+
+    def one_by_one(self) -> AbstractContextManager[Any]:
+        """Give the context for all that is computed: in it, a product uses one thread.
+
+        Threads of BLAS that have nothing to do keep looking for work for a while, on cores that parts need.
+        """
+        return self.blas.limit(limits=1)
 
     def each(self, work: Callable[[slice], Result], images: int, floats: int) -> list[Result]:
         """Call `work` with slices of so many images, each with `floats` numbers in the largest array."""
@@ -29,8 +38,14 @@ class Parts:
             parts = min(-(-parts // 4) * 4, images)  # of equal size, as even a share for two or four cores
         edges = [images * part // parts for part in range(parts + 1)]
         slices = list(map(slice, edges, edges[1:]))
-        with self.blas.limit(limits=1):
-            return list(self.pool.map(work, slices)) if parts > 1 else [work(slices[0])]
+        shares = [slices[thread :: self.threads] for thread in range(self.threads)]
+        others = [self.pool.submit(_all, work, share) for share in shares[1:] if share]
+        done = [_all(work, shares[0]), *(other.result() for other in others)]
+        return [done[number % self.threads][number // self.threads] for number in range(parts)]
+
+
+def _all(work: Callable[[slice], Result], slices: list[slice]) -> list[Result]:
+    return [work(part) for part in slices]
 
 
 def total(parts: Iterable[np.ndarray]) -> np.ndarray:
