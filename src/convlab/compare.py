@@ -66,10 +66,13 @@ def against(revision: str) -> list[Change]:
 
 
 def _change(name: str, before: Result | None, now: Result | None) -> Change:
-    if now and now.stopped - (before.stopped if before else set()):
-        return Change(name, FAILED, f"a training is {' and one '.join(sorted(now.stopped))}")
-    if not now or not now.accuracies:
-        return Change(name, GONE, f"was {before.mean:.4f}" if before and before.accuracies else "no accuracy")
+    if now is None:
+        return Change(name, GONE, f"was {before.mean:.4f}" if before and before.accuracies else "was none")
+    ended = " and ".join(sorted(now.stopped))
+    if before and now.stopped - before.stopped:
+        return Change(name, FAILED, f"has no number for each seed any more: {ended}")
+    if not now.accuracies:
+        return Change(name, EQUAL if before else NEW, f"is none: {ended}")
     if not before or not before.accuracies:
         return Change(name, NEW, f"is {now.mean:.4f}")
     if [found for _, found in before.accuracies] == [found for _, found in now.accuracies]:

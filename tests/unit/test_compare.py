@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from convlab import cli, compare, files
-from convlab.compare import EQUAL, FAILED, GONE, NEW, NOISE, ROSE, Result, against, interval
+from convlab.compare import EQUAL, FAILED, GONE, NEW, NOISE, ROSE, Change, Result, against, interval
 from convlab.errors import InputError
 
 ROOT = Path(__file__).parents[2]
@@ -125,7 +125,12 @@ def test_a_trial_that_no_longer_ends_fails_and_one_that_never_did_does_not(statu
     sweep("grid", training(0.97, name="a"), stopped, training(0.9, 1, name="c"), training(0.9, 2, name="c"))
     commit()
     sweep("grid", {**stopped, "name": "a"}, stopped, training(0.9, 1, name="c"), {**stopped, "name": "c"})
-    assert kinds() == {"grid/a": FAILED, "grid/b": GONE, "grid/c": FAILED}
+    assert kinds() == {"grid/a": FAILED, "grid/b": EQUAL, "grid/c": FAILED}
+
+
+def test_a_new_trial_that_cannot_be_is_no_drop() -> None:
+    sweep("grid", {"name": "a", "seed": 1, "status": "infeasible"})
+    assert against("HEAD") == [Change("grid/a", NEW, "is none: infeasible")]
 
 
 def test_a_revision_without_results_makes_all_new() -> None:
