@@ -36,7 +36,7 @@ MADE = (
     "mlartifacts",
     SERVER_DATABASE,
 )
-COMPARED = ("metrics/*/*.json", "plots/*/*.csv", "data/models/*/*", "data/predictions/*")
+COMPARED = ("data", "metrics", "plots")
 TIMING = "timing.json"  # differs from run to run
 LIMIT = 400.0  # seconds, several times what the whole pipeline takes: what lasts longer hangs
 RUNNING = re.compile(r"Running stage '(.+)':")
@@ -109,7 +109,7 @@ class Clone:
             if found := RUNNING.match(line.decode()):
                 starts[found[1]] = time.monotonic()
         assert process.wait() == 0, f"the undisturbed run failed: {self.log.read_text()[-2000:]}"
-        self._copy(self.folder, self.kept)
+        self.copy(self.folder, self.kept)
         first = min(starts.values()) - began
         ends = [*list(starts.values())[1:], time.monotonic()]
         return {name: first + end - start for (name, start), end in zip(starts.items(), ends, strict=True)}
@@ -119,7 +119,7 @@ class Clone:
         self.clear()
         if stage is None:
             return
-        self._copy(self.kept, self.folder)
+        self.copy(self.kept, self.folder)
         shutil.rmtree(
             self.folder / ".dvc/cache/runs", ignore_errors=True
         )  # nothing is to be had without work
@@ -136,16 +136,21 @@ class Clone:
         (self.folder / ".dvc/tmp").mkdir()
 
     def state(self) -> dict[str, str]:
-        """Hash every result but the timings."""
-        paths = [path for pattern in COMPARED for path in self.folder.glob(pattern) if path.name != TIMING]
-        return {
-            str(path.relative_to(self.folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in sorted(paths)
-            if path.is_file()
+        """Hash everything that the pipeline writes but the timings, and what DVC's lock file says of it.
+
+        Hidden files are no results: a SIGKILL may leave the temporary one that was being written. Inside an
+        output of DVC's it would change the lock file.
+        """
+        paths = [path for name in COMPARED for path in (self.folder / name).rglob("[!.]*") if path.is_file()]
+        contents = {
+            str(path.relative_to(self.folder)): path.read_bytes() for path in paths if path.name != TIMING
         }
+        lock = self.folder / "dvc.lock"
+        contents["dvc.lock"] = repr(yaml.safe_load(lock.read_text()) if lock.exists() else None).encode()
+        return {name: hashlib.sha256(content).hexdigest() for name, content in sorted(contents.items())}
 
     def runs(self, database: str = "mlflow.db") -> list[tuple[str, str]]:
-        """List MLflow's runs that are not deleted: (name, status), sorted; none where there is no database.
+        """List MLflow's runs that are not deleted: (name, status), sorted; none before there is a table.
 
         Raises:
             sqlite3.DatabaseError: the file is no database.
@@ -153,10 +158,18 @@ class Clone:
         if not (self.folder / database).exists():
             return []
         with contextlib.closing(sqlite3.connect(self.folder / database)) as connection:
+            if not connection.execute("select 1 from sqlite_master where name = 'runs'").fetchall():
+                return []
             query = "select name, status from runs where lifecycle_stage = 'active'"
-            with contextlib.suppress(sqlite3.OperationalError):  # no table yet
-                return sorted(connection.execute(query).fetchall())
-        return []
+            return sorted(connection.execute(query).fetchall())
+
+    def copy(self, source: Path, target: Path) -> None:
+        """Copy everything that the pipeline makes."""
+        for name in MADE:
+            if (source / name).is_dir():
+                shutil.copytree(source / name, target / name, dirs_exist_ok=True)
+            elif (source / name).exists():
+                shutil.copy2(source / name, target / name)
 
     def _uncache(self, digest: str) -> None:
         path = self.folder / ".dvc/cache/files/md5" / digest[:2] / digest[2:]
@@ -164,13 +177,6 @@ class Clone:
             for entry in json.loads(path.read_text()):
                 self._uncache(entry["md5"])
         _remove(path)
-
-    def _copy(self, source: Path, target: Path) -> None:
-        for name in MADE:
-            if (source / name).is_dir():
-                shutil.copytree(source / name, target / name, dirs_exist_ok=True)
-            elif (source / name).exists():
-                shutil.copy2(source / name, target / name)
 
 
 def _remove(path: Path) -> None:
