@@ -146,7 +146,8 @@ class Clone:
             str(path.relative_to(self.folder)): path.read_bytes() for path in paths if path.name != TIMING
         }
         lock = self.folder / "dvc.lock"
-        contents["dvc.lock"] = repr(yaml.safe_load(lock.read_text()) if lock.exists() else None).encode()
+        entries = yaml.safe_load(lock.read_text()) if lock.exists() else None  # in the order of their runs
+        contents["dvc.lock"] = json.dumps(entries, sort_keys=True).encode()
         return {name: hashlib.sha256(content).hexdigest() for name, content in sorted(contents.items())}
 
     def runs(self, database: str = "mlflow.db") -> list[tuple[str, str]]:
