@@ -2,7 +2,7 @@
 
     python bench/table.py [FILE]        FILE: of bench/results; this machine's unless said otherwise
 
-Beside FILE stand the results of parity.py and step_profile.py, if they have run.
+Beside FILE stand the results of parity.py, step_profile.py and faults.py, if they have run.
 """
 
 from pathlib import Path
@@ -13,6 +13,7 @@ from convlab.errors import run
 from convlab.figures.style import save
 from convlab.files import read_json, write_text
 from convlab.reports import insert
+from fault_table import fault_table
 from options import Parser
 from parity_table import parity_table
 from profile_table import profile_table
@@ -20,6 +21,7 @@ from speed_table import chart_rows, conditions, full_table, short_table
 from suite import results_path
 
 README, BENCH_README = Path("README.md"), Path("bench/README.md")
+FAULTS = Path("bench/results/faults.json")
 
 
 def main() -> None:
@@ -37,6 +39,8 @@ def main() -> None:
         other = file.with_name(f"{file.stem}-{name}.json")
         if other.exists():
             put(BENCH_README, name, table(read_json(other)))
+    if FAULTS.exists():
+        put(BENCH_README, "faults", fault_table(read_json(FAULTS)))
     print(f"{README}, {BENCH_README}, {figure}: up to date")
 
 

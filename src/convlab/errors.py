@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-from convlab.interrupt import Interrupted
+from convlab.interrupt import Interrupted, end_with_dvc
 
 
 class InputError(Exception):
@@ -45,6 +45,7 @@ def run(main: Callable[[], int | None]) -> None:
     """Call `main` as the body of a command; an `InputError` becomes one line on stderr and exit status 2,
     SIGINT and SIGTERM one line and 128 more than their number."""
     command = Path(sys.argv[0]).stem
+    end_with_dvc()
     try:
         status = main()
     except InputError as error:

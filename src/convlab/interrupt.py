@@ -1,11 +1,17 @@
 """SIGINT and SIGTERM during a training: finish the step, write a checkpoint, then end."""
 
 import multiprocessing
+import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+from convlab import STARTED_BY
+
+POLL = 0.5  # seconds between looks at whether DVC is still there
 
 
 class Interrupted(Exception):
@@ -54,3 +60,18 @@ def deferred() -> Iterator[Request]:
         yield request
     finally:
         restore()
+
+
+def end_with_dvc() -> None:
+    """End this process, as SIGTERM does, when the `dvc repro` that runs it as a stage is gone.
+
+    Killed alone (out of memory), DVC would leave a stage that goes on writing beside the next `dvc repro`.
+    """
+    if "DVC_STAGE" in os.environ:
+        threading.Thread(target=_end_without, args=(STARTED_BY,), daemon=True).start()
+
+
+def _end_without(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(POLL)
+    os.kill(os.getpid(), signal.SIGTERM)

@@ -6,21 +6,25 @@ nothing: `make track` rebuilds it. A failing MLflow costs a warning, never a tra
 
 import logging
 import os
+import sqlite3
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convlab import files
 from convlab.config import load_experiment
+from convlab.errors import InputError
 from convlab.records import Run, read_run
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 MLFLOW_EXPERIMENT = "convlab"
+LOCK_SECONDS = 10.0  # for another program that is writing
 BATCH = 1000  # metrics in one `log_batch`: MLflow's limit
 DIGEST = "mirrored"  # the tag that says which content of the files a run holds
 
@@ -64,6 +68,7 @@ def _connected() -> "Iterator[tuple[MlflowClient, str]]":
         logging.getLogger(logger).setLevel(logging.WARNING)
     files.scratch().mkdir(parents=True, exist_ok=True)
     with FileLock(files.scratch() / "mlflow.lock", timeout=60):
+        _check_database(tracking_uri())
         set_tracking_uri(tracking_uri())
         client = MlflowClient()
         experiment = client.get_experiment_by_name(MLFLOW_EXPERIMENT)
@@ -73,6 +78,20 @@ def _connected() -> "Iterator[tuple[MlflowClient, str]]":
             local = tracking_uri().startswith("sqlite:")
             artifacts = (files.root() / "mlartifacts").resolve().as_uri() if local else None
             yield client, client.create_experiment(MLFLOW_EXPERIMENT, artifact_location=artifacts)
+
+
+def _check_database(uri: str) -> None:
+    """Raise at once what MLflow would find out by trying to open a database ten times, for 100 seconds."""
+    path = Path(uri.removeprefix("sqlite:///"))
+    if not uri.startswith("sqlite:///") or not path.exists():
+        return
+    with closing(sqlite3.connect(path, timeout=LOCK_SECONDS)) as database:
+        try:
+            database.execute("begin immediate")
+        except sqlite3.OperationalError:
+            raise  # locked, or not readable: not the file's fault
+        except sqlite3.DatabaseError as error:
+            raise InputError(f"{path}: {error}; remove it") from None
 
 
 def _put(client: "MlflowClient", experiment_id: str, run: Run, parent: str | None = None) -> None:
@@ -87,12 +106,18 @@ def _put(client: "MlflowClient", experiment_id: str, run: Run, parent: str | Non
     if found is None:
         tags = run.tags | ({"mlflow.parentRunId": parent} if parent else {})
         found = client.create_run(experiment_id, _milliseconds(run, 0.0), tags, run.name)
+        _not_alive(client, found.info.run_id)
     run_id = found.info.run_id
     mirrored = found.data.tags.get(DIGEST)
     if mirrored is None or (started and mirrored != run.digest()):
         _log(client, run_id, run)
     for child in run.children:
         _put(client, experiment_id, child, parent=run_id)
+
+
+def _not_alive(client: "MlflowClient", run_id: str) -> None:
+    """Until all of it is there, a run says that it was cut off: its training is over."""
+    client.set_terminated(run_id, "KILLED")
 
 
 def _find(client: "MlflowClient", experiment_id: str, run: Run, parent: str | None) -> Any:
@@ -172,6 +197,7 @@ def _log_model(client: "MlflowClient", run_id: str, name: str, seed: int) -> Non
     with torch.inference_mode():
         signature = infer_signature(images.numpy(), model(images).numpy())
     with warnings.catch_warnings(), mlflow.start_run(run_id=run_id):
+        _not_alive(client, run_id)  # `start_run` has called it alive
         warnings.simplefilter("ignore")  # torch.export's, of MLflow's own making
         mlflow.pytorch.log_model(
             model,

@@ -11,12 +11,16 @@ from torch import nn
 
 from cases import NETWORKS, WAYS, WITH_PEERS, experiment_of, random_data, versions, ways_of
 from chart import ratio_chart
+from convlab.files import read_json
+from convlab.reports import insert
 from convlab.train.run import build_model
+from fault_table import fault_table
 from one import STEPS, WARM_UP_STEPS, Clock, Enough, measure
 from parity_table import parity_table, time_to
 from profile_table import REST, by_kind, profile_table
 from roofline import training_flops
 from speed_table import chart_rows, full_table, ratios, share_of_roofline, short_table, spread
+from table import BENCH_README, FAULTS
 
 ROOT = Path(__file__).parents[2]
 # Images/s of each way in each of three rounds; the machine is half as fast in the last
@@ -140,6 +144,26 @@ def test_a_steps_seconds_are_gathered_without_losing_any() -> None:
     assert by_kind({**measured, "convolutions": {}})["convolution, gradients"] == 0.06
     table = profile_table({"device_name": "x", "torch": "2", "steps": 1, "ways": {"fp32": measured}})
     assert "| the whole step | 125.0 | 100% |" in table
+
+
+def test_the_table_of_faults_counts_rounds_hits_and_recoveries() -> None:
+    rounds = [
+        {"fault": "disk full", "hit": True, "recovered": True},
+        {"fault": "disk full", "hit": True, "recovered": False},
+        {"fault": "SIGKILL, all", "hit": False, "recovered": True},
+        {"fault": "a folder read-only", "recovered": None},  # nothing can be mounted there
+    ]
+    versions = {"device_name": "x", "python": "3", "torch": "2", "dvc": "3", "mlflow": "3"}
+    table = fault_table({**versions, "rounds": rounds})
+    assert "| disk full | 2 | 2 | 1 | 1 |" in table
+    assert "| SIGKILL, all | 1 | 0 | 1 | 0 |" in table
+    assert "| a folder read-only | not run |" in table
+    assert "| all | 3 | 2 | 2 | 1 |" in table
+
+
+def test_the_table_of_faults_in_the_readme_is_of_the_rounds_that_ran() -> None:
+    text = BENCH_README.read_text(encoding="utf-8")
+    assert insert(text, "faults", fault_table(read_json(FAULTS))) == text
 
 
 def test_training_costs_three_forward_passes_less_the_gradient_of_the_images() -> None:

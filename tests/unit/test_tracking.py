@@ -1,6 +1,9 @@
+import contextlib
 import os
 import shutil
+import sqlite3
 import sys
+import time
 
 import pytest
 
@@ -251,3 +254,37 @@ def test_two_experiments_of_one_recipe_keep_their_seeds_apart(runs, monkeypatch,
     put(monkeypatch, tmp_path, recipe, seeds=2, name="two", started="2026-02-02")
     found = runs("one", "two", "one")
     assert sorted(found, key=str) == [("one", "seed-2"), ("two", "seed-2"), (None, "one"), (None, "two")]
+
+
+# --------------------------------------------------------------------------------------- trouble with MLflow
+
+
+@pytest.mark.parametrize("harm", ["corrupt", "locked"])
+def test_a_database_that_cannot_be_used_costs_a_warning_not_minutes(
+    harm, runs, monkeypatch, tmp_path, recipe, capsys
+):
+    put(monkeypatch, tmp_path, recipe)
+    monkeypatch.setattr(tracking, "LOCK_SECONDS", 0.2)
+    began = time.monotonic()
+    with contextlib.closing(sqlite3.connect(tmp_path / "mlflow.db")) as other:
+        if harm == "locked":
+            other.execute("begin exclusive")
+        else:
+            (tmp_path / "mlflow.db").write_bytes(b"no database" * 1000)
+        assert tracking.mirror("one") is False
+    assert time.monotonic() - began < 10
+    warning = capsys.readouterr().err
+    assert "is locked" in warning if harm == "locked" else "remove it" in warning
+    assert len(warning.splitlines()) == 1
+
+
+def test_a_run_that_is_cut_off_halfway_does_not_look_alive_and_is_completed(
+    runs, monkeypatch, tmp_path, recipe
+):
+    put(monkeypatch, tmp_path, recipe, seeds=2)
+    with monkeypatch.context() as cut_off:
+        cut_off.setattr(tracking, "_log", lambda *arguments: 1 / 0)
+        assert tracking.mirror("one") is False
+    with contextlib.closing(sqlite3.connect(tmp_path / "mlflow.db")) as database:
+        assert database.execute("select status from runs").fetchall() == [("KILLED",)]
+    assert {run.info.status for run in runs("one").values()} == {"FINISHED"}

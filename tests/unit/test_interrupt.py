@@ -1,0 +1,42 @@
+"""What a stage does when the `dvc repro` that started it is killed alone."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+STAGE = """
+import os, pathlib, time
+from convlab.errors import run
+
+def main():
+    pathlib.Path("pid").write_text(str(os.getpid()))
+    time.sleep(60)
+
+run(main)
+"""
+PARENT = "import subprocess, sys; subprocess.run([sys.executable, 'stage.py'])"
+
+
+@pytest.mark.parametrize(("environment", "ends"), [({"DVC_STAGE": "train@digits"}, True), ({}, False)])
+def test_a_stage_ends_with_its_dvc_and_a_plain_command_with_nobody(tmp_path, environment, ends):
+    (tmp_path / "stage.py").write_text(STAGE)
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith("DVC_")}
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT], cwd=tmp_path, env=inherited | environment, stdout=subprocess.PIPE
+    )
+    pid, latest = tmp_path / "pid", time.monotonic() + 60
+    while not (pid.exists() and pid.read_text()) and time.monotonic() < latest:
+        time.sleep(0.05)
+    parent.kill()
+    try:
+        parent.communicate(timeout=30 if ends else 3)  # until nobody holds the pipe any more
+    except subprocess.TimeoutExpired:
+        assert not ends
+        os.kill(int(pid.read_text()), signal.SIGKILL)
+        parent.communicate()
+    else:
+        assert ends
