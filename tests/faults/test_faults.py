@@ -1,0 +1,56 @@
+"""A few rounds of the fault campaign (bench/faults.py): a sweep, its two workers, its checkpoints, MLflow.
+
+Where the harm strikes differs from run to run; that nothing is lost must not.
+"""
+
+import random
+
+import pytest
+
+from fault_clone import Clone, own_disk
+from fault_kinds import KINDS
+from faults import harm_once, undisturbed
+
+pytestmark = pytest.mark.pipeline
+
+STAGE = "sweep@digits_l2"
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("faults") / "clone"
+    with own_disk(folder) as mounts:
+        clone = Clone(folder, targets=STAGE)
+        yield clone, undisturbed(clone), mounts
+
+
+@pytest.mark.parametrize(
+    ("name", "share"),
+    [
+        ("SIGTERM, all", 0.5),
+        ("checkpoints truncated", 0.0),
+        ("mlflow.db corrupt", 0.0),
+        ("disk full", 0.6),
+    ],
+)
+def test_the_next_repro_ends_as_if_nothing_had_happened(pipeline, name, share):
+    clone, wanted, mounts = pipeline
+    if KINDS[name].mounts and not mounts:
+        pytest.skip("no disk can be mounted here")
+    row = harm_once(clone, wanted, name, STAGE, share * wanted.seconds[STAGE], random.Random(name))
+    assert row["recovered"], row
+
+
+def test_the_harm_of_a_round_that_is_not_mended_is_seen(pipeline):
+    """The campaign's own eyes: a result that differs in one byte, a run that looks alive."""
+    clone, wanted, _ = pipeline
+    clone.restore(STAGE)
+    assert clone.state() != wanted.state
+    clone.copy(clone.kept, clone.folder)
+    assert clone.state() == wanted.state
+    weights = next((clone.folder / "data/models").rglob("*.safetensors"))
+    weights.chmod(0o644)
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    assert clone.state() != wanted.state
