@@ -131,7 +131,6 @@ def test_the_table_is_that_of_the_committed_campaign() -> None:
     results = read_json(fuzz.RESULTS)
     assert fuzz.table(results) in fuzz.BENCH_README.read_text(encoding="utf-8")
     assert set(results["readers"]) == set(READERS)
-    assert sum(found["inputs"] for found in results["readers"].values()) >= 100_000
     for found in results["readers"].values():
         assert found["inputs"] == found["read"] + found["refused"] + len(found["problems"])
 
