@@ -66,7 +66,6 @@ def main() -> int:
         raise InputError(
             f"{options.out}: of seed {results['seed']}; give --seed {results['seed']} or another --out"
         )
-    results |= {**environment(torch.device("cpu")), "git_commit": occasion()["git_commit"]}
     for name in names:
         campaign(name, options.inputs // len(names), results, options.out)
     text = table(results)
@@ -210,6 +209,8 @@ def campaign(name: str, inputs: int, results: dict[str, Any], out: Path) -> None
     found = results["readers"].setdefault(
         name, {"inputs": 0, "read": 0, "refused": 0, "problems": [], "slowest_seconds": 0.0, "memory_mib": 0}
     )
+    if found["inputs"] < inputs:
+        results |= {**environment(torch.device("cpu")), "git_commit": occasion()["git_commit"]}
     while found["inputs"] < inputs:
         receiver, sender = multiprocessing.Pipe(duplex=False)
         arguments = (name, results["seed"], range(found["inputs"], inputs), sender)
@@ -286,7 +287,8 @@ def table(results: dict[str, Any]) -> str:
         )
     total = sum(found["inputs"] for _, found in rows)
     where = f"{results['device_name']}, Python {results['python']}, PyTorch {results['torch']}"
-    return "\n".join([*lines, "", f"{total:,} inputs, seed {results['seed']}; {where}."])
+    about = f"{total:,} inputs, seed {results['seed']}, commit {results['git_commit'][:7]}; {where}."
+    return "\n".join([*lines, "", about])
 
 
 if __name__ == "__main__":

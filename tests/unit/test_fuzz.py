@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from params import ROOT, stage
+from params import REPOSITORYS, ROOT, stage
 
 import bad_inputs
 import fuzz
@@ -16,10 +16,10 @@ from fuzz import READERS, attempt
 from mutations import TOKENS
 
 REAL = (ROOT / "params.yaml").read_text(encoding="utf-8")
-CONFIGS = sorted(path.name for path in (ROOT / "data/configs").iterdir())
+NAMES = [*REPOSITORYS["experiments"], *REPOSITORYS["sweeps"], "datasets"]
 LINES = REAL.splitlines()
 SEEDED = settings(
-    max_examples=60,
+    max_examples=40,
     deadline=None,
     derandomize=True,  # the same examples in every run of CI
     suppress_health_check=[HealthCheck.function_scoped_fixture],
@@ -85,7 +85,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Any:
 def test_the_file_as_it_is_makes_every_configuration(folder: Any) -> None:
     where = folder()
     refused_or_whole(where, REAL.encode())
-    assert sorted(path.name for path in where.glob("data/configs/*")) == CONFIGS
+    assert sorted(path.name for path in where.glob("data/configs/*")) == sorted(
+        f"{name}.yaml" for name in NAMES
+    )
 
 
 @SEEDED
@@ -131,7 +133,6 @@ def test_the_table_is_that_of_the_committed_campaign() -> None:
     results = read_json(fuzz.RESULTS)
     assert fuzz.table(results) in fuzz.BENCH_README.read_text(encoding="utf-8")
     assert set(results["readers"]) == set(READERS)
-    assert sum(found["inputs"] for found in results["readers"].values()) >= 100_000
     for found in results["readers"].values():
         assert found["inputs"] == found["read"] + found["refused"] + len(found["problems"])
 
