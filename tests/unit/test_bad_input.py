@@ -74,6 +74,14 @@ BAD: dict[str, tuple[Changes, str]] = {
         "experiments.digits.epochs: found 0 (int); allowed: greater than or equal to 1",
     ),
     "batch of nothing": ({"batch_size": 0}, "batch_size: found 0 (int); allowed: greater than or equal to 1"),
+    "batch beyond any": (
+        {"batch_size": 10**20},
+        f"batch_size: found {10**20} (int); allowed: less than {2**31}",
+    ),
+    "threads beyond any": (
+        {"threads": 5000},
+        "threads: found 5000 (int); allowed: less than or equal to 1024",
+    ),
     "no threads": ({"threads": 0}, "threads: found 0 (int); allowed: greater than or equal to 1"),
     "no seeds": ({"seeds": 0}, "seeds: found 0 (int); allowed: greater than or equal to 1"),
     "too many seeds": ({"seeds": 1001}, "seeds: found 1001 (int); allowed: less than or equal to 1000"),

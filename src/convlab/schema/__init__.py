@@ -82,7 +82,7 @@ class Experiment(Section):
     compile: bool
     precision: Literal["auto", "fp32", "bf16"]
     device: Literal["auto", "cpu", "cuda"]
-    threads: Count | None
+    threads: Annotated[int, Field(ge=1, le=1024)] | None
     deterministic: bool
 
     @model_validator(mode="before")

@@ -19,7 +19,7 @@ Float = Annotated[float, BeforeValidator(number)]
 Positive = Annotated[Float, Field(gt=0)]
 NonNegative = Annotated[Float, Field(ge=0)]
 Fraction = Annotated[Float, Field(ge=0, lt=1)]
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, lt=2**31)]  # beyond that, integers of PyTorch overflow
 Counts = Annotated[list[Count], Field(min_length=1)]
 
 
