@@ -54,7 +54,7 @@ bench: setup  ## time training against the plain loop, Lightning and Keras (10 m
 	python bench/table.py
 
 bench-gpu: setup  ## the same on a GPU, against the plain loop
-	python bench/suite.py --device cuda
+	python bench/suite.py --device cuda --resume
 
 ui: setup track  ## MLflow on http://127.0.0.1:5000 with every run
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port 5000 --workers 1

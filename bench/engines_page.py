@@ -106,17 +106,21 @@ def layers_table(layers: list[Row]) -> str:
 def curves_figure(epochs: list[Row], curves: list[Row]) -> Figure:
     """Draw the loss of each step of an epoch, and the accuracy after each epoch of the sweep."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6))
-    for engine, colour, style in zip(ENGINES, PALETTE, ("-", "--"), strict=False):
+    # One line wide and pale under the other: they would hide each other
+    looks: list[dict[str, Any]] = [
+        {"color": PALETTE[0], "linewidth": 6, "alpha": 0.4},
+        {"color": PALETTE[1], "linewidth": 1.5},
+    ]
+    for engine, look in zip(ENGINES, looks, strict=True):
         losses = np.array(next(row["losses"] for row in epochs if row["engine"] == engine))
         width = min(SMOOTHED, len(losses))
         smooth = np.convolve(losses, np.ones(width) / width, "valid")
-        left.plot(np.arange(len(smooth)) + width, smooth, style, color=colour, label=NAMES[engine])
+        left.plot(np.arange(len(smooth)) + width, smooth, label=NAMES[engine], **look)
         found = [row for row in curves if row["trial"] == engine]
         steps = [row["epoch"] for row in found]
-        for split, marker in (("train", "o"), ("validation", "s")):
+        for split, line in (("validation", "-"), ("train", "--")):
             accuracies = [100 * row[f"{split}_accuracy"] for row in found]
-            label = f"{NAMES[engine]}, {split}"
-            right.plot(steps, accuracies, style, marker=marker, color=colour, label=label)
+            right.plot(steps, accuracies, line, label=f"{NAMES[engine]}, {split}", **look)
     left.set(xlabel="step of the first epoch", ylabel=f"training loss, mean of {SMOOTHED} steps")
     left.set_ylim(bottom=0)
     right.set(xlabel="epoch", ylabel="accuracy, %", xticks=sorted({row["epoch"] for row in curves}))

@@ -36,7 +36,7 @@ python3 stages/resolve.py
 results=()
 for name in "$@"; do
   if [ "$name" = bench ]; then  # the suite; its table is made where the results are brought to
-    python3 bench/suite.py --device auto --out "$OUT/bench.json"
+    python3 bench/suite.py --device auto --resume --out "$OUT/bench.json"
     continue
   fi
   python3 stages/preprocess.py "$name"

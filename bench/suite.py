@@ -4,7 +4,7 @@
 
 Every measurement is a process of its own (one.py). A round measures every network in every way, one after the
 other, so that what slows the machine for a while slows all of them; ratios are taken within a round. The file
-is written after each round: one that is cut off keeps the rounds before it.
+is written after each round: cut off, it keeps the rounds before, and with --resume goes on after them.
 """
 
 import json
@@ -21,7 +21,7 @@ import torch
 from cases import BASELINE, NETWORKS, WAYS, Way, experiment_of, versions, ways_of
 from convlab.data.catalogue import DATASETS
 from convlab.errors import InputError, run
-from convlab.files import write_json
+from convlab.files import read_json, write_json
 from convlab.provenance import environment, occasion
 from convlab.train.device import select_device, select_precision
 from convlab.train.run import build_model
@@ -32,6 +32,7 @@ from roofline import training_flops
 FOLDER = Path(__file__).parent
 RESULTS = Path("bench/results")
 CPU = torch.device("cpu")
+FILLED = ("rounds", "peaks", "measurements")  # round by round
 BUSY = 0.5  # processes that ran over the last minute, beside this one
 
 
@@ -43,18 +44,21 @@ def main() -> int:
     parser.add_argument("--seconds", type=seconds, default=SECONDS, help="of measuring, each; plus a warm-up")
     parser.add_argument("--device", choices=("cpu", "cuda", "auto"), default="cpu")
     parser.add_argument("--out", type=Path, help="(bench/results/<device>.json)")
+    parser.add_argument("--resume", action="store_true", help="go on after the rounds that the file holds")
     options = parser.parse_args()
     device = select_device(options.device)
     options.device, options.out = device.type, options.out or results_path(device=device)
     results = describe(options.networks, options.seconds, device)
+    if options.resume:
+        results = resumed(results, options.out)
     if BASELINE in results["absent"]:
         raise InputError("torchvision: not installed; `make setup` installs it")
     if os.getloadavg()[0] > BUSY:
         print(f"warning: this machine is busy (load {os.getloadavg()[0]:.1f}); quiet numbers need it quiet")
 
-    results["peaks"].append(child("roofline.py", device.type))
+    results["peaks"] = results["peaks"][:1] or [child("roofline.py", device.type)]
     failed = 0
-    for number in range(1, options.rounds + 1):
+    for number in range(results["rounds"] + 1, options.rounds + 1):
         failed += measure_round(results, number, options)
         results["peaks"] = [results["peaks"][0], child("roofline.py", device.type)]
         results["rounds"] = number
@@ -98,6 +102,21 @@ def describe(networks: list[str], seconds: float, device: torch.device = CPU) ->
         "networks": facts,
         "measurements": [],
     }
+
+
+def resumed(results: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Give what a file holds, to go on with; without one, `results`, which are still empty.
+
+    Raises:
+        InputError: it was measured on something else, or something else was.
+    """
+    if not path.exists():
+        return results
+    before = read_json(path)
+    for key in sorted(results.keys() - {"started_at", "git_commit", "git_dirty", *FILLED}):
+        if before.get(key) != results[key]:
+            raise InputError(f"--resume: {path} has another {key}; leave --resume out to begin again")
+    return before
 
 
 def why_absent(way: Way, found: dict[str, str | None], device: torch.device = CPU) -> str:

@@ -11,6 +11,8 @@ from torch import nn
 
 from cases import NETWORKS, WAYS, WITH_PEERS, experiment_of, random_data, versions, ways_of
 from chart import ratio_chart
+from convlab import files
+from convlab.errors import InputError
 from convlab.files import read_json
 from convlab.reports import insert
 from convlab.train.run import build_model
@@ -20,6 +22,7 @@ from parity_table import parity_table, time_to
 from profile_table import REST, by_kind, profile_table
 from roofline import training_flops
 from speed_table import chart_rows, full_table, ratios, share_of_roofline, short_table, spread
+from suite import resumed
 from table import BENCH_README, FAULTS
 
 ROOT = Path(__file__).parents[2]
@@ -215,6 +218,16 @@ def test_random_images_are_as_many_and_as_large_as_the_data_sets(network: str) -
     assert len(images) == len(labels) >= 45_000
     assert images.max() == 255
     assert set(ways_of(network)) <= set(WAYS)
+
+
+def test_a_suite_goes_on_after_the_rounds_that_it_holds_if_nothing_else_is_measured(tmp_path: Path) -> None:
+    path = tmp_path / "bench.json"
+    empty = {"torch": "2.11", "networks": {"a": 1}, "git_commit": "x", "rounds": 0, "measurements": []}
+    assert resumed(empty, path) is empty
+    files.write_json(path, {**empty, "git_commit": "y", "rounds": 2, "measurements": [1, 2]})
+    assert resumed(empty, path)["rounds"] == 2
+    with pytest.raises(InputError, match="has another networks; leave --resume out to begin again"):
+        resumed({**empty, "networks": {"b": 1}}, path)
 
 
 def command(*arguments: str) -> tuple[int, str, str]:

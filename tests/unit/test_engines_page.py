@@ -1,16 +1,18 @@
 """The page on the two engines: what it makes of measurements, and a measurement for real, in small."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
 import gradients
+from convlab import files
 from convlab.config import load_params
 from convlab.train.loader import place
 from convlab.train.run import build_model
 from engines import SWEEP, difference_of_logits, layer_times
-from engines_page import curves_figure, epochs_table, layers_table, reported
+from engines_page import PAGE, curves_figure, epochs_table, layers_table, reported
 
 EPOCHS = [
     {
@@ -91,3 +93,11 @@ def test_the_gradients_table_has_a_row_for_every_layer() -> None:
     table = gradients.table(rows)
     assert len(table.splitlines()) == 2 + len(gradients.CASES)
     assert "| linear | 50 × 128 | 1e-09 | 2e-07 |" in table
+
+
+def test_the_page_has_what_was_measured() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    found = [files.read_json(path) for path in sorted(Path("bench/results").glob("*-engines.json"))]
+    assert any(epochs_table(results, reported()) in page for results in found)
+    assert any(layers_table(results["layers"]) in page for results in found)
+    assert any(gradients.table(results["gradients"]) in page for results in found)
