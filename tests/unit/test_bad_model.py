@@ -42,14 +42,21 @@ BAD: dict[str, tuple[Changes, str]] = {
         )
         for key, value in {
             "filters": [10**5, 10**5],
-            "filters beyond bytes": [10**17, 10**17],
-            "filters beyond integers": [10**400, 1],
+            "filters beyond bytes": [2 * 10**9, 2 * 10**9],
             "kernels": [10**9, 3],
             "dense": [10**9],
         }.items()
     },
+    "filters beyond PyTorch's integers": (
+        {f"{DIGITS}/filters": [2**31, 1]},
+        "experiments.digits.model.filters.0: found 2147483648 (int); allowed: less than 2147483648",
+    ),
+    "filters beyond all measure": (
+        {f"{DIGITS}/filters": [10**400, 1]},
+        f"experiments.digits.model.filters.0: found 1{'0' * 56}… (int); allowed: less than 2147483648",
+    ),
     "too deep": (
-        {f"{DIGITS}/convolutions": 10**12},
+        {f"{DIGITS}/convolutions": 10**9},
         "experiments.digits.model: more than 1,000 layers; use fewer",
     ),
     "a trial that is too large": (
