@@ -31,7 +31,7 @@ from fault_clone import (
 BOTH = ("train", "sweep")
 MIRRORING = ("train", "evaluate", "visualize", "sweep", "visualize_sweep")
 FOLDERS = ("data", "metrics", "plots", ".convlab", ".dvc", "mlartifacts")
-LONGEST_LOCK = 30.0  # seconds
+LONGEST_LOCK, LONGEST_FULL = 30.0, 60.0  # seconds
 BLOCK, LAST_BYTES = 2**20, 200_000
 
 
@@ -135,7 +135,10 @@ def truncated_data(scene: Scene) -> Iterator[bool]:
 
 @contextmanager
 def disk_full(scene: Scene) -> Iterator[bool]:
-    """The disk is full but for some kilobytes, until the end."""
+    """The disk is full but for some kilobytes, until the end, or until somebody makes room.
+
+    Where its own SQLite finds no room, DVC tries again and again, and does not end.
+    """
     alive = not scene.ended()
     ballast = scene.clone.folder / "ballast"
     with ballast.open("wb", buffering=0) as file:
@@ -143,8 +146,9 @@ def disk_full(scene: Scene) -> Iterator[bool]:
             while file.write(bytes(BLOCK)) == BLOCK:
                 pass
         file.truncate(max(0, file.tell() - scene.chance.randrange(LAST_BYTES)))
-    yield alive
+    with_patience(scene.ended, LONGEST_FULL)
     ballast.unlink()
+    yield alive
 
 
 @contextmanager
