@@ -17,7 +17,7 @@ for dataset in "$@"; do
   done < <(cd data/raw && find "$dataset" -type f | sort)
 done
 # PyTorch images have the rest (NumPy, PyYAML, safetensors, scikit-learn, matplotlib, rich).
-versions=$(grep -oE '^(pydantic|pydantic-core|annotated-types|typing-inspection|nvidia-ml-py|threadpoolctl)==[^ ]+' requirements.lock)
+versions=$(grep -oE '^(pydantic|pydantic-core|annotated-types|typing-inspection|nvidia-ml-py|threadpoolctl|pytest|pluggy|iniconfig|packaging|pygments)==[^ ]+' requirements.lock)
 .venv/bin/pip download --quiet --no-deps --only-binary=:all: --implementation cp --python-version "${PYTHON_VERSION:-3.12}" \
   --platform manylinux_2_17_x86_64 --platform manylinux2014_x86_64 --dest .gpu/wheels $versions
 du -sh .gpu/*

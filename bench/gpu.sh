@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Run experiments and sweeps on a GPU machine that has PyTorch, but no network, no DVC and no MLflow.
 #   OUT=results bench/gpu.sh [-S KEY=VALUE]… NAME …    (after bench/gpu-pack.sh, in the repository's root)
-# NAME: an experiment, a sweep, or `bench`: the suite of bench/README.md, into OUT/bench.json.
-# -S changes params.yaml, as `dvc exp run -S` does.
-# Brings back OUT/results.tar.gz.aa, .ab, …: metrics/, plots/ and the weights, as `dvc repro` would have written them.
+#   OUT=results bench/gpu.sh [-S KEY=VALUE]… python3 FILE …    a script of bench/, with what it needs on its path
+#   OUT=results bench/gpu.sh bring FILE …                      weights that did not fit into what came back before
+# NAME: an experiment or a sweep. -S changes params.yaml, as `dvc exp run -S` does.
+# Brings back OUT/results.tar.gz.00, .01, …: metrics/, plots/ and weights, as `dvc repro` would have written them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 : "${OUT:?set OUT to the folder for the results}"
@@ -32,25 +33,21 @@ yaml.safe_dump(params, open("params.yaml", "w"), sort_keys=False)
 PYTHON
   shift 2
 done
+case "${1:-}" in
+  python3) exec "$@" ;;
+  bring) exec python3 bench/pack_results.py "$OUT" --only "${@:2}" ;;
+esac
 python3 stages/resolve.py
-results=()
+finished=()
 for name in "$@"; do
-  if [ "$name" = bench ]; then  # the suite; its table is made where the results are brought to
-    python3 bench/suite.py --device auto --resume --out "$OUT/bench.json"
-    continue
-  fi
   python3 stages/preprocess.py "$name"
   if grep -q '^trials:' "data/configs/$name.yaml"; then
     python3 stages/sweep.py "$name"
-    results+=("data/models/$name")
   else
     python3 stages/train.py "$name"
     python3 stages/evaluate.py "$name"
-    results+=("data/models/$name" "data/predictions/$name.safetensors")
   fi
   python3 stages/visualize.py "$name"
-  results+=("metrics/$name" "plots/$name")
-  # After each name, so that a cut-off keeps what is done; in pieces, for what limits the size of a file.
-  rm -f "$OUT"/results.tar.gz.*
-  tar cz "${results[@]}" | split -b 15m - "$OUT/results.tar.gz."
+  finished+=("$name")
+  python3 bench/pack_results.py "$OUT" "${finished[@]}" # after each, so that a cut-off keeps what is done
 done

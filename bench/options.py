@@ -5,7 +5,7 @@ import math
 
 from convlab.errors import Parser
 
-__all__ = ["Parser", "count", "seconds"]
+__all__ = ["Parser", "count", "fraction", "seconds"]
 
 
 def count(text: str) -> int:
@@ -16,6 +16,17 @@ def count(text: str) -> int:
         number = 0
     if number < 1:
         raise argparse.ArgumentTypeError(f"found {text!r}; allowed: a whole number from 1")
+    return number
+
+
+def fraction(text: str) -> float:
+    """Read a number above 0 and at most 1."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number <= 1:
+        raise argparse.ArgumentTypeError(f"found {text!r}; allowed: above 0, and at most 1")
     return number
 
 

@@ -5,14 +5,17 @@ from typing import Any
 from cases import WAYS
 
 FORWARD, BACKWARD = "convolution, forward", "convolution, gradients"
+IDLE = "the GPU idle"
 REST = "loss, indexing, dropout, Python and the rest"
 # What an operator's name begins with, after `aten::` → what it does
 KINDS = {
     "mkldnn_convolution": FORWARD,
     "thnn_conv2d": FORWARD,
     "_slow_conv2d_forward": FORWARD,
+    "cudnn_convolution": FORWARD,
     "convolution_backward": BACKWARD,
     "native_batch_norm": "batch normalisation",
+    "cudnn_batch_norm": "batch normalisation",
     "clamp_min": "ReLU",
     "threshold_backward": "ReLU",
     "max_pool2d": "pooling",
@@ -22,6 +25,7 @@ KINDS = {
     "_foreach": "optimiser",
     "Optimizer": "optimiser",
     "copy_": "copies: bf16 and memory order",
+    IDLE: IDLE,
 }
 # oneDNN's name of a direction → the row into which its share of the gradients goes
 DIRECTIONS = {

@@ -1,9 +1,11 @@
 """Where the time of a training step goes: R0's network in the plain loop and in ours, operator by operator.
 
-    python bench/step_profile.py [--steps 10] [--out FILE]        prints a Markdown table
+    python bench/step_profile.py [--device cuda] [--steps 10] [--out FILE]        prints a Markdown table
 
-PyTorch's profiler tells the operators apart. It sees the backward pass of a convolution as one of them;
-oneDNN, which computes it, says how that is divided between the gradients of inputs and of weights.
+PyTorch's profiler tells the operators apart. It sees the backward pass of a convolution as one of them; on a
+CPU oneDNN, which computes it, says how that is divided between the gradients of inputs and of weights. On a
+GPU an operator's seconds are those of its kernels, and what is left of a step without a profiler is the time
+in which the GPU has nothing to do: gaps between the launches of kernels, and waiting for the program.
 """
 
 import os
@@ -13,17 +15,18 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile, schedule
 
 from cases import COMMON, WAYS, WITH_PEERS, experiment_of, random_data, trainer
 from convlab.errors import run
 from convlab.files import write_json
 from convlab.provenance import environment, occasion
-from convlab.train.device import select_precision
+from convlab.train.device import select_device, select_precision
 from one import Enough
 from options import Parser, count
-from profile_table import profile_table
-from suite import CPU, FOLDER, results_path
+from profile_table import IDLE, profile_table
+from suite import FOLDER, child, results_path
 
 WARM_UP = 3  # steps
 
@@ -32,17 +35,20 @@ def main() -> None:
     """Profile each way, write and print."""
     parser = Parser(description=__doc__.split("\n")[0])
     parser.add_argument("--steps", type=count, default=10)
-    parser.add_argument("--out", type=Path, default=results_path("-profile"), help="(%(default)s)")
+    parser.add_argument("--device", choices=("cpu", "cuda", "auto"), default="cpu")
+    parser.add_argument("--out", type=Path, help="(bench/results/<device>-profile.json)")
     options = parser.parse_args()
-    results: dict[str, Any] = {**occasion(), **environment(CPU), "steps": options.steps, "ways": {}}
+    device = select_device(options.device)
+    results: dict[str, Any] = {**occasion(), **environment(device), "steps": options.steps, "ways": {}}
     # The plain loop first: what ours tells the allocator holds for the rest of this process.
-    native = select_precision("auto", CPU)
+    native = select_precision("auto", device)
     for way in (way for way in COMMON if WAYS[way].precision in ("fp32", native)):
+        profiled = kernel_seconds if device.type == "cuda" else operator_seconds
         results["ways"][way] = {
-            "operators": operator_seconds(way, options.steps),
-            "convolutions": convolution_seconds(way),
+            "operators": profiled(way, options.steps),
+            "convolutions": convolution_seconds(way) if device.type == "cpu" else {},
         }
-    write_json(options.out, results)
+    write_json(options.out or results_path("-profile", device), results)
     print(profile_table(results))
 
 
@@ -51,10 +57,37 @@ def operator_seconds(way: str, steps: int) -> dict[str, float]:
 
     What Python does between them is the own time of `ProfilerStep*`; together they make the step.
     """
-    experiment = experiment_of(WITH_PEERS)
+    averages = profiled_steps(way, steps, "cpu")
+    return ordered({event.key: event.self_cpu_time_total / 1e6 / steps for event in averages})
+
+
+def kernel_seconds(way: str, steps: int) -> dict[str, float]:
+    """Measure the seconds in a step of the kernels that each operator launches; and IDLE, the rest of a step.
+
+    Kernels that no operator launched, as those of a compiled graph, stand under their own names.
+    """
+    averages = profiled_steps(way, steps, "cuda")
+    seconds: dict[str, float] = {}
+    kernels = {"count": 0.0, "seconds": 0.0}
+    for event in averages:
+        if event.device_type == DeviceType.CPU:
+            seconds[event.key] = event.self_device_time_total / 1e6 / steps
+        elif not event.is_user_annotation:
+            kernels["count"] += event.count / steps
+            kernels["seconds"] += event.self_device_time_total / 1e6 / steps
+    seconds["kernels of no operator"] = max(0.0, kernels["seconds"] - sum(seconds.values()))
+    step = child("one.py", WITH_PEERS, way, "--device", "cuda")["step_seconds"]
+    seconds[f"{IDLE} between {kernels['count']:.0f} kernels"] = max(0.0, step - sum(seconds.values()))
+    return ordered({name: value for name, value in seconds.items() if value})
+
+
+def profiled_steps(way: str, steps: int, device: str) -> Any:
+    """Train under PyTorch's profiler for some steps after the warm-up; give its averages, by operator."""
+    experiment = experiment_of(WITH_PEERS, device)
     plan = schedule(wait=0, warmup=WARM_UP, active=steps)
     left = WARM_UP + steps
-    with profile(activities=[ProfilerActivity.CPU], schedule=plan, acc_events=True) as profiler:
+    activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if device == "cuda" else [])]
+    with profile(activities=activities, schedule=plan, acc_events=True) as profiler:
 
         def tick() -> None:
             nonlocal left
@@ -65,8 +98,12 @@ def operator_seconds(way: str, steps: int) -> dict[str, float]:
 
         with suppress(Enough):
             trainer(way)(experiment, random_data(experiment), tick)
-    averages = {event.key: event.self_cpu_time_total / 1e6 / steps for event in profiler.key_averages()}
-    return dict(sorted(averages.items(), key=lambda item: -item[1]))
+    return profiler.key_averages()
+
+
+def ordered(seconds: dict[str, float]) -> dict[str, float]:
+    """Put the most expensive first."""
+    return dict(sorted(seconds.items(), key=lambda item: -item[1]))
 
 
 def convolution_seconds(way: str) -> dict[str, float]:

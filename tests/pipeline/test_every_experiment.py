@@ -4,58 +4,19 @@ They hold a hundred random images each; the catalogue of the clone names their c
 published ones, and everything else is as it ships.
 """
 
-import gzip
-import hashlib
 import json
-import pickle
-import struct
-from pathlib import Path
 
-import numpy as np
 import pytest
 import yaml
 from conftest import REPOSITORY, Clone, clone_to, without_mlflow
 
-from convlab.data.catalogue import DATASETS
+from small_data import expect_small_data, write_small_data
 
 pytestmark = pytest.mark.pipeline
 
 TRAIN, TEST, VALIDATION = 100, 40, 30
 EXPERIMENTS = yaml.safe_load((REPOSITORY / "params.yaml").read_text())["experiments"]
 FIGURES = {"curves.png", "confusion.png", "histograms.png", "gradcam.png", "model.svg"}
-
-
-def write_idx_set(folder: Path, random: np.random.Generator) -> None:
-    folder.mkdir(parents=True)
-    for part, count in (("train", TRAIN), ("t10k", TEST)):
-        images = random.integers(0, 256, (count, 28, 28), np.uint8)
-        labels = (np.arange(count) % 10).astype(np.uint8)
-        for kind, array in (("images-idx3", images), ("labels-idx1", labels)):
-            header = struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape)
-            path = folder / f"{part}-{kind}-ubyte.gz"
-            path.write_bytes(gzip.compress(header + array.tobytes(), mtime=0))
-
-
-def write_cifar(folder: Path, random: np.random.Generator) -> None:
-    folder.mkdir(parents=True)
-    counts = {f"data_batch_{number}": TRAIN // 5 for number in range(1, 6)} | {"test_batch": TEST}
-    for name, count in counts.items():
-        batch = {
-            "data": random.integers(0, 256, (count, 3072), np.uint8),
-            "labels": [index % 10 for index in range(count)],
-        }
-        (folder / name).write_bytes(pickle.dumps(batch, protocol=2))
-    (folder / "batches.meta").write_bytes(b"not read")
-
-
-def rename_checksums(catalogue: Path, mirror: Path) -> None:
-    text = catalogue.read_text()
-    for name, dataset in DATASETS.items():
-        for file, published in dataset.files.items() if not dataset.embedded else ():
-            text = text.replace(published, hashlib.md5((mirror / name / file).read_bytes()).hexdigest())
-    for count in ("60_000", "50_000"):
-        text = text.replace(f"train_images={count}", f"train_images={TRAIN}")
-    catalogue.write_text(text)
 
 
 def shrink(params: dict) -> None:
@@ -70,12 +31,10 @@ def shrink(params: dict) -> None:
 
 @pytest.fixture(scope="module")
 def everything(tmp_path_factory) -> Clone:
-    mirror, random = tmp_path_factory.mktemp("mirror"), np.random.default_rng(0)
-    for name in ("mnist", "fashion_mnist"):
-        write_idx_set(mirror / name, random)
-    write_cifar(mirror / "cifar10/cifar-10-batches-py", random)
+    mirror = tmp_path_factory.mktemp("mirror")
+    write_small_data(mirror, TRAIN, TEST)
     clone = clone_to(tmp_path_factory.mktemp("everything"))
-    rename_checksums(clone.folder / "src/convlab/data/catalogue.py", mirror)
+    expect_small_data(clone.folder, mirror, TRAIN)
     clone.run("git", "init", "-q")
     clone.edit(shrink)
     clone.commit("start")

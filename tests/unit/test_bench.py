@@ -254,6 +254,14 @@ def test_one_measurement_is_one_line_of_json() -> None:
         (["bench/table.py", "bench/results/none.json"], "bench/results/none.json: not there"),
         (["bench/parity.py", "--images", "1.5"], "argument --images: found '1.5'; allowed: a whole number"),
         (["bench/step_profile.py", "--step", "-1"], "allowed: a whole number from 1"),
+        (["bench/time_to_accuracy.py", "digits", "--target", "94"], "--target: found '94'; allowed: above 0"),
+        (["bench/time_to_accuracy.py", "digit", "--target", "0.9"], "found 'digit'; allowed: digits, mnist_"),
+        (
+            ["bench/time_to_accuracy.py", "digits", "--target", "0.9", "--peer", "none.py"],
+            "--peer: found 'none.py'; allowed: airbench94_muon.py's path",
+        ),
+        (["bench/dry_run.py", "--only", "99"], "--only: found '99'; allowed: 0, 1, 1a"),
+        (["bench/pack_results.py", "out", "--only", "none"], "--only: found 'none'; allowed: a file"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_status_2(arguments: list[str], words: str) -> None:

@@ -40,6 +40,7 @@ def run(
     validation: Split | None = None,
     on_step: Callable[[int], None] = lambda images: None,
     on_epoch: Callable[[History], None] = lambda history: None,
+    device: torch.device = CPU,
 ) -> tuple[nn.Module, History]:
     model = build_model(recipe, [1, 8, 8], 10)
     history = fit(
@@ -48,7 +49,7 @@ def run(
         validation or digits.validation,
         digits.statistics.transform(),
         recipe,
-        CPU,
+        device,
         on_step,
         on_epoch,
     )

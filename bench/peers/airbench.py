@@ -1,0 +1,83 @@
+"""Run airbench94_muon.py as its repository has it, some trainings in one process; prints one line of JSON.
+
+    python bench/peers/airbench.py SCRIPT RUNS        in the repository's root; with CIFAR-10 in data/raw
+
+The script is Keller Jordan's, from github.com/KellerJordan/cifar10-airbench, and is no part of this
+repository. It is loaded, not changed: it gets the data where it keeps what it has downloaded, and then what
+its own last lines do is done: compile, a training on random labels that warms up, trainings.
+"""
+
+import contextlib
+import io
+import json
+import os
+import sys
+import tempfile
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from convlab import files
+from convlab.data.catalogue import DATASETS
+from convlab.data.readers import read
+
+
+def main() -> None:
+    """Train RUNS times and print accuracy (0 to 1) and seconds of each."""
+    script, runs = Path(sys.argv[1]).resolve(), int(sys.argv[2])
+    raw = read("cifar10", files.RAW)
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        write_as_it_keeps_them("train", raw.train_images, raw.train_labels)
+        write_as_it_keeps_them("test", raw.test_images, raw.test_labels)
+        print(json.dumps(trainings(load(script), runs)))
+
+
+def load(script: Path) -> ModuleType:
+    """Import a script, which reads its own text from where the command line says that it is."""
+    sys.argv = [str(script)]
+    spec = spec_from_file_location("airbench", script)
+    assert spec
+    assert spec.loader
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def write_as_it_keeps_them(part: str, images: Any, labels: Any) -> None:
+    """Write a split as airbench's loader does after its download: uint8 [N, H, W, C]."""
+    Path("cifar10").mkdir(exist_ok=True)
+    content = {
+        "images": torch.from_numpy(images.transpose(0, 2, 3, 1).copy()),
+        "labels": torch.from_numpy(labels.copy()),
+        "classes": list(DATASETS["cifar10"].classes),
+    }
+    torch.save(content, f"cifar10/{part}.pt")
+
+
+def trainings(airbench: ModuleType, runs: int) -> list[dict[str, float]]:
+    """Do what the script's last lines do; the seconds are those that it prints, from its device events."""
+    model = airbench.CifarNet().cuda().to(memory_format=torch.channels_last)
+    model.compile(mode="max-autotune")
+    rows = []
+    for number in range(runs + 1):
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            accuracy = airbench.main("warmup" if number == 0 else number, model)
+        rows.append({"test_accuracy": accuracy, "seconds": last_seconds(printed.getvalue())})
+    return rows[1:]
+
+
+def last_seconds(printed: str) -> float:
+    """Read the last column of the last row that is printed: the seconds until then."""
+    rows = [line for line in printed.splitlines() if line.startswith("|")]
+    return float(rows[-1].strip("| ").split("|")[-1])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""Seconds and test accuracy of a whole training, many seeds; beside airbench's own script if it is given.
+
+    python bench/time_to_accuracy.py cifar10_fast --target 0.94 [--seeds 20] [--peer airbench94_muon.py]
+
+Each seed is trained with the experiment's recipe and tested once, at its end. Its seconds are those of
+whitening, training and testing (with the views that the recipe names), until the device is done; imports,
+reading the data, copying it to the device and the validation after each epoch are apart, and so is the first
+training of a process, which warms it up. Blocks of seeds of ours and of the peer's take turns, each block a
+process; a file that is there already is gone on with.
+"""
+
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cases import experiment_of
+from convlab import files
+from convlab.data.preprocess import Prepared, prepare
+from convlab.data.readers import read
+from convlab.errors import InputError, run
+from convlab.provenance import environment, occasion
+from convlab.schema import SPLITS, Experiment
+from convlab.train.device import prepare_process, select_device, select_precision
+from convlab.train.fit import fit
+from convlab.train.history import History
+from convlab.train.inference import logits_of, score
+from convlab.train.loader import to_device
+from convlab.train.run import build_model
+from options import Parser, count, fraction
+from suite import child, results_path
+from target_table import target_table
+
+BLOCK = 10  # seeds of one process: enough that starting and compiling are a small part
+
+Row = dict[str, Any]
+
+
+def main() -> None:
+    """Train the blocks that are missing, or, as a child process, one of ours; print the table."""
+    parser = Parser(description=__doc__.split("\n")[0])
+    parser.add_argument("experiment")
+    parser.add_argument("--target", type=fraction, required=True, help="an accuracy, 0 to 1")
+    parser.add_argument("--seeds", type=count, default=20)
+    parser.add_argument("--epochs", type=count, help="instead of the experiment's")
+    parser.add_argument("--peer", type=Path, help="airbench94_muon.py, as its repository has it; needs CUDA")
+    parser.add_argument("--out", type=Path, help="(bench/results/<device>-EXPERIMENT.json)")
+    parser.add_argument("--first", type=count, help="train --seeds from this one on, in this process")
+    options = parser.parse_args()
+    experiment = experiment_of(options.experiment, select_device("auto").type)
+    if options.epochs:
+        experiment = experiment.model_copy(update={"epochs": options.epochs})
+    if options.first:
+        print(json.dumps(block(experiment, options.target, options.first, options.seeds)))
+        return
+    if options.peer and not options.peer.is_file():
+        raise InputError(f"--peer: found {str(options.peer)!r}; allowed: airbench94_muon.py's path")
+    if options.peer and experiment.device != "cuda":
+        raise InputError("--peer: airbench trains on CUDA alone, which is not here; leave it out")
+    device = torch.device(experiment.device)
+    options.out = options.out or results_path(f"-{options.experiment}", device)
+    print(target_table(measure(options, experiment, device)))
+
+
+def measure(options: Any, experiment: Experiment, device: torch.device) -> Row:
+    """Let ours and the peer's blocks take turns until all are in the file; give what it holds.
+
+    Raises:
+        InputError: the file is of another measurement.
+    """
+    about = {"experiment": options.experiment, "target": options.target, "epochs": experiment.epochs}
+    about |= {"batch_size": experiment.batch_size}
+    about["precision"] = select_precision(experiment.precision, device)
+    results = {**occasion(), **environment(device), **about, "ours": [], "peer": []}
+    if options.out.exists():
+        results = files.read_json(options.out)
+        if changed := [key for key, value in about.items() if results.get(key) != value]:
+            raise InputError(f"--out: {options.out} has another {changed[0]}; name another file")
+    while len(results["ours"]) < options.seeds:
+        done = len(results["ours"])
+        arguments = ["--target", str(options.target), "--first", str(done + 1)]
+        arguments += ["--seeds", str(min(BLOCK, options.seeds - done)), "--epochs", str(experiment.epochs)]
+        results["ours"] += child("time_to_accuracy.py", options.experiment, *arguments)
+        if options.peer:
+            runs = len(results["ours"]) - len(results["peer"])
+            results["peer"] += child("peers/airbench.py", str(options.peer), str(runs))
+        files.write_json(options.out, results)
+        print(f"{len(results['ours'])} of {options.seeds} seeds", flush=True)
+    return results
+
+
+def block(experiment: Experiment, target: float, first: int, seeds: int) -> list[Row]:
+    """Train and test seeds, counted from the experiment's own (1); on a GPU after one that warms it up."""
+    if not (files.RAW / experiment.dataset).is_dir():
+        raise InputError(f"{files.RAW / experiment.dataset}: not there; 'dvc repro download' fetches it")
+    prepare_process(experiment.threads, experiment.deterministic)
+    device = torch.device(experiment.device)
+    prepared = prepare(read(experiment.dataset, files.RAW), experiment)
+    train, validation, test = (to_device(getattr(prepared, name), device) for name in SPLITS)
+    prepared = replace(prepared, train=train, validation=validation, test=test)
+    if device.type == "cuda":
+        one(experiment, prepared, target, device)
+    numbers = range(experiment.seed + first - 1, experiment.seed + first - 1 + seeds)
+    return [
+        one(experiment.model_copy(update={"seed": number}), prepared, target, device) for number in numbers
+    ]
+
+
+def one(experiment: Experiment, prepared: Prepared, target: float, device: torch.device) -> Row:
+    """Train and test one seed.
+
+    Returns:
+        seed; test accuracy; the seconds of all but validation; those of training until the first epoch whose
+        validation accuracy reached `target` (None if none did); the validation accuracy after each epoch.
+    """
+    transform = prepared.statistics.transform()
+    model = build_model(experiment, prepared.statistics.input_shape, len(prepared.statistics.classes))
+    began = time.perf_counter()
+    history = fit(model, prepared.train, prepared.validation, transform, experiment, device)
+    precision, views = select_precision(experiment.precision, device), experiment.test_time_augmentation
+    logits = logits_of(model, prepared.test, transform, precision, views)
+    accuracy = score(logits, prepared.test.labels)[1]  # waits for the device
+    validation = sum(history.epoch_seconds) - sum(history.training_seconds)
+    return {
+        "seed": experiment.seed,
+        "test_accuracy": accuracy,
+        "seconds": time.perf_counter() - began - validation,
+        "seconds_to_target": seconds_to(target, history),
+        "validation_accuracy": [record["validation_accuracy"] for record in history.records],
+    }
+
+
+def seconds_to(target: float, history: History) -> float | None:
+    """Add up the seconds of training until the validation accuracy first reached `target`."""
+    for epoch, record in enumerate(history.records, start=1):
+        if record["validation_accuracy"] >= target:
+            return sum(history.training_seconds[:epoch])
+    return None
+
+
+if __name__ == "__main__":
+    run(main)
