@@ -4,13 +4,11 @@ All of them, selected or not: later stages depend on their own file alone, so an
 """
 
 import sys
-from contextlib import suppress
 
 from convlab import files
 from convlab.config import dump_item, load_params
-from convlab.errors import InputError, run
-from convlab.models import InfeasibleGeometry
-from convlab.networks import check_network
+from convlab.errors import run
+from convlab.networks import check_selected
 
 
 def main() -> None:
@@ -18,17 +16,7 @@ def main() -> None:
     params = load_params(files.PARAMS)
     for warning in params.warnings:
         print(f"resolve: warning: {warning}", file=sys.stderr)
-    for name in params.run:
-        try:
-            check_network(f"{files.PARAMS}: experiments.{name}", params.experiments[name])
-        except InfeasibleGeometry as error:
-            raise InputError(
-                f"{files.PARAMS}: experiments.{name}.model: {error}; use smaller strides or poolings"
-            ) from None
-    for name in params.run_sweeps:
-        for trial in params.sweeps[name].trials:
-            with suppress(InfeasibleGeometry):  # a row of its results
-                check_network(f"{files.PARAMS}: sweeps.{name}: {trial.name}", trial.experiment)
+    check_selected(params)
     items = params.experiments | params.sweeps
     texts = {files.config(name): dump_item(item) for name, item in items.items()}
     texts[files.CONFIGS / "datasets.yaml"] = "".join(f"- {name}\n" for name in params.datasets())

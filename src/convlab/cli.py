@@ -45,7 +45,10 @@ def _main() -> int:
 
 def validate() -> int:
     """Check params.yaml, and say what `dvc repro` would compute."""
+    from convlab.networks import check_selected
+
     params = load_params(files.PARAMS)
+    check_selected(params)
     sweeps = ", ".join(params.run_sweeps) or "none"
     print(f"{files.PARAMS} is valid: run {', '.join(params.run)}; sweeps {sweeps}")
     for warning in params.warnings:

@@ -4,11 +4,13 @@ A difference counts where its 95 % interval leaves zero out. With two seeds or m
 interval over seeds (claims.py). With one seed on a side it is a binomial one: both accuracies are shares of
 n test images, and what another n images might have given is the doubt (Newcombe's interval of the difference
 of two shares, 1998, from Wilson's of each). The images are the same on both sides, which makes it wide: it
-misses a small drop rather than cry wolf.
+misses a small drop rather than cry wolf. It is binomial too where every seed differs by the same: that would
+be an interval without width, and a drop of one image in each of two seeds a failure.
 """
 
 import json
 import subprocess
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import hypot
@@ -20,6 +22,7 @@ from convlab import files
 from convlab.errors import InputError
 
 CONFIDENCE = 0.95  # as in claims.py
+MOST_IMAGES = 1_000_000_000  # SciPy counts in 64 bits
 FILES = ("evaluate.json", "trials.json")
 FAILED, ROSE, NOISE, EQUAL, NEW, GONE = "FAIL", "up", "ok", "equal", "new", "gone"
 KINDS = {
@@ -38,7 +41,7 @@ class Result:
 
     accuracies: list[tuple[Any, float]] = field(default_factory=list)
     images: int = 0
-    stopped: set[str] = field(default_factory=set)
+    stopped: dict[Any, str] = field(default_factory=dict)  # by seed
 
     @property
     def mean(self) -> float:
@@ -68,8 +71,8 @@ def against(revision: str) -> list[Change]:
 def _change(name: str, before: Result | None, now: Result | None) -> Change:
     if now is None:
         return Change(name, GONE, f"was {before.mean:.4f}" if before and before.accuracies else "was none")
-    ended = " and ".join(sorted(now.stopped))
-    if before and now.stopped - before.stopped:
+    ended = " and ".join(sorted(set(now.stopped.values())))
+    if before and now.stopped.items() - before.stopped.items():
         return Change(name, FAILED, f"has no number for each seed any more: {ended}")
     if not now.accuracies:
         return Change(name, EQUAL if before else NEW, f"is none: {ended}")
@@ -87,8 +90,12 @@ def interval(before: Result, now: Result) -> tuple[float, float, str]:
     """Give the 95 % interval of the rise in accuracy, and say what kind it is."""
     from convlab.claims import compare  # brings SciPy, which a plain `convlab check` can do without
 
-    n, _, over_seeds = compare(now.accuracies, before.accuracies)
-    if over_seeds:
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore", RuntimeWarning
+        )  # SciPy's, where one side has no spread: all is finite
+        n, _, over_seeds = compare(now.accuracies, before.accuracies)
+    if over_seeds and over_seeds[0] < over_seeds[1]:
         return *over_seeds, f"over {n} seeds"
     (low_a, high_a), (low_b, high_b) = (_wilson(side.mean, side.images) for side in (now, before))
     rise = now.mean - before.mean
@@ -103,39 +110,42 @@ def _wilson(share: float, count: int) -> tuple[float, float]:
     return float(found.low), float(found.high)
 
 
-def _read(contents: Iterator[tuple[str, str]]) -> dict[str, Result]:
+def _read(contents: Iterator[tuple[str, str | bytes]]) -> dict[str, Result]:
     """Collect the results of metrics/*/evaluate.json and metrics/*/trials.json, by their names."""
     results: dict[str, Result] = {}
-    for path, text in contents:
+    for path, content_of_file in contents:
         name = PurePosixPath(path.partition(":")[2] or path).parent.name
         try:
-            content = json.loads(text)
+            content = json.loads(content_of_file)
             rows = content if path.endswith("trials.json") else content.get("seeds", [content])
             for row in rows:
                 result = results.setdefault(f"{name}/{row['name']}" if "name" in row else name, Result())
                 _add(result, row)
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise InputError(f"{path}: not the results of trainings, each with a test accuracy") from None
     return results
 
 
 def _add(result: Result, row: dict[str, Any]) -> None:
+    seed = row.get("seed")
+    if not isinstance(seed, int | None):
+        raise TypeError
     if row.get("status", "finished") != "finished":
-        result.stopped.add(str(row["status"]))
+        result.stopped[seed] = str(row["status"])
         return
     accuracy, images = row["test"]["accuracy"], row["test"]["images"]
-    if not 0 <= accuracy <= 1 or not isinstance(images, int) or images < 1:
+    if not 0 <= accuracy <= 1 or not isinstance(images, int) or not 1 <= images <= MOST_IMAGES:
         raise ValueError
-    result.accuracies.append((row.get("seed"), float(accuracy)))
+    result.accuracies.append((seed, float(accuracy)))
     result.images = images
 
 
-def _present() -> Iterator[tuple[str, str]]:
-    for path in sorted(path for file in FILES for path in files.METRICS.glob(f"*/{file}")):
-        yield path.as_posix(), path.read_text(encoding="utf-8")
+def _present() -> Iterator[tuple[str, str | bytes]]:
+    for path in sorted(path for file in FILES for path in files.METRICS.glob(f"*/{file}") if path.is_file()):
+        yield path.as_posix(), path.read_bytes()
 
 
-def _committed(revision: str) -> Iterator[tuple[str, str]]:
+def _committed(revision: str) -> Iterator[tuple[str, str | bytes]]:
     commit = _git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
     if commit is None:
         raise InputError(

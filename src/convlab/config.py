@@ -44,6 +44,7 @@ def load_item(path: Path) -> Experiment | Sweep:
     Raises:
         InputError: missing or altered by hand.
     """
+    _check_name(path.stem, str(path.parent))
     if not path.exists():
         known = sorted({other.stem for other in path.parent.glob("*.yaml")} - set(RESERVED))
         raise InputError(f"{path}: not there; `dvc repro resolve` writes it{nearest(path.stem, known)}")

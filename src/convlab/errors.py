@@ -43,7 +43,7 @@ def name_argument() -> str:
 
 def run(main: Callable[[], int | None]) -> None:
     """Call `main` as the body of a command; an `InputError` becomes one line on stderr and exit status 2,
-    SIGINT and SIGTERM one line and 128 more than their number."""
+    SIGINT, and SIGTERM during a training, one line and 128 more than their number."""
     command = Path(sys.argv[0]).stem
     end_with_dvc()
     try:

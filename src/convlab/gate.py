@@ -34,7 +34,7 @@ def _check(experiment: str, metric: str, floor: float) -> Check:
         value = json.loads(path.read_text())[split][quantity]
     except FileNotFoundError:
         return Check(experiment, metric, None, floor, f"is missing: there is no {path}")
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return Check(experiment, metric, None, floor, f"is missing in {path}")
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         return Check(experiment, metric, None, floor, f"is no number in {path}: {value!r}")

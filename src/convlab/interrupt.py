@@ -7,11 +7,35 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 
-from convlab import STARTED_BY
-
 POLL = 0.5  # seconds between looks at whether DVC is still there
+
+
+def _parent_of(process: int) -> int | None:
+    """Give the parent of a process, or None where that cannot be known (no Linux, no such process)."""
+    try:
+        return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
+    except (OSError, ValueError):
+        return None
+
+
+def _started_by() -> list[tuple[int, int | None]]:
+    """List who started this process, as (process, its parent): itself, and the shell of `sh -c`.
+
+    DVC runs a stage's command in a shell. Some become the command; dash stays, and outlives DVC.
+    """
+    parent = os.getppid()
+    found: list[tuple[int, int | None]] = [(os.getpid(), parent)]
+    try:
+        arguments = Path(f"/proc/{parent}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return found
+    return [*found, (parent, _parent_of(parent))] if b"-c" in arguments[1:3] else found
+
+
+STARTED_BY = _started_by()  # asked before the imports that take seconds
 
 
 class Interrupted(Exception):
@@ -68,10 +92,11 @@ def end_with_dvc() -> None:
     Killed alone (out of memory), DVC would leave a stage that goes on writing beside the next `dvc repro`.
     """
     if "DVC_STAGE" in os.environ:
-        threading.Thread(target=_end_without, args=(STARTED_BY,), daemon=True).start()
+        threading.Thread(target=_end_with_starters, daemon=True).start()
 
 
-def _end_without(parent: int) -> None:
-    while os.getppid() == parent:
+def _end_with_starters() -> None:
+    (_, parent), *shell = STARTED_BY
+    while os.getppid() == parent and all(_parent_of(process) == its for process, its in shell):
         time.sleep(POLL)
     os.kill(os.getpid(), signal.SIGTERM)

@@ -1,7 +1,11 @@
 """Whether an experiment's network can be built at all, found out without its memory."""
 
+from contextlib import suppress
+
 import torch
 
+from convlab import files
+from convlab.config import Params
 from convlab.data.catalogue import DATASETS
 from convlab.errors import InputError
 from convlab.models import InfeasibleGeometry
@@ -10,6 +14,25 @@ from convlab.train.run import build_model
 
 MOST_LAYERS = 1000  # convolutions and linear layers; ResNet-18 has 21
 MOST_PARAMETERS = 1 << 30  # 4 GiB in float32, as much again for gradients and twice that for Adam
+
+
+def check_selected(params: Params) -> None:
+    """Refuse what `run` and `run_sweeps` select if its networks cannot be built.
+
+    Raises:
+        InputError: says which, and why. But a trial whose strides leave no image is a row of its sweep.
+    """
+    for name in params.run:
+        try:
+            check_network(f"{files.PARAMS}: experiments.{name}", params.experiments[name])
+        except InfeasibleGeometry as error:
+            raise InputError(
+                f"{files.PARAMS}: experiments.{name}.model: {error}; use smaller strides or poolings"
+            ) from None
+    for name in params.run_sweeps:
+        for trial in params.sweeps[name].trials:
+            with suppress(InfeasibleGeometry):
+                check_network(f"{files.PARAMS}: sweeps.{name}: {trial.name}", trial.experiment)
 
 
 def check_network(where: str, experiment: Experiment) -> None:

@@ -29,7 +29,12 @@ class _StrictLoader(yaml.SafeLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         """Compose a node, and count what it holds."""
-        line = self.peek_event().start_mark.line + 1
+        event = self.peek_event()
+        line = event.start_mark.line + 1
+        if isinstance(event, yaml.AliasEvent):
+            anchor = str(event.anchor)
+            if anchor in self.anchors and id(self.anchors[anchor]) not in self.known:  # not finished yet
+                raise InputError(f"line {line}: `*{short(anchor)}` stands inside itself; write it out")
         self.depth += 1
         self._bound(line, 1, self.depth)
         node = super().compose_node(parent, index)

@@ -116,10 +116,13 @@ def row(trial: Trial, finished: Finished) -> dict[str, Any]:
 
 def _job(label: str, trial: Trial, prepared: Path, scored: bool) -> Job:
     folder = prepared / trial.experiment.data_key()
-    fingerprint = fingerprint_of(trial.experiment, folder)
-    key = f"{files.training(trial.experiment.seed, trial.name)}-{fingerprint}"
-    if scored:
-        key += f"-{hash_files([folder / 'test.safetensors', Path(evaluation.__file__)])[:8]}"
+    try:
+        fingerprint = fingerprint_of(trial.experiment, folder)
+        key = f"{files.training(trial.experiment.seed, trial.name)}-{fingerprint}"
+        if scored:
+            key += f"-{hash_files([folder / 'test.safetensors', Path(evaluation.__file__)])[:8]}"
+    except FileNotFoundError as error:
+        raise InputError(f"{error.filename}: not there; `dvc repro` writes it") from None
     return Job(label, trial, folder, fingerprint, key, scored)
 
 
@@ -164,21 +167,21 @@ def _side_by_side(jobs: list[Job], ledger: Ledger, workers: int) -> None:
         noting = signal.signal(signal.SIGINT, signal.SIG_IGN)
         futures = [pool.submit(_work, job, ledger, workers) for job in jobs]
         signal.signal(signal.SIGINT, noting)
-        while request.number is None:
+        running, errors = set(futures), list[BaseException]()
+        while running and not errors and request.number is None:
             done, running = wait(futures, POLL, FIRST_EXCEPTION)
-            if not running or any(future.exception() for future in done):
-                break
-        if request.number is not None:
-            _end(pool)
-            raise Interrupted(request.number, f"stopped in {workers} trainings at once")
-    try:
-        for future in futures:
-            future.result()
-    except BrokenProcessPool:
+            errors = [error for future in done if (error := future.exception())]
+        if errors or request.number is not None:
+            _end(pool)  # the others write checkpoints
+    if request.number is not None:
+        raise Interrupted(request.number, f"stopped in {workers} trainings at once")
+    if any(isinstance(error, BrokenProcessPool) for error in errors):
         raise InputError(
             f"a training's process was killed from outside (out of memory?) while {workers} ran at once; the "
             f"finished ones are kept: run it again, with {WORKERS}=1 if memory is short"
-        ) from None
+        )
+    if errors:
+        raise errors[0]
 
 
 def _work(job: Job, ledger: Ledger, workers: int) -> None:

@@ -50,6 +50,14 @@ def test_a_stage_wants_one_name(tmp_path: Path, script: str, arguments: list[str
 
 
 @pytest.mark.parametrize("script", STAGES)
+@pytest.mark.parametrize("name", ["x" * 300, "../../params", ""])
+def test_a_stage_wants_a_name_that_can_be_one(tmp_path: Path, script: str, name: str) -> None:
+    status, message = stage(tmp_path, script, name)
+    assert status == 2
+    assert len(message.splitlines()) == 1
+
+
+@pytest.mark.parametrize("script", STAGES)
 def test_a_stage_of_an_unknown_name_says_which_there_are(tmp_path: Path, script: str) -> None:
     (tmp_path / "data/configs").mkdir(parents=True)
     for name in ("digits", "mnist_vgg", "datasets"):

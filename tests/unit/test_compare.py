@@ -128,6 +128,43 @@ def test_a_trial_that_no_longer_ends_fails_and_one_that_never_did_does_not(statu
     assert kinds() == {"grid/a": FAILED, "grid/b": EQUAL, "grid/c": FAILED}
 
 
+def test_a_seed_that_no_longer_ends_fails_though_another_never_did() -> None:
+    ends = [training(0.97, seed, name="a") for seed in (1, 2, 3)]
+    diverged = [{"name": "a", "seed": seed, "status": "diverged"} for seed in (1, 2, 3)]
+    sweep("grid", ends[0], ends[1], diverged[2])
+    commit()
+    sweep("grid", ends[0], diverged[1], diverged[2])
+    assert kinds() == {"grid/a": FAILED}
+    sweep("grid", *diverged)
+    assert kinds() == {"grid/a": FAILED}
+
+
+def test_an_image_less_with_each_seed_is_no_drop() -> None:
+    sweep("grid", *(training(0.9500, seed, 360, name="a") for seed in (1, 2)))
+    commit()
+    sweep("grid", *(training(0.9500 - 1 / 360, seed, 360, name="a") for seed in (1, 2)))
+    assert kinds() == {"grid/a": NOISE}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xff{}",
+        b"[" * 100_000,
+        b'{"seed": [1], "test": {"accuracy": 0.9, "images": 360}}',
+        b'{"seed": 1, "test": {"accuracy": 0.9, "images": 1%s}}' % (b"0" * 30),
+        b'{"seed": 1, "test": {"accuracy": 1%s, "images": 10}}' % (b"0" * 400),
+        b"3",
+    ],
+    ids=["not utf-8", "deep", "a list of seeds", "images", "accuracy", "a number"],
+)
+def test_a_file_that_holds_no_results_is_named(content: bytes) -> None:
+    path = files.METRICS / "digits/evaluate.json"
+    files.write_bytes(path, content)
+    with pytest.raises(InputError, match=f"{path}: not the results of trainings"):
+        against("HEAD")
+
+
 def test_a_new_trial_that_cannot_be_is_no_drop() -> None:
     sweep("grid", {"name": "a", "seed": 1, "status": "infeasible"})
     assert against("HEAD") == [Change("grid/a", NEW, "is none: infeasible")]

@@ -19,14 +19,20 @@ def main():
 run(main)
 """
 PARENT = "import subprocess, sys; subprocess.run([sys.executable, 'stage.py'])"
+# DVC without SHELL, where /bin/sh stays: as a child of its own it outlives whoever started it.
+SHELL = "import subprocess, sys; subprocess.run(['/bin/sh', '-c', f'{sys.executable} stage.py; true'])"
 
 
-@pytest.mark.parametrize(("environment", "ends"), [({"DVC_STAGE": "train@digits"}, True), ({}, False)])
-def test_a_stage_ends_with_its_dvc_and_a_plain_command_with_nobody(tmp_path, environment, ends):
+@pytest.mark.parametrize(
+    ("started", "environment", "ends"),
+    [(PARENT, {"DVC_STAGE": "train@digits"}, True), (PARENT, {}, False), (SHELL, {"DVC_STAGE": "x"}, True)],
+    ids=["dvc", "by hand", "dvc with a shell between"],
+)
+def test_a_stage_ends_with_its_dvc_and_a_plain_command_with_nobody(tmp_path, started, environment, ends):
     (tmp_path / "stage.py").write_text(STAGE)
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("DVC_")}
     parent = subprocess.Popen(
-        [sys.executable, "-c", PARENT], cwd=tmp_path, env=inherited | environment, stdout=subprocess.PIPE
+        [sys.executable, "-c", started], cwd=tmp_path, env=inherited | environment, stdout=subprocess.PIPE
     )
     pid, latest = tmp_path / "pid", time.monotonic() + 60
     while not (pid.exists() and pid.read_text()) and time.monotonic() < latest:

@@ -182,7 +182,10 @@ def test_a_training_has_the_curves_of_pytorchs_and_the_same_kind_of_weights(
     torch.testing.assert_close(models[1].state_dict(), models[0].state_dict(), rtol=1e-2, atol=1e-3)
 
 
-def test_no_result_depends_on_the_threads(recipe: Recipe, digits: Prepared) -> None:
+def test_no_result_depends_on_the_threads(
+    recipe: Recipe, digits: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "CACHE", 2**10)  # many parts, so that both threads have some
     models = []
     for threads in (1, 2):
         prepare_process(threads, False)

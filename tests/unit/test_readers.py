@@ -259,7 +259,7 @@ def test_a_cifar_batch_that_todays_numpy_wrote_is_read_too() -> None:
     ids=range(9),
 )
 def test_what_is_no_cifar_batch_is_a_data_error_that_names_it(content: bytes) -> None:
-    with pytest.raises(DataError, match="here: not a CIFAR-10 batch"):
+    with pytest.raises(DataError, match=r"here: not a CIFAR-10 batch: \S"):
         parse_cifar_batch(content, "here")
 
 

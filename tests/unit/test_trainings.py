@@ -331,6 +331,30 @@ def test_a_worker_that_is_killed_from_outside_is_one_line_and_the_finished_are_k
     assert "with CONVLAB_WORKERS=1 if memory is short" in errors
 
 
+def test_an_error_in_one_training_ends_the_others_at_once(
+    recipe: Callable[..., Experiment],
+    sweep: Make,
+    digits: Prepared,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CONVLAB_WORKERS", "2")
+    other = {"preprocess.scaling": "zscore_image"}
+    for changes in ({}, other):
+        save(digits, tmp_path / "prepared" / recipe(changes).data_key())
+    trainings = Trainings(
+        "x", sweep({"lr": 0.001}, other, {"lr": 0.002}, epochs=10_000), tmp_path / "prepared", tmp_path / "l"
+    )
+    (tmp_path / "prepared" / recipe(other).data_key() / "train.safetensors").unlink()
+    with pytest.raises(InputError, match=r"train\.safetensors: not there"):
+        trainings.run()  # 10,000 epochs of the others would take an hour
+
+
+def test_without_prepared_data_it_says_what_writes_it(sweep: Make, tmp_path: Path, ledger: Path) -> None:
+    with pytest.raises(InputError, match=r"train\.safetensors: not there; `dvc repro` writes it"):
+        Trainings("x", sweep(*THREE), tmp_path, ledger)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_asked_to_end_all_workers_leave_checkpoints_and_go_on_from_them(
     sweep: Make, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals

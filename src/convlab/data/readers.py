@@ -53,10 +53,11 @@ def read(name: str, folder: Path) -> Raw:
     ):
         if labels.shape != images.shape[:1] or images.shape[1:] != dataset.shape or not labels.size:
             raise DataError(
-                f"{name}: {part}: labels of shape {labels.shape} for images of shape {images.shape}"
+                f"{folder / name}: {part}: labels of shape {labels.shape} for images of shape {images.shape}"
+                f"; {MEND}"
             )
         if labels.min() < 0 or labels.max() >= len(dataset.classes) or images.max() > dataset.largest:
-            raise DataError(f"{name}: {part}: a label or a pixel is out of range")
+            raise DataError(f"{folder / name}: {part}: a label or a pixel is out of range; {MEND}")
     return raw
 
 
@@ -168,7 +169,7 @@ def parse_cifar_batch(content: bytes, origin: str) -> tuple[NDArray[np.uint8], N
         if images.dtype != np.uint8 or images.shape != (len(labels), 3072):
             raise ValueError(f"images are {images.dtype} {images.shape} for {len(labels)} labels")
     except Exception as error:  # a damaged pickle can raise anything
-        raise DataError(f"{origin}: not a CIFAR-10 batch: {error or type(error).__name__}") from None
+        raise DataError(f"{origin}: not a CIFAR-10 batch: {str(error) or type(error).__name__}") from None
     return images.reshape(-1, 3, 32, 32), labels
 
 
