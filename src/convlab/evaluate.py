@@ -17,8 +17,9 @@ from convlab.train.loader import place, to_device
 class Evaluation:
     """What a trained model scores.
 
-    `scores` are {split: {"loss", "accuracy", "images"}}, `probabilities` and `labels` the test split's:
-    float32 [N, classes] and int64 [N] on the CPU.
+    `scores` are {split: {"loss", "accuracy", "images"}}; with test-time augmentation validation has its
+    "one_view_loss" too, by which results.py knows whose scores they are. `probabilities` and `labels` are the
+    test split's: float32 [N, classes] and int64 [N] on the CPU.
     """
 
     seed: int
@@ -44,6 +45,9 @@ def evaluate(model: nn.Module, experiment: Experiment, folder: Path) -> Evaluati
         logits = logits_of(model, split, transform, precision, experiment.test_time_augmentation)
         loss, accuracy = score(logits, split.labels)
         scores[name] = {"loss": loss, "accuracy": accuracy, "images": len(split.labels)}
+        if name == "validation" and experiment.test_time_augmentation != "none":
+            one_view = logits_of(model, split, transform, precision)
+            scores[name]["one_view_loss"] = score(one_view, split.labels)[0]
     return Evaluation(experiment.seed, scores, logits.softmax(1).cpu(), split.labels.cpu())
 
 

@@ -7,9 +7,11 @@ import pytest
 import torch
 from sklearn.metrics import accuracy_score, classification_report, confusion_matrix, log_loss
 from torch import Tensor
+from training import run
 
 from convlab.data.preprocess import Prepared
 from convlab.evaluate import confusion_rows, evaluate, per_class
+from convlab.results import of_same_weights
 from convlab.schema import SPLITS, Experiment
 from convlab.train.inference import logits_of
 from convlab.train.run import build_model
@@ -42,6 +44,17 @@ def test_scores_and_probabilities_are_what_scikit_learn_computes(
     torch.testing.assert_close(done.probabilities.double(), found)
     torch.testing.assert_close(done.probabilities.sum(1), torch.ones(len(done.labels)))
     assert json.loads(json.dumps(done.scores, allow_nan=False)) == done.scores
+
+
+@pytest.mark.parametrize("views", ["none", "flip", "flip_shift"])
+def test_scores_are_known_as_the_trainings_with_any_views(
+    views: str, recipe: Callable[..., Experiment], digits: Prepared, prepared: Path
+) -> None:
+    experiment = recipe(test_time_augmentation=views)
+    model, history = run(experiment, digits)
+    scores = evaluate(model, experiment, prepared / experiment.data_key()).scores
+    assert of_same_weights({"validation_loss": history.records[-1]["validation_loss"]}, scores)
+    assert not of_same_weights({"validation_loss": history.records[0]["validation_loss"]}, scores)
 
 
 def test_evaluating_twice_gives_the_same_bits(recipe: Callable[..., Experiment], prepared: Path) -> None:
