@@ -46,7 +46,7 @@ def main() -> None:
         profiled = kernel_seconds if device.type == "cuda" else operator_seconds
         results["ways"][way] = {
             "operators": profiled(way, options.steps),
-            "convolutions": convolution_seconds(way) if device.type == "cpu" else {},
+            "convolutions": convolution_seconds(way, options.steps) if device.type == "cpu" else {},
         }
     write_json(options.out or results_path("-profile", device), results)
     print(profile_table(results))
@@ -106,12 +106,12 @@ def ordered(seconds: dict[str, float]) -> dict[str, float]:
     return dict(sorted(seconds.items(), key=lambda item: -item[1]))
 
 
-def convolution_seconds(way: str) -> dict[str, float]:
+def convolution_seconds(way: str, steps: int) -> dict[str, float]:
     """Let oneDNN say how long its convolutions took, by direction; empty where PyTorch has no oneDNN.
 
     Its lines: `onednn_verbose,v1,primitive,exec,cpu,convolution,KERNEL,DIRECTION,…,MILLISECONDS`.
     """
-    command = [sys.executable, str(FOLDER / "one.py"), WITH_PEERS, way, "--seconds", "1"]
+    command = [sys.executable, str(FOLDER / "one.py"), WITH_PEERS, way, "--seconds", str(steps / 10)]
     variables = {**os.environ, "ONEDNN_VERBOSE": "profile_exec"}
     lines = subprocess.check_output(command, text=True, env=variables).splitlines()
     totals: dict[str, float] = {}

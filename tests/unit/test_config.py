@@ -197,3 +197,13 @@ def test_an_error_in_the_shell_is_one_line_and_status_2(tmp_path: Path) -> None:
     assert len(done.stderr.splitlines()) == 1
     assert done.stderr.startswith("resolve: params.yaml: schedule: unknown key `patiense`")
     assert [path.name for path in tmp_path.iterdir()] == ["params.yaml"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"compile": True}, {"precision": "bf16"}, {"deterministic": True}, {"seeds": 2}, {"threads": 1}],
+)
+def test_a_default_may_be_changed_for_all(change: dict[str, object], tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(REPOSITORYS | change, sort_keys=False))
+    assert load_params(path).sweeps["fashion_preact_engines"].trials
