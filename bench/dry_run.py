@@ -1,6 +1,6 @@
 """Run every command of gpu.md here, with a few steps: whether a GPU machine's minutes would be well spent.
 
-    python bench/dry_run.py [--only LINE …] [--out FILE]        (a quarter of an hour on two cores)
+    python bench/dry_run.py [--only LINE …] [--out FILE]        (40 minutes on two cores)
 
 In a temporary copy of the repository, with data sets of the real formats and few, random images; as gpu.md
 says, `gpu-pack.sh` packs and `gpu.sh` runs. What is reduced is written in REDUCED and in `prepared_copy`. A
