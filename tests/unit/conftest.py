@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from training import MODEL
+from training import MODEL, Make
 
 from convlab.config import STUDIES, merge, nest
 from convlab.data.preprocess import Prepared, prepare, save
 from convlab.data.readers import Raw, read
 from convlab.data.sources import fetch
-from convlab.schema import Experiment
+from convlab.schema import Experiment, Sweep, Trial
 
 torch.set_num_threads(1)  # the networks here are too small for more
 
@@ -77,3 +77,23 @@ def prepared(
     folder = tmp_path_factory.mktemp("processed")
     save(digits, folder / recipe().data_key())
     return folder
+
+
+@pytest.fixture(scope="session")
+def sweep(recipe: Callable[..., Experiment]) -> Make:
+    """A sweep over points such as `{"lr": 0.1}`; each trial is named after its point."""
+
+    def make(*points: dict[str, Any], **common: Any) -> Sweep:
+        trials = [
+            Trial(
+                name="_".join(f"{key.split('.')[-1]}-{value}" for key, value in point.items()).replace(
+                    " ", ""
+                ),
+                overrides=point,
+                experiment=recipe({**common, **point}),
+            )
+            for point in points
+        ]
+        return Sweep(trials=trials)
+
+    return make

@@ -1,15 +1,18 @@
 """What the tests of training share: a short run on the digits, and how to compare networks."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import nn
 
 from convlab.data.preprocess import Prepared, Split
-from convlab.schema import Experiment
+from convlab.ledger import Finished
+from convlab.schema import Experiment, Sweep, Trial
 from convlab.train.fit import fit
 from convlab.train.history import History
 from convlab.train.run import build_model
+from convlab.trainings import row
 
 # A network whose epoch on the digits takes a fraction of a second
 MODEL = {
@@ -27,6 +30,10 @@ MODEL = {
 }
 CPU = torch.device("cpu")
 Recipe = Callable[..., Experiment]
+Make = Callable[..., Sweep]
+Ended = list[tuple[Trial, Finished]]
+# The points of a sweep
+THREE = {"lr": 0.001}, {"lr": 0.002}, {"lr": 0.005}
 
 
 def first(split: Split, count: int) -> Split:
@@ -59,3 +66,11 @@ def run(
 def same(one: nn.Module, other: nn.Module) -> bool:
     pairs = zip(one.state_dict().values(), other.state_dict().values(), strict=True)
     return all(torch.equal(a, b) for a, b in pairs)
+
+
+def rows(ended: Ended) -> list[dict[str, Any]]:
+    return [row(trial, finished) for trial, finished in ended]
+
+
+def weights(ended: Ended) -> list[bytes]:
+    return [finished.weights.read_bytes() for _, finished in ended if finished.weights]
