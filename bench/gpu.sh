@@ -8,6 +8,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 : "${OUT:?set OUT to the folder for the results}"
+compgen -G ".gpu/wheels/*.whl" > /dev/null || { echo "gpu: .gpu/wheels: no wheels there; bench/gpu-pack.sh packs them" >&2; exit 2; }
 site=$(mktemp -d)
 python3 -m pip install --quiet --no-index --no-deps --target "$site" .gpu/wheels/*.whl
 export PYTHONPATH="$PWD/src:$site" PYTHONUNBUFFERED=1

@@ -60,6 +60,9 @@ def main() -> None:
         raise InputError(f"--peer: found {str(options.peer)!r}; allowed: airbench94_muon.py's path")
     if options.peer and experiment.device != "cuda":
         raise InputError("--peer: airbench trains on CUDA alone, which is not here; leave it out")
+    raw = files.RAW / experiment.dataset
+    if not raw.is_dir():
+        raise InputError(f"{raw}: not there; `dvc repro download` fetches it for what `run` selects")
     device = torch.device(experiment.device)
     options.out = options.out or results_path(f"-{options.experiment}", device)
     print(target_table(measure(options, experiment, device)))
@@ -94,8 +97,6 @@ def measure(options: Any, experiment: Experiment, device: torch.device) -> Row:
 
 def block(experiment: Experiment, target: float, first: int, seeds: int) -> list[Row]:
     """Train and test seeds, counted from the experiment's own (1); on a GPU after one that warms it up."""
-    if not (files.RAW / experiment.dataset).is_dir():
-        raise InputError(f"{files.RAW / experiment.dataset}: not there; 'dvc repro download' fetches it")
     prepare_process(experiment.threads, experiment.deterministic)
     device = torch.device(experiment.device)
     prepared = prepare(read(experiment.dataset, files.RAW), experiment)

@@ -9,7 +9,9 @@ import pytest
 import yaml
 from conftest import PARAMS, ROOT
 
+import time_to_accuracy
 from convlab import files
+from convlab.errors import InputError
 from convlab.train.history import History
 from dry_run import commands, named, reduced
 from pack_results import PIECE, ROOM, main, shares, write_pieces
@@ -96,6 +98,16 @@ def test_what_does_not_fit_is_named_with_the_command_that_brings_it(
     assert capsys.readouterr().out == f"did not fit: OUT=out bench/gpu.sh bring {folder}/1.safetensors\n"
     with tarfile.open("out/results.tar.gz.00") as tar:
         assert tar.getnames() == ["metrics/resnets/trials.json", f"{folder}/0.safetensors"]
+
+
+def test_without_the_data_set_nothing_is_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(files, "RAW", tmp_path)
+    out = tmp_path / "out.json"
+    monkeypatch.setattr("sys.argv", ["x", "mnist_best", "--target", "0.9", "--out", str(out)])
+    with pytest.raises(InputError, match="mnist: not there; `dvc repro download` fetches it"):
+        time_to_accuracy.main()
+    assert not out.exists()
 
 
 def test_the_seconds_to_a_target_are_those_of_training_until_validation_reached_it() -> None:
