@@ -9,7 +9,7 @@ from convlab.errors import InputError
 from convlab.schema.training import Resize
 from convlab.train import device as devices
 from convlab.train.device import Stopwatch, prepare_process, select_device, select_precision
-from convlab.train.inference import logits_of, score
+from convlab.train.inference import BATCH, logits_of, score
 from convlab.train.loader import in_order, resized, shuffled, size_at
 from convlab.train.run import build_model
 
@@ -72,7 +72,7 @@ def test_logits_do_not_depend_on_the_mode_and_come_in_the_splits_order(
     transform = digits.statistics.transform()
     whole = logits_of(model, digits.test, transform, "fp32")
     model.train()
-    monkeypatch.setattr("convlab.train.inference.BATCH", 50)
+    monkeypatch.setitem(BATCH, "cpu", 50)
     torch.testing.assert_close(logits_of(model, digits.test, transform, "fp32"), whole)
     alone = logits_of(model, Split(digits.test.images[7:8], digits.test.labels[7:8]), transform, "fp32")
     torch.testing.assert_close(alone, whole[7:8])

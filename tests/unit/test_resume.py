@@ -1,5 +1,6 @@
 """A training that was cut off and goes on must end to the last bit as if it had not been."""
 
+import math
 import signal
 import subprocess
 import sys
@@ -109,6 +110,7 @@ def test_from_the_end_of_an_epoch_alone_it_goes_on_too(
     recipe: Recipe, digits: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("convlab.train.checkpoint.EPOCH_SECONDS", 0.0)
+    monkeypatch.setattr("convlab.train.checkpoint.SHARE", math.inf)
     settings = recipe(epochs=3)
     model, history = train(settings, digits)
     with pytest.raises(CutOff):
@@ -163,7 +165,7 @@ from convlab.config import load_experiment
 from convlab.errors import run
 from convlab.trainings import Trainings
 from convlab.train import checkpoint
-checkpoint.EPOCH_SECONDS = 0.0
+checkpoint.EPOCH_SECONDS, checkpoint.SHARE = 0.0, float("inf")
 plan, prepared, ledger = map(Path, sys.argv[1:])
 sys.argv[0] = "train"
 run(lambda: print(len(Trainings("digits", load_experiment(plan), prepared, ledger).run()), "trained"))

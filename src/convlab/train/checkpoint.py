@@ -21,6 +21,7 @@ from convlab.interrupt import Interrupted, Request
 
 SECONDS = 60.0  # within an epoch: what a cut-off may cost at most
 EPOCH_SECONDS = 1.0  # at an epoch's end: the digits' epochs are too short to write a file after each
+SHARE = 0.05  # of the time, at most: ResNet-18's 130 MB take as long to write as a GPU needs for an epoch
 KEPT = 2  # the last may be damaged
 
 
@@ -42,12 +43,13 @@ class Checkpoints:
         self.folder, self.request, self.label, self.seconds = folder, request or Request(), label, seconds
         self.found: dict[str, Any] = {}
         self.last = time.monotonic()
+        self.cost = 0.0  # seconds that the last one took
 
     def due(self, epoch_ended: bool = False) -> bool:
         """Is it time for one?"""
         if not self.folder:
             return False
-        wait = min(EPOCH_SECONDS, self.seconds) if epoch_ended else self.seconds
+        wait = min(max(EPOCH_SECONDS, self.cost / SHARE), self.seconds) if epoch_ended else self.seconds
         return self.request.number is not None or time.monotonic() - self.last >= wait
 
     def save(self, epoch: int, step: int, parts: dict[str, Any]) -> None:
@@ -62,6 +64,7 @@ class Checkpoints:
             Interrupted: the training was asked to end.
         """
         assert self.folder
+        began = time.monotonic()
         state = {"epoch": epoch, "step": step, **{name: part.state_dict() for name, part in parts.items()}}
         tensors: dict[str, Tensor] = {}
         header = json.dumps(_pack(state, tensors))
@@ -72,6 +75,7 @@ class Checkpoints:
         except OSError as error:
             print(f"warning: no checkpoint in {self.folder}: {error.strerror}", file=sys.stderr, flush=True)
         self.last = time.monotonic()
+        self.cost = self.last - began
         for old in self._newest_first()[KEPT:]:
             old.unlink(missing_ok=True)
         if self.request.number is not None:

@@ -6,11 +6,12 @@ it calls back at the end of every step and every epoch.
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from convlab.data.augment import Augmenter
 from convlab.data.preprocess import Split
@@ -24,7 +25,17 @@ from convlab.train.device import RandomState, Stopwatch, select_precision
 from convlab.train.engine import build_engine
 from convlab.train.history import Diverged, History, Sums
 from convlab.train.inference import for_inference, logits_of, score
-from convlab.train.loader import place, resized, shuffled, size_at, to_device
+from convlab.train.loader import (
+    Batch,
+    channels_last,
+    in_batches,
+    place,
+    prepared_at_once,
+    resized,
+    shuffled,
+    size_at,
+    to_device,
+)
 from convlab.train.optim import BestWeights, Schedule
 
 
@@ -63,15 +74,15 @@ def fit(
     place(model, device)
     transform.to(device)
     compute_whitening(model, train.images, transform)
-    classes = kernels_of(model)[-1].shape[0]  # the output layer's
     engine = build_engine(model, recipe, device)
     schedule = Schedule(engine.optimizer, recipe)
     average = build_average(model, recipe.average)
     validated = for_inference(average.model, recipe)
     best = BestWeights(recipe.keep, recipe.early_stopping)
     mixing = any(step.name in ("mixup", "cutmix") for step in recipe.augment)
-    one_hot = mixing or recipe.labels == "one_hot"
+    one_hot = kernels_of(model)[-1].shape[0] if mixing or recipe.labels == "one_hot" else None
     steps = math.ceil(len(train.labels) / recipe.batch_size)
+    at_once = prepared_at_once(recipe.batch_size, mixing, device)
     precision = select_precision(recipe.precision, device)
     history = History()
     parts: dict[str, Any] = {"model": model, "average": average, "optimizer": engine.optimizer}
@@ -83,29 +94,28 @@ def fit(
         stopwatch = Stopwatch(device)
         torch.manual_seed(derive_seed(recipe.seed, "dropout", epoch))
         model.train()
-        sums = Sums(steps, recipe.iterations, device)
+        sums = Sums(steps, device)
         augment = Augmenter(recipe.augment, recipe.seed, epoch, device)
         within = {"sums": sums, "augment": augment, "random": RandomState(device), "stopwatch": stopwatch}
         checkpoints.restore_within(epoch, within)
         size = size_at(recipe.resize, (epoch - 1) / recipe.epochs)
-        batches = shuffled(train, recipe.batch_size, recipe.seed, epoch, skip=sums.steps)
-        for step, (images, labels, indices) in enumerate(batches, start=sums.steps):
+        chunks = shuffled(train, recipe.batch_size * at_once, recipe.seed, epoch, sums.steps // at_once)
+        prepare = partial(prepared, one_hot=one_hot, augment=augment, transform=transform, size=size)
+        batches = in_batches(map(prepare, chunks), recipe.batch_size)
+        for step, (images, targets) in enumerate(batches, start=sums.steps):
             schedule.begin_step(epoch - 1 + step / steps)
-            targets = F.one_hot(labels, classes).float() if one_hot else labels
-            if recipe.augment:
-                images, targets = augment(images, targets, indices)
-            loss, logits = engine.step(resized(transform(images), size), targets)
+            loss, hits, _ = engine.step(images, targets)
             average.update()
-            hits = (logits.argmax(1) == (targets.argmax(1) if mixing else labels)).sum()
-            sums.add(loss, hits, len(labels), schedule.lr)
-            on_step(len(labels))
-            if checkpoints.due():
+            sums.add(loss, hits, len(targets), schedule.lr)
+            on_step(len(targets))
+            if (step + 1) % at_once == 0 and checkpoints.due():
                 sums.require_finite(epoch)  # the last good checkpoint stays
                 checkpoints.save(epoch, step + 1, parts | within)
         sums.require_finite(epoch)
-        train_loss = sums.loss.item() / len(train.labels)
+        train_loss, train_accuracy = sums.means()
         training_seconds, _ = stopwatch.stop()
-        history.iterations += sums.iterations(epoch, before=len(history.iterations))
+        if recipe.iterations:
+            history.iterations += sums.iterations(epoch, before=len(history.iterations))
 
         validation_logits = logits_of(validated, validation, transform, precision)
         validation_loss, validation_accuracy = score(validation_logits, validation.labels)
@@ -120,7 +130,7 @@ def fit(
                 "epoch": epoch,
                 "lr": schedule.lr,
                 "train_loss": train_loss,
-                "train_accuracy": sums.correct.item() / len(train.labels),
+                "train_accuracy": train_accuracy,
                 "validation_loss": validation_loss,
                 "validation_accuracy": validation_accuracy,
             }
@@ -140,3 +150,14 @@ def fit(
     model.load_state_dict(average.model.state_dict())  # itself, where nothing is averaged
     best.restore(model)
     return history
+
+
+def prepared(
+    batch: Batch, one_hot: int | None, augment: Augmenter, transform: nn.Module, size: int | None
+) -> tuple[Tensor, Tensor]:
+    """Return the network's input and its targets: of `one_hot` classes, or as they are."""
+    images, labels, indices = batch
+    targets = labels if one_hot is None else F.one_hot(labels, one_hot).float()
+    if augment.settings:
+        images, targets = augment(images, targets, indices)
+    return channels_last(resized(transform(images), size)), targets

@@ -1,8 +1,7 @@
 """What a training keeps account of: its learning curves, and the sums of the epoch that is under way."""
 
-import math
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -12,6 +11,24 @@ Record = dict[str, float]  # one row of the learning curves
 
 class Diverged(ArithmeticError):
     """A loss is no longer a finite number."""
+
+
+class Step(NamedTuple):
+    """What a step of a training leaves on the device.
+
+    `loss` is the mean cross-entropy in nats, without the L2 penalty; `hits` counts the images whose most
+    likely class is right; `logits` are float32 [N, classes].
+    """
+
+    loss: Tensor
+    hits: Tensor
+    logits: Tensor
+
+    @classmethod
+    def of(cls, loss: Tensor, logits: Tensor, targets: Tensor) -> Self:
+        """Count the hits. Of `targets` that are probabilities, the largest is the right class."""
+        labels = targets if targets.ndim == 1 else targets.argmax(1)
+        return cls(loss, (logits.argmax(1) == labels).sum(), logits)
 
 
 @dataclass
@@ -48,23 +65,25 @@ class Sums:
     It stays on the device until the epoch's end: reading a number each step would stall a GPU.
     """
 
-    def __init__(self, steps: int, iterations: bool, device: torch.device):
+    def __init__(self, steps: int, device: torch.device):
         self.steps = 0  # that are done
-        self.loss = torch.zeros((), device=device)
-        self.correct = torch.zeros((), device=device, dtype=torch.long)
         self.losses = torch.zeros(steps, device=device)
-        self.accuracies = torch.zeros(steps, device=device) if iterations else None
+        self.hits = torch.zeros(steps, device=device, dtype=torch.long)
+        self.images: list[int] = []
         self.rates: list[float] = []
 
     def add(self, loss: Tensor, hits: Tensor, images: int, lr: float) -> None:
         """Add a step: its mean loss, how many of its images were classified correctly, its learning rate."""
-        self.loss += loss * images
-        self.correct += hits
         self.losses[self.steps] = loss
-        if self.accuracies is not None:
-            self.accuracies[self.steps] = hits / images
+        self.hits[self.steps] = hits
+        self.images.append(images)
         self.rates.append(lr)
         self.steps += 1
+
+    def means(self) -> tuple[float, float]:
+        """Return the mean loss and the accuracy over the images of the steps that are done."""
+        loss = sum(mean * images for mean, images in zip(self.losses.tolist(), self.images, strict=True))
+        return loss / sum(self.images), self.hits.sum().item() / sum(self.images)
 
     def require_finite(self, epoch: int) -> None:
         """Look at the losses; the device has to finish its work for that.
@@ -72,22 +91,20 @@ class Sums:
         Raises:
             Diverged: one is NaN or infinite; says which, at which learning rate, and what to try.
         """
-        if not math.isfinite(self.loss.item()):
-            broken = (~self.losses.isfinite()).nonzero()
-            step = int(broken[0]) if len(broken) else self.steps - 1  # or they are too large to add up
+        broken = (~self.losses.isfinite()).nonzero()
+        if len(broken):
+            step = int(broken[0])
             raise Diverged(
                 f"in epoch {epoch}, step {step + 1} of {len(self.losses)}, at lr {self.rates[step]:g} the "
                 f"training loss is {self.losses[step].item():g}; try a lower lr, or precision: fp32"
             )
 
     def iterations(self, epoch: int, before: int) -> list[Record]:
-        """Give the rows of each step, if they are kept; `before`: how many there were in earlier epochs."""
-        if self.accuracies is None:
-            return []
-        rows = zip(self.rates, self.losses.tolist(), self.accuracies.tolist(), strict=True)
+        """Return the row of each step; `before`: how many there were in earlier epochs."""
+        rows = zip(self.rates, self.losses.tolist(), self.hits.tolist(), self.images, strict=True)
         return [
-            {"iteration": before + number, "epoch": epoch, "lr": lr, "loss": loss, "accuracy": accuracy}
-            for number, (lr, loss, accuracy) in enumerate(rows, start=1)
+            {"iteration": before + number, "epoch": epoch, "lr": lr, "loss": loss, "accuracy": hits / images}
+            for number, (lr, loss, hits, images) in enumerate(rows, start=1)
         ]
 
     def state_dict(self) -> dict[str, Any]:
@@ -96,6 +113,6 @@ class Sums:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a checkpoint."""
-        device = self.loss.device
+        device = self.losses.device
         for name, value in state.items():
             setattr(self, name, value.to(device) if isinstance(value, Tensor) else value)

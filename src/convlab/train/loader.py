@@ -1,6 +1,6 @@
 """Batches from tensors that live on the device, by index: no workers, no copies from the host."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -18,6 +18,19 @@ class Batch(NamedTuple):
     images: Tensor
     labels: Tensor
     indices: Tensor
+
+
+AT_ONCE = 8192  # images that are prepared together on a GPU
+
+
+def prepared_at_once(batch_size: int, mixing: bool, device: torch.device) -> int:
+    """Return how many batches are transformed and augmented together.
+
+    On a GPU as many as share the cost of launching the kernels of an augmentation, which take less time than
+    Python needs to launch them. On a CPU one, which stays in its caches; and one where images of a batch are
+    mixed with each other, by an amount that each batch draws for itself.
+    """
+    return max(1, AT_ONCE // batch_size) if device.type == "cuda" and not mixing else 1
 
 
 def to_device(split: Split, device: torch.device) -> Split:
@@ -38,6 +51,12 @@ def shuffled(split: Split, batch_size: int, seed: int, epoch: int, skip: int = 0
     order = torch.randperm(len(split.labels), generator=derive(seed, "order", epoch)).to(split.labels.device)
     for indices in order.split(batch_size)[skip:]:
         yield Batch(split.images[indices], split.labels[indices], indices)
+
+
+def in_batches(chunks: Iterable[tuple[Tensor, Tensor]], batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Go through chunks of images and targets batch by batch."""
+    for images, targets in chunks:
+        yield from zip(images.split(batch_size), targets.split(batch_size), strict=True)
 
 
 def in_order(split: Split, batch_size: int) -> Iterator[Split]:

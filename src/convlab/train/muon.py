@@ -24,13 +24,16 @@ class Muon(Optimizer):
         self,
         kernels: list[Tensor],
         rest: AdamW,
-        lr: float,
+        lr: float | Tensor,
         momentum: float,
         nesterov: bool,
         weight_decay: float,
         dtype: torch.dtype,
     ):
-        """Set up; `dtype`: that in which the updates are made orthogonal (bfloat16 is enough)."""
+        """Set up; `dtype`: that in which the updates are made orthogonal (bfloat16 is enough).
+
+        `lr`: a tensor where the steps are to be captured in a CUDA graph.
+        """
         defaults = {"lr": lr, "momentum": momentum, "nesterov": nesterov, "weight_decay": weight_decay}
         super().__init__([{"params": kernels}], defaults)
         self.rest, self.dtype = rest, dtype
@@ -54,7 +57,7 @@ class Muon(Optimizer):
             kernel.mul_(1 - group["lr"] * group["weight_decay"])
             # A tall matrix turns its short input into a long output: the factor lets each entry of it change
             # by as much as that of a wide one.
-            kernel.add_(update, alpha=-group["lr"] * max(1.0, rows / columns) ** 0.5)
+            kernel.sub_(update * (group["lr"] * max(1.0, rows / columns) ** 0.5))
         self.rest.step()
 
     def state_dict(self) -> dict[str, Any]:

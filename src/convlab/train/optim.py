@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, assert_never
 
 import torch
 from torch import Tensor, nn
@@ -19,28 +19,61 @@ ONE_CYCLE_START = 1 / 25  # of the peak, as in Smith and Topin (2018) and in PyT
 
 
 def build_optimizer(model: nn.Module, recipe: Experiment) -> Optimizer:
-    """Build the optimiser; fused, so that one kernel updates all weights."""
+    """Return the optimiser of a model that is where it stays; fused, so that one kernel updates all weights.
+
+    On a GPU its steps can be captured in a CUDA graph: learning rates and step counts are tensors there.
+    """
     settings = recipe.optimizer
-    common: dict[str, Any] = {"lr": recipe.lr, "weight_decay": recipe.weight_decay, "fused": True}
-    if settings.name == "muon":
-        return _muon(model, settings, recipe)
-    if settings.name == "sgd":
-        descent = DecoupledSGD if settings.decoupled else SGD
-        return descent(model.parameters(), momentum=settings.momentum, nesterov=settings.nesterov, **common)
-    family = AdamW if settings.name == "adamw" else Adam
-    return family(
-        model.parameters(), betas=(settings.betas[0], settings.betas[1]), eps=settings.eps, **common
-    )
+    device = next(model.parameters()).device
+    common: dict[str, Any] = {"weight_decay": recipe.weight_decay, "fused": True}
+    match settings:
+        case schema.training.Muon():
+            return _muon(model, settings, recipe, device)
+        case schema.training.SGD():
+            descent = DecoupledSGD if settings.decoupled else SGD
+            common |= {"momentum": settings.momentum, "nesterov": settings.nesterov}
+            return descent(model.parameters(), lr=_rate(recipe.lr, device), **common)
+        case schema.training.Adam():
+            family = AdamW if settings.name == "adamw" else Adam
+            return family(model.parameters(), **_adam(settings, recipe.lr, device), **common)
+        case _:
+            assert_never(settings)
 
 
-def _muon(model: nn.Module, settings: schema.training.Muon, recipe: Experiment) -> Muon:
+def _adam(settings: schema.training.Adam | schema.training.Rest, lr: float, device: torch.device) -> Any:
+    betas = (settings.betas[0], settings.betas[1])
+    return {
+        "lr": _rate(lr, device),
+        "betas": betas,
+        "eps": settings.eps,
+        "capturable": device.type == "cuda",
+    }
+
+
+def _rate(lr: float, device: torch.device) -> Any:
+    """Return a learning rate in the form that `set_rate` changes: a tensor, where a graph has to see it."""
+    return torch.tensor(lr, device=device) if device.type == "cuda" else lr
+
+
+def set_rate(group: dict[str, Any], lr: float) -> None:
+    """Set the learning rate of a group of weights, in place if it is a tensor."""
+    if isinstance(group["lr"], Tensor):
+        group["lr"].fill_(lr)
+    else:
+        group["lr"] = lr
+
+
+def rate_of(group: dict[str, Any]) -> float:
+    """Return the learning rate of a group; of a float32 tensor the seven digits that it holds."""
+    return float(f"{group['lr'].item():.7g}") if isinstance(group["lr"], Tensor) else group["lr"]
+
+
+def _muon(model: nn.Module, settings: schema.training.Muon, recipe: Experiment, device: torch.device) -> Muon:
     kernels = [layer.weight for layer in model.modules() if isinstance(layer, nn.Conv2d)]
     chosen = {id(kernel) for kernel in kernels}
     rest = AdamW(
         [weight for weight in model.parameters() if id(weight) not in chosen],
-        lr=settings.adamw.lr,
-        betas=(settings.adamw.betas[0], settings.adamw.betas[1]),
-        eps=settings.adamw.eps,
+        **_adam(settings.adamw, settings.adamw.lr, device),
         weight_decay=recipe.weight_decay,
         fused=True,
     )
@@ -48,7 +81,7 @@ def _muon(model: nn.Module, settings: schema.training.Muon, recipe: Experiment) 
     return Muon(
         kernels,
         rest,
-        lr=recipe.lr,
+        lr=_rate(recipe.lr, device),
         momentum=settings.momentum,
         nesterov=settings.nesterov,
         weight_decay=recipe.weight_decay,
@@ -83,7 +116,8 @@ class Schedule:
 
     def __init__(self, optimizer: Optimizer, recipe: Experiment):
         self.optimizer = optimizer
-        self.peaks = [group["lr"] for group in optimizer.param_groups]
+        self.peaks = [float(group["lr"]) for group in optimizer.param_groups]
+        self.lr = self.peaks[0]  # now in force, of the first group
         self.plateau, self.factor = None, None
         if isinstance(recipe.schedule, Plateau):
             # `patience` as Keras counts it, and R0 with it: the n-th epoch without a better loss reduces the
@@ -98,30 +132,31 @@ class Schedule:
         else:
             self.factor = lr_factor(recipe.schedule, recipe.epochs)
 
-    @property
-    def lr(self) -> float:
-        """The learning rate now in force, of the first group."""
-        return self.optimizer.param_groups[0]["lr"]
-
     def begin_step(self, time: float) -> None:
         """Set the rate of the step that begins at `time`, in epochs since the start of the training."""
-        if self.factor:
+        if self.factor and (lr := self.peaks[0] * self.factor(time)) != self.lr:
+            self.lr = lr
             for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):
-                group["lr"] = peak * self.factor(time)
+                set_rate(group, peak * self.factor(time))
 
     def end_epoch(self, validation_loss: float) -> None:
         """Let a plateau see how the epoch went."""
         if self.plateau:
             self.plateau.step(validation_loss)
+            self.lr = rate_of(self.optimizer.param_groups[0])
 
     def state_dict(self) -> dict[str, Any]:
         """Give what a plateau has seen, for a checkpoint; the rate itself is the optimiser's."""
         return self.plateau.state_dict() if self.plateau else {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a checkpoint."""
+        """Resume from a checkpoint, once the optimiser has been restored from it."""
         if self.plateau:
             self.plateau.load_state_dict(state)
+        for group in self.optimizer.param_groups:
+            if isinstance(group["lr"], Tensor):  # a checkpoint's tensors are on the CPU
+                group["lr"] = group["lr"].to(group["params"][0].device)
+        self.lr = rate_of(self.optimizer.param_groups[0])
 
 
 def lr_factor(settings: Any, epochs: int) -> Callable[[float], float]:
