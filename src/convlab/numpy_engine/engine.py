@@ -122,7 +122,9 @@ def layer_of(module: nn.Module, parts: Parts) -> Layer:
             return kind(weight, _array(module.bias), module.stride[0], int(module.padding[0]), parts)
         case nn.BatchNorm2d():
             statistics = (_array(module.running_mean), _array(module.running_var))
-            return BatchNorm2d(_array(module.weight), _array(module.bias), *statistics, parts)
+            assert module.momentum is not None
+            settings = (module.eps, module.momentum)
+            return BatchNorm2d(_array(module.weight), _array(module.bias), *statistics, *settings, parts)
         case nn.SiLU():
             return SiLU(parts)
         case nn.AdaptiveAvgPool2d():

@@ -20,6 +20,7 @@ __all__ = [
     "SPLITS",
     "Claim",
     "Experiment",
+    "Framework",
     "Params",
     "PreAct",
     "ResNet",
@@ -34,7 +35,7 @@ __all__ = [
 SPLITS = ("train", "validation", "test")
 # What a claim may compare; `gap`: training minus validation accuracy
 METRICS = (*(f"{split}_{score}" for split in SPLITS for score in ("accuracy", "loss")), "gap", "weight_norm")
-
+Framework = Literal["torch", "keras"]  # whose conventions
 
 NUMPY = {"device": "cpu", "precision": "fp32"}  # what the NumPy engine computes on and in
 
@@ -65,6 +66,8 @@ class Experiment(Section):
     augment: list[Augmentation]
     resize: list[Resize]
     model: Model
+    init: Framework
+    batch_norm: Framework
     epochs: Count
     batch_size: Count
     lr: Positive

@@ -117,7 +117,8 @@ def build_model(experiment: Experiment, input_shape: list[int], classes: int) ->
     Raises:
         InfeasibleGeometry: the model leaves nothing of the image.
     """
-    return build(experiment.model, input_shape, classes, derive_seed(experiment.seed, "init"))
+    seed = derive_seed(experiment.seed, "init")
+    return build(experiment.model, input_shape, classes, seed, experiment.init, experiment.batch_norm)
 
 
 def load_model(experiment: Experiment, statistics: Statistics, weights: Path) -> nn.Module:
