@@ -11,11 +11,11 @@ from convlab.models.conventions import initialise, set_batch_norm
 from convlab.models.layers import ACTIVATIONS, InfeasibleGeometry
 from convlab.models.preact import preact
 from convlab.models.resnet import resnet
-from convlab.models.weights import kernels_of
+from convlab.models.weights import kernels_of, penalised
 from convlab.models.whitening import Whitening
 from convlab.schema import CNN, Framework, PreAct, ResNet
 
-__all__ = ["FAMILIES", "InfeasibleGeometry", "build", "kernels_of"]
+__all__ = ["FAMILIES", "InfeasibleGeometry", "build", "kernels_of", "penalised"]
 
 # Section of the schema → the function that builds the network from it
 FAMILIES: dict[type, Any] = {CNN: cnn, ResNet: resnet, PreAct: preact}

@@ -69,7 +69,14 @@ class SharedSGD(Optimizer):
     def __init__(self, model: nn.Module, layers: list[Layer], recipe: Experiment):
         super().__init__(model.parameters(), {"lr": recipe.lr})
         settings: Any = recipe.optimizer
-        self.sgd = SGD(layers, settings.momentum, settings.nesterov, recipe.weight_decay, recipe.l2)
+        self.sgd = SGD(
+            layers,
+            settings.momentum,
+            settings.nesterov,
+            recipe.weight_decay,
+            recipe.l2,
+            l2_on_biases=recipe.l2_on == "kernels_and_biases",
+        )
 
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """Update the weights at the rate that is in force."""
