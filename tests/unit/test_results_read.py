@@ -93,6 +93,27 @@ def test_scores_of_an_earlier_training_are_not_this_ones():
     assert results.rows("one") == []
 
 
+def test_scores_of_other_weights_are_not_this_trainings_however_equal_the_losses():
+    put("one", train=facts(1, weights="a"), evaluate=scores() | {"weights": "b"})
+    assert results.rows("one") == []
+    put("one", train=facts(1, weights="a"), evaluate=scores() | {"weights": "a"})
+    assert len(results.rows("one")) == 1
+
+
+def test_scores_of_the_same_weights_are_known_however_different_the_losses():
+    put("one", train=facts(1, weights="a", validation_loss=0.25), evaluate=scores() | {"weights": "a"})
+    assert len(results.rows("one")) == 1
+
+
+def test_files_of_before_there_were_hashes_are_told_by_the_loss_of_one_view():
+    found = scores() | {"weights": "a"}
+    found["validation"]["one_view_loss"] = 0.25
+    put("one", train=facts(1, validation_loss=0.25), evaluate=found)
+    assert len(results.rows("one")) == 1
+    put("one", train=facts(1, validation_loss=0.2), evaluate=found)
+    assert results.rows("one") == []
+
+
 def test_files_of_before_there_was_a_kernel_norm_have_it_as_their_weight_norm():
     old = {key: fact for key, fact in facts(1).items() if key not in ("kernel_norm", "penalty")}
     put("one", train=old, evaluate=scores())

@@ -1,4 +1,4 @@
-"""Which weights an L2 penalty covers, and their norms."""
+"""Which weights an L2 penalty covers, their norms, their hash."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from torch import nn
 from training import MODEL
 
 from convlab.models import build, penalised
-from convlab.models.weights import kernel_norm, weight_norm
+from convlab.models.weights import hash_weights, kernel_norm, weight_norm
 from convlab.schema import CNN
 
 SECTION = CNN.model_validate(MODEL)
@@ -73,3 +73,20 @@ def test_the_weight_norm_is_the_sum_of_the_norms_of_all_that_keras_calls_weights
     counted = [array for name, array in arrays.items() if name.endswith(kinds)]
     assert len(counted) == 6 * 2 + 4 * 4  # and not how many batches there were
     assert weight_norm(network) == pytest.approx(sum(map(np.linalg.norm, counted)), rel=1e-12)
+
+
+def test_the_hash_changes_with_a_bit_and_with_nothing_else(network: nn.Module) -> None:
+    before = hash_weights(network)
+    assert len(before) == 16
+    assert hash_weights(network.eval().to(memory_format=torch.channels_last)) == before
+    for name in ("block1_conv1.weight", "block1_norm1.running_var", "output.bias"):
+        bits = network.state_dict()[name].view(torch.int32)
+        bits[0] ^= 1
+        assert hash_weights(network) != before
+        bits[0] ^= 1
+    assert hash_weights(network) == before
+
+
+def test_the_hash_tells_equal_arrays_under_other_names_apart() -> None:
+    one, other = nn.ParameterDict({"a": torch.ones(2)}), nn.ParameterDict({"b": torch.ones(2)})
+    assert hash_weights(one) != hash_weights(other)

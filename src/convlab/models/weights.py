@@ -1,5 +1,6 @@
-"""What can be said of a network's weights: which an L2 penalty covers, and their norms."""
+"""What can be said of a network's weights: which an L2 penalty covers, their norms, and which they are."""
 
+import hashlib
 from typing import assert_never
 
 from torch import Tensor, nn
@@ -37,6 +38,18 @@ def weight_norm(model: nn.Module) -> float:
     """
     arrays = [tensor for tensor in model.state_dict().values() if tensor.is_floating_point()]
     return sum(array.double().norm().item() for array in arrays)
+
+
+def hash_weights(model: nn.Module) -> str:
+    """Return a hash of a model's weights and statistics, equal where all of their bits are.
+
+    By it scores are known as those of a training, whatever precision either was computed in.
+    """
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def _learning(model: nn.Module) -> list[nn.Conv2d | nn.Linear]:

@@ -12,7 +12,7 @@ from convlab.data.preprocess import Statistics, load_split, load_statistics
 from convlab.files import read_tensors
 from convlab.models import build
 from convlab.models.summary import summarise
-from convlab.models.weights import kernel_norm, weight_norm
+from convlab.models.weights import hash_weights, kernel_norm, weight_norm
 from convlab.progress import reporting
 from convlab.provenance import environment, fingerprint, hash_files, occasion
 from convlab.schema import Experiment
@@ -87,6 +87,7 @@ def train(
             "penalty": best["penalty"],
             "kernel_norm": kernel_norm(model),
             "weight_norm": weight_norm(model),
+            "weights": hash_weights(model),
             "device": device.type,
             "precision": select_precision(experiment.precision, device),
             "fingerprint": identity,
