@@ -7,8 +7,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from convlab.data.preprocess import load_split, load_statistics
+from convlab.models.weights import hash_weights
 from convlab.schema import SPLITS, Experiment
-from convlab.train.device import prepare_process, select_device, select_precision
+from convlab.train.device import prepare_process, select_device
 from convlab.train.inference import for_inference, logits_of, score
 from convlab.train.loader import place, to_device
 
@@ -17,9 +18,9 @@ from convlab.train.loader import place, to_device
 class Evaluation:
     """What a trained model scores.
 
-    `scores` are {split: {"loss", "accuracy", "images"}}; with test-time augmentation validation has its
-    "one_view_loss" too, by which results.py knows whose scores they are. `probabilities` and `labels` are the
-    test split's: float32 [N, classes] and int64 [N] on the CPU.
+    `scores` are {split: {"loss", "accuracy", "images"}}, and under "weights" the hash of the weights, by
+    which results.py knows whose scores they are. `probabilities` and `labels` are the test split's: float32
+    [N, classes] and int64 [N] on the CPU.
     """
 
     seed: int
@@ -31,23 +32,20 @@ class Evaluation:
 def evaluate(model: nn.Module, experiment: Experiment, folder: Path) -> Evaluation:
     """Evaluate a trained model on all three splits of the prepared data in `folder`.
 
-    All scores and probabilities are with the experiment's test-time augmentation.
+    All scores and probabilities are with the experiment's test-time augmentation, and in float32 whatever
+    the training was in: rounding to bfloat16 would be a difference between two networks that is none.
     """
     device = select_device(experiment.device)
     prepare_process(experiment.threads, experiment.deterministic)
-    precision = select_precision(experiment.precision, device)
     transform = load_statistics(folder).transform().to(device)
     place(model, device)
+    scores: dict[str, Any] = {"weights": hash_weights(model)}
     model = for_inference(model, experiment)
-    scores: dict[str, Any] = {}
     for name in SPLITS:
         split = to_device(load_split(folder, name), device)
-        logits = logits_of(model, split, transform, precision, experiment.test_time_augmentation)
+        logits = logits_of(model, split, transform, "fp32", experiment.test_time_augmentation)
         loss, accuracy = score(logits, split.labels)
         scores[name] = {"loss": loss, "accuracy": accuracy, "images": len(split.labels)}
-        if name == "validation" and experiment.test_time_augmentation != "none":
-            one_view = logits_of(model, split, transform, precision)
-            scores[name]["one_view_loss"] = score(one_view, split.labels)[0]
     return Evaluation(experiment.seed, scores, logits.softmax(1).cpu(), split.labels.cpu())
 
 

@@ -167,7 +167,8 @@ def _params(experiment: Experiment) -> dict[str, str]:
 
 
 def _numbers(facts: dict[str, Any]) -> dict[str, float]:
-    keys = ("epochs", "best_epoch", "parameters", "flops", "weight_norm")
+    keys = ("epochs", "best_epoch", "parameters", "flops", "kernel_norm", "weight_norm")
+    facts = results.named_today(facts)
     return {key: facts[key] for key in keys if key in facts}
 
 

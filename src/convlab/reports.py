@@ -33,6 +33,7 @@ QUANTITIES = {
     "validation_loss": ("validation loss", "{:.4f}"),
     "train_accuracy": ("train accuracy", "{:.2%}"),
     "train_loss": ("train loss", "{:.4f}"),
+    "kernel_norm": ("kernel norm", "{:.2f}"),
     "weight_norm": ("weight norm", "{:.2f}"),
     "parameters": ("parameters", "{:,.0f}"),
     "parameters_in_all": ("parameters with statistics", "{:,.0f}"),
@@ -64,6 +65,7 @@ class Row(Section):
     validation_loss: NonNegative | None = None
     train_accuracy: Accuracy | None = None
     train_loss: NonNegative | None = None
+    kernel_norm: Positive | None = None
     weight_norm: Positive | None = None
     parameters: Count | None = None
     parameters_in_all: Count | None = None

@@ -15,15 +15,16 @@ from convlab.schema import SPLITS
 
 Row = dict[str, Any]
 SMOKE = ("smoke", "smoke_large")  # sweeps of a few epochs each: a first look, never the result
-FACTS = ("epochs", "parameters", "report_flops", "weight_norm", "precision", "device", "fingerprint")
+FACTS = ("epochs", "parameters", "report_flops", "kernel_norm", "precision", "device", "fingerprint")
 
 
 def rows(result: str) -> list[Row]:
     """Give the finished trainings of a result, one per seed, in the files' order; empty where none is.
 
-    Each has seed (None in a file that states none), epochs, parameters, report_flops, weight_norm, precision,
-    device, fingerprint; train, validation and test, each {loss, accuracy}; gap, the accuracy in training
-    less that in validation; and timing, which is {} if there is none of the same fingerprint.
+    Each has seed (None in a file that states none), epochs, parameters, report_flops, kernel_norm,
+    weight_norm and penalty (None in a file of before there were any), precision, device, fingerprint; train,
+    validation and test, each {loss, accuracy}; gap, the accuracy in training less that in validation; and
+    timing, which is {} if there is none of the same fingerprint.
 
     Raises:
         InputError: a file is damaged.
@@ -164,9 +165,20 @@ def _plan(experiment: Any, planned: int, smoke: list[tuple[Any, str]]) -> Plan:
     return Plan(planned, experiment.epochs, experiment.early_stopping is not None, same[0] if same else None)
 
 
+def named_today(facts: Row) -> Row:
+    """Return a training's facts with the norms under their names of today.
+
+    Files written before there was a `kernel_norm` have it as `weight_norm`, and no norm of all weights.
+    """
+    if "kernel_norm" in facts or "weight_norm" not in facts:
+        return facts
+    return {"kernel_norm" if key == "weight_norm" else key: fact for key, fact in facts.items()}
+
+
 def _row(facts: Row, scores: Row, clocks: list[Row]) -> Row:
+    facts = named_today(facts)
     return {
-        "seed": facts.get("seed"),
+        **{key: facts.get(key) for key in ("seed", "weight_norm", "penalty")},
         **{key: facts[key] for key in FACTS},
         **{split: {key: scores[split][key] for key in ("loss", "accuracy")} for split in SPLITS},
         "gap": scores["train"]["accuracy"] - scores["validation"]["accuracy"],
@@ -192,7 +204,12 @@ def _trained(name: str) -> list[tuple[Row, Row]]:
 
 
 def of_same_weights(facts: Row, scores: Row) -> bool:
-    """Tell scores from those that an earlier training left: both hold the validation loss of one view."""
+    """Tell scores from those that an earlier training left: both hold the hash of the weights.
+
+    Files written before they did hold the validation loss of one view, in one precision.
+    """
+    if "weights" in facts and "weights" in scores:
+        return facts["weights"] == scores["weights"]
     found = scores["validation"]
     loss = found.get("one_view_loss", found["loss"])
     return math.isclose(loss, facts["validation_loss"], rel_tol=1e-3, abs_tol=1e-9)

@@ -143,6 +143,23 @@ AUGMENT = {
     ),
 }
 TRAINING = {
+    "unknown initial weights": (
+        {"init": "kears"},
+        "init: found 'kears' (str); allowed: torch, keras; did you mean `keras`?",
+    ),
+    "unknown batch normalisation": (
+        {"batch_norm": "tf"},
+        "batch_norm: found 'tf' (str); allowed: torch, keras",
+    ),
+    "unknown loss to monitor": (
+        {"monitor": "val_loss"},
+        "monitor: found 'val_loss' (str); allowed: cross_entropy, penalised_loss; "
+        "did you mean `penalised_loss`?",
+    ),
+    "l2 on what is no weight": (
+        {"l2_on": "biases"},
+        "l2_on: found 'biases' (str); allowed: kernels, kernels_and_biases",
+    ),
     "unknown optimiser": (
         {"optimizer/name": "adm"},
         "optimizer.name: found 'adm' (str); allowed: adam, adamw, sgd, muon; did you mean `adam`?",

@@ -21,7 +21,8 @@ def folder(tmp_path, monkeypatch):
 def trial(name, seed, test, epochs=40, status="finished"):
     scores = {"loss": 1 - test, "accuracy": test}
     splits = {"train": {"loss": 0.0, "accuracy": 1.0}, "validation": scores, "test": scores}
-    numbers = {"epochs": epochs, "parameters": 1, "report_flops": 2, "weight_norm": 10 * test}
+    numbers = {"epochs": epochs, "parameters": 1, "report_flops": 2}
+    numbers |= {"kernel_norm": 10 * test, "weight_norm": 100 * test}
     where = {"precision": "fp32", "device": "cpu", "fingerprint": f"{name}-{seed}"}
     return {"name": name, "seed": seed, "status": status, **numbers, **where, **splits}
 
@@ -121,7 +122,8 @@ def test_one_side_without_spread_still_has_an_interval():
     [
         ("gap", -0.1, "-10.00"),
         ("test_loss", -0.1, "-0.1000"),
-        ("weight_norm", 1.0, "+1.00"),
+        ("kernel_norm", 1.0, "+1.00"),
+        ("weight_norm", 10.0, "+10.00"),
         ("train_accuracy", 0, "+0.00"),
     ],
 )

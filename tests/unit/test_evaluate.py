@@ -9,12 +9,13 @@ from sklearn.metrics import accuracy_score, classification_report, confusion_mat
 from torch import Tensor
 from training import run
 
+from convlab import files
 from convlab.data.preprocess import Prepared
 from convlab.evaluate import confusion_rows, evaluate, per_class
 from convlab.results import of_same_weights
 from convlab.schema import SPLITS, Experiment
 from convlab.train.inference import logits_of
-from convlab.train.run import build_model
+from convlab.train.run import build_model, load_model, train
 
 CLASSES = ["cat", "dog", "T-shirt/top"]
 
@@ -46,15 +47,36 @@ def test_scores_and_probabilities_are_what_scikit_learn_computes(
     assert json.loads(json.dumps(done.scores, allow_nan=False)) == done.scores
 
 
-@pytest.mark.parametrize("views", ["none", "flip", "flip_shift"])
-def test_scores_are_known_as_the_trainings_with_any_views(
-    views: str, recipe: Callable[..., Experiment], digits: Prepared, prepared: Path
+@pytest.mark.parametrize(
+    ("views", "precision"), [("none", "fp32"), ("flip", "fp32"), ("flip_shift", "fp32"), ("none", "bf16")]
+)
+def test_scores_are_known_as_the_trainings_with_any_views_and_in_any_precision(
+    views: str,
+    precision: str,
+    recipe: Callable[..., Experiment],
+    digits: Prepared,
+    prepared: Path,
+    tmp_path: Path,
 ) -> None:
-    experiment = recipe(test_time_augmentation=views)
-    model, history = run(experiment, digits)
-    scores = evaluate(model, experiment, prepared / experiment.data_key()).scores
-    assert of_same_weights({"validation_loss": history.records[-1]["validation_loss"]}, scores)
-    assert not of_same_weights({"validation_loss": history.records[0]["validation_loss"]}, scores)
+    experiment = recipe(test_time_augmentation=views, precision=precision, keep="last")
+    folder = prepared / experiment.data_key()
+    trained = train("digits", experiment, folder)
+    files.write_tensors(tmp_path / "model.safetensors", trained.model.state_dict())
+    loaded = load_model(experiment, digits.statistics, tmp_path / "model.safetensors")
+    scores = evaluate(loaded, experiment, folder).scores
+    assert scores["weights"] == trained.results["weights"]
+    assert of_same_weights(trained.results, scores)
+    earlier, _ = run(experiment.model_copy(update={"epochs": 1}), digits)
+    assert not of_same_weights(trained.results, evaluate(earlier, experiment, folder).scores)
+
+
+def test_scores_are_those_of_float32_whatever_the_training_was_in(
+    recipe: Callable[..., Experiment], prepared: Path
+) -> None:
+    model = build_model(recipe(), [1, 8, 8], 10)
+    folder = prepared / recipe().data_key()
+    scores = [evaluate(model, recipe(precision=bits), folder).scores for bits in ("fp32", "bf16")]
+    assert scores[0] == scores[1]
 
 
 def test_evaluating_twice_gives_the_same_bits(recipe: Callable[..., Experiment], prepared: Path) -> None:

@@ -36,7 +36,7 @@ def row(epoch, **more):
 
 def trial(name, overrides, status="finished", seed=1, accuracy=0.9):
     told = {"name": name, "overrides": overrides, "seed": seed, "status": status}
-    done = {"test": {"accuracy": accuracy, "loss": 0.1}, "weight_norm": 3.0, "epochs": 2}
+    done = {"test": {"accuracy": accuracy, "loss": 0.1}, "kernel_norm": 3.0, "epochs": 2}
     return told | (done if status == "finished" else {})
 
 
@@ -110,20 +110,29 @@ def test_histograms_have_a_row_a_layer_and_do_without_a_bias():
 
 
 @pytest.mark.parametrize(
-    ("keep", "epoch"),
-    [("lowest_loss", 2), ("highest_accuracy", 1), ("last", 3)],
+    ("keep", "monitor", "epoch"),
+    [
+        ("lowest_loss", "cross_entropy", 2),
+        ("lowest_loss", "penalised_loss", 3),
+        ("highest_accuracy", "penalised_loss", 1),
+        ("last", "cross_entropy", 3),
+    ],
     ids=lambda value: str(value),
 )
-def test_curves_mark_the_epoch_that_was_kept(keep, epoch):
-    rows = [row(1, validation_accuracy=0.95), row(2, validation_loss=0.1), row(3)]
-    figure = learning_curves("title", rows, keep)
+def test_curves_mark_the_epoch_that_was_kept(keep, monitor, epoch):
+    rows = [
+        row(1, validation_accuracy=0.95, penalty=9.0),
+        row(2, validation_loss=0.1, penalty=5.0),
+        row(3, penalty=1.0),
+    ]
+    figure = learning_curves("title", rows, keep, monitor)
     labels = [line.get_label() for line in figure.axes[0].get_lines()]
     assert labels == ["training", "validation", f"kept: epoch {epoch}"]
 
 
 def test_curves_of_more_seeds_are_drawn_behind_those_of_the_first():
     rows = [row(epoch, seed=seed) for seed in (1, 2) for epoch in (1, 2)]
-    figure = learning_curves("title", rows, "last")
+    figure = learning_curves("title", rows, "last", "cross_entropy")
     assert len(figure.axes[0].get_lines()) == 2 * 2 + 1
     assert figure.get_suptitle() == "title · seed 1; faint: 1 more"
 
@@ -193,9 +202,12 @@ def test_what_did_not_finish_is_named_beside_what_did():
     assert [text.get_text() for text in figure.axes[0].get_xticklabels()] == ["0", "0.1\n(diverged)"]
 
 
-def test_a_study_of_one_key_shows_its_weight_norms():
-    figure = trial_table("title", [trial("x", {"l2": 0.0}), trial("y", {"l2": 0.1})])
-    assert "weight norm √Σw²" in titles(figure)
+def test_a_study_of_one_key_shows_its_kernel_norms():
+    rows = [trial("x", {"l2": 0.0}), trial("y", {"l2": 0.1})]
+    rows[1]["weight_norm"] = rows[1].pop("kernel_norm")  # a row of before there was a norm of all weights
+    figure = trial_table("title", rows)
+    (axes,) = (axes for axes in figure.axes if axes.get_title() == "kernel norm √Σw²")
+    assert list(axes.get_lines()[0].get_ydata()) == [3.0, 3.0]
 
 
 @pytest.mark.parametrize(

@@ -95,7 +95,7 @@ def swept(workplace, recipe):
                 trials.append(Trial(name=name, overrides=overrides, experiment=experiment))
                 row = {"name": name, "overrides": overrides, "seed": seed, "status": "diverged"}
                 if (name, seed) not in broken:
-                    scores = {"test": {"accuracy": 0.9, "loss": 0.1}, "weight_norm": 3.0, "epochs": 2}
+                    scores = {"test": {"accuracy": 0.9, "loss": 0.1}, "kernel_norm": 3.0, "epochs": 2}
                     row |= {"status": "finished", **scores}
                     progress += curves(trial=name, seed=seed)
                     model = build_model(experiment, [1, 8, 8], 10)

@@ -4,10 +4,13 @@ from torch import nn
 from training import Recipe, first, run, same
 
 from convlab.data.preprocess import Prepared, Split
+from convlab.models import kernels_of, penalised
+from convlab.models.weights import kernel_norm
+from convlab.schema import L2On
 from convlab.train.history import Diverged
 from convlab.train.inference import logits_of, score
 from convlab.train.loader import shuffled
-from convlab.train.run import build_model, weight_norm
+from convlab.train.run import build_model
 
 
 def test_it_learns_the_digits(recipe: Recipe, digits: Prepared) -> None:
@@ -26,6 +29,7 @@ def test_the_history_has_a_row_an_epoch(recipe: Recipe, digits: Prepared) -> Non
         "train_accuracy",
         "validation_loss",
         "validation_accuracy",
+        "penalty",
     ]
     for training, whole in zip(history.training_seconds, history.epoch_seconds, strict=True):
         assert 0 < training < whole
@@ -137,15 +141,60 @@ def test_training_uses_the_schedule_and_records_the_rate_of_each_epoch(
     assert len(set(expected)) > 1
 
 
-def test_an_l2_penalty_lowers_the_weight_norm(recipe: Recipe, digits: Prepared) -> None:
+def test_an_l2_penalty_lowers_the_kernel_norm(recipe: Recipe, digits: Prepared) -> None:
     plain, strong = (run(recipe(l2=strength), digits)[0] for strength in (0.0, 0.05))
-    assert weight_norm(strong) < 0.9 * weight_norm(plain)
+    assert kernel_norm(strong) < 0.9 * kernel_norm(plain)
 
 
 def test_the_recorded_losses_are_without_the_penalty(recipe: Recipe, digits: Prepared) -> None:
     # at next to no rate the weights stay as they are
     plain, strong = (run(recipe(l2=strength, lr=1e-30, epochs=1), digits)[1] for strength in (0.0, 0.05))
+    penalties = [[record.pop("penalty") for record in history.records] for history in (plain, strong)]
     assert strong.records == plain.records
+    squares = sum(kernel.square().sum().item() for kernel in kernels_of(build_model(recipe(), [1, 8, 8], 10)))
+    assert penalties == [[0.0], [pytest.approx(0.05 * squares)]]
+
+
+@pytest.mark.parametrize("l2_on", ["kernels", "kernels_and_biases"])
+@pytest.mark.parametrize("average", [None, {"name": "ema", "decay": 0.9}])
+def test_the_penalty_is_of_the_weights_that_are_validated(
+    recipe: Recipe, digits: Prepared, l2_on: L2On, average: dict[str, object] | None
+) -> None:
+    settings = recipe(l2=0.01, l2_on=l2_on, average=average, keep="last")
+    model, history = run(settings, digits, first(digits.train, 200))
+    squares = sum(weight.double().square().sum().item() for weight in penalised(model, l2_on))
+    assert history.records[-1]["penalty"] == pytest.approx(0.01 * squares, rel=1e-9)
+
+
+def test_what_is_monitored_steers_the_plateau_the_early_stopping_and_the_epoch_that_is_kept(
+    recipe: Recipe, digits: Prepared, hopeless: Split
+) -> None:
+    # From Keras' larger weights the penalty falls faster than the cross-entropy on random labels rises
+    settings = {
+        "schedule": {"name": "plateau", "factor": 0.5, "patience": 1},
+        "early_stopping": {"patience": 2},
+        "l2": 0.1,
+        "lr": 0.005,
+        "init": "keras",
+    }
+    kept, lengths = {}, {}
+    for monitor in ("cross_entropy", "penalised_loss"):
+        with_penalty = monitor == "penalised_loss"
+        model, history = run(recipe(settings, epochs=6, monitor=monitor), digits, validation=hopeless)
+        records = history.records
+        monitored = [record["validation_loss"] + with_penalty * record["penalty"] for record in records]
+        lowest, rate = float("inf"), 0.005
+        for record, loss in zip(records, monitored, strict=True):
+            assert record["lr"] == pytest.approx(rate)
+            rate *= 1 if loss < lowest else 0.5
+            lowest = min(lowest, loss)
+        assert history.best_epoch == monitored.index(min(monitored)) + 1
+        assert len(records) == min(6, history.best_epoch + 2)
+        squares = sum(kernel.double().square().sum().item() for kernel in kernels_of(model))
+        assert records[history.best_epoch - 1]["penalty"] == pytest.approx(0.1 * squares, rel=1e-9)
+        kept[monitor], lengths[monitor] = history.best_epoch, len(records)
+    assert kept["cross_entropy"] < kept["penalised_loss"]
+    assert lengths["cross_entropy"] < lengths["penalised_loss"]
 
 
 @pytest.mark.parametrize(("lr", "precision"), [(1e30, "fp32"), (1e30, "bf16")])

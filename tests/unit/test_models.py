@@ -12,7 +12,7 @@ from convlab.models import InfeasibleGeometry, build, kernels_of
 from convlab.models.layers import Conv2dSame
 from convlab.models.summary import layers_of
 from convlab.schema import CNN, Experiment
-from convlab.train.run import build_model, load_model, weight_norm
+from convlab.train.run import build_model, load_model
 
 
 def section(**changes: Any) -> CNN:
@@ -247,14 +247,6 @@ def test_kernels_are_the_weights_of_convolutions_and_linear_layers_only() -> Non
         if name.endswith("weight") and "norm" not in name
     ]
     assert [id(kernel) for kernel in kernels_of(model)] == [id(parameter) for parameter in expected]
-
-
-def test_the_weight_norm_is_the_root_of_the_sum_of_squares_of_the_kernels() -> None:
-    model = nn.Sequential(nn.Conv2d(1, 1, 2), nn.BatchNorm2d(1), nn.Flatten(), nn.Linear(2, 1))
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.fill_(3)
-    assert weight_norm(model) == pytest.approx((4 * 9 + 2 * 9) ** 0.5)
 
 
 def test_trained_weights_read_back_into_the_same_network(

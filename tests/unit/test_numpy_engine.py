@@ -16,12 +16,14 @@ from training import CPU, Recipe, first, run, same
 from convlab import files
 from convlab.data.preprocess import Prepared, load_statistics
 from convlab.evaluate import evaluate
+from convlab.models import penalised
 from convlab.models.preact import PreActBlock
 from convlab.numpy_engine import parts
 from convlab.numpy_engine.engine import layer_of, network_of
 from convlab.numpy_engine.head import cross_entropy
 from convlab.numpy_engine.network import layers_of
 from convlab.numpy_engine.sgd import SGD
+from convlab.schema import L2On
 from convlab.train.device import prepare_process
 from convlab.train.engine import build_engine
 from convlab.train.inference import for_inference, logits_of
@@ -138,8 +140,9 @@ def batches(digits: Prepared, count: int, size: int = 50) -> list[tuple[torch.Te
         MOMENTUM,
         {"weight_decay": 0.01, "label_smoothing": 0.1},
         {"l2": 0.01, "optimizer": {**PREACT["optimizer"], "momentum": 0.5}},
+        {"init": "keras", "batch_norm": "keras", "l2": 0.1, "l2_on": "kernels_and_biases"},
     ],
-    ids=["plain", "nesterov", "decay and smoothing", "l2 and momentum"],
+    ids=["plain", "nesterov", "decay and smoothing", "l2 and momentum", "as in keras"],
 )
 def test_steps_of_the_whole_network_are_those_of_pytorch(
     recipe: Recipe, digits: Prepared, changes: dict[str, Any]
@@ -151,6 +154,27 @@ def test_steps_of_the_whole_network_are_those_of_pytorch(
         torch.testing.assert_close(loss, expected_loss, rtol=1e-4, atol=1e-4)
         torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(ours.state_dict(), theirs.state_dict(), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("l2_on", ["kernels", "kernels_and_biases"])
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_step_pulls_each_penalised_weight_by_twice_the_rate_times_lambda(
+    recipe: Recipe, digits: Prepared, engine: str, l2_on: L2On
+) -> None:
+    ((images, labels),) = batches(digits, 1)
+    (plain, step), (pulled, pulling) = (
+        engines(recipe, {"l2": l2, "l2_on": l2_on})[ENGINES.index(engine)] for l2 in (0.0, 0.5)
+    )
+    before = {name: parameter.detach().clone() for name, parameter in plain.named_parameters()}
+    covered = {id(weight) for weight in penalised(pulled, l2_on)}
+    for one in (step, pulling):
+        one.step(images, labels)
+    biases = 0
+    for (name, found), other in zip(pulled.named_parameters(), plain.parameters(), strict=True):
+        pull = 2 * 0.03 * 0.5 * before[name] if id(found) in covered else torch.zeros(())
+        torch.testing.assert_close(found.detach(), other.detach() - pull, rtol=0, atol=1e-6)
+        biases += id(found) in covered and found.ndim == 1
+    assert biases == (0 if l2_on == "kernels" else 1 + 4 * 2 + 2 + 1)  # stem, blocks, shortcuts, output
 
 
 def test_blended_labels_make_the_same_step(recipe: Recipe, digits: Prepared) -> None:
@@ -238,7 +262,7 @@ def test_a_layer_that_numpy_has_not_is_named() -> None:
 def test_sgd_has_a_velocity_for_every_parameter_of_the_network(recipe: Recipe) -> None:
     model = build_model(recipe(PREACT), [1, 8, 8], 10)
     place(model, CPU)
-    sgd = SGD(layers_of(network_of(model, parts.Parts(1))), 0.9, False, 0.0, 0.0)
+    sgd = SGD(layers_of(network_of(model, parts.Parts(1))), 0.9, False, 0.0, 0.0, l2_on_biases=False)
     assert sum(velocity.size for velocity in sgd.velocities) == sum(p.numel() for p in model.parameters())
 
 

@@ -19,7 +19,8 @@ def folder(tmp_path, monkeypatch):
 
 
 def facts(seed, **more):
-    numbers = {"epochs": 4, "parameters": 10, "report_flops": 20, "weight_norm": 3.0, "validation_loss": 0.2}
+    numbers = {"epochs": 4, "parameters": 10, "report_flops": 20, "validation_loss": 0.2}
+    numbers |= {"kernel_norm": 3.0, "weight_norm": 12.0, "penalty": 0.5}
     where = {"precision": "fp32", "device": "cpu", "fingerprint": f"print-{seed}"}
     return {"seed": seed, **numbers, **where, **more}
 
@@ -92,6 +93,38 @@ def test_scores_of_an_earlier_training_are_not_this_ones():
     assert results.rows("one") == []
 
 
+def test_scores_of_other_weights_are_not_this_trainings_however_equal_the_losses():
+    put("one", train=facts(1, weights="a"), evaluate=scores() | {"weights": "b"})
+    assert results.rows("one") == []
+    put("one", train=facts(1, weights="a"), evaluate=scores() | {"weights": "a"})
+    assert len(results.rows("one")) == 1
+
+
+def test_scores_of_the_same_weights_are_known_however_different_the_losses():
+    put("one", train=facts(1, weights="a", validation_loss=0.25), evaluate=scores() | {"weights": "a"})
+    assert len(results.rows("one")) == 1
+
+
+def test_files_of_before_there_were_hashes_are_told_by_the_loss_of_one_view():
+    found = scores() | {"weights": "a"}
+    found["validation"]["one_view_loss"] = 0.25
+    put("one", train=facts(1, validation_loss=0.25), evaluate=found)
+    assert len(results.rows("one")) == 1
+    put("one", train=facts(1, validation_loss=0.2), evaluate=found)
+    assert results.rows("one") == []
+
+
+def test_files_of_before_there_was_a_kernel_norm_have_it_as_their_weight_norm():
+    old = {key: fact for key, fact in facts(1).items() if key not in ("kernel_norm", "penalty")}
+    put("one", train=old, evaluate=scores())
+    put("sweep", trials=[{"name": "a", "status": "finished", **old, **scores()}])
+    for result in ("one", "sweep/a"):
+        (row,) = results.rows(result)
+        assert results.value(row, "kernel_norm") == 12.0
+        assert results.value(row, "weight_norm") is None
+        assert results.value(row, "penalty") is None
+
+
 def test_a_trial_is_a_row_per_seed_and_an_unfinished_one_none():
     trials = [
         {"name": "a", "status": "finished", **facts(1), **scores(0.9)},
@@ -118,7 +151,9 @@ def test_a_quantity_that_a_training_lacks_is_none():
     put("one", train=facts(1), evaluate=scores())
     (row,) = results.rows("one")
     assert results.value(row, "validation_accuracy") == 0.95
-    assert results.value(row, "weight_norm") == 3.0
+    assert results.value(row, "kernel_norm") == 3.0
+    assert results.value(row, "weight_norm") == 12.0
+    assert results.value(row, "penalty") == 0.5
     assert results.value(row, "goal") is None
     assert results.value(row, "seconds_per_epoch") is None
 

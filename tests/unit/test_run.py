@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 from training import Recipe, same
 
+from convlab.models.weights import hash_weights, kernel_norm, weight_norm
 from convlab.progress import Reporter
 from convlab.train.history import History
 from convlab.train.run import fingerprint_of, train
@@ -32,6 +33,13 @@ def test_the_results_say_what_was_trained_and_how_it_ended(
     assert trained.results["epochs"] == len(trained.curves) == 2
     assert trained.results["validation_loss"] == best["validation_loss"]
     assert trained.results["validation_accuracy"] == best["validation_accuracy"]
+    assert trained.results["penalty"] == best["penalty"] == 0.0
+    for key, function in {
+        "kernel_norm": kernel_norm,
+        "weight_norm": weight_norm,
+        "weights": hash_weights,
+    }.items():
+        assert trained.results[key] == function(trained.model)
     assert trained.results["fingerprint"] == trained.timing["fingerprint"] == fingerprint_of(recipe(), folder)
     assert (trained.results["device"], trained.results["precision"]) == ("cpu", "fp32")
     assert len(trained.timing["epoch_seconds"]) == 2

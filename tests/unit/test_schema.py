@@ -58,6 +58,12 @@ SECTIONS = [
     {"augment": [{"name": "mixup", "alpha": 0.2}, {"name": "cutmix", "alpha": 1.0}]},
     {"augment": [{"name": "alternating_flip"}], "test_time_augmentation": "flip_shift"},
     {"labels": "one_hot", "keep": "highest_accuracy", "weight_decay": 0.5, "label_smoothing": 0.5},
+    {
+        "init": "keras",
+        "batch_norm": "keras",
+        "monitor": "penalised_loss",
+        "l2_on": "kernels_and_biases",
+    },
     {"labels": "index", "keep": "last", "early_stopping": {"patience": 1}, "lr": 0.5, "l2": 0.5},
 ]
 

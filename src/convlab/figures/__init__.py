@@ -51,7 +51,9 @@ def draw_experiment(name: str, experiment: Experiment) -> list[Path]:
         files.read_curves(files.PLOTS / name / f"{key}.csv") for key in ("curves", "iterations")
     )
     figures = {
-        "curves.png": learning_curves(f"{name}: learning curves", curves, experiment.keep),
+        "curves.png": learning_curves(
+            f"{name}: learning curves", curves, experiment.keep, experiment.monitor
+        ),
         "confusion.png": confusion(name, guesses),
         "histograms.png": parameter_histograms(name, _layers(model), {name: model.state_dict()}),
         "model.svg": drawing(name, model, statistics.input_shape),

@@ -15,10 +15,11 @@ LINES = ("-", "--", ":")  # with eight colours, 24 trials can be told apart
 SMOOTH = 100  # batches: what a curve of single ones is read by
 
 
-def learning_curves(title: str, rows: list[dict[str, Any]], keep: str) -> Figure:
+def learning_curves(title: str, rows: list[dict[str, Any]], keep: str, monitor: str) -> Figure:
     """Draw loss, accuracy and learning rate over the epochs; a dotted line marks the epoch that was kept.
 
-    Of several seeds the first is drawn in full, the others faintly. `keep` is the experiment's rule.
+    Of several seeds the first is drawn in full, the others faintly. `keep` and `monitor` are the
+    experiment's rule.
     """
     figure, (loss, accuracy, rate) = plt.subplots(1, 3, figsize=(12, 3.6), width_ratios=(3, 3, 2))
     first, *others = _by_seed(rows)
@@ -34,7 +35,7 @@ def learning_curves(title: str, rows: list[dict[str, Any]], keep: str) -> Figure
         rate.step(epochs, [row["lr"] for row in own], where="mid", color=PALETTE[6], **faint)
     rate.set(title="learning rate", xlabel="epoch", yscale="log")
     rate.xaxis.set_major_locator(MaxNLocator(integer=True))
-    kept = _kept(first, keep)
+    kept = _kept(first, keep, monitor)
     for axes in (loss, accuracy):
         axes.axvline(kept, color="#888888", linestyle=":", label=f"kept: epoch {kept:.0f}")
     _finish(loss, accuracy, rows)
@@ -103,12 +104,15 @@ def _by_seed(rows: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
     return list(seeds.values())
 
 
-def _kept(rows: list[dict[str, Any]], keep: str) -> float:
+def _kept(rows: list[dict[str, Any]], keep: str, monitor: str) -> float:
     if keep == "last":
         return rows[-1]["epoch"]
     if keep == "highest_accuracy":
         return max(rows, key=lambda row: row["validation_accuracy"])["epoch"]
-    return min(rows, key=lambda row: row["validation_loss"])["epoch"]
+    with_penalty = monitor == "penalised_loss"
+    return min(rows, key=lambda row: row["validation_loss"] + (row["penalty"] if with_penalty else 0.0))[
+        "epoch"
+    ]
 
 
 def _finish(loss: Axes, accuracy: Axes, rows: list[dict[str, Any]]) -> None:

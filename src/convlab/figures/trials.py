@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from convlab.figures.style import MAP, PALETTE
+from convlab.results import named_today
 
 Rows = list[dict[str, Any]]
 BARS: dict[str, Any] = {"markersize": 8, "linewidth": 1, "capsize": 4, "elinewidth": 1.5}
@@ -19,12 +20,12 @@ LONG = 24  # characters of a value: more fit no axis
 QUANTITIES = {  # what is shown of a trial → where its row has it
     "test accuracy": lambda row: row["test"]["accuracy"],
     "test loss": lambda row: row["test"]["loss"],
-    "weight norm √Σw²": lambda row: row["weight_norm"],
+    "kernel norm √Σw²": lambda row: named_today(row)["kernel_norm"],
 }
 
 
 def trial_table(title: str, rows: Rows) -> Figure:
-    """Draw the test accuracy, the test loss and the weight norm of every point of a sweep.
+    """Draw the test accuracy, the test loss and the kernel norm of every point of a sweep.
 
     Args:
         title: of the figure.

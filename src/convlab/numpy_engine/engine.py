@@ -70,7 +70,14 @@ class SharedSGD(Optimizer):
     def __init__(self, model: nn.Module, layers: list[Layer], recipe: Experiment):
         super().__init__(model.parameters(), {"lr": recipe.lr})
         settings: Any = recipe.optimizer
-        self.sgd = SGD(layers, settings.momentum, settings.nesterov, recipe.weight_decay, recipe.l2)
+        self.sgd = SGD(
+            layers,
+            settings.momentum,
+            settings.nesterov,
+            recipe.weight_decay,
+            recipe.l2,
+            l2_on_biases=recipe.l2_on == "kernels_and_biases",
+        )
 
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """Update the weights at the rate that is in force."""
@@ -123,7 +130,9 @@ def layer_of(module: nn.Module, parts: Parts) -> Layer:
             return kind(weight, _array(module.bias), module.stride[0], int(module.padding[0]), parts)
         case nn.BatchNorm2d():
             statistics = (_array(module.running_mean), _array(module.running_var))
-            return BatchNorm2d(_array(module.weight), _array(module.bias), *statistics, parts)
+            assert module.momentum is not None
+            settings = (module.eps, module.momentum)
+            return BatchNorm2d(_array(module.weight), _array(module.bias), *statistics, *settings, parts)
         case nn.SiLU():
             return SiLU(parts)
         case nn.AdaptiveAvgPool2d():

@@ -8,9 +8,6 @@ import numpy as np
 from convlab.numpy_engine.layer import Layer
 from convlab.numpy_engine.parts import Parts, sum_rows, total
 
-EPS = 1e-5  # PyTorch's, as is
-MOMENTUM = 0.1  # the share of the newest batch in the running statistics
-
 
 class BatchNorm2d(Layer):
     """y = γ · x̂ + β with x̂ = (x − μ) / √(σ² + ε), for each channel over the M pixels of a batch.
@@ -28,16 +25,22 @@ class BatchNorm2d(Layer):
         bias: np.ndarray,
         running_mean: np.ndarray,
         running_var: np.ndarray,
+        eps: float,
+        momentum: float,
         parts: Parts,
     ):
-        """Take γ, β and the running statistics, each [C]; the latter change where they are."""
+        """Take γ, β and the running statistics, each [C]; the latter change where they are.
+
+        `momentum` is the share of the newest batch in them, as PyTorch counts it.
+        """
         super().__init__(weight=weight, bias=bias)
         self.running_mean, self.running_var, self.parts = running_mean, running_var, parts
+        self.eps, self.momentum = eps, momentum
 
     def forward(self, images: np.ndarray, training: bool) -> np.ndarray:
         """Normalise [N, H, W, C]."""
         mean, variance = self._statistics(images) if training else (self.running_mean, self.running_var)
-        inverse = 1 / np.sqrt(variance + images.dtype.type(EPS))
+        inverse = 1 / np.sqrt(variance + images.dtype.type(self.eps))
         if training:
             self.images, self.mean, self.inverse = images, mean, inverse
         scale = self.parameters["weight"] * inverse
@@ -89,8 +92,9 @@ class BatchNorm2d(Layer):
             return sum_rows(centred)
 
         variance = total(self._each(squares, images)) / pixels
-        self.running_mean += MOMENTUM * (mean - self.running_mean)
-        self.running_var += MOMENTUM * (variance * pixels / (pixels - 1) - self.running_var)  # unbiased
+        self.running_mean += self.momentum * (mean - self.running_mean)
+        unbiased = variance * pixels / (pixels - 1)
+        self.running_var += self.momentum * (unbiased - self.running_var)
         return mean, variance
 
     def _centred(self, images: np.ndarray, mean: np.ndarray) -> np.ndarray:

@@ -20,6 +20,8 @@ __all__ = [
     "SPLITS",
     "Claim",
     "Experiment",
+    "Framework",
+    "L2On",
     "Params",
     "PreAct",
     "ResNet",
@@ -33,8 +35,14 @@ __all__ = [
 
 SPLITS = ("train", "validation", "test")
 # What a claim may compare; `gap`: training minus validation accuracy
-METRICS = (*(f"{split}_{score}" for split in SPLITS for score in ("accuracy", "loss")), "gap", "weight_norm")
-
+METRICS = (
+    *(f"{split}_{score}" for split in SPLITS for score in ("accuracy", "loss")),
+    "gap",
+    "kernel_norm",
+    "weight_norm",
+)
+Framework = Literal["torch", "keras"]  # whose conventions
+L2On = Literal["kernels", "kernels_and_biases"]
 
 NUMPY = {"device": "cpu", "precision": "fp32"}  # what the NumPy engine computes on and in
 
@@ -65,15 +73,19 @@ class Experiment(Section):
     augment: list[Augmentation]
     resize: list[Resize]
     model: Model
+    init: Framework
+    batch_norm: Framework
     epochs: Count
     batch_size: Count
     lr: Positive
     optimizer: Optimizer
     weight_decay: NonNegative
     l2: NonNegative
+    l2_on: L2On
     label_smoothing: Fraction
     average: Average | None
     schedule: Schedule
+    monitor: Literal["cross_entropy", "penalised_loss"]
     early_stopping: EarlyStopping | None
     keep: Literal["lowest_loss", "highest_accuracy", "last"]
     iterations: bool

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from convlab.models import kernels_of
+from convlab.models import penalised
 from convlab.numpy_engine.engine import NumpyEngine
 from convlab.schema import Experiment
 from convlab.train.device import autocast, select_precision
@@ -43,7 +43,7 @@ class TorchEngine:
         self.model, self.recipe, self.device = model, recipe, device
         self.precision = select_precision(recipe.precision, device)
         self.optimizer = build_optimizer(model, recipe)
-        self.kernels = kernels_of(model)
+        self.penalised = penalised(model, recipe.l2_on)
         self.compiled = torch.compile(model, dynamic=False) if recipe.compile else model
 
     def step(self, images: Tensor, targets: Tensor) -> Step:
@@ -52,7 +52,7 @@ class TorchEngine:
         with autocast(self.precision, self.device):
             logits = (self.compiled if whole else self.model)(images).float()
         loss = F.cross_entropy(logits, targets, label_smoothing=self.recipe.label_smoothing)
-        penalty = l2_penalty(self.kernels, self.recipe.l2) if self.recipe.l2 else 0.0
+        penalty = l2_penalty(self.penalised, self.recipe.l2) if self.recipe.l2 else 0.0
         (loss + penalty).backward()
         self.optimizer.step()
         self.optimizer.zero_grad()

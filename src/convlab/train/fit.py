@@ -36,7 +36,7 @@ from convlab.train.loader import (
     size_at,
     to_device,
 )
-from convlab.train.optim import BestWeights, Schedule
+from convlab.train.optim import BestWeights, Schedule, penalty_of
 
 
 def fit(
@@ -124,6 +124,8 @@ def fit(
                 f"after epoch {epoch} at lr {schedule.lr:g} the validation loss is {validation_loss:g}; "
                 "try a lower lr, or precision: fp32"
             )
+        penalty = penalty_of(average.model, recipe)
+        monitored = validation_loss + (penalty if recipe.monitor == "penalised_loss" else 0.0)
         epoch_seconds, device_seconds = stopwatch.stop()
         history.records.append(
             {
@@ -133,13 +135,14 @@ def fit(
                 "train_accuracy": train_accuracy,
                 "validation_loss": validation_loss,
                 "validation_accuracy": validation_accuracy,
+                "penalty": penalty,
             }
         )
         history.epoch_seconds.append(epoch_seconds)
         history.training_seconds.append(training_seconds)
         history.device_seconds += [device_seconds] if device_seconds is not None else []
-        schedule.end_epoch(validation_loss)
-        stop = best.update(epoch, validation_loss, validation_accuracy, average.model)
+        schedule.end_epoch(monitored)
+        stop = best.update(epoch, monitored, validation_accuracy, average.model)
         history.best_epoch = best.epoch
         on_epoch(history)
         if stop:

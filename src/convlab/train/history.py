@@ -35,7 +35,8 @@ class Step(NamedTuple):
 class History:
     """What happened, epoch by epoch.
 
-    `records` are the learning curves; `iterations`, if the recipe asks for them, the same of every step: loss
+    `records` are the learning curves, with the L2 penalty of the validated weights apart from the losses;
+    `iterations`, if the recipe asks for them, the same of every step: loss
     (as trained on, without the L2 penalty), accuracy and learning rate. `epoch_seconds` and `device_seconds`
     cover training and validation. `cut_offs` counts how often the training went on from a checkpoint.
     """

@@ -10,6 +10,7 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from convlab import schema
+from convlab.models import penalised
 from convlab.schema import Experiment
 from convlab.schema.training import Constant, Cosine, MultiStep, OneCycle, Plateau, Step
 from convlab.train.device import PRECISIONS, select_precision
@@ -111,7 +112,7 @@ class DecoupledSGD(SGD):
 class Schedule:
     """The learning rate of each step, in the same proportion for each of an optimiser's groups.
 
-    A plateau's follows from the validation losses; every other is a function of the time alone.
+    A plateau's follows from what it monitors of the validation; every other is a function of the time alone.
     """
 
     def __init__(self, optimizer: Optimizer, recipe: Experiment):
@@ -139,10 +140,10 @@ class Schedule:
             for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):
                 set_rate(group, peak * self.factor(time))
 
-    def end_epoch(self, validation_loss: float) -> None:
-        """Let a plateau see how the epoch went."""
+    def end_epoch(self, monitored: float) -> None:
+        """Let a plateau see how the epoch went: the loss that `monitor` names."""
         if self.plateau:
-            self.plateau.step(validation_loss)
+            self.plateau.step(monitored)
             self.lr = rate_of(self.optimizer.param_groups[0])
 
     def state_dict(self) -> dict[str, Any]:
@@ -193,19 +194,15 @@ class BestWeights:
         self.score, self.epoch = -math.inf, 0
         self.state: dict[str, Tensor] = {}
 
-    def update(
-        self, epoch: int, validation_loss: float, validation_accuracy: float, model: nn.Module
-    ) -> bool:
-        """Take note of an epoch; True when training should stop."""
-        score = {"lowest_loss": -validation_loss, "highest_accuracy": validation_accuracy, "last": epoch}[
-            self.keep
-        ]
+    def update(self, epoch: int, monitored: float, accuracy: float, model: nn.Module) -> bool:
+        """Take note of an epoch, of the loss that `monitor` names; True when training should stop."""
+        score = {"lowest_loss": -monitored, "highest_accuracy": accuracy, "last": epoch}[self.keep]
         if score > self.score:
             self.score, self.epoch = score, epoch
             if self.keep != "last":
                 self.state = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
-        if validation_loss < self.lowest_loss:
-            self.lowest_loss, self.lowest_epoch = validation_loss, epoch
+        if monitored < self.lowest_loss:
+            self.lowest_loss, self.lowest_epoch = monitored, epoch
         return epoch - self.lowest_epoch >= self.patience
 
     def state_dict(self) -> dict[str, Any]:
@@ -222,6 +219,14 @@ class BestWeights:
             model.load_state_dict(self.state)
 
 
-def l2_penalty(kernels: list[Any], strength: float) -> Tensor:
-    """Compute λ · Σ w² over all kernels, the penalty as Keras' `l2(λ)` adds it to the loss (R0's form)."""
-    return strength * sum(kernel.square().sum() for kernel in kernels)
+def l2_penalty(weights: list[Any], strength: float) -> Tensor:
+    """Compute λ · Σ w² over all weights, the penalty as Keras' `l2(λ)` adds it to the loss (R0's form)."""
+    return strength * sum(weight.square().sum() for weight in weights)
+
+
+def penalty_of(model: nn.Module, recipe: Experiment) -> float:
+    """Return the L2 penalty of a model's weights, 0.0 without L2. It waits for the device: once an epoch."""
+    if not recipe.l2:
+        return 0.0
+    weights = [weight.detach().double() for weight in penalised(model, recipe.l2_on)]
+    return l2_penalty(weights, recipe.l2).item()

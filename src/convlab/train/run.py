@@ -10,8 +10,9 @@ from torch import nn
 
 from convlab.data.preprocess import Statistics, load_split, load_statistics
 from convlab.files import read_tensors
-from convlab.models import build, kernels_of
+from convlab.models import build
 from convlab.models.summary import summarise
+from convlab.models.weights import hash_weights, kernel_norm, weight_norm
 from convlab.progress import reporting
 from convlab.provenance import environment, fingerprint, hash_files, occasion
 from convlab.schema import Experiment
@@ -83,7 +84,10 @@ def train(
             "validation_loss": best["validation_loss"],
             "validation_accuracy": best["validation_accuracy"],
             **size(model, statistics.input_shape),
+            "penalty": best["penalty"],
+            "kernel_norm": kernel_norm(model),
             "weight_norm": weight_norm(model),
+            "weights": hash_weights(model),
             "device": device.type,
             "precision": select_precision(experiment.precision, device),
             "fingerprint": identity,
@@ -117,7 +121,8 @@ def build_model(experiment: Experiment, input_shape: list[int], classes: int) ->
     Raises:
         InfeasibleGeometry: the model leaves nothing of the image.
     """
-    return build(experiment.model, input_shape, classes, derive_seed(experiment.seed, "init"))
+    seed = derive_seed(experiment.seed, "init")
+    return build(experiment.model, input_shape, classes, seed, experiment.init, experiment.batch_norm)
 
 
 def load_model(experiment: Experiment, statistics: Statistics, weights: Path) -> nn.Module:
@@ -125,11 +130,6 @@ def load_model(experiment: Experiment, statistics: Statistics, weights: Path) ->
     model = build_model(experiment, statistics.input_shape, len(statistics.classes))
     model.load_state_dict(read_tensors(weights))
     return model
-
-
-def weight_norm(model: nn.Module) -> float:
-    """Compute √Σ w² over the kernels of convolutions and linear layers (a reading of R0's weight norm)."""
-    return sum(kernel.detach().double().square().sum().item() for kernel in kernels_of(model)) ** 0.5
 
 
 def _gpu_utilisation(device: torch.device) -> list[float]:
