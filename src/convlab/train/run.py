@@ -83,6 +83,9 @@ def train(
             "best_epoch": history.best_epoch,
             "validation_loss": best["validation_loss"],
             "validation_accuracy": best["validation_accuracy"],
+            # As a loop prints them: means over the epoch's steps, with dropout and augmentation
+            "running_loss": best["train_loss"],
+            "running_accuracy": best["train_accuracy"],
             **size(model, statistics.input_shape),
             "penalty": best["penalty"],
             "kernel_norm": kernel_norm(model),
