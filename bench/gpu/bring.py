@@ -2,8 +2,8 @@
 
     python bench/gpu/bring.py FOLDER …      the folders that `lease.sh collect` filled, in their order
 
-A result that this checkout's params.yaml and code would not give is refused by name. params.yaml gets the number of
-seeds that each result has. Weights that came back incomplete, and the ledger, go to .convlab/lease/.
+A result that this checkout's params.yaml and code would not give is refused by name. params.yaml gets the
+number of seeds that each result has. The ledger goes to .convlab/lease/, as do weights that are not complete.
 """
 
 import hashlib
@@ -41,7 +41,7 @@ def main() -> int:
     parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER")
     options = parser.parse_args()
     params = load_params(files.PARAMS)
-    items: dict[str, Item] = params.experiments | params.sweeps
+    items: dict[str, Item] = {**params.experiments, **params.sweeps}
     ended: dict[str, str] = {}
     taken: dict[str, Item] = {}
     with tempfile.TemporaryDirectory() as folder:

@@ -10,6 +10,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from convlab.schema import Trial
+from convlab.trainings import Job
 from gpu.schedule import Training
 from gpu.worker import serve
 
@@ -55,8 +56,6 @@ class Crew:
 
     def give(self, worker: Worker, training: Training) -> None:
         """Let a worker train."""
-        from convlab.trainings import Job  # brings torch, which the daemon's first seconds do without
-
         experiment = training.experiment
         folder = self.lease / "prepared" / experiment.data_key()
         trial = Trial(name=training.wanted[0].trial.name, overrides={}, experiment=experiment)

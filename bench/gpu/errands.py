@@ -38,7 +38,10 @@ class Errands:
         return {path.name for path in self.lease.glob("prepared/[!.]*")}
 
     def run(self, schedule: Schedule, last: bool = False) -> bool:
-        """Start what can be started now; return whether anything is running. `last`: no training comes any more."""
+        """Start what can be started now; return whether anything is running.
+
+        `last`: no training comes any more.
+        """
         self.running = {errand: process for errand, process in self.running.items() if process.poll() is None}
         for errand in [*self._splits(), *self._results(schedule, last), *self._figures()]:
             if len(self.running) < AT_ONCE and errand not in self.tried:

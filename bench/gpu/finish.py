@@ -2,8 +2,8 @@
 
     python3 bench/gpu/finish.py LEASE NAME SEEDS [--figures]
 
-LEASE/ledger → LEASE/finished/NAME/SEEDS/, complete or absent: metrics/, plots/, data/ as in the repository, and
-outputs.json with the MD5 and the size of each file. --figures draws them there, and writes figures.json at the end.
+LEASE/ledger → LEASE/finished/NAME/SEEDS/, complete or absent: metrics/, plots/, data/ as in the repository,
+and outputs.json with the MD5 and the size of each file. --figures draws them there; figures.json is the last.
 """
 
 import os
@@ -43,15 +43,15 @@ def main() -> None:
         files.write_json(Path("figures.json"), listed(files.PLOTS / name / "figures"))
         return
     item = with_seeds(load_items([name])[name], options.seeds)
-    folder = lease / "finishing" / f"{name}-{options.seeds}"
-    shutil.rmtree(folder, ignore_errors=True)
+    folder = lease / "finishing" / f"{name}-{options.seeds}-{os.getpid()}"
     lay_out(name, item, lease, folder)
     for script in ("sweep",) if isinstance(item, Sweep) else ("train", "evaluate"):
         stage(script, name)
     shutil.rmtree(".convlab", ignore_errors=True)
     files.write_json(Path("outputs.json"), listed(Path(".")))
     done.parent.mkdir(parents=True, exist_ok=True)
-    folder.rename(done)
+    if not done.exists():  # an errand of a daemon that died may have been faster
+        folder.rename(done)
     print(f"finish: {name}, seeds: {options.seeds}", flush=True)
 
 

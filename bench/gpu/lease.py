@@ -46,9 +46,8 @@ def main() -> None:
     crew = Crew(options.workers, lease)
     schedule = Schedule(trainings_of(plan, lease), lease / "ledger", options.scale)
     errands = Errands(lease, [entry.name for entry in plan.entries])
-    say(
-        f"{len(schedule.trainings)} trainings, {sum(one.state == 'done' for one in schedule.trainings)} done before"
-    )
+    kept = sum(one.state == "done" for one in schedule.trainings)
+    say(f"{len(schedule.trainings)} trainings, {kept} of them done before")
     write_status(lease, schedule)
     while time.monotonic() < deadline and any(
         one.state in ("waiting", "running") for one in schedule.trainings

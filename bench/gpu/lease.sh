@@ -7,7 +7,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 export LEASE=${LEASE:-/tmp/convlab-lease}
-export PYTHONPATH="$LEASE/work/src:$LEASE/site${LEASE_PYTHONPATH:+:$LEASE_PYTHONPATH}" PYTHONUNBUFFERED=1
+export PYTHONUNBUFFERED=1
 mkdir -p "$LEASE/packed" "$LEASE/ledger" "$LEASE/prepared"
 
 take_in() { # whole folders appear at once: the daemon must see no half of one
@@ -26,6 +26,11 @@ take_in() { # whole folders appear at once: the daemon must see no half of one
 # A process that was killed may stay as a zombie, without a command line
 alive() { [ -f "$LEASE/daemon.pid" ] && grep -qs lease.py "/proc/$(cat "$LEASE/daemon.pid")/cmdline"; }
 
+enter() { # the code that was carried last
+  cd -P "$LEASE/work"
+  export PYTHONPATH="$PWD/src:$LEASE/site${LEASE_PYTHONPATH:+:$LEASE_PYTHONPATH}"
+}
+
 case "${1:-}" in
   start)
     shift
@@ -37,13 +42,13 @@ case "${1:-}" in
       python3 -m pip install --quiet --no-index --no-deps --target "$LEASE/.site" .gpu/base/wheels/*.whl
       mv "$LEASE/.site" "$LEASE/site"
     fi
-    rm -rf "$LEASE/work"
-    mkdir "$LEASE/work"
-    cp -r src stages bench params.yaml reports.yaml "$LEASE/work/"
+    work=$(mktemp -d "$LEASE/work-XXXXXX") # a new one each time: something of a daemon that died may still run in the old
+    cp -r src stages bench params.yaml reports.yaml "$work/"
+    ln -sfn "$work" "$LEASE/work"
     nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv > "$LEASE/gpu.csv" 2> /dev/null || echo "no GPU here" > "$LEASE/gpu.csv"
     CONVLAB_COMMIT=$(cat .gpu/base/commit)
     export CONVLAB_COMMIT
-    cd "$LEASE/work"
+    enter
     setsid python3 bench/gpu/lease.py "$@" >> "$LEASE/daemon.log" 2>&1 < /dev/null &
     echo $! > "$LEASE/daemon.pid"
     echo "lease: started"
@@ -51,7 +56,7 @@ case "${1:-}" in
   more) take_in ;;
   collect)
     out=$(mkdir -p "${OUT:?set OUT to the folder for the results}" && cd "$OUT" && pwd)
-    cd "$LEASE/work"
+    enter
     exec python3 bench/gpu/collect.py "$LEASE" "$out" "${2:-0}"
     ;;
   *) echo "lease: found '${1:-}'; allowed: start, more, collect" >&2; exit 2 ;;

@@ -1,4 +1,4 @@
-"""Record outputs in dvc.lock that are not here: weights that stayed on another machine are known by their MD5s."""
+"""Record outputs in dvc.lock that are not here: weights that stayed elsewhere are known by their MD5s."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager

@@ -2,8 +2,8 @@
 
     python bench/gpu/pack.py [NAME …]     experiments and sweeps; without names, those of bench/gpu/plan.yaml
 
-.gpu/base goes with the first call, and .gpu/data-1, data-2, … with one call each: with the working tree, each is
-small enough for one. The raw files are read from data/raw, or from CONVLAB_MIRROR.
+.gpu/base goes with the first call, and .gpu/data-1, data-2, … with one call each: with the working tree, each
+is small enough for one. The raw files are read from data/raw, or from CONVLAB_MIRROR.
 """
 
 import lzma

@@ -74,7 +74,7 @@ def load_items(names: Iterable[str], path: Path = Path("params.yaml")) -> dict[s
 
 def items_of(params: Params, names: Iterable[str]) -> dict[str, Item]:
     """Return the experiments and sweeps of these names."""
-    known: Mapping[str, Item] = params.experiments | params.sweeps
+    known: Mapping[str, Item] = {**params.experiments, **params.sweeps}
     for name in names:
         if name not in known:
             raise InputError(f"found {name!r}{nearest(name, known)}")

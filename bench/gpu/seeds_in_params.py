@@ -22,7 +22,7 @@ def set_seeds(path: Path, wanted: Mapping[str, int]) -> list[str]:
         InputError: the text is not laid out as expected; nothing is changed then.
     """
     before, text = load_params(path), path.read_text(encoding="utf-8")
-    known: dict[str, Item] = before.experiments | before.sweeps
+    known: dict[str, Item] = {**before.experiments, **before.sweeps}
     target = {
         name: with_seeds(item, wanted[name]) if name in wanted else item for name, item in known.items()
     }
@@ -70,4 +70,4 @@ def selected(text: str, experiments: list[str], sweeps: list[str]) -> str:
 
 
 def _items(params: Params) -> dict[str, Item]:
-    return params.experiments | params.sweeps
+    return {**params.experiments, **params.sweeps}

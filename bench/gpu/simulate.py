@@ -2,9 +2,10 @@
 
     python bench/gpu/simulate.py [--folder FOLDER] [--seconds N] [--wheels]
 
-In FOLDER (a temporary one): `home`, a clone of the working tree; `there`, its copy as a GPU machine gets it; `lease`.
-Injected: a training that raises once and one that raises always, a worker that is killed, the daemon killed and
-started again, data that comes late, and one file of it damaged at first. Exit status 1 if anything did not end well.
+In FOLDER (a temporary one): `home`, a clone of the working tree; `there`, its copy as a GPU machine gets it;
+`lease`. Injected: a training that raises once and one that raises always, a worker that is killed, the daemon
+killed and started again, data that comes late, and one file of it damaged at first. Exit status 1 if anything
+did not end well.
 """
 
 import json
@@ -41,6 +42,7 @@ PLAN: dict[str, Any] = {
     ],
 }
 SEEDS = {item["name"]: 3 for item in PLAN["items"]} | {"cifar10_simplecnn": 2}  # its third raises always
+COMMIT = "git add -A && git -c user.name=a -c user.email=a@b commit -qm"
 # In front of every training: what raises, and what is so slow that it can be killed in the midst of it
 BROKEN = """    import os as _os, time as _time
     if "mnist_cnn seed-20250318" in job.label and not _os.environ.get("CONVLAB_EAGER"):
@@ -152,7 +154,8 @@ def simulate(one: Simulation, limit: float) -> None:
     one.call("bench/gpu/lease.sh more", ".gpu/data-2")
     one.wait("further trainings are done", lambda: one.done() > 4)
     one.call("bench/gpu/lease.sh collect")
-    os.kill(one.status()["daemon"], signal.SIGKILL)
+    os.kill(daemon := one.status()["daemon"], signal.SIGKILL)
+    one.wait("the daemon is killed", lambda: not command_line(daemon))
     good = next((one.home / ".gpu/data-3").glob("fashion_mnist-train*"))
     content = good.read_bytes()
     good.write_bytes(content[:1000] + bytes([content[1000] ^ 1]) + content[1001:])
@@ -184,7 +187,7 @@ def set_up(one: Simulation) -> None:
     trainings = one.home / "src/convlab/trainings.py"
     trainings.write_text(trainings.read_text().replace(PLACE, PLACE + BROKEN))
     shutil.copytree(one.folder / "mirror", one.home / "data/raw")
-    one.shell("git init -q && git add -A && git -c user.name=a -c user.email=a@b commit -qm start", one.home)
+    one.shell(f"git init -q && {COMMIT} start", one.home)
     python = f"{sys.version_info[0]}.{sys.version_info[1]}"
     wheels = "" if one.wheels else " --no-wheels"
     packed = one.shell(f"python bench/gpu/pack.py --room {ROOM}{wheels}", one.home, PYTHON_VERSION=python)
@@ -203,6 +206,12 @@ def shrink(path: Path) -> None:
     params |= {"sweeps": {"mnist_vgg_l2": params["sweeps"]["mnist_vgg_l2"]}, "claims": {}, "thresholds": {}}
     params |= {"run": ["mnist_vgg"], "run_sweeps": []}
     path.write_text(yaml.safe_dump(params, sort_keys=False))
+
+
+def command_line(process: int) -> bytes:
+    """Return the command line of a process; that of a dead one is empty."""
+    path = Path(f"/proc/{process}/cmdline")
+    return path.read_bytes() if path.exists() else b""
 
 
 def kill_worker(one: Simulation) -> None:
@@ -228,8 +237,8 @@ def brought(one: Simulation) -> None:
     one.expect(f"recorded: {sorted(recorded)}", stages <= set(recorded))
     names = [item["name"] for item in PLAN["items"] if item["name"] != "mnist_vgg_l2"]
     select(one.home / "params.yaml", names)
-    one.shell("python stages/resolve.py && dvc commit -qf resolve && git add -A && git -c user.name=a "
-              "-c user.email=a@b commit -qm done && rm -rf ../clone && git clone -q . ../clone", one.home)  # fmt: skip
+    one.shell(f"python stages/resolve.py && dvc commit -qf resolve && {COMMIT} done", one.home)
+    one.shell("git clone -q home clone", one.folder)
     status = one.shell("dvc repro --allow-missing --dry", one.folder / "clone")
     ran = [line for line in status.stdout.splitlines() if line.startswith("Running stage")]
     one.expect(

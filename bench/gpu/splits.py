@@ -5,6 +5,7 @@ python3 bench/gpu/splits.py LEASE DATASET      LEASE/packed/ → LEASE/prepared/
 
 import hashlib
 import lzma
+import os
 import shutil
 import sys
 import tempfile
@@ -66,15 +67,15 @@ def prepare_as(data: Mapping[str, Any], raw: Raw, folder: Path) -> None:
     prepared = prepare(raw, Experiment.model_validate(data["experiment"]))
     # Measured again they may differ in their last bits, by the processor
     prepared = replace(prepared, statistics=Statistics(**data["statistics"]))
-    coming = folder.with_name(f".{folder.name}.coming")
-    shutil.rmtree(coming, ignore_errors=True)
+    coming = folder.with_name(f".{folder.name}.{os.getpid()}")
     save(prepared, coming)
     for name, facts in data["files"].items():
         found = sha256((coming / name).read_bytes())
         if found != facts["sha256"]:
             shutil.rmtree(coming)
             raise InputError(f"{name} has SHA-256 {found[:12]}…, at home {facts['sha256'][:12]}…")
-    coming.rename(folder)
+    if not folder.exists():  # an errand of a daemon that died may have been faster
+        coming.rename(folder)
 
 
 def describe(prepared: Prepared) -> Facts:

@@ -14,10 +14,10 @@ CHECKPOINT_SECONDS = 20.0  # at the ends of epochs: a ResNet's checkpoint takes 
 def serve(connection: Connection, ledger: Path, workers: int) -> None:
     """Train what comes through the connection, until there is no other end.
 
-    Says `("ready", 0.0)` at first, then after each training `("done", seconds)`, or `("failed", traceback)`, after
-    which it ends: an error of the device may spoil all that follows in the same process.
+    Says `("ready", 0.0)` at first, then after each training `("done", seconds)`, or `("failed", traceback)`,
+    after which it ends: an error of the device may spoil all that follows in the same process.
     """
-    import torch  # only in workers: the daemon starts without
+    import torch
 
     from convlab import trainings
     from convlab.interrupt import Interrupted
