@@ -35,6 +35,7 @@ def main() -> None:
     parser.add_argument("seeds", type=count, metavar="SEEDS")
     parser.add_argument("--figures", action="store_true", help="draw the figures of what is finished")
     options = parser.parse_args()
+    os.nice(10)  # trainings need a core each to keep the GPU busy
     lease, name = options.lease.resolve(), options.name
     done = lease / "finished" / name / str(options.seeds)
     if options.figures:
