@@ -22,7 +22,7 @@ from convlab.errors import Parser, run
 from gpu.plan import read_plan
 from options import seconds
 
-PIECE, PIECES = 15 << 20, 8
+PIECE, PIECES = 15 << 20, 4  # 64 MiB in all is what comes back at once
 ROOM = PIECES * PIECE - (1 << 20)  # bytes before they are packed; packed they may be a little more
 PLAN = Path("bench/gpu/plan.yaml")
 LARGE = (str(files.MODELS), str(files.PREDICTIONS))

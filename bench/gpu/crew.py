@@ -76,9 +76,13 @@ class Crew:
                 kind, value = worker.connection.recv()
             except (EOFError, OSError):
                 self._replace(worker)
+                worker.process.join(5)
                 if training:
-                    worker.process.join(5)
                     yield Event(training, "died", said=f"exit status {worker.process.exitcode}")
+                else:
+                    print(
+                        f"a worker died without a training: exit status {worker.process.exitcode}", flush=True
+                    )
                 continue
             worker.training = None
             if kind == "ready":

@@ -39,7 +39,7 @@ case "${1:-}" in
     take_in
     if alive; then echo "lease: the daemon is running"; exit 0; fi
     if [ ! -d "$LEASE/site" ] && [ -d .gpu/base/wheels ]; then
-      python3 -m pip install --quiet --no-index --no-deps --target "$LEASE/.site" .gpu/base/wheels/*.whl
+      python3 -m pip install --quiet --no-index --no-deps --no-compile --no-cache-dir --target "$LEASE/.site" .gpu/base/wheels/*.whl
       mv "$LEASE/.site" "$LEASE/site"
     fi
     work=$(mktemp -d "$LEASE/work-XXXXXX") # a new one each time: something of a daemon that died may still run in the old
@@ -51,7 +51,12 @@ case "${1:-}" in
     enter
     setsid python3 bench/gpu/lease.py "$@" >> "$LEASE/daemon.log" 2>&1 < /dev/null &
     echo $! > "$LEASE/daemon.pid"
-    echo "lease: started"
+    for _ in {1..60}; do # until it has read the plan: what it complains of is worth knowing now
+      [ "$LEASE/status.json" -nt "$LEASE/daemon.pid" ] && { echo "lease: started"; exit 0; }
+      sleep 0.5
+      alive || { tail -n 5 "$LEASE/daemon.log" >&2; exit 1; }
+    done
+    echo "lease: started, but says nothing yet"
     ;;
   more) take_in ;;
   collect)

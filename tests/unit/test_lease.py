@@ -21,6 +21,7 @@ from convlab.ledger import Ledger
 from convlab.schema import Experiment, Sweep
 from convlab.train.run import fingerprint_of
 from convlab.trainings import Job, Trainings
+from gpu.bring import unpack
 from gpu.collect import collect
 from gpu.finish import lay_out
 from gpu.images import decode, encode
@@ -284,3 +285,20 @@ def test_a_folders_hash_is_dvcs() -> None:
     }
     found, meta = hash_of("data/configs", known)
     assert (found.value, meta.size, meta.nfiles) == (recorded["md5"], recorded["size"], recorded["nfiles"])
+
+
+@pytest.mark.parametrize("name", ["../outside", "/outside", "a/../../outside"])
+def test_an_archive_reaches_nothing_outside_its_folder(name: str, tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "lease-01.tar.gz.00", "w:gz") as tar:
+        tar.addfile(tarfile.TarInfo(name))
+    with pytest.raises(InputError, match="not of a lease"):
+        unpack(tmp_path, tmp_path / "to")
+    assert not (tmp_path / "outside").exists()
+
+
+def test_pieces_that_are_not_whole_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no lease-"):
+        unpack(tmp_path, tmp_path / "to")
+    (tmp_path / "lease-01.tar.gz.00").write_bytes(b"no archive")
+    with pytest.raises(InputError, match="damaged, or a piece is missing"):
+        unpack(tmp_path, tmp_path / "to")
