@@ -27,7 +27,7 @@ from convlab.provenance import fingerprint
 from convlab.schema import Sweep
 from gpu.collect import LARGE
 from gpu.lock import record, selection
-from gpu.plan import Item, with_seeds
+from gpu.plan import Item, seeds_of, with_seeds
 from gpu.seeds_in_params import set_seeds
 from gpu.splits import data_hash
 
@@ -40,6 +40,9 @@ def main() -> int:
     """Bring everything, print what became of it; exit status 1 if anything was refused."""
     parser = Parser(description=__doc__.split("\n")[0])
     parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER")
+    parser.add_argument(
+        "--fewer", action="store_true", help="take results of fewer seeds than params.yaml has"
+    )
     options = parser.parse_args()
     params = load_params(files.PARAMS)
     items: dict[str, Item] = {**params.experiments, **params.sweeps}
@@ -54,6 +57,8 @@ def main() -> int:
             try:
                 if name not in items:
                     raise InputError("params.yaml has no such experiment or sweep")
+                if facts["seeds"] < (asked := seeds_of(items[name])) and not options.fewer:
+                    raise InputError(f"params.yaml asks for {asked} seeds; --fewer takes it all the same")
                 item = with_seeds(items[name], facts["seeds"])
                 check(name, item, manifest, came)
             except InputError as error:

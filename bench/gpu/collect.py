@@ -150,7 +150,8 @@ def _rank(one: Source, items: dict[str, Any]) -> tuple[int, int, str]:
     own = sorted(other for other in items[name]["files"] if other.startswith(f"{path.parent}/"))
     first = own[0] == one[0] and f"metrics/{name}/train.json" in items[name]["files"]
     names = [*plan.champions, *(entry.name for entry in plan.entries)]
-    return (1 if first and name in plan.champions else 2 if first else 3), names.index(name), one[0]
+    place = names.index(name) if name in names else len(names)  # of another plan
+    return (1 if first and name in plan.champions else 2 if first else 3), place, one[0]
 
 
 def _text(path: Path) -> str:

@@ -2,7 +2,8 @@
 # The lease, on the GPU machine (lease.md): trains in a daemon of its own, while calls bring data in and results out.
 #   bench/gpu/lease.sh start ARGUMENT …      take in .gpu/, start the daemon (lease.py's arguments; --for SECONDS)
 #   bench/gpu/lease.sh more                  take in further .gpu/data-*
-#   OUT=out bench/gpu/lease.sh collect [SECONDS]    wait so long, or until the daemon has ended, then pack into OUT
+#   OUT=out bench/gpu/lease.sh collect [SECONDS]    wait so long, or until the daemon has ended, then pack what is new
+#   OUT=out bench/gpu/lease.sh again [SECONDS]      the same, but all of it: the last collection did not arrive
 # LEASE: where it lives, outside of the repository (/tmp/convlab-lease unless set).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -59,10 +60,11 @@ case "${1:-}" in
     echo "lease: started, but says nothing yet"
     ;;
   more) take_in ;;
-  collect)
+  collect | again)
+    [ "$1" = collect ] || rm -f "$LEASE/collected.json"
     out=$(mkdir -p "${OUT:?set OUT to the folder for the results}" && cd "$OUT" && pwd)
     enter
     exec python3 bench/gpu/collect.py "$LEASE" "$out" "${2:-0}"
     ;;
-  *) echo "lease: found '${1:-}'; allowed: start, more, collect" >&2; exit 2 ;;
+  *) echo "lease: found '${1:-}'; allowed: start, more, collect, again" >&2; exit 2 ;;
 esac
