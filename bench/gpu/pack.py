@@ -53,7 +53,7 @@ def main() -> None:
     """Write .gpu/ anew, and print the size of each part."""
     parser = Parser(description=__doc__.split("\n")[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help="(those of the plan)")
-    parser.add_argument("--room", type=count, metavar="BYTES", help="in a part (what the tree leaves)")
+    parser.add_argument("--room", type=count, metavar="BYTES", help="of data in a part (what the tree leaves)")
     parser.add_argument("--no-wheels", action="store_true", help="for a machine that has all packages")
     options = parser.parse_args()
     names = options.names or [entry.name for entry in read_plan(PLAN).entries]
@@ -65,7 +65,7 @@ def main() -> None:
     if not options.no_wheels:
         fetch_wheels(base / "wheels")
     room = options.room or ROOM - tree_size()
-    parts = Parts(room, room - size_of(base))
+    parts = Parts(room, options.room or room - size_of(base))
     manifest: dict[str, Any] = {"sets": {}, "data": {}}
     for dataset in sorted(datasets, key=ORDER.index):
         raw = read(dataset, raw_folder(dataset))
