@@ -21,7 +21,7 @@ from convlab.ledger import Ledger
 from convlab.schema import Experiment, Sweep
 from convlab.train.run import fingerprint_of
 from convlab.trainings import Job, Trainings
-from gpu.bring import unpack
+from gpu.bring import EXPERIMENT, SWEEP, altered, unpack
 from gpu.collect import collect
 from gpu.finish import lay_out
 from gpu.images import decode, encode
@@ -302,3 +302,30 @@ def test_pieces_that_are_not_whole_are_refused(tmp_path: Path) -> None:
     (tmp_path / "lease-01.tar.gz.00").write_bytes(b"no archive")
     with pytest.raises(InputError, match="damaged, or a piece is missing"):
         unpack(tmp_path, tmp_path / "to")
+
+
+def code_there() -> dict[str, dict[str, str]]:
+    paths = [path for part in ("src", "stages") for path in Path(part).rglob("*.py")]
+    return {"code": {str(path): hashlib.md5(path.read_bytes()).hexdigest() for path in paths}}
+
+
+@pytest.mark.parametrize(
+    ("changed", "stages"),
+    [
+        ("src/convlab/figures/curves.py", {"visualize", "visualize_sweep"}),
+        ("src/convlab/train/fit.py", {"train", "sweep"}),
+        ("src/convlab/evaluate.py", {"evaluate", "sweep"}),
+        ("stages/train.py", {"train"}),
+        ("src/convlab/cli.py", set()),
+    ],
+)
+def test_a_stage_that_ran_with_other_code_is_known(
+    changed: str, stages: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    manifest = code_there()
+    manifest["code"][changed] = "of another version"
+    kinds = {*EXPERIMENT[1:], *SWEEP[1:]}
+    assert {kind for kind in kinds if altered(kind, "mnist_vgg", manifest)} == stages
+    manifest["code"].pop(changed)
+    assert {kind for kind in kinds if altered(kind, "mnist_vgg", manifest)} == stages
