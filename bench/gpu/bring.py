@@ -12,10 +12,11 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import yaml
 
@@ -89,26 +90,27 @@ def main() -> int:
 
 
 def unpack(folder: Path, target: Path) -> None:
-    """Unpack the pieces of a folder, of each collection in its order.
+    """Unpack the pieces of a folder, of each collection in its order, as far as they are whole.
 
     Raise:
-        InputError: there are none, or they are damaged.
+        InputError: there are none, or there is nothing in them.
     """
     archives = sorted({path.name.rsplit(".", 1)[0] for path in folder.glob("lease-*.tar.gz.[0-9]*")})
     if not archives:
         raise InputError(f"{folder}: no lease-*.tar.gz.00 there")
     for archive in archives:
         content = b"".join(path.read_bytes() for path in sorted(folder.glob(f"{archive}.[0-9]*")))
+        count = 0
         try:
             with tarfile.open(fileobj=BytesIO(content)) as tar:
                 for entry in tar:
-                    file = tar.extractfile(entry)
-                    place = Path(entry.name)
-                    if file is None or place.is_absolute() or ".." in place.parts:
-                        raise InputError(f"{folder / archive}: {entry.name}: not of a lease")
-                    files.write_bytes(target / place, file.read())
-        except (tarfile.TarError, EOFError, OSError) as error:
-            raise InputError(f"{folder / archive}: damaged, or a piece is missing ({error})") from None
+                    _write(entry.name, tar.extractfile(entry), target)
+                    count += 1
+        except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+            found = f"{folder / archive}: damaged, or a piece is missing ({error})"
+            if not count:
+                raise InputError(found) from None
+            print(f"bring: {found}; its first {count} files are whole", file=sys.stderr)
 
 
 def check(name: str, item: Item, manifest: Mapping[str, Any], came: Path) -> None:
@@ -186,6 +188,13 @@ def outputs_of(name: str, item: Item, manifest: Mapping[str, Any]) -> dict[str, 
             path = files.PROCESSED / name / key / file
             found[str(path)] = {"md5": facts["md5"], "size": facts["size"]}
     return found
+
+
+def _write(name: str, file: IO[bytes] | None, target: Path) -> None:
+    """Write an archive's entry below a folder, and nowhere else."""
+    if file is None or Path(name).is_absolute() or ".." in Path(name).parts:
+        raise InputError(f"{name}: not of a lease")
+    files.write_bytes(target / name, file.read())
 
 
 def _kinds(item: Item) -> tuple[str, ...]:

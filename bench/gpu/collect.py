@@ -101,7 +101,7 @@ def found(lease: Path) -> tuple[list[Source], list[Source]]:
         "data": {key: one["files"] for key, one in files.read_json(lease / "manifest.json")["data"].items()},
         "code": {str(path): hashlib.md5(path.read_bytes()).hexdigest() for path in code()},
     }
-    small.append(("manifest.json", json.dumps(manifest).encode(), ""))
+    small.insert(0, ("manifest.json", json.dumps(manifest).encode(), ""))  # should later pieces get lost
     small += [(path.name, path, "") for path in sorted(lease.glob("*")) if path.suffix in (".log", ".csv")]
     small.append(("status.json", lease / "status.json", ""))
     small += [

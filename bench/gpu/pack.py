@@ -53,7 +53,9 @@ def main() -> None:
     """Write .gpu/ anew, and print the size of each part."""
     parser = Parser(description=__doc__.split("\n")[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help="(those of the plan)")
-    parser.add_argument("--room", type=count, metavar="BYTES", help="of data in a part (what the tree leaves)")
+    parser.add_argument(
+        "--room", type=count, metavar="BYTES", help="of data in a part (what the tree leaves)"
+    )
     parser.add_argument("--no-wheels", action="store_true", help="for a machine that has all packages")
     options = parser.parse_args()
     names = options.names or [entry.name for entry in read_plan(PLAN).entries]

@@ -110,7 +110,7 @@ class Simulation:
         path = self.lease / "status.json"
         return json.loads(path.read_text()) if path.is_file() else {"trainings": [], "ended": False}
 
-    def wait(self, what: str, true: Callable[[], bool], limit: float = 300) -> None:
+    def wait(self, what: str, true: Callable[[], bool], limit: float = 1800) -> None:
         """Wait for something; that it does not come is wrong."""
         until = time.monotonic() + limit
         while not true() and time.monotonic() < until:

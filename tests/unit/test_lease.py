@@ -4,6 +4,7 @@ import hashlib
 import json
 import tarfile
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -329,3 +330,18 @@ def test_a_stage_that_ran_with_other_code_is_known(
     assert {kind for kind in kinds if altered(kind, "mnist_vgg", manifest)} == stages
     manifest["code"].pop(changed)
     assert {kind for kind in kinds if altered(kind, "mnist_vgg", manifest)} == stages
+
+
+def test_what_came_before_a_lost_piece_is_taken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with tarfile.open(tmp_path / "whole", "w:gz") as tar:
+        for name, size in (("manifest.json", 10), ("metrics/a", 10), ("data/models/a", 5_000_000)):
+            entry = tarfile.TarInfo(name)
+            entry.size = size
+            tar.addfile(entry, BytesIO(np.random.default_rng(0).bytes(size)))
+    (tmp_path / "lease-01.tar.gz.00").write_bytes((tmp_path / "whole").read_bytes()[:2_000_000])
+    unpack(tmp_path, tmp_path / "to")
+    assert "its first 2 files are whole" in capsys.readouterr().err
+    assert sorted(path.name for path in (tmp_path / "to").rglob("*") if path.is_file()) == [
+        "a",
+        "manifest.json",
+    ]
