@@ -36,7 +36,7 @@ def main() -> None:
         "--workers", type=count, default=6, metavar="N", help="trainings at once (%(default)s)"
     )
     parser.add_argument(
-        "--scale", type=float, default=1.0, help="the plan's guesses times this (%(default)s)"
+        "--scale", type=seconds, default=1.0, help="the plan's guesses times this (%(default)s)"
     )
     parser.add_argument("plan", nargs="?", type=Path, default=Path("bench/gpu/plan.yaml"))
     options = parser.parse_args()

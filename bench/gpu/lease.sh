@@ -5,6 +5,7 @@
 #   OUT=out bench/gpu/lease.sh collect [SECONDS]    wait so long, or until the daemon has ended, then pack what is new
 #   OUT=out bench/gpu/lease.sh again [SECONDS]      the same, but all of it: the last collection did not arrive
 # LEASE: where it lives, outside of the repository (/tmp/convlab-lease unless set).
+# LEASE_PYTHONPATH: what else Python looks through there (for simulate.py).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 export LEASE=${LEASE:-/tmp/convlab-lease}

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from convlab import files
 from convlab.data.preprocess import Prepared, Statistics, prepare, save
 from convlab.data.readers import Raw
-from convlab.errors import InputError, run
+from convlab.errors import InputError, Parser, run
 from convlab.schema import SPLITS, Experiment
 from gpu.images import decode, sha256
 
@@ -29,8 +29,14 @@ Facts = dict[str, dict[str, Any]]
 
 def main() -> int:
     """Prepare every data key of a data set; exit status 1 if one is refused."""
-    lease, dataset = Path(sys.argv[1]), sys.argv[2]
+    parser = Parser(description=__doc__.split("\n")[0])
+    parser.add_argument("lease", type=Path, metavar="LEASE")
+    parser.add_argument("dataset", metavar="DATASET")
+    options = parser.parse_args()
+    lease, dataset = options.lease, options.dataset
     manifest = files.read_json(lease / "manifest.json")
+    if dataset not in manifest["sets"]:
+        raise InputError(f"found {dataset!r}; allowed: {', '.join(manifest['sets'])}")
     raw = unpack(manifest["sets"][dataset], lease / "packed")
     refused = 0
     for key, data in manifest["data"].items():
