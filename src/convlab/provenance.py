@@ -73,7 +73,7 @@ def occasion() -> dict[str, Any]:
     """Say when a run took place, at which git commit, and in which DVC experiment (if any)."""
     return {
         "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "git_commit": _git("rev-parse", "HEAD"),
+        "git_commit": _git("rev-parse", "HEAD") or os.environ.get("CONVLAB_COMMIT"),
         "git_dirty": bool(_git("status", "--porcelain", "--untracked-files=no", "--", "src", "stages")),
         "dvc_experiment": os.environ.get("DVC_EXP_NAME"),
     }

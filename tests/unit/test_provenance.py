@@ -115,5 +115,7 @@ def test_outside_git_a_run_has_no_commit(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("DVC_EXP_NAME", "brave-exp")
     found = occasion()
     assert found["git_commit"] is None
+    monkeypatch.setenv("CONVLAB_COMMIT", "abc")  # a copy on a machine without git
+    assert occasion()["git_commit"] == "abc"
     assert found["git_dirty"] is False
     assert found["dvc_experiment"] == "brave-exp"

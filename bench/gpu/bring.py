@@ -1,0 +1,209 @@
+"""Bring the results of a lease home: into metrics/, plots/ and dvc.lock, as if they had been computed here.
+
+    python bench/gpu/bring.py FOLDER …      the folders that `lease.sh collect` filled, in their order
+
+A result that this checkout's params.yaml and code would not give is refused by name. params.yaml gets the
+number of seeds that each result has. The ledger goes to .convlab/lease/, as do weights that are not complete.
+"""
+
+import hashlib
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import zlib
+from collections.abc import Mapping
+from io import BytesIO
+from pathlib import Path
+from typing import IO, Any
+
+import yaml
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from convlab import files
+from convlab.config import dump_item, load_params, trials_of
+from convlab.errors import InputError, Parser, run
+from convlab.provenance import fingerprint
+from convlab.schema import Sweep
+from gpu.collect import LARGE
+from gpu.lock import record, selection
+from gpu.plan import Item, seeds_of, with_seeds
+from gpu.seeds_in_params import set_seeds
+from gpu.splits import data_hash
+
+KEPT = files.scratch() / "lease"
+EXPERIMENT = ("preprocess", "train", "evaluate", "visualize")
+SWEEP = ("preprocess_sweep", "sweep", "visualize_sweep")
+
+
+def main() -> int:
+    """Bring everything, print what became of it; exit status 1 if anything was refused."""
+    parser = Parser(description=__doc__.split("\n")[0])
+    parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER")
+    parser.add_argument(
+        "--fewer", action="store_true", help="take results of fewer seeds than params.yaml has"
+    )
+    options = parser.parse_args()
+    params = load_params(files.PARAMS)
+    items: dict[str, Item] = {**params.experiments, **params.sweeps}
+    ended: dict[str, str] = {}
+    taken: dict[str, Item] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        came = Path(folder)
+        for one in options.folders:
+            unpack(one, came)
+        manifest = files.read_json(came / "manifest.json")
+        for name, facts in manifest["items"].items():
+            try:
+                if name not in items:
+                    raise InputError("params.yaml has no such experiment or sweep")
+                if facts["seeds"] < (asked := seeds_of(items[name])) and not options.fewer:
+                    raise InputError(f"params.yaml asks for {asked} seeds; --fewer takes it all the same")
+                item = with_seeds(items[name], facts["seeds"])
+                check(name, item, manifest, came)
+            except InputError as error:
+                ended[name] = f"refused: {error}"
+                continue
+            taken[name] = item
+            take(name, facts, came)
+        shutil.copytree(came / "ledger", KEPT / "ledger", dirs_exist_ok=True)
+    for line in set_seeds(files.PARAMS, {name: manifest["items"][name]["seeds"] for name in taken}):
+        print(f"bring: params.yaml: {line}")
+    subprocess.run([sys.executable, "stages/resolve.py"], check=True)
+    stages = {name: stages_of(name, item, manifest) for name, item in taken.items()}
+    known = {name: outputs_of(name, item, manifest) for name, item in taken.items()}
+    sweeps = [name for name, item in taken.items() if isinstance(item, Sweep)]
+    with selection([name for name in taken if name not in sweeps], sweeps):
+        for name, own in stages.items():
+            reasons = record(own, known[name])
+            ended[name] = "; ".join(
+                f"{stage}: {why}" if why else f"{stage}: recorded" for stage, why in reasons.items()
+            )
+            if not manifest["items"][name]["figures"]:
+                ended[name] += "; no figures came"
+    resolved = record(["resolve"], {})["resolve"]
+    print(f"bring: resolve: {resolved or 'recorded'}")
+    for name, how in ended.items():
+        print(f"bring: {name}, seeds: {manifest['items'][name]['seeds']}: {how}")
+    return int(any(how.startswith("refused") for how in ended.values()))
+
+
+def unpack(folder: Path, target: Path) -> None:
+    """Unpack the pieces of a folder, of each collection in its order, as far as they are whole.
+
+    Raise:
+        InputError: there are none, or there is nothing in them.
+    """
+    archives = sorted({path.name.rsplit(".", 1)[0] for path in folder.glob("lease-*.tar.gz.[0-9]*")})
+    if not archives:
+        raise InputError(f"{folder}: no lease-*.tar.gz.00 there")
+    for archive in archives:
+        content = b"".join(path.read_bytes() for path in sorted(folder.glob(f"{archive}.[0-9]*")))
+        count = 0
+        try:
+            with tarfile.open(fileobj=BytesIO(content)) as tar:
+                for entry in tar:
+                    _write(entry.name, tar.extractfile(entry), target)
+                    count += 1
+        except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+            found = f"{folder / archive}: damaged, or a piece is missing ({error})"
+            if not count:
+                raise InputError(found) from None
+            print(f"bring: {found}; its first {count} files are whole", file=sys.stderr)
+
+
+def check(name: str, item: Item, manifest: Mapping[str, Any], came: Path) -> None:
+    """Check that a result is what this checkout would compute.
+
+    Raise:
+        InputError: it is not; says in what.
+    """
+    outputs = manifest["items"][name]["files"]
+    for path, facts in outputs.items():
+        here = (came / path).is_file()
+        if not here and not path.startswith(LARGE):
+            raise InputError(f"{path}: did not come; collect again")
+        if here and _md5(came / path) != facts["md5"]:
+            raise InputError(f"{path}: not the one that the manifest tells of; collect again")
+    if (came / files.config(name)).read_text(encoding="utf-8") != dump_item(item):
+        raise InputError("params.yaml resolves it otherwise now")
+    kind = "trials" if isinstance(item, Sweep) else "train"
+    content = files.read_json(came / files.METRICS / name / f"{kind}.json")
+    rows = content if isinstance(content, list) else content.get("seeds", [content])
+    wanted = []
+    for trial in trials_of(name, item):
+        facts = manifest["data"][trial.experiment.data_key()]
+        wanted.append(fingerprint(trial.experiment, data_hash(facts)))
+    if [row["fingerprint"] for row in rows] != wanted:
+        raise InputError("its fingerprint is another: the training code is not the one that ran there")
+    changed = {stage: other for stage in _kinds(item)[1:] if (other := altered(stage, name, manifest))}
+    for stage, path in changed.items():
+        if not stage.startswith("visualize"):
+            raise InputError(f"{path} has changed since, on which {stage} depends")
+
+
+def altered(stage: str, name: str, manifest: Mapping[str, Any]) -> str | None:
+    """Return a file of code on which a stage depends and which is not the one that ran there."""
+    definition = yaml.safe_load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"][stage]["do"]
+    for dependency in definition["deps"]:
+        path = Path(dependency.replace("${item}", name))
+        if path.parts[0] not in ("src", "stages"):
+            continue
+        here = sorted(path.rglob("*.py")) if path.is_dir() else [path]
+        there = {other for other in manifest["code"] if Path(other).is_relative_to(path)}
+        for other in sorted({*map(str, here), *there}):
+            if not Path(other).is_file() or manifest["code"].get(other) != _md5(Path(other)):
+                return other
+    return None
+
+
+def take(name: str, facts: Mapping[str, Any], came: Path) -> None:
+    """Put a result in place of the former one."""
+    for folder in (files.METRICS / name, files.PLOTS / name):
+        shutil.rmtree(folder, ignore_errors=True)
+    models = [path for path in facts["files"] if Path(path).is_relative_to(files.MODELS)]
+    complete = all((came / path).is_file() for path in models)
+    shutil.rmtree(files.MODELS / name, ignore_errors=True)  # of an older result
+    files.predictions(name).unlink(missing_ok=True)
+    for path in facts["files"]:
+        if (came / path).is_file():
+            target = KEPT / path if path in models and not complete else Path(path)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(came / path, target)
+
+
+def stages_of(name: str, item: Item, manifest: Mapping[str, Any]) -> list[str]:
+    """Return the stages that can be recorded; not that of figures that did not come, or of other code."""
+    kinds = _kinds(item)
+    drawn = manifest["items"][name]["figures"] and not altered(kinds[-1], name, manifest)
+    return [f"{kind}@{name}" for kind in (kinds if drawn else kinds[:-1])]
+
+
+def outputs_of(name: str, item: Item, manifest: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return MD5 and size of every output of an item, and of its prepared data, by path."""
+    found: dict[str, dict[str, Any]] = dict(manifest["items"][name]["files"])
+    for key in {trial.experiment.data_key() for trial in trials_of(name, item)}:
+        for file, facts in manifest["data"][key].items():
+            path = files.PROCESSED / name / key / file
+            found[str(path)] = {"md5": facts["md5"], "size": facts["size"]}
+    return found
+
+
+def _write(name: str, file: IO[bytes] | None, target: Path) -> None:
+    """Write an archive's entry below a folder, and nowhere else."""
+    if file is None or Path(name).is_absolute() or ".." in Path(name).parts:
+        raise InputError(f"{name}: not of a lease")
+    files.write_bytes(target / name, file.read())
+
+
+def _kinds(item: Item) -> tuple[str, ...]:
+    return SWEEP if isinstance(item, Sweep) else EXPERIMENT
+
+
+def _md5(path: Path) -> str:
+    return hashlib.md5(path.read_bytes()).hexdigest()
+
+
+if __name__ == "__main__":
+    run(main)

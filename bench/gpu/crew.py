@@ -1,0 +1,115 @@
+"""The lease's workers: started, given trainings, and replaced when they die."""
+
+import multiprocessing
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+from convlab.schema import Trial
+from convlab.trainings import Job
+from gpu.schedule import Training
+from gpu.worker import serve
+
+THREADS = "2"  # of each worker: there are more workers than that would be cores for
+
+
+@dataclass
+class Worker:
+    """A process, this end of its connection, and what it is training."""
+
+    process: BaseProcess
+    connection: Connection
+    ready: bool = False
+    training: Training | None = None
+
+
+@dataclass(frozen=True)
+class Event:
+    """What happened to a worker's training: done, failed (with a traceback), or died (with its process)."""
+
+    training: Training
+    kind: str
+    seconds: float = 0.0
+    said: str = ""
+
+
+class Crew:
+    """As many workers as asked for."""
+
+    def __init__(self, count: int, lease: Path):
+        self.count, self.lease = count, lease
+        os.environ.setdefault("OMP_NUM_THREADS", THREADS)  # before they import torch
+        self.spawn = multiprocessing.get_context("spawn")  # a fork could not use CUDA
+        self.workers = [self._start() for _ in range(count)]
+
+    def idle(self) -> list[Worker]:
+        """Return who waits for a training."""
+        return [worker for worker in self.workers if worker.ready and not worker.training]
+
+    def running(self) -> list[Training]:
+        """Return what is being trained."""
+        return [worker.training for worker in self.workers if worker.training]
+
+    def give(self, worker: Worker, training: Training) -> None:
+        """Let a worker train."""
+        experiment = training.experiment
+        folder = self.lease / "prepared" / experiment.data_key()
+        trial = Trial(name=training.wanted[0].trial.name, overrides={}, experiment=experiment)
+        job = Job(training.label, trial, folder, training.key, training.key, scored=True)
+        training.state, training.worker = "running", worker.process.pid
+        training.attempts += 1
+        worker.training = training
+        with suppress(OSError):  # it has just died: the next look says so
+            worker.connection.send((job, training.attempts > 1))
+
+    def look(self, seconds: float) -> Iterator[Event]:
+        """Wait for something to happen, at most so long, and give what happened; the dead are replaced."""
+        by_end = {worker.connection: worker for worker in self.workers}
+        for end in wait(list(by_end), seconds):
+            worker = by_end[end]  # type: ignore[index]
+            training = worker.training
+            try:
+                kind, value = worker.connection.recv()
+            except (EOFError, OSError):
+                self._replace(worker)
+                worker.process.join(5)
+                if training:
+                    yield Event(training, "died", said=f"exit status {worker.process.exitcode}")
+                else:
+                    print(
+                        f"a worker died without a training: exit status {worker.process.exitcode}", flush=True
+                    )
+                continue
+            worker.training = None
+            if kind == "ready":
+                worker.ready = True
+            elif kind == "done" and training:
+                yield Event(training, "done", seconds=value)
+            elif training:
+                self._replace(worker)
+                yield Event(training, "failed", said=value)
+
+    def end(self) -> None:
+        """Ask all to end; who is training writes a checkpoint first. After 20 seconds they are killed."""
+        for worker in self.workers:
+            worker.process.terminate()
+        for worker in self.workers:
+            worker.process.join(20)
+            worker.process.kill()
+
+    def _start(self) -> Worker:
+        ours, theirs = self.spawn.Pipe()
+        process = self.spawn.Process(
+            target=serve, args=(theirs, self.lease / "ledger", self.count), daemon=True
+        )
+        process.start()
+        theirs.close()
+        return Worker(process, ours)
+
+    def _replace(self, worker: Worker) -> None:
+        worker.connection.close()
+        self.workers[self.workers.index(worker)] = self._start()

@@ -1,0 +1,134 @@
+"""The daemon of the lease: trains the plan until its time is over, while data comes in and results go out.
+
+    python3 bench/gpu/lease.py --for SECONDS [--reserve SECONDS] [--workers N] [--scale FACTOR] [PLAN]
+
+In the folder LEASE (/tmp/convlab-lease), which lease.sh has set up; it goes on from whatever is done there.
+"""
+
+import os
+import sys
+import time
+import traceback
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from convlab import files
+from convlab.errors import Parser, run
+from convlab.provenance import fingerprint
+from gpu.crew import Crew, Event
+from gpu.errands import Errands
+from gpu.plan import Plan, Wanted, load_items, read_plan, wanted
+from gpu.schedule import Schedule, Training
+from gpu.splits import data_hash
+from options import count, seconds
+
+POLL = 0.5  # seconds
+
+
+def main() -> None:
+    """Train until nothing is left or the time is over, then finish what can be finished."""
+    parser = Parser(description=__doc__.split("\n")[0])
+    parser.add_argument("--for", type=seconds, required=True, dest="time", metavar="SECONDS")
+    parser.add_argument(
+        "--reserve", type=seconds, default=60.0, help="of them for the last results (%(default)s)"
+    )
+    parser.add_argument(
+        "--workers", type=count, default=6, metavar="N", help="trainings at once (%(default)s)"
+    )
+    parser.add_argument(
+        "--scale", type=seconds, default=1.0, help="the plan's guesses times this (%(default)s)"
+    )
+    parser.add_argument("plan", nargs="?", type=Path, default=Path("bench/gpu/plan.yaml"))
+    options = parser.parse_args()
+    deadline = time.monotonic() + max(0.0, options.time - options.reserve)
+    lease = folder()
+    plan = read_plan(options.plan)
+    crew = Crew(options.workers, lease)
+    schedule = Schedule(trainings_of(plan, lease), lease / "ledger", options.scale)
+    errands = Errands(lease, [entry.name for entry in plan.entries])
+    kept = sum(one.state == "done" for one in schedule.trainings)
+    say(f"{len(schedule.trainings)} trainings, {kept} of them done before")
+    write_status(lease, schedule)
+    while time.monotonic() < deadline and any(
+        one.state in ("waiting", "running") for one in schedule.trainings
+    ):
+        errands.run(schedule)
+        for worker in crew.idle():
+            alone = any(training.alone for training in crew.running())
+            if training := schedule.next(deadline - time.monotonic(), errands.prepared(), alone):
+                say(f"{training.label}: starts{' again' if training.attempts else ''}, of an estimated "
+                    f"{schedule.estimate(training):.0f} s")  # fmt: skip
+                crew.give(worker, training)
+                write_status(lease, schedule)
+        for event in crew.look(POLL):
+            note(event, schedule)
+            write_status(lease, schedule)
+    say("no further training: the last results")
+    crew.end()
+    errands.finish(schedule)
+    write_status(lease, schedule, ended=True)
+    say("ended")
+
+
+def folder() -> Path:
+    """Return the folder of the lease."""
+    return Path(os.environ.get("LEASE", "/tmp/convlab-lease")).resolve()
+
+
+def trainings_of(plan: Plan, lease: Path) -> list[Training]:
+    """Return the plan's trainings, each once, whoever wants it."""
+    data = files.read_json(lease / "manifest.json")["data"]
+    items = load_items([entry.name for entry in plan.entries])
+    found: dict[str, Training] = {}
+    for one in wanted(plan.entries, items):
+        key = one.trial.experiment.data_key()
+        if key not in data:
+            say(f"{one.label}: its data was not packed: refused")
+            continue
+        identity = fingerprint(one.trial.experiment, data_hash(data[key]["files"]))
+        found.setdefault(identity, Training(identity, [])).wanted.append(one)
+    return list(found.values())
+
+
+def note(event: Event, schedule: Schedule) -> None:
+    """Bring an event into the schedule and the log."""
+    training = event.training
+    if event.kind == "done":
+        try:
+            schedule.ended(training, event.seconds)
+            say(f"{training.label}: done in {event.seconds:.1f} s")
+            return
+        except Exception:  # a full disk, say: as if it had failed
+            event = Event(training, "failed", said=traceback.format_exc())
+    schedule.failed(training)
+    say(f"{training.label}: {event.kind}, attempt {training.attempts}: {event.said}")
+
+
+def write_status(lease: Path, schedule: Schedule, ended: bool = False) -> None:
+    """Write status.json, for `collect` and for people."""
+    rows = [
+        {
+            "label": one.label,
+            "items": sorted({_item(wanted) for wanted in one.wanted}),
+            "key": one.key,
+            "state": one.state,
+            "seconds": one.seconds,
+            "attempts": one.attempts,
+            "worker": one.worker,
+        }
+        for one in schedule.trainings
+    ]
+    files.write_json(lease / "status.json", {"daemon": os.getpid(), "ended": ended, "trainings": rows})
+
+
+def say(line: str) -> None:
+    """Write a line into the log."""
+    print(f"{time.strftime('%H:%M:%S')} lease: {line}", flush=True)
+
+
+def _item(one: Wanted) -> str:
+    return f"{one.entry.name}:{one.level}"
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+# The lease, on the GPU machine (lease.md): trains in a daemon of its own, while calls bring data in and results out.
+#   bench/gpu/lease.sh start ARGUMENT …      take in .gpu/, start the daemon (lease.py's arguments; --for SECONDS)
+#   bench/gpu/lease.sh more                  take in further .gpu/data-*
+#   OUT=out bench/gpu/lease.sh collect [SECONDS]    wait so long, or until the daemon has ended, then pack what is new
+#   OUT=out bench/gpu/lease.sh again [SECONDS]      the same, but all of it: the last collection did not arrive
+# LEASE: where it lives, outside of the repository (/tmp/convlab-lease unless set).
+# LEASE_PYTHONPATH: what else Python looks through there (for simulate.py).
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+export LEASE=${LEASE:-/tmp/convlab-lease}
+export PYTHONUNBUFFERED=1
+mkdir -p "$LEASE/packed" "$LEASE/ledger" "$LEASE/prepared"
+
+take_in() { # whole folders appear at once: the daemon must see no half of one
+  for folder in .gpu/data-*; do
+    [ -d "$folder" ] || continue
+    name=$(basename "$folder")
+    rm -rf "$LEASE/packed/.$name"
+    cp -r "$folder" "$LEASE/packed/.$name"
+    rm -rf "${LEASE:?}/packed/$name"
+    mv "$LEASE/packed/.$name" "$LEASE/packed/$name"
+    rm -rf "$folder" # what is in need not be taken in again with the next call
+    echo "lease: $name is in"
+  done
+}
+
+# A process that was killed may stay as a zombie, without a command line
+alive() { [ -f "$LEASE/daemon.pid" ] && grep -qs lease.py "/proc/$(cat "$LEASE/daemon.pid")/cmdline"; }
+
+enter() { # the code that was carried last
+  cd -P "$LEASE/work"
+  export PYTHONPATH="$PWD/src:$LEASE/site${LEASE_PYTHONPATH:+:$LEASE_PYTHONPATH}"
+}
+
+case "${1:-}" in
+  start)
+    shift
+    [ -f .gpu/base/manifest.json ] || { echo "lease: .gpu/base: not there; bench/gpu/pack.py packs it" >&2; exit 2; }
+    cp .gpu/base/manifest.json "$LEASE/manifest.json"
+    take_in
+    if alive; then echo "lease: the daemon is running"; exit 0; fi
+    if [ ! -d "$LEASE/site" ] && [ -d .gpu/base/wheels ]; then
+      python3 -m pip install --quiet --no-index --no-deps --no-compile --no-cache-dir --target "$LEASE/.site" .gpu/base/wheels/*.whl
+      mv "$LEASE/.site" "$LEASE/site"
+    fi
+    work=$(mktemp -d "$LEASE/work-XXXXXX") # a new one each time: something of a daemon that died may still run in the old
+    cp -r src stages bench params.yaml reports.yaml "$work/"
+    ln -sfn "$work" "$LEASE/work"
+    nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv > "$LEASE/gpu.csv" 2> /dev/null || echo "no GPU here" > "$LEASE/gpu.csv"
+    CONVLAB_COMMIT=$(cat .gpu/base/commit)
+    export CONVLAB_COMMIT
+    enter
+    setsid python3 bench/gpu/lease.py "$@" >> "$LEASE/daemon.log" 2>&1 < /dev/null &
+    echo $! > "$LEASE/daemon.pid"
+    for _ in {1..60}; do # until it has read the plan: what it complains of is worth knowing now
+      [ "$LEASE/status.json" -nt "$LEASE/daemon.pid" ] && { echo "lease: started"; exit 0; }
+      sleep 0.5
+      alive || { tail -n 5 "$LEASE/daemon.log" >&2; exit 1; }
+    done
+    echo "lease: started, but says nothing yet"
+    ;;
+  more) take_in ;;
+  collect | again)
+    [ "$1" = collect ] || rm -f "$LEASE/collected.json"
+    out=$(mkdir -p "${OUT:?set OUT to the folder for the results}" && cd "$OUT" && pwd)
+    enter
+    exec python3 bench/gpu/collect.py "$LEASE" "$out" "${2:-0}"
+    ;;
+  *) echo "lease: found '${1:-}'; allowed: start, more, collect, again" >&2; exit 2 ;;
+esac

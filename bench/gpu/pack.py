@@ -1,0 +1,164 @@
+"""Pack what the lease needs into .gpu/: wheels, raw images losslessly small, what they have to become there.
+
+    python bench/gpu/pack.py [NAME …]     experiments and sweeps; without names, those of bench/gpu/plan.yaml
+
+.gpu/base goes with the first call, and .gpu/data-1, data-2, … with one call each: with the working tree, each
+is small enough for one. The raw files are read from data/raw, or from CONVLAB_MIRROR.
+"""
+
+import lzma
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from convlab import files
+from convlab.config import trials_of
+from convlab.data.preprocess import Prepared, prepare
+from convlab.data.readers import Raw, read
+from convlab.data.sources import mirror_from_environment
+from convlab.errors import InputError, Parser, run
+from convlab.provenance import occasion
+from convlab.schema import Experiment
+from gpu.images import encode, sha256
+from gpu.plan import SEEDS, load_items, read_plan, with_seeds
+from gpu.splits import describe
+from options import count
+
+FOLDER = Path(".gpu")
+PLAN = Path("bench/gpu/plan.yaml")
+ROOM = (64 << 20) - (1 << 20)  # bytes of one call, less what carrying them adds
+IMAGES = 5_000  # in a file: so small that the parts fill up
+ORDER = ("digits", "mnist", "cifar10", "fashion_mnist")  # of worth
+# PyTorch images have the rest (NumPy, PyYAML, safetensors, scikit-learn, matplotlib, rich).
+PACKAGES = (
+    "pydantic",
+    "pydantic-core",
+    "annotated-types",
+    "typing-inspection",
+    "nvidia-ml-py",
+    "threadpoolctl",
+)
+PLATFORMS = ("--platform", "manylinux_2_17_x86_64", "--platform", "manylinux2014_x86_64")
+
+
+def main() -> None:
+    """Write .gpu/ anew, and print the size of each part."""
+    parser = Parser(description=__doc__.split("\n")[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help="(those of the plan)")
+    parser.add_argument(
+        "--room", type=count, metavar="BYTES", help="of data in a part (what the tree leaves)"
+    )
+    parser.add_argument("--no-wheels", action="store_true", help="for a machine that has all packages")
+    options = parser.parse_args()
+    names = options.names or [entry.name for entry in read_plan(PLAN).entries]
+    recipes = recipes_of(names)
+    datasets = {recipe.dataset for recipe in recipes.values()}
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    base = FOLDER / "base"
+    files.write_text(base / "commit", f"{occasion()['git_commit']}\n")
+    if not options.no_wheels:
+        fetch_wheels(base / "wheels")
+    room = options.room or ROOM - tree_size()
+    parts = Parts(room, options.room or room - size_of(base))
+    manifest: dict[str, Any] = {"sets": {}, "data": {}}
+    for dataset in sorted(datasets, key=ORDER.index):
+        raw = read(dataset, raw_folder(dataset))
+        manifest["sets"][dataset] = pack_set(dataset, raw, parts)
+        for key, recipe in recipes.items():
+            if recipe.dataset == dataset:
+                manifest["data"][key] = manifest_of(recipe, prepare(raw, recipe))
+    files.write_json(base / "manifest.json", manifest)
+    for folder in sorted(FOLDER.iterdir()):
+        print(f"pack: {folder}: {size_of(folder):,} bytes")
+
+
+def manifest_of(recipe: Experiment, prepared: Prepared) -> dict[str, Any]:
+    """Return what the GPU machine has to know to make the same prepared data."""
+    statistics = asdict(prepared.statistics)
+    return {"experiment": recipe.model_dump(), "statistics": statistics, "files": describe(prepared)}
+
+
+def recipes_of(names: list[str]) -> dict[str, Experiment]:
+    """Return an experiment for each data key that the named ones need, with any seed up to the third."""
+    return {
+        trial.experiment.data_key(): trial.experiment
+        for name, item in load_items(names).items()
+        for trial in trials_of(name, with_seeds(item, SEEDS))
+    }
+
+
+def raw_folder(dataset: str) -> Path:
+    """Return the folder with the raw files of a data set, as `read` wants it."""
+    mirror = mirror_from_environment()
+    for folder in (files.RAW, mirror):
+        if folder and (folder / dataset).is_dir():
+            return folder
+    raise InputError(f"{files.RAW / dataset}: not there; run the download stage, or set CONVLAB_MIRROR")
+
+
+def size_of(folder: Path) -> int:
+    """Return the bytes of all files in a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def tree_size() -> int:
+    """Return the bytes of the working tree that go with each call: tracked, or new and not ignored."""
+    command = ["git", "ls-files", "-co", "--exclude-standard", "-z"]
+    listed = subprocess.check_output(command, text=True).split("\0")
+    return sum(Path(name).stat().st_size for name in listed if name and Path(name).is_file())
+
+
+class Parts:
+    """The folders data-1, data-2, …: each file goes into the first that has room for it, but none before the
+    one of the file before it, so that a data set is complete as early as can be."""
+
+    def __init__(self, room: int, first: int):
+        """Set up, with `room` bytes in each part, but `first` in the first."""
+        self.room, self.number, self.left = room, 1, first
+
+    def add(self, name: str, content: bytes) -> dict[str, str]:
+        """Write a file; return its place below .gpu/ and its hash."""
+        if len(content) > self.left:
+            self.number, self.left = self.number + 1, self.room
+        self.left -= len(content)
+        path = f"data-{self.number}/{name}"
+        files.write_bytes(FOLDER / path, content)
+        return {"file": path, "sha256": sha256(content)}
+
+
+def pack_set(dataset: str, raw: Raw, parts: Parts) -> dict[str, Any]:
+    """Write a data set's files; return the manifest's lines on them."""
+    lines = []
+    splits = (("train", raw.train_images, raw.train_labels), ("test", raw.test_images, raw.test_labels))
+    labels = np.concatenate([split[2] for split in splits]).astype(np.uint8)
+    packed = parts.add(f"{dataset}-labels.xz", lzma.compress(labels.tobytes(), preset=9))
+    for split, images, _ in splits:
+        for start in range(0, len(images), IMAGES):
+            some = np.ascontiguousarray(images[start : start + IMAGES])
+            content, how = encode(some)
+            place = parts.add(f"{dataset}-{split}-{start:05}.{how}", content)
+            lines.append({"split": split, "how": how, "shape": list(some.shape), **place})
+    return {"labels": packed, "images": lines}
+
+
+def fetch_wheels(folder: Path) -> None:
+    """Bring the wheels of what the GPU machine lacks, in requirements.lock's versions, for its Python."""
+    pattern = re.compile(rf"^({'|'.join(PACKAGES)})==\S+", re.MULTILINE)
+    versions = [found.group() for found in pattern.finditer(Path("requirements.lock").read_text())]
+    python = os.environ.get("PYTHON_VERSION", "3.12")
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
+    command += ["--implementation", "cp", "--python-version", python, *PLATFORMS, "--dest", str(folder)]
+    if subprocess.run([*command, *versions]).returncode:
+        raise InputError("pip download failed; its own words are above")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,116 @@
+"""What is to be trained: the items of plan.yaml as params.yaml resolves them, with up to three seeds."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from convlab.config import load_params, read_yaml, trials_of
+from convlab.errors import InputError
+from convlab.explain import nearest
+from convlab.files import training
+from convlab.schema import Experiment, Params, Sweep, Trial
+
+SEEDS = 3  # the fewest that give an interval
+Item = Experiment | Sweep
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line of the plan: `seconds` is the guess for one of its trainings."""
+
+    name: str
+    seconds: float
+    alone: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The lines in order of worth; of `champions` the weights come back first."""
+
+    entries: list[Entry]
+    champions: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One training of an item: `level` 1 is the first seed. Equal trainings of two items are two of these."""
+
+    entry: Entry
+    level: int
+    trial: Trial
+
+    @property
+    def label(self) -> str:
+        """What it is called in the log."""
+        own = None if self.trial.name == self.entry.name else self.trial.name
+        return f"{self.entry.name} {training(self.trial.experiment.seed, own)}"
+
+
+def read_plan(path: Path) -> Plan:
+    """Return the plan that a file holds.
+
+    Raise:
+        InputError: it is not of this form.
+    """
+    content = read_yaml(path)
+    try:
+        plan = Plan([Entry(**line) for line in content["items"]], list(content.get("champions", [])))
+        bad = [line.name for line in plan.entries if not (line.seconds > 0 and isinstance(line.alone, bool))]
+    except (TypeError, KeyError, AttributeError) as error:
+        raise InputError(f"{path}: not a plan ({error}); allowed: as in bench/gpu/plan.yaml") from None
+    if bad:
+        raise InputError(f"{path}: {bad[0]}: allowed: seconds above 0, alone true or false")
+    return plan
+
+
+def load_items(names: Iterable[str], path: Path = Path("params.yaml")) -> dict[str, Item]:
+    """Return the experiments and sweeps of these names, as params.yaml says.
+
+    Raise:
+        InputError: there is none of a name.
+    """
+    return items_of(load_params(path), names)
+
+
+def items_of(params: Params, names: Iterable[str]) -> dict[str, Item]:
+    """Return the experiments and sweeps of these names."""
+    known: Mapping[str, Item] = {**params.experiments, **params.sweeps}
+    for name in names:
+        if name not in known:
+            raise InputError(f"found {name!r}{nearest(name, known)}")
+    return {name: known[name] for name in names}
+
+
+def with_seeds(item: Item, seeds: int) -> Item:
+    """Return the item as params.yaml with `seeds: seeds` would resolve it."""
+    if isinstance(item, Experiment):
+        return item.model_copy(update={"seeds": seeds})
+    firsts: dict[str, Trial] = {}
+    for trial in item.trials:
+        firsts.setdefault(trial.name, trial)
+    trials = [
+        trial.model_copy(update={"experiment": one})
+        for trial in firsts.values()
+        for one in trial.experiment.model_copy(update={"seeds": seeds}).each_seed()
+    ]
+    return Sweep(trials=trials)
+
+
+def seeds_of(item: Item) -> int:
+    """Return how many seeds each of its results has."""
+    if isinstance(item, Experiment):
+        return item.seeds
+    return max(sum(other.name == trial.name for other in item.trials) for trial in item.trials)
+
+
+def wanted(entries: Iterable[Entry], items: Mapping[str, Item], seeds: int = SEEDS) -> list[Wanted]:
+    """Return every training in the order of its worth: the first seed of everything, then the second, …"""
+    found = []
+    for level in range(1, seeds + 1):
+        for entry in entries:
+            seen: dict[str, int] = {}
+            for trial in trials_of(entry.name, with_seeds(items[entry.name], level)):
+                seen[trial.name] = seen.get(trial.name, 0) + 1
+                if seen[trial.name] == level:
+                    found.append(Wanted(entry, level, trial))
+    return found

@@ -1,0 +1,106 @@
+"""Which training is next: in the order of the plan, if its data is there and it would end in time."""
+
+import math
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from convlab.data.catalogue import DATASETS
+from convlab.files import read_json
+from convlab.schema import Experiment
+from gpu.plan import Wanted
+
+ATTEMPTS = 2
+MARGIN, START = 1.1, 3.0  # on an estimate: its error, and the seconds before and after the steps
+
+
+@dataclass
+class Training:
+    """One training, for all items that want it: `state` is waiting, running, done, failed or refused."""
+
+    key: str  # its fingerprint, and its folder in the lease's ledger
+    wanted: list[Wanted]
+    state: str = "waiting"
+    attempts: int = 0
+    seconds: float | None = None
+    worker: int | None = None
+    families: list[str] = field(default_factory=list)
+
+    @property
+    def label(self) -> str:
+        """What it is called in the log."""
+        return self.wanted[0].label
+
+    @property
+    def experiment(self) -> Experiment:
+        """What is trained."""
+        return self.wanted[0].trial.experiment
+
+    @property
+    def alone(self) -> bool:
+        """Whether it fills the GPU."""
+        return any(one.entry.alone for one in self.wanted)
+
+
+class Schedule:
+    """All trainings with their states, and what is known of their speed."""
+
+    def __init__(self, trainings: list[Training], ledger: Path, scale: float = 1.0):
+        self.trainings, self.ledger, self.scale = trainings, ledger, scale
+        self.speeds: dict[str, float] = {}  # seconds per step, the slowest, by trial and by item
+        for training in trainings:
+            if (ledger / training.key / "finished.json").is_file():
+                self.ended(training, None)
+
+    def next(self, left: float, data: Collection[str], alone: bool) -> Training | None:
+        """Return the next training, or None. `left`: seconds until the deadline; `data`: the keys that are
+        there; `alone`: whether a training that fills the GPU is running."""
+        for training in self.trainings:
+            ready = training.state == "waiting" and training.experiment.data_key() in data
+            if ready and not (alone and training.alone) and self.estimate(training) <= left:
+                return training
+        return None
+
+    def estimate(self, training: Training) -> float:
+        """Return how many seconds a training will take at most."""
+        for one in training.wanted:
+            for family in _families(one):
+                if speed := self.speeds.get(family):
+                    return START + MARGIN * speed * steps(training.experiment, training.experiment.epochs)
+        return self.scale * training.wanted[0].entry.seconds
+
+    def ended(self, training: Training, seconds: float | None) -> None:
+        """Take note of a training that is in the ledger now; without `seconds` they are read there."""
+        content: dict[str, Any] = read_json(self.ledger / training.key / "finished.json")
+        if content["status"] == "finished":
+            seconds = seconds or content["timing"]["seconds"]
+            speed = seconds / steps(training.experiment, content["results"]["epochs"])
+            for family in {family for one in training.wanted for family in _families(one)}:
+                self.speeds[family] = max(speed, self.speeds.get(family, 0.0))
+        training.state, training.seconds, training.worker = "done", seconds, None
+
+    def failed(self, training: Training) -> None:
+        """Take note of an attempt that ended in an error, or with its process."""
+        training.state = "waiting" if training.attempts < ATTEMPTS else "failed"
+        training.worker = None
+
+    def complete(self, name: str) -> int:
+        """Return for how many seeds all trainings of an item are done."""
+        levels: dict[int, bool] = {}
+        for training in self.trainings:
+            for one in training.wanted:
+                if one.entry.name == name:
+                    levels[one.level] = levels.get(one.level, True) and training.state == "done"
+        return next((level - 1 for level in sorted(levels) if not levels[level]), max(levels, default=0))
+
+
+def steps(experiment: Experiment, epochs: int) -> int:
+    """Return how many steps so many epochs have."""
+    images = DATASETS[experiment.dataset].train_images - experiment.split.validation
+    return epochs * math.ceil(images / experiment.batch_size)
+
+
+def _families(one: Wanted) -> tuple[str, str]:
+    """Return what trainings of about one speed share: first the same trial, then the same item."""
+    return f"{one.entry.name}/{one.trial.name}", one.entry.name

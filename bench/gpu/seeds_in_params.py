@@ -1,0 +1,73 @@
+"""Set `seeds` in params.yaml line by line, so that comments and the rest of the text stay as they are."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+
+from convlab.config import load_params
+from convlab.errors import InputError
+from convlab.files import write_text
+from convlab.schema import Experiment, Params
+from gpu.plan import Item, seeds_of, with_seeds
+
+
+def set_seeds(path: Path, wanted: Mapping[str, int]) -> list[str]:
+    """Give items their numbers of seeds, and let all others keep theirs; return what was changed, in words.
+
+    An experiment's `seeds` hold for the sweeps over it too, which therefore get a number of their own.
+
+    Raise:
+        InputError: the text is not laid out as expected; nothing is changed then.
+    """
+    before, text = load_params(path), path.read_text(encoding="utf-8")
+    known: dict[str, Item] = {**before.experiments, **before.sweeps}
+    target = {
+        name: with_seeds(item, wanted[name]) if name in wanted else item for name, item in known.items()
+    }
+    changed = []
+    try:
+        for name in sorted(known, key=lambda name: not isinstance(known[name], Experiment)):
+            if _items(load_params(path))[name] != target[name]:
+                section = "experiments" if name in before.experiments else "sweeps"
+                seeds = seeds_of(target[name])
+                write_text(path, edited(path.read_text(encoding="utf-8"), section, name, seeds))
+                changed.append(f"{section}.{name}.seeds: {seeds}")
+        if _items(load_params(path)) != target:
+            raise InputError(f"{path}: set by hand {', '.join(changed)}")
+    except BaseException:
+        write_text(path, text)
+        raise
+    return changed
+
+
+def edited(text: str, section: str, name: str, seeds: int) -> str:
+    """Return params.yaml with the number of seeds of one experiment or sweep."""
+    lines = text.splitlines(keepends=True)
+    start = next((i for i, line in enumerate(lines) if line.startswith(f"{section}:")), len(lines))
+    pattern = re.compile(rf"^  {re.escape(name)}:\s*(#.*)?$")
+    place = next((i for i in range(start + 1, len(lines)) if pattern.match(lines[i].rstrip("\n"))), None)
+    if place is None:
+        raise InputError(
+            f"{section}.{name}: not found as a line of its own; set its seeds to {seeds} by hand"
+        )
+    end = place + 1
+    while end < len(lines) and (lines[end].startswith("    ") or not lines[end].strip()):
+        found = re.match(r"^    seeds: *\d+(.*)$", lines[end], re.DOTALL)
+        if found:
+            lines[end] = f"    seeds: {seeds}{found.group(1)}"
+            return "".join(lines)
+        end += 1
+    lines.insert(place + 1, f"    seeds: {seeds}\n")
+    return "".join(lines)
+
+
+def selected(text: str, experiments: list[str], sweeps: list[str]) -> str:
+    """Return params.yaml (without its comments) with another selection."""
+    content = yaml.safe_load(text)
+    return yaml.safe_dump({**content, "run": experiments, "run_sweeps": sweeps}, sort_keys=False)
+
+
+def _items(params: Params) -> dict[str, Item]:
+    return {**params.experiments, **params.sweeps}

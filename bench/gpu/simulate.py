@@ -1,0 +1,277 @@
+"""The whole lease on this machine's CPU, with tiny data, short recipes, and everything going wrong that can.
+
+    python bench/gpu/simulate.py [--folder FOLDER] [--seconds N] [--wheels]
+
+In FOLDER (a temporary one): `home`, a clone of the working tree; `there`, its copy as a GPU machine gets it;
+`lease`. Injected: a training that raises once and one that raises always, a worker that is killed, the daemon
+killed and started again, data that comes late, and one file of it damaged at first. Exit status 1 if anything
+did not end well.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from convlab.errors import Parser, run
+from options import seconds
+from small_data import expect_small_data, write_small_data
+
+TRAIN, TEST, VALIDATION = 450, 50, 50
+ROOM = 1_600_000  # bytes in a part: so that each data set comes with a call of its own
+PLAN: dict[str, Any] = {
+    "champions": ["mnist_vgg"],
+    "items": [
+        {"name": "mnist_vgg", "seconds": 5},
+        {"name": "mnist_vgg_l2", "seconds": 5},
+        {"name": "mnist_cnn", "seconds": 5},
+        {"name": "cifar10_resnet18", "seconds": 5, "alone": True},
+        {"name": "cifar10_simplecnn", "seconds": 5},
+        {"name": "fashion_preact", "seconds": 5},
+    ],
+}
+SEEDS = {item["name"]: 3 for item in PLAN["items"]} | {"cifar10_simplecnn": 2}  # its third raises always
+COMMIT = "git add -A && git -c user.name=a -c user.email=a@b commit -qm"
+# In front of every training: what raises, and what is so slow that it can be killed in the midst of it
+BROKEN = """    import os as _os, time as _time
+    if "fashion_preact seed-20250318" in job.label and not _os.environ.get("CONVLAB_EAGER"):
+        raise RuntimeError("injected: once")
+    if "cifar10_simplecnn seed-20250320" in job.label:
+        raise RuntimeError("injected: always")
+    _time.sleep(1)
+"""
+SMALL = "PIECE, PIECES = 15 << 20, 4", "PIECE, PIECES = 4 << 20, 3"  # some weights stay there
+PLACE = '    """Train one, score it if asked to, and put it into the ledger."""\n'
+
+
+@dataclass
+class Simulation:
+    """The folders, and what was found wrong."""
+
+    folder: Path
+    wheels: bool = False
+    wrong: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.home, self.there, self.lease = (self.folder / name for name in ("home", "there", "lease"))
+
+    def expect(self, what: str, true: bool) -> None:
+        """Note whether something is as it should be."""
+        print(f"simulate: {'well' if true else 'WRONG'}: {what}", flush=True)
+        self.wrong += [] if true else [what]
+
+    def shell(self, command: str, folder: Path, **more: str) -> subprocess.CompletedProcess[str]:
+        """Run a command with this Python first on the path, without MLflow, and show what it says."""
+        print(f"simulate: {folder.name}$ {command}", flush=True)
+        kept = {
+            key: value for key, value in os.environ.items() if not key.startswith(("DVC_", "MLFLOW_", "GIT_"))
+        }
+        environment = {
+            **kept,
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "PYTHONPATH": f"{folder / 'src'}:{self.folder / 'without'}",
+            "LEASE": str(self.lease),
+            "LEASE_PYTHONPATH": str(self.folder / "without"),
+            "OMP_NUM_THREADS": "1",
+            **more,
+        }
+        done = subprocess.run(
+            ["bash", "-c", command],
+            cwd=folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        print("".join(f"    {line}\n" for line in done.stdout.splitlines()[-30:]), end="", flush=True)
+        return done
+
+    def call(self, command: str, *carried: str) -> subprocess.CompletedProcess[str]:
+        """Run a command on the machine there, after the tree and what is named have been carried to it."""
+        copy_tree(self.home, self.there)
+        for name in carried:
+            shutil.rmtree(self.there / name, ignore_errors=True)
+            shutil.copytree(self.home / name, self.there / name)
+        return self.shell(command, self.there, OUT=str(self.folder / "out"))
+
+    def status(self) -> dict[str, Any]:
+        """Return the daemon's status."""
+        path = self.lease / "status.json"
+        return json.loads(path.read_text()) if path.is_file() else {"trainings": [], "ended": False}
+
+    def wait(self, what: str, true: Callable[[], bool], limit: float = 1800) -> None:
+        """Wait for something; that it does not come is wrong."""
+        until = time.monotonic() + limit
+        while not true() and time.monotonic() < until:
+            time.sleep(0.2)
+        self.expect(what, true())
+
+    def log(self) -> str:
+        """Return the daemon's log."""
+        return (self.lease / "daemon.log").read_text()
+
+    def done(self) -> int:
+        """Return how many trainings are done."""
+        return sum(training["state"] == "done" for training in self.status()["trainings"])
+
+
+def main() -> int:
+    """Simulate; print how it ended."""
+    parser = Parser(description=__doc__.split("\n")[0])
+    parser.add_argument("--folder", type=Path, help="keep everything in this new folder")
+    parser.add_argument("--seconds", type=seconds, default=150.0, help="of the daemon (%(default)s)")
+    parser.add_argument("--wheels", action="store_true", help="carry the wheels too, for this Python")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = (options.folder or Path(temporary)).resolve()
+        simulation = Simulation(folder, options.wheels)
+        simulate(simulation, options.seconds)
+    for what in simulation.wrong:
+        print(f"simulate: WRONG: {what}")
+    print(
+        f"simulate: {'ended well' if not simulation.wrong else f'{len(simulation.wrong)} things are wrong'}"
+    )
+    return int(bool(simulation.wrong))
+
+
+def simulate(one: Simulation, limit: float) -> None:
+    """Go through the lease from packing to recording."""
+    set_up(one)
+    start = f"bench/gpu/lease.sh start --for {limit:g} --reserve 20 --workers 2"
+    one.call(start, ".gpu/base", ".gpu/data-1")
+    one.wait("a training is done", lambda: one.done() > 0)
+    kill_worker(one)
+    one.call("bench/gpu/lease.sh more", ".gpu/data-2")
+    one.wait("further trainings are done", lambda: one.done() > 4)
+    one.call("bench/gpu/lease.sh collect")
+    os.kill(daemon := one.status()["daemon"], signal.SIGKILL)
+    one.wait("the daemon is killed", lambda: not command_line(daemon))
+    good = next((one.home / ".gpu/data-3").glob("fashion_mnist-train*"))
+    content = good.read_bytes()
+    good.write_bytes(content[:1000] + bytes([content[1000] ^ 1]) + content[1001:])
+    one.call(start, ".gpu/base", ".gpu/data-3")
+    one.wait("a damaged file is refused by name", lambda: f"{good.name}: damaged" in one.log())
+    good.write_bytes(content)
+    one.call("bench/gpu/lease.sh more", ".gpu/data-3")
+    last = one.call(f"bench/gpu/lease.sh collect {limit + 120:g}")
+    one.expect("the daemon has ended", bool(one.status()["ended"]))
+    one.expect("some weights stayed there", "no room for 0 files" not in last.stdout)
+    one.expect("a training that raises is tried again", "injected: once" in one.log())
+    one.expect("a killed worker's training is tried again", "died, attempt 1" in one.log())
+    states = {row["label"]: row["state"] for row in one.status()["trainings"]}
+    one.expect(f"all but one training are done: {states}", sorted(set(states.values())) == ["done", "failed"])
+    brought(one)
+
+
+def set_up(one: Simulation) -> None:
+    """Make the clone at home, with tiny data, and pack."""
+    copy_tree(Path.cwd(), one.home)
+    for name in ("metrics", "plots", "data", "dvc.lock"):
+        shutil.rmtree(one.home / name, ignore_errors=True)
+    (one.home / "dvc.lock").unlink(missing_ok=True)
+    (one.folder / "without").mkdir()
+    (one.folder / "without/mlflow.py").write_text("raise ImportError")
+    write_small_data(one.folder / "mirror", TRAIN, TEST)
+    expect_small_data(one.home, one.folder / "mirror", TRAIN)
+    shrink(one.home / "params.yaml")
+    (one.home / "bench/gpu/plan.yaml").write_text(yaml.safe_dump(PLAN))
+    for name, old, new in (
+        ("src/convlab/trainings.py", PLACE, PLACE + BROKEN),
+        ("bench/gpu/collect.py", *SMALL),
+    ):
+        path = one.home / name
+        one.expect(f"{name} can be changed", old in path.read_text())
+        path.write_text(path.read_text().replace(old, new))
+    shutil.copytree(one.folder / "mirror", one.home / "data/raw")
+    one.shell(f"git init -q && {COMMIT} start", one.home)
+    python = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    wheels = "" if one.wheels else " --no-wheels"
+    packed = one.shell(f"python bench/gpu/pack.py --room {ROOM}{wheels}", one.home, PYTHON_VERSION=python)
+    one.expect("it packs", not packed.returncode)
+
+
+def shrink(path: Path) -> None:
+    """Leave seconds of work in params.yaml, line by line as `bring` expects it."""
+    params = yaml.safe_load(path.read_text())
+    for experiment in params["experiments"].values():
+        experiment |= {"epochs": 2, "split": {"method": "last", "validation": VALIDATION}, "threads": None}
+    params["experiments"]["cifar10_resnet18"]["model"]["widths"] = [8, 8, 16, 16]
+    params["experiments"]["fashion_preact"]["model"] |= {"stem": 8, "widths": [8, 8, 8]}
+    params["sweeps"]["mnist_vgg_l2"] |= {"overrides": {"epochs": 2}, "grid": {"l2": [0.0, 0.001]}}
+    params["sweeps"]["mnist_vgg_l2"].pop("seeds", None)
+    params |= {"sweeps": {"mnist_vgg_l2": params["sweeps"]["mnist_vgg_l2"]}, "claims": {}, "thresholds": {}}
+    params |= {"run": ["mnist_vgg"], "run_sweeps": []}
+    path.write_text(yaml.safe_dump(params, sort_keys=False))
+
+
+def command_line(process: int) -> bytes:
+    """Return the command line of a process; that of a dead one is empty."""
+    path = Path(f"/proc/{process}/cmdline")
+    return path.read_bytes() if path.exists() else b""
+
+
+def kill_worker(one: Simulation) -> None:
+    """Kill a worker in the midst of a training."""
+
+    def running() -> list[int]:
+        rows = one.status()["trainings"]
+        return [row["worker"] for row in rows if row["state"] == "running" and row["attempts"] == 1]
+
+    one.wait("a training runs", lambda: bool(running()))
+    os.kill(running()[0], signal.SIGKILL)
+
+
+def brought(one: Simulation) -> None:
+    """Bring the results home, and look at whether DVC takes them for its own."""
+    one.expect("it is brought", not one.shell("python bench/gpu/bring.py ../out", one.home).returncode)
+    for name, count in SEEDS.items():
+        folder = one.home / "metrics" / name
+        found = [len(seeds_in(path)) for path in folder.glob("tr*.json")]
+        one.expect(f"{name} has {count} seeds: {found}", found == [count])
+    recorded = yaml.safe_load((one.home / "dvc.lock").read_text())["stages"]
+    stages = {f"train@{name}" for name in SEEDS if name != "mnist_vgg_l2"} | {"sweep@mnist_vgg_l2"}
+    one.expect(f"recorded: {sorted(recorded)}", stages <= set(recorded))
+    names = [item["name"] for item in PLAN["items"] if item["name"] != "mnist_vgg_l2"]
+    select(one.home / "params.yaml", names)
+    one.shell(f"python stages/resolve.py && dvc commit -q -f resolve download && {COMMIT} done", one.home)
+    one.shell("git clone -q home clone", one.folder)
+    status = one.shell("dvc repro --allow-missing --dry", one.folder / "clone")
+    ran = [line for line in status.stdout.splitlines() if line.startswith("Running stage")]
+    one.expect(f"in a clone DVC has nothing to do: {ran}", not status.returncode and not ran)
+
+
+def select(path: Path, names: list[str]) -> None:
+    """Select what was trained."""
+    params = yaml.safe_load(path.read_text())
+    path.write_text(yaml.safe_dump({**params, "run": names, "run_sweeps": ["mnist_vgg_l2"]}, sort_keys=False))
+
+
+def seeds_in(path: Path) -> set[int]:
+    """Return the seeds that a train.json or a trials.json tells of."""
+    content = json.loads(path.read_text())
+    rows: list[Mapping[str, Any]] = content if isinstance(content, list) else content.get("seeds", [content])
+    return {row["seed"] for row in rows}
+
+
+def copy_tree(source: Path, target: Path) -> None:
+    """Copy what git knows of a tree, or does not ignore."""
+    command = ["git", "ls-files", "-co", "--exclude-standard", "-z"]
+    for name in subprocess.check_output(command, cwd=source, text=True).split("\0"):
+        if name and (source / name).is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source / name, target / name)
+
+
+if __name__ == "__main__":
+    run(main)

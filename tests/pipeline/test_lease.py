@@ -1,0 +1,21 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.pipeline
+def test_a_lease_in_which_everything_goes_wrong_ends_well(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "bench/gpu/simulate.py", "--folder", str(tmp_path), "--seconds", "3600"],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert not done.returncode, done.stdout
