@@ -48,6 +48,13 @@ case "${1:-}" in
     cp -r src stages bench params.yaml reports.yaml "$work/"
     ln -sfn "$work" "$LEASE/work"
     nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv > "$LEASE/gpu.csv" 2> /dev/null || echo "no GPU here" > "$LEASE/gpu.csv"
+    # Without it processes take turns on the GPU: eight trainings at once are then no faster than one after the
+    # other, with it twice as fast (measured on an H200)
+    if command -v nvidia-cuda-mps-control > /dev/null; then
+      export CUDA_MPS_PIPE_DIRECTORY="$LEASE/mps" CUDA_MPS_LOG_DIRECTORY="$LEASE/mps"
+      mkdir -p "$LEASE/mps"
+      nvidia-cuda-mps-control -d && echo "lease: trainings share the GPU by MPS"
+    fi
     CONVLAB_COMMIT=$(cat .gpu/base/commit)
     export CONVLAB_COMMIT
     enter

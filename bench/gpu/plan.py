@@ -1,5 +1,6 @@
 """What is to be trained: the items of plan.yaml as params.yaml resolves them, with up to three seeds."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,11 +17,12 @@ Item = Experiment | Sweep
 
 @dataclass(frozen=True)
 class Entry:
-    """A line of the plan: `seconds` is the guess for one of its trainings."""
+    """A line of the plan: `seconds` is the guess for one of its trainings; `first` seeds come in one go."""
 
     name: str
     seconds: float
     alone: bool = False
+    first: int = 1
 
 
 @dataclass(frozen=True)
@@ -55,11 +57,17 @@ def read_plan(path: Path) -> Plan:
     content = read_yaml(path)
     try:
         plan = Plan([Entry(**line) for line in content["items"]], list(content.get("champions", [])))
-        bad = [line.name for line in plan.entries if not (line.seconds > 0 and isinstance(line.alone, bool))]
+        bad = [
+            line.name
+            for line in plan.entries
+            if not (line.seconds > 0 and isinstance(line.alone, bool) and line.first in range(1, SEEDS + 1))
+        ]
     except (TypeError, KeyError, AttributeError) as error:
         raise InputError(f"{path}: not a plan ({error}); allowed: as in bench/gpu/plan.yaml") from None
     if bad:
-        raise InputError(f"{path}: {bad[0]}: allowed: seconds above 0, alone true or false")
+        raise InputError(
+            f"{path}: {bad[0]}: allowed: seconds above 0, alone true or false, first 1 to {SEEDS}"
+        )
     return plan
 
 
@@ -104,13 +112,11 @@ def seeds_of(item: Item) -> int:
 
 
 def wanted(entries: Iterable[Entry], items: Mapping[str, Item], seeds: int = SEEDS) -> list[Wanted]:
-    """Return every training in the order of its worth: the first seed of everything, then the second, …"""
+    """Return every training in the order of its worth: the first seeds of everything, then the next, …"""
     found = []
-    for level in range(1, seeds + 1):
-        for entry in entries:
-            seen: dict[str, int] = {}
-            for trial in trials_of(entry.name, with_seeds(items[entry.name], level)):
-                seen[trial.name] = seen.get(trial.name, 0) + 1
-                if seen[trial.name] == level:
-                    found.append(Wanted(entry, level, trial))
-    return found
+    for entry in entries:
+        seen: Counter[str] = Counter()
+        for trial in trials_of(entry.name, with_seeds(items[entry.name], seeds)):
+            seen[trial.name] += 1
+            found.append(Wanted(entry, seen[trial.name], trial))
+    return sorted(found, key=lambda one: max(one.level - one.entry.first, 0))  # else as in the plan

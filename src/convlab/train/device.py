@@ -60,6 +60,7 @@ def prepare_process(threads: int | None, deterministic: bool) -> None:
             libc.mallopt(trim_threshold, -1)
             libc.mallopt(top_pad, 64 << 20)
     torch.set_num_threads(threads or ALL_THREADS)
+    torch.backends.cudnn.allow_tf32 = False  # fp32 is what it says
     torch.backends.cudnn.benchmark = False  # its search costs a second a layout, more than it gains here
     torch.use_deterministic_algorithms(deterministic)
 
