@@ -65,6 +65,7 @@ def main() -> None:
             write_status(lease, schedule)
     say("no further training: the last results")
     crew.end()
+    schedule.look_up()  # one may have been done while they were asked to end
     errands.finish(schedule)
     write_status(lease, schedule, ended=True)
     say("ended")

@@ -49,9 +49,15 @@ class Schedule:
     def __init__(self, trainings: list[Training], ledger: Path, scale: float = 1.0):
         self.trainings, self.ledger, self.scale = trainings, ledger, scale
         self.speeds: dict[str, float] = {}  # seconds per step, the slowest, by trial and by item
-        for training in trainings:
-            if (ledger / training.key / "finished.json").is_file():
-                self.ended(training, None)
+        self.look_up()
+
+    def look_up(self) -> None:
+        """Look in the ledger for what is done, while nothing is being trained."""
+        for training in self.trainings:
+            if (self.ledger / training.key / "finished.json").is_file():
+                self.ended(training, training.seconds)
+            elif training.state == "running":
+                training.state, training.worker = "waiting", None
 
     def next(self, left: float, data: Collection[str], alone: bool) -> Training | None:
         """Return the next training, or None. `left`: seconds until the deadline; `data`: the keys that are

@@ -160,6 +160,17 @@ def test_a_daemon_goes_on_from_the_ledger(recipe: Callable[..., Experiment], tmp
     assert (schedule.complete("large"), schedule.complete("small"), schedule.complete("other")) == (2, 1, 0)
 
 
+def test_what_ended_with_the_lease_counts_and_what_was_cut_off_waits(
+    recipe: Callable[..., Experiment], tmp_path: Path
+) -> None:
+    schedule = scheduled(recipe, tmp_path)
+    done, cut_off, *_ = schedule.trainings
+    done.state = cut_off.state = "running"
+    finished(tmp_path, done, 1)
+    schedule.look_up()
+    assert (done.state, cut_off.state) == ("done", "waiting")
+
+
 def test_what_fails_twice_is_left(recipe: Callable[..., Experiment], tmp_path: Path) -> None:
     schedule = scheduled(recipe, tmp_path)
     large = schedule.trainings[0]
