@@ -86,7 +86,9 @@ def affine(images: Tensor, step: Affine, generator: torch.Generator) -> Tensor:
     theta = images.new_empty(count, 2, 3)
     theta[:, 0, 0], theta[:, 0, 1] = angle.cos() * zoom_x, -(angle + shear).sin() * zoom_y
     theta[:, 1, 0], theta[:, 1, 1] = angle.sin() * zoom_x, (angle + shear).cos() * zoom_y
-    theta[:, :, 2] = 2 * step.shift * random[4:].T  # the image spans −1 to 1: a shift by its width is 2
+    shift = 2 * step.shift * random[4:]  # the image spans −1 to 1: a shift by its width is 2
+    theta[:, 0, 2] = angle.cos() * shift[0] - angle.sin() * shift[1]  # turned with the image, as in Keras
+    theta[:, 1, 2] = angle.sin() * shift[0] + angle.cos() * shift[1]
     grid = F.affine_grid(theta, list(images.shape), align_corners=False)
     return F.grid_sample(images, grid, "bilinear", GRID_MODES[step.border], align_corners=False)
 
