@@ -11,6 +11,7 @@ from torch import nn
 
 from convlab.data.catalogue import DATASETS
 from convlab.data.preprocess import Split
+from convlab.figures.augmentation import augmentation_grid
 from convlab.figures.confused import confused
 from convlab.figures.confusion import confusion
 from convlab.figures.curves import iteration_curves, learning_curves
@@ -235,3 +236,10 @@ def test_the_labels_of_points_are_apart(values):
         assert_legible(figure, labels)
     shown = [label.get_text() for label in axes.get_yticklabels()]
     assert len(set(shown)) == len(shown), "no two ticks of the accuracy are called the same"
+
+
+def test_labels_of_mixed_images_are_apart_and_whole(guesses):
+    originals, targets = images()[:3], torch.eye(10)[:3]
+    version = originals.float(), 0.6 * targets + 0.4 * targets.roll(1, 1)
+    figure = augmentation_grid("title", originals, targets, [version] * 7, guesses.classes, 255)
+    assert_legible(figure, [axes.title for axes in figure.axes])
