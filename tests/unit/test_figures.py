@@ -7,11 +7,12 @@ from convlab.data.preprocess import Split
 from convlab.figures.augmentation import augmentation_grid, label_of
 from convlab.figures.confused import confused
 from convlab.figures.confusion import confusion
-from convlab.figures.curves import iteration_curves, learning_curves, trial_curves
+from convlab.figures.curves import iteration_curves, learning_curves
 from convlab.figures.features import activations, feature_maps
 from convlab.figures.histograms import parameter_histograms
 from convlab.figures.samples import Guesses, sample_grid
 from convlab.figures.style import save
+from convlab.figures.trial_curves import trial_curves
 from convlab.figures.trials import trial_table
 
 GUESSES = Guesses(
@@ -106,7 +107,9 @@ def test_activations_are_those_of_the_convolutions_themselves():
 def test_histograms_have_a_row_a_layer_and_do_without_a_bias():
     state = {"a.weight": torch.randn(4, 3), "a.bias": torch.randn(4), "b.weight": torch.randn(2, 4)}
     figure = parameter_histograms("title", ["a", "b"], {"one": state, "two": state})
-    assert titles(figure) == ["a: 12 weights", "a: 4 biases", "b: 8 weights"]
+    scaled = ", each strip in its own scale"
+    assert titles(figure) == [f"a: 12 weights{scaled}", f"a: 4 biases{scaled}", f"b: 8 weights{scaled}"]
+    assert titles(parameter_histograms("title", ["b"], {"one": state})) == ["b: 8 weights"]
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from convlab.data.preprocess import Split, Statistics, load_split, load_statisti
 from convlab.figures.augmentation import augmentation_grid
 from convlab.figures.confused import confused
 from convlab.figures.confusion import confusion
-from convlab.figures.curves import iteration_curves, learning_curves, trial_curves
+from convlab.figures.curves import iteration_curves, learning_curves
 from convlab.figures.drawing import drawing
 from convlab.figures.features import feature_maps
 from convlab.figures.gradcam import gradcam_figure
@@ -24,6 +24,7 @@ from convlab.figures.pair_figures import pair_curve, pair_maps
 from convlab.figures.pairs import find_pairs, pair_distances, pair_ratios
 from convlab.figures.samples import Guesses, sample_grid
 from convlab.figures.style import save
+from convlab.figures.trial_curves import trial_curves
 from convlab.figures.trials import trial_table
 from convlab.schema import Experiment, Sweep, Trial
 from convlab.train.run import build_model, load_model

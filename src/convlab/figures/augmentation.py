@@ -6,6 +6,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from convlab.figures.style import fit
+
+CELL = 1.25  # inches an image has
+
 
 def augmentation_grid(
     title: str,
@@ -27,7 +31,7 @@ def augmentation_grid(
     """
     mixed = any(not torch.allclose(shares, targets) for _, shares in versions)
     columns = 1 + len(versions)
-    size = (1.25 * columns, (1.48 if mixed else 1.32) * len(images) + 0.6)
+    size = (CELL * columns, (1.48 if mixed else 1.32) * len(images) + 0.6)
     figure, grid = plt.subplots(len(images), columns, figsize=size, squeeze=False)
     for row, index in zip(grid, range(len(images)), strict=True):
         _show(row[0], images[index], largest, label_of(targets[index], classes))
@@ -53,4 +57,5 @@ def _show(axes: Axes, image: Tensor, largest: int, label: str) -> None:
     pixels = (image.float() / largest).clamp(0, 1).permute(1, 2, 0)
     axes.imshow(pixels.numpy(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     axes.set_title(label.replace(" + ", "\n+ "), fontsize=8, pad=2)
+    fit(axes.title, 0.96 * CELL)
     axes.axis("off")

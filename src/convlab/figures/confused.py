@@ -7,9 +7,10 @@ from matplotlib.figure import Figure
 
 from convlab.data.preprocess import Split
 from convlab.figures.samples import Guesses, show_image
-from convlab.figures.style import PALETTE, WRONG
+from convlab.figures.style import PALETTE, WRONG, wrap
 
 PAIRS = 8
+LONG = 24  # characters: a longer name of a pair goes on two lines
 EXAMPLES = 3
 
 
@@ -30,13 +31,13 @@ def confused(name: str, split: Split, guesses: Guesses) -> Figure:
     )
     for row, ((truth, guess), count) in zip(grid, counts, strict=True):
         bar = row[0]
-        bar.barh(
-            [f"{guesses.classes[truth]} → {guesses.classes[guess]}"], [count], color=PALETTE[0], height=0.6
-        )
+        names = f"{guesses.classes[truth]} → {guesses.classes[guess]}"
+        names = names if len(names) <= LONG else wrap(names.replace(" → ", "\u00a0→\n"), LONG)
+        bar.barh([names], [count], color=PALETTE[0], height=0.6)
         bar.text(count + largest / 60, 0, f"{count:,}", va="center")
         bar.set(xlim=(0, largest * 1.12), ylim=(-0.6, 0.6), xticks=[])
         bar.spines["bottom"].set_visible(False)
-        bar.tick_params(axis="y", length=0, labelsize=11)
+        bar.tick_params(axis="y", length=0, labelsize=11 if "\n" not in names else 9)
         bar.grid(False)
         for axes in row[1:]:
             axes.axis("off")

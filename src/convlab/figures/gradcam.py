@@ -8,9 +8,10 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from convlab.figures.samples import Guesses, show_image
-from convlab.figures.style import RIGHT, WRONG
+from convlab.figures.style import RIGHT, WRONG, fit
 
 HEAT = "inferno"
+CELL = 1.45  # inches an image has
 SHRINKING = (nn.MaxPool2d, nn.AdaptiveAvgPool2d, nn.Flatten, nn.Dropout)
 
 
@@ -51,13 +52,14 @@ def gradcam_figure(
     images = inputs[positions]
     predicted = gradcam(model, images, guesses.predicted[positions])
     true = gradcam(model, images, guesses.labels[positions])
-    figure, grid = plt.subplots(3, len(positions), figsize=(1.45 * len(positions) + 0.4, 5.1), squeeze=False)
+    figure, grid = plt.subplots(3, len(positions), figsize=(CELL * len(positions) + 0.4, 5.1), squeeze=False)
     for column, position in zip(grid.T, range(len(positions)), strict=True):
         is_wrong = position >= len(right)
         show_image(column[0], images[position])
-        caption = guesses.caption(int(positions[position]))
-        caption = caption.replace(" → ", " →\n") if is_wrong else caption.replace(" (", "\n(")
-        column[0].set_title(caption, fontsize=9, color=WRONG if is_wrong else RIGHT, pad=3)
+        heading = guesses.heading(int(positions[position]))
+        heading = heading if "\n" in heading else heading.replace(" (", "\n(")
+        column[0].set_title(heading, fontsize=9, color=WRONG if is_wrong else RIGHT, pad=3)
+        fit(column[0].title, 0.88 * CELL)
         _heat(column[1], images[position], predicted[position])
         if is_wrong:
             _heat(column[2], images[position], true[position])

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from convlab.figures.features import activations, spread
 from convlab.figures.pairs import Pairs, Ratios
 from convlab.figures.samples import Guesses, show_image
-from convlab.figures.style import MAP, PALETTE, RIGHT, WRONG
+from convlab.figures.style import MAP, PALETTE, RIGHT, WRONG, fit
 
+WIDTH = 11  # inches
 SHOWN = 3  # pairs
 DEPTHS = 3  # the first, the middle and the last convolution
 MAPS = 2  # of each depth
@@ -31,8 +32,9 @@ def pair_maps(
     """Draw the most confident wrong samples above their right ones: images, maps, and ratios over depth."""
     count = min(SHOWN, len(pairs.wrong))
     columns = 1 + DEPTHS * MAPS
-    figure = plt.figure(figsize=(11, 2 * count + 0.9))
+    figure = plt.figure(figsize=(WIDTH, 2 * count + 0.9))
     widths = [1.9] + [1] * (columns + 2)  # a caption such as `automobile → truck` is wide
+    first = 0.92 * WIDTH * widths[0] / sum(widths)
     grid = figure.add_gridspec(2 * count, columns + 3, width_ratios=widths)
     top = max(1.05, *(1.05 * float(values[:, :count].max()) for values in ratios.kinds.values()))
     for pair in range(count):
@@ -42,6 +44,7 @@ def pair_maps(
         for position, row, color in zip(two.tolist(), cells, (WRONG, RIGHT), strict=True):
             show_image(row[0], inputs[position])
             row[0].set_title(guesses.caption(position), fontsize=8, color=color, pad=3)
+            fit(row[0].title, first)
         _layers(cells, activations(model, inputs[two]))
         plot = figure.add_subplot(grid[2 * pair : 2 * pair + 2, columns:])
         _lines(plot, {kind: values[:, pair] for kind, values in ratios.kinds.items()})

@@ -10,9 +10,11 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from convlab.data.preprocess import Split
-from convlab.figures.style import RIGHT, WRONG
+from convlab.figures.style import RIGHT, WRONG, fit, wrap
 
 COLUMNS = 10
+CELL = 1.2  # inches an image has, and the title above it
+LINE = 17  # characters of a title's line at its full size
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,10 @@ class Guesses:
         probability = f"{float(self.probabilities[index].max()):.0%}"
         return f"{truth} ({probability})" if truth == guess else f"{truth} → {guess} ({probability})"
 
+    def heading(self, index: int) -> str:
+        """Say what `caption` says in short lines, the predicted class below the true one and the arrow."""
+        return wrap(self.caption(index).replace(" → ", "\u00a0→\n"), LINE)
+
 
 def show_image(axes: Axes, image: Tensor) -> None:
     """Show an image [C, H, W] of any range, grey or in colour, from its darkest value to its brightest."""
@@ -56,12 +62,16 @@ def show_image(axes: Axes, image: Tensor) -> None:
 def sample_grid(title: str, split: Split, guesses: Guesses, indices: Tensor) -> Figure:
     """Draw the images at `indices`, each with its caption; green is right, orange is wrong."""
     rows = math.ceil(len(indices) / COLUMNS)
-    figure, grid = plt.subplots(rows, COLUMNS, figsize=(12, 1.35 * rows + 0.5), squeeze=False)
+    headings = [guesses.heading(index) for index in indices.tolist()]
+    lines = max(heading.count("\n") + 1 for heading in headings)
+    size = (CELL * COLUMNS, (CELL + 0.13 * lines) * rows + 0.5)
+    figure, grid = plt.subplots(rows, COLUMNS, figsize=size, squeeze=False)
     for axes in grid.flat:
         axes.axis("off")
-    for axes, index in zip(grid.flat, indices.tolist(), strict=False):
+    for axes, index, heading in zip(grid.flat, indices.tolist(), headings, strict=False):
         show_image(axes, split.images[index])
         right = guesses.predicted[index] == guesses.labels[index]
-        axes.set_title(guesses.caption(index), fontsize=8, color=RIGHT if right else WRONG, pad=3)
+        axes.set_title(heading, fontsize=8, color=RIGHT if right else WRONG, pad=3)
+        fit(axes.title, 0.96 * CELL)
     figure.suptitle(f"{title} · true class → predicted class (probability)", fontsize=11)
     return figure

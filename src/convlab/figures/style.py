@@ -1,6 +1,7 @@
 """The one look of all figures, and how they are saved."""
 
 import io
+import textwrap
 from pathlib import Path
 
 import matplotlib
@@ -10,6 +11,7 @@ matplotlib.use("Agg")  # no display is needed, on a server or in CI
 import matplotlib.pyplot as plt
 from cycler import cycler
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from convlab.files import write_bytes
 
@@ -19,6 +21,7 @@ TRAIN, VALIDATION = PALETTE[0], PALETTE[1]
 RIGHT, WRONG = PALETTE[2], PALETTE[1]
 MAP = "viridis"  # perceptually even, and readable in grey
 DPI = 100  # small files: they live in git
+SMALLEST = 4  # points: what a text is shrunk to, and no further
 METADATA = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
 
 plt.rcParams.update(
@@ -41,6 +44,25 @@ plt.rcParams.update(
         "svg.hashsalt": "convlab",  # the ids in an SVG: random without it
     }
 )
+
+
+def fit(text: Text, width: float) -> None:
+    """Shrink a text that is wider than `width` inches; call it when the text's figure has its size."""
+    figure = text.get_figure()
+    assert figure is not None
+    drawn = text.get_window_extent().width / figure.dpi
+    if drawn > width:
+        text.set_fontsize(max(SMALLEST, float(text.get_fontsize()) * width / drawn))
+
+
+def wrap(text: str, width: int) -> str:
+    """Break a text into lines of at most `width` characters, between words where it can be."""
+    return "\n".join(line for part in text.split("\n") for line in textwrap.wrap(part, width))
+
+
+def count_of(count: float, one: str, several: str) -> str:
+    """Return the number with its noun: `1 epoch`, `2,000 epochs`."""
+    return f"{count:,.0f} {one if count == 1 else several}"
 
 
 def save(figure: Figure, path: Path) -> Path:

@@ -11,11 +11,13 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from convlab.figures.style import MAP, PALETTE
+from convlab.figures.style import MAP, PALETTE, count_of
 from convlab.results import named_today
 
 Rows = list[dict[str, Any]]
 BARS: dict[str, Any] = {"markersize": 8, "linewidth": 1, "capsize": 4, "elinewidth": 1.5}
+ACROSS = 42  # characters that fit side by side below a panel
+CROWD = 10  # points: from here on their labels stand upright
 LONG = 24  # characters of a value: more fit no axis
 QUANTITIES = {  # what is shown of a trial → where its row has it
     "test accuracy": lambda row: row["test"]["accuracy"],
@@ -40,9 +42,10 @@ def trial_table(title: str, rows: Rows) -> Figure:
         keys = []  # named variants, with keys of their own, or with whole sections as values
     seeds = max(map(len, points.values()))
     epochs = sorted({row["epochs"] for row in rows if "epochs" in row})
-    span = f"{epochs[0]} to {epochs[-1]}" if len(epochs) > 1 else "".join(map(str, epochs))
+    span = "".join(count_of(number, "epoch", "epochs") for number in epochs)
+    span = f"{epochs[0]} to {epochs[-1]} epochs" if len(epochs) > 1 else span
     title += f" · mean ± standard deviation of {seeds} seeds" if seeds > 1 else " · one seed"
-    title += f", {span} epochs" if span else ""
+    title += f", {span}" if span else ""
     if len(keys) == 2:
         return _grid(title, points, keys)
     return _points(title, points, keys) if len(keys) == 1 else _variants(title, points)
@@ -70,7 +73,7 @@ def _grid(title: str, points: dict[str, Rows], keys: list[str]) -> Figure:
     axes.set_yticks(range(len(down)), down)
     axes.set(xlabel=keys[1].split(".")[-1], ylabel=keys[0].split(".")[-1])
     axes.grid(False)
-    figure.colorbar(image, ax=axes, label="test accuracy", format=PercentFormatter(1.0, decimals=1))
+    figure.colorbar(image, ax=axes, label="test accuracy", format=PercentFormatter(1.0))
     figure.suptitle(title, fontsize=11)
     return figure
 
@@ -80,13 +83,17 @@ def _points(title: str, points: dict[str, Rows], keys: list[str]) -> Figure:
     figure, grid = plt.subplots(1, len(QUANTITIES), figsize=(12, 3.6))
     labels = [_labelled(_text(rows[0]["overrides"][keys[0]]), rows) for rows in points.values()]
     longest = max(len(line) for label in labels for line in label.split("\n"))
+    style: dict[str, Any] = {}
+    if len(labels) * (longest + 2) > ACROSS:
+        slant = {"rotation": 45} if len(labels) < CROWD else {"rotation": 90, "va": "center"}
+        style = {"ha": "right", "rotation_mode": "anchor", **slant}
     for axes, quantity, color in zip(grid, QUANTITIES, PALETTE, strict=False):
         means, spreads = _columns(points, quantity)
         axes.errorbar(range(len(labels)), means, spreads, fmt="o:", color=color, **BARS)
-        axes.set_xticks(range(len(labels)), labels, rotation=0 if longest < 11 else 30)
+        axes.set_xticks(range(len(labels)), labels, **style)
         axes.set(title=quantity, xlabel="λ" if keys == ["l2"] else keys[0].split(".")[-1])
         axes.set_xlim(-0.4, len(labels) - 0.6)
-    grid[0].yaxis.set_major_formatter(PercentFormatter(1.0, decimals=1))
+    grid[0].yaxis.set_major_formatter(PercentFormatter(1.0))
     figure.suptitle(title, fontsize=11)
     return figure
 
@@ -103,7 +110,7 @@ def _variants(title: str, points: dict[str, Rows]) -> Figure:
         axes.xaxis.set_major_locator(MaxNLocator(5))
     grid[0].set_yticks(range(len(labels)), labels)
     grid[0].set_ylim(len(labels) - 0.5, -0.5)
-    grid[0].xaxis.set_major_formatter(PercentFormatter(1.0, decimals=1))
+    grid[0].xaxis.set_major_formatter(PercentFormatter(1.0))
     figure.suptitle(title, fontsize=11)
     return figure
 
