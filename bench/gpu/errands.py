@@ -12,7 +12,7 @@ from gpu.plan import SEEDS
 from gpu.schedule import Schedule
 
 HERE = Path(__file__).parent
-AT_ONCE = 4
+AT_ONCE = 6
 POLL = 0.2  # seconds
 
 
