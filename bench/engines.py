@@ -23,8 +23,9 @@ from torch import Tensor, nn
 import gradients
 from convlab import files
 from convlab.config import load_params
-from convlab.data.preprocess import Split, load_split, load_statistics
+from convlab.data.dataset import Split, load_split, load_statistics
 from convlab.errors import InputError, run
+from convlab.models.build import build_model
 from convlab.numpy_engine.engine import NumpyInference, layer_of
 from convlab.numpy_engine.parts import Parts
 from convlab.numpy_engine.winograd import WinogradConv2d
@@ -33,7 +34,6 @@ from convlab.schema import Experiment
 from convlab.train.device import prepare_process
 from convlab.train.fit import fit
 from convlab.train.loader import place
-from convlab.train.run import build_model
 from options import Parser, count
 from suite import CPU, child, results_path
 

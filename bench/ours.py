@@ -6,11 +6,11 @@ import torch
 
 from cases import MEAN, STD, Data
 from convlab.data.catalogue import DATASETS
-from convlab.data.preprocess import Split, Statistics
+from convlab.data.dataset import Split, Statistics
+from convlab.models.build import build_model
 from convlab.schema import Experiment
 from convlab.train.device import prepare_process
 from convlab.train.fit import fit
-from convlab.train.run import build_model
 
 
 def train(

@@ -16,16 +16,16 @@ import torch
 
 from cases import BASELINE, COMMON, WAYS, WITH_PEERS, Data, experiment_of
 from convlab import files
-from convlab.data.preprocess import Split
+from convlab.data.dataset import Split
 from convlab.data.readers import read_idx
 from convlab.errors import InputError, run
+from convlab.models.build import build_model
 from convlab.provenance import environment, occasion
 from convlab.schema import Experiment
 from convlab.schema.training import Constant
 from convlab.train.device import prepare_process
 from convlab.train.fit import History, fit
 from convlab.train.inference import logits_of, score
-from convlab.train.run import build_model
 from options import Parser, count
 from ours import statistics_of
 from peers import plain

@@ -15,14 +15,15 @@ from typing import Any
 
 from convlab import files
 from convlab.config import load_item, trials_of
-from convlab.data.preprocess import load_split, load_statistics
+from convlab.data.dataset import load_split, load_statistics
 from convlab.errors import InputError, run
 from convlab.evaluate import evaluate
+from convlab.models.build import build_model, load_model
 from convlab.schema import SPLITS, Sweep, Trial
 from convlab.train.device import prepare_process, select_device
 from convlab.train.fit import fit
 from convlab.train.history import History
-from convlab.train.run import build_model, fingerprint_of, load_model, size
+from convlab.train.run import fingerprint_of, size
 
 
 class OneEpoch(Exception):

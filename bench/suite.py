@@ -22,9 +22,9 @@ from cases import BASELINE, NETWORKS, WAYS, Way, experiment_of, versions, ways_o
 from convlab.data.catalogue import DATASETS
 from convlab.errors import InputError, run
 from convlab.files import read_json, write_json
+from convlab.models.build import build_model
 from convlab.provenance import environment, occasion
 from convlab.train.device import select_device, select_precision
-from convlab.train.run import build_model
 from one import SECONDS
 from options import Parser, count, seconds
 from roofline import training_flops

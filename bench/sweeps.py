@@ -18,7 +18,8 @@ from statistics import median
 import numpy as np
 
 from convlab.config import load_params
-from convlab.data.preprocess import prepare, save
+from convlab.data.dataset import save
+from convlab.data.preprocess import prepare
 from convlab.data.readers import Raw
 from convlab.schema import Sweep, Trial
 from convlab.train.device import ALL_THREADS

@@ -19,9 +19,11 @@ import torch
 
 from cases import experiment_of
 from convlab import files
-from convlab.data.preprocess import Prepared, prepare
+from convlab.data.dataset import Prepared
+from convlab.data.preprocess import prepare
 from convlab.data.readers import read
 from convlab.errors import InputError, run
+from convlab.models.build import build_model
 from convlab.provenance import environment, occasion
 from convlab.schema import SPLITS, Experiment
 from convlab.train.device import prepare_process, select_device, select_precision
@@ -29,7 +31,6 @@ from convlab.train.fit import fit
 from convlab.train.history import History
 from convlab.train.inference import logits_of, score
 from convlab.train.loader import to_device
-from convlab.train.run import build_model
 from options import Parser, count, fraction
 from suite import child, results_path
 from target_table import target_table

@@ -2,10 +2,10 @@
 
 from convlab import evaluate, files
 from convlab.config import load_experiment
-from convlab.data.preprocess import load_statistics
+from convlab.data.dataset import load_statistics
 from convlab.errors import name_argument, run
+from convlab.models.build import load_model
 from convlab.tracking import mirror
-from convlab.train.run import load_model
 
 
 def main() -> None:

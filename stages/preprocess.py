@@ -2,7 +2,8 @@
 
 from convlab import files
 from convlab.config import load_item, trials_of
-from convlab.data.preprocess import prepare, save
+from convlab.data.dataset import save
+from convlab.data.preprocess import prepare
 from convlab.data.readers import read
 from convlab.errors import name_argument, run
 

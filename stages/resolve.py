@@ -1,6 +1,6 @@
-"""resolve: params.yaml → one resolved configuration per experiment and sweep.
+"""resolve: params.yaml → a resolved configuration per experiment and sweep, and the code behind each phase.
 
-All of them, selected or not: later stages depend on their own file alone, so an edit reruns what it reaches.
+All of them, selected or not: later stages depend on their own files alone, so an edit reruns what it reaches.
 """
 
 import sys
@@ -8,11 +8,12 @@ import sys
 from convlab import files
 from convlab.config import dump_item, load_params
 from convlab.errors import run
+from convlab.identity import dump_code
 from convlab.networks import check_selected
 
 
 def main() -> None:
-    """Check everything that can be checked before any work, then write data/configs/."""
+    """Check everything that can be checked before any work, then write data/configs/ and data/code/."""
     params = load_params(files.PARAMS)
     for warning in params.warnings:
         print(f"resolve: warning: {warning}", file=sys.stderr)
@@ -20,9 +21,12 @@ def main() -> None:
     items = params.experiments | params.sweeps
     texts = {files.config(name): dump_item(item) for name, item in items.items()}
     texts[files.CONFIGS / "datasets.yaml"] = "".join(f"- {name}\n" for name in params.datasets())
+    for name, item in items.items():
+        texts |= {files.code(name, phase): text for phase, text in dump_code(item).items()}
     for path, text in texts.items():
         files.write_text(path, text)
-    print(f"resolve: {len(params.experiments)} experiments, {len(params.sweeps)} sweeps → {files.CONFIGS}/")
+    counts = f"{len(params.experiments)} experiments, {len(params.sweeps)} sweeps"
+    print(f"resolve: {counts} → {files.CONFIGS}/, {files.CODE}/")
 
 
 if __name__ == "__main__":

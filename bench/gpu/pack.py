@@ -21,7 +21,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from convlab import files
 from convlab.config import trials_of
-from convlab.data.preprocess import Prepared, prepare
+from convlab.data.dataset import Prepared
+from convlab.data.preprocess import prepare
 from convlab.data.readers import Raw, read
 from convlab.data.sources import mirror_from_environment
 from convlab.errors import InputError, Parser, run

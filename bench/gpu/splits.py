@@ -18,7 +18,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from convlab import files
-from convlab.data.preprocess import Prepared, Statistics, prepare, save
+from convlab.data.dataset import Prepared, Statistics, save
+from convlab.data.preprocess import prepare
 from convlab.data.readers import Raw
 from convlab.errors import InputError, Parser, run
 from convlab.schema import SPLITS, Experiment

@@ -16,9 +16,9 @@ from torchvision import transforms
 from cases import MEAN, STD, Data
 from convlab.data.catalogue import DATASETS
 from convlab.errors import InputError
+from convlab.models.build import build_model
 from convlab.schema import Experiment
 from convlab.schema.training import Crop, Flip
-from convlab.train.run import build_model
 
 PADDING_MODES = {"zero": "constant", "nearest": "edge", "reflect": "reflect"}
 

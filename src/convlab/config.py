@@ -74,8 +74,14 @@ def load_sweep(path: Path) -> Sweep:
 
 
 def dump_item(item: Experiment | Sweep) -> str:
-    """Write a resolved configuration as YAML, for `load_item` and for people to read."""
-    return yaml.safe_dump(item.model_dump(), sort_keys=False, allow_unicode=True, width=110)
+    """Return a resolved configuration as YAML, for `load_item` and for people to read.
+
+    What is as the schema has it by default is left out: a key that comes new, with a default that means what
+    was before, changes no file, and so makes no result stale.
+    """
+    return yaml.safe_dump(
+        item.model_dump(exclude_defaults=True), sort_keys=False, allow_unicode=True, width=110
+    )
 
 
 def trials_of(name: str, item: Experiment | Sweep) -> list[Trial]:

@@ -8,11 +8,11 @@ from rich.table import Table
 from convlab.data.catalogue import DATASETS
 from convlab.errors import InputError
 from convlab.explain import nearest, show
-from convlab.models import InfeasibleGeometry
+from convlab.models.build import build_model
+from convlab.models.layers import InfeasibleGeometry
 from convlab.models.summary import Summary, summarise
 from convlab.networks import check_network
 from convlab.schema import Experiment, Params
-from convlab.train.run import build_model
 
 
 def describe(params: Params, name: str, svg: Path | None, console: Console) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from convlab.data.preprocess import load_split, load_statistics
+from convlab.data.dataset import load_split, load_statistics
 from convlab.models.weights import hash_weights
 from convlab.schema import SPLITS, Experiment
 from convlab.train.device import prepare_process, select_device

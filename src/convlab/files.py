@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 PARAMS = Path("params.yaml")
 CONFIGS = Path("data/configs")
+CODE = Path("data/code")
 RAW = Path("data/raw")
 PROCESSED = Path("data/processed")
 MODELS = Path("data/models")
@@ -137,6 +138,11 @@ def read_curves(path: Path) -> list[dict[str, Any]]:
 def config(name: str) -> Path:
     """The resolved configuration of an experiment or sweep."""
     return CONFIGS / f"{name}.yaml"
+
+
+def code(name: str, phase: str) -> Path:
+    """The modules, with their hashes, that a phase of an experiment or sweep is computed by."""
+    return CODE / name / f"{phase}.yaml"
 
 
 def training(seed: int, trial: str | None = None) -> str:

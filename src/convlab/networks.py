@@ -8,9 +8,9 @@ from convlab import files
 from convlab.config import Params
 from convlab.data.catalogue import DATASETS
 from convlab.errors import InputError
-from convlab.models import InfeasibleGeometry
+from convlab.models.build import build_model
+from convlab.models.layers import InfeasibleGeometry
 from convlab.schema import CNN, Experiment, ResNet
-from convlab.train.run import build_model
 
 MOST_LAYERS = 1000  # convolutions and linear layers; ResNet-18 has 21
 MOST_PARAMETERS = 1 << 30  # 4 GiB in float32, as much again for gradients and twice that for Adam

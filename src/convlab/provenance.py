@@ -7,37 +7,22 @@ import platform
 import subprocess
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from convlab.identity import identity
 from convlab.schema import Experiment
-
-PACKAGE = Path(__file__).parent
-# What a trained weight depends on, given the prepared data: dvc.yaml's train stage depends on the same.
-TRAINING_CODE = ("data/augment.py", "data/transform.py", "models", "train", "seeds.py")
-ENGINE_CODE = {"torch": (), "numpy": ("numpy_engine",)}  # and, by engine, only its own trainings
 
 
 def fingerprint(experiment: Experiment, data: str) -> str:
-    """Hash what decides a training's result: the resolved configuration, the data, the code.
+    """Return a hash of what decides a training's result: the resolved configuration, the data, the code.
 
     Equal fingerprints mean bit-equal weights on one machine's CPU with the same versions of the libraries.
     """
-    content = json.dumps([experiment.model_dump(), data, code_version(experiment.engine)], sort_keys=True)
-    return hashlib.sha256(content.encode()).hexdigest()[:16]
-
-
-@cache
-def code_version(engine: str) -> str:
-    """Hash the source of everything between prepared data and trained weights."""
-    sources: list[Path] = []
-    for part in (*TRAINING_CODE, *ENGINE_CODE[engine]):
-        path = PACKAGE / part
-        sources += sorted(path.rglob("*.py")) if path.is_dir() else [path]
-    return hash_files(sources)
+    parts = [experiment.model_dump(exclude_defaults=True), data, identity("train", experiment)]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def hash_files(paths: Iterable[Path]) -> str:

@@ -188,8 +188,8 @@ def _log_model(client: "MlflowClient", run_id: str, name: str, seed: int) -> Non
     import torch
     from mlflow.models import infer_signature
 
-    from convlab.data.preprocess import load_split, load_statistics
-    from convlab.train.run import load_model
+    from convlab.data.dataset import load_split, load_statistics
+    from convlab.models.build import load_model
 
     statistics = load_statistics(folder)
     model = torch.nn.Sequential(statistics.transform(), load_model(experiment, statistics, weights)).eval()

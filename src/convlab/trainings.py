@@ -19,7 +19,7 @@ from convlab.config import trials_of
 from convlab.errors import InputError
 from convlab.interrupt import Interrupted, deferred
 from convlab.ledger import Finished, Ledger
-from convlab.models import InfeasibleGeometry
+from convlab.models.layers import InfeasibleGeometry
 from convlab.provenance import hash_files
 from convlab.schema import Experiment, Sweep, Trial
 from convlab.train.checkpoint import Checkpoints

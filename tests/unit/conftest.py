@@ -8,7 +8,8 @@ import yaml
 from training import MODEL, Make
 
 from convlab.config import STUDIES, merge, nest
-from convlab.data.preprocess import Prepared, prepare, save
+from convlab.data.dataset import Prepared, save
+from convlab.data.preprocess import prepare
 from convlab.data.readers import Raw, read
 from convlab.data.sources import fetch
 from convlab.schema import Experiment, Sweep, Trial

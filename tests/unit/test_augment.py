@@ -7,8 +7,11 @@ import torchvision.transforms.v2.functional as tv
 from torch import Tensor
 from torchvision.transforms import InterpolationMode
 
-from convlab.data.augment import Augmenter, affine, coins, crop
-from convlab.data.preprocess import Split
+from convlab.data.augment.affine import affine
+from convlab.data.augment.alternating_flip import coins
+from convlab.data.augment.augmenter import Augmenter
+from convlab.data.augment.crop import crop
+from convlab.data.dataset import Split
 from convlab.schema.training import Affine, AlternatingFlip, Augmentation, Crop, CutMix, Flip, Mixup
 from convlab.train.loader import shuffled
 

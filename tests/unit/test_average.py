@@ -8,7 +8,7 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from training import Recipe, run, same
 
-from convlab.data.preprocess import Prepared
+from convlab.data.dataset import Prepared
 from convlab.schema.training import EMA, Lookahead
 from convlab.train.average import build_average
 from convlab.train.inference import logits_of, score

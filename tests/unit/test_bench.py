@@ -14,8 +14,8 @@ from chart import ratio_chart
 from convlab import files
 from convlab.errors import InputError
 from convlab.files import read_json
+from convlab.models.build import build_model
 from convlab.reports import insert
-from convlab.train.run import build_model
 from fault_table import fault_table
 from one import STEPS, WARM_UP_STEPS, Clock, Enough, measure
 from parity_table import parity_table, time_to

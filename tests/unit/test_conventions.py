@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from training import MODEL, Recipe
 
-from convlab.models import build, kernels_of
+from convlab.models.build import build, build_model
+from convlab.models.weights import kernels_of
 from convlab.schema import CNN, Framework, PreAct, ResNet
-from convlab.train.run import build_model
 
 SMALL = CNN.model_validate(MODEL)
 RESNET = ResNet(name="resnet", widths=[8, 16], blocks=[2, 1], activation="relu")

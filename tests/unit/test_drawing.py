@@ -10,8 +10,8 @@ from convlab.data.catalogue import DATASETS
 from convlab.figures.drawing import drawing
 from convlab.figures.steps import Step, steps_of
 from convlab.figures.style import save
+from convlab.models.build import build_model
 from convlab.models.summary import summarise
-from convlab.train.run import build_model
 
 PARAMS = load_params(Path(__file__).parents[2] / "params.yaml")
 

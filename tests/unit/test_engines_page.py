@@ -9,8 +9,8 @@ import torch
 import gradients
 from convlab import files
 from convlab.config import load_params
+from convlab.models.build import build_model
 from convlab.train.loader import place
-from convlab.train.run import build_model
 from engines import SWEEP, difference_of_logits, layer_times
 from engines_page import PAGE, curves_figure, epochs_table, layers_table, reported
 

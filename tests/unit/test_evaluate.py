@@ -10,12 +10,13 @@ from torch import Tensor
 from training import run
 
 from convlab import files
-from convlab.data.preprocess import Prepared
+from convlab.data.dataset import Prepared
 from convlab.evaluate import confusion_rows, evaluate, per_class
+from convlab.models.build import build_model, load_model
 from convlab.results import of_same_weights
 from convlab.schema import SPLITS, Experiment
 from convlab.train.inference import logits_of
-from convlab.train.run import build_model, load_model, train
+from convlab.train.run import train
 
 CLASSES = ["cat", "dog", "T-shirt/top"]
 

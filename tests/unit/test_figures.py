@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import nn
 
-from convlab.data.preprocess import Split
+from convlab.data.dataset import Split
 from convlab.figures.augmentation import augmentation_grid, label_of
 from convlab.figures.confused import confused
 from convlab.figures.confusion import confusion

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from convlab import files
-from convlab.data.preprocess import load_split, load_statistics
+from convlab.data.dataset import load_split, load_statistics
 from convlab.figures import draw_experiment, draw_sweep
+from convlab.models.build import build_model
 from convlab.schema import Sweep, Trial
-from convlab.train.run import build_model
 
 ALWAYS = ["confusion.png", "curves.png", "gradcam.png", "histograms.png", "iterations.png", "model.svg"]
 RIGHT = ["correct.png", "features_correct.png"]

@@ -10,7 +10,7 @@ from matplotlib.colors import to_hex
 from torch import nn
 
 from convlab.data.catalogue import DATASETS
-from convlab.data.preprocess import Split
+from convlab.data.dataset import Split
 from convlab.figures.augmentation import augmentation_grid
 from convlab.figures.confused import confused
 from convlab.figures.confusion import confusion

@@ -8,7 +8,7 @@ from convlab.figures.gradcam import gradcam, gradcam_figure, halves
 from convlab.figures.pair_figures import pair_curve, pair_maps
 from convlab.figures.pairs import find_pairs, pair_distances, pair_ratios
 from convlab.figures.samples import Guesses
-from convlab.models import build
+from convlab.models.build import build
 
 CLASSES = ["a", "b"]
 FAMILIES = {

@@ -3,14 +3,13 @@ import torch
 from torch import nn
 from training import Recipe, first, run, same
 
-from convlab.data.preprocess import Prepared, Split
-from convlab.models import kernels_of, penalised
-from convlab.models.weights import kernel_norm
+from convlab.data.dataset import Prepared, Split
+from convlab.models.build import build_model
+from convlab.models.weights import kernel_norm, kernels_of, penalised
 from convlab.schema import L2On
 from convlab.train.history import Diverged
 from convlab.train.inference import logits_of, score
 from convlab.train.loader import shuffled
-from convlab.train.run import build_model
 
 
 def test_it_learns_the_digits(recipe: Recipe, digits: Prepared) -> None:

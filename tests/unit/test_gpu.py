@@ -10,7 +10,7 @@ from test_recipes import ALL
 from test_resume import RECIPES
 from training import Recipe, run, same
 
-from convlab.data.preprocess import Prepared
+from convlab.data.dataset import Prepared
 
 pytestmark = [
     pytest.mark.gpu,

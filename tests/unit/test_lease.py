@@ -15,7 +15,7 @@ from training import Make
 
 from convlab import files, trainings
 from convlab.config import load_params
-from convlab.data.preprocess import Prepared, save
+from convlab.data.dataset import Prepared, save
 from convlab.data.readers import Raw
 from convlab.errors import InputError
 from convlab.ledger import Ledger

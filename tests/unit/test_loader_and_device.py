@@ -4,14 +4,14 @@ import pytest
 import torch
 from training import CPU, Recipe, run
 
-from convlab.data.preprocess import Prepared, Split
+from convlab.data.dataset import Prepared, Split
 from convlab.errors import InputError
+from convlab.models.build import build_model
 from convlab.schema.training import Resize
 from convlab.train import device as devices
 from convlab.train.device import Stopwatch, prepare_process, select_device, select_precision
 from convlab.train.inference import BATCH, logits_of, score
 from convlab.train.loader import in_order, resized, shuffled, size_at
-from convlab.train.run import build_model
 
 
 def order(split: Split, seed: int, epoch: int, batch_size: int = 64) -> list[int]:

@@ -8,11 +8,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from training import MODEL
 
-from convlab.models import InfeasibleGeometry, build, kernels_of
-from convlab.models.layers import Conv2dSame
+from convlab.models.build import build, build_model, load_model
+from convlab.models.layers import Conv2dSame, InfeasibleGeometry
 from convlab.models.summary import layers_of
+from convlab.models.weights import kernels_of
 from convlab.schema import CNN, Experiment
-from convlab.train.run import build_model, load_model
 
 
 def section(**changes: Any) -> CNN:

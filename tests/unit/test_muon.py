@@ -7,8 +7,9 @@ import torch
 from torch import Tensor, nn
 from training import Recipe
 
-from convlab.train.muon import Muon, orthogonalised
-from convlab.train.optim import Schedule, build_optimizer
+from convlab.train.optimizers.muon import Muon, orthogonalised
+from convlab.train.optimizers.registry import build_optimizer
+from convlab.train.schedules import Schedule
 
 MUON: dict[str, Any] = {
     "name": "muon",

@@ -14,10 +14,11 @@ from torch import nn
 from training import CPU, Recipe, first, run, same
 
 from convlab import files
-from convlab.data.preprocess import Prepared, load_statistics
+from convlab.data.dataset import Prepared, load_statistics
 from convlab.evaluate import evaluate
-from convlab.models import penalised
+from convlab.models.build import build_model, load_model
 from convlab.models.preact import PreActBlock
+from convlab.models.weights import penalised
 from convlab.numpy_engine import parts
 from convlab.numpy_engine.engine import layer_of, network_of
 from convlab.numpy_engine.head import cross_entropy
@@ -28,7 +29,7 @@ from convlab.train.device import prepare_process
 from convlab.train.engine import build_engine
 from convlab.train.inference import for_inference, logits_of
 from convlab.train.loader import place
-from convlab.train.run import build_model, load_model, train
+from convlab.train.run import train
 from gradients import CASES, against_autograd, against_differences
 
 PREACT: dict[str, Any] = {

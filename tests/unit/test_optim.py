@@ -7,7 +7,10 @@ from training import Recipe
 
 from convlab.schema import Experiment
 from convlab.schema.training import EarlyStopping
-from convlab.train.optim import BestWeights, Schedule, build_optimizer, l2_penalty, lr_factor
+from convlab.train.best import BestWeights
+from convlab.train.optimizers.registry import build_optimizer
+from convlab.train.penalty import l2_penalty
+from convlab.train.schedules import Schedule, lr_factor
 
 
 def test_of_equal_epochs_the_first_is_the_best() -> None:

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from convlab.data.preprocess import Prepared, load_split, load_statistics, prepare, save
+from convlab.data.dataset import Prepared, load_split, load_statistics, save
+from convlab.data.preprocess import prepare
 from convlab.data.readers import Raw
 from convlab.data.transform import Transform
 from convlab.errors import InputError

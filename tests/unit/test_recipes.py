@@ -8,13 +8,14 @@ import torch
 from torch import Tensor, nn
 from training import CPU, Recipe, first, run, same
 
-from convlab.data.preprocess import Prepared
+from convlab.data.dataset import Prepared
 from convlab.data.transform import Transform
 from convlab.evaluate import evaluate
+from convlab.models.build import build_model
 from convlab.schema import SPLITS
 from convlab.train.fit import fit
 from convlab.train.inference import logits_of, score, views
-from convlab.train.run import build_model, train
+from convlab.train.run import train
 
 RESNET = {"name": "resnet", "widths": [16, 32], "blocks": [1, 1], "activation": "gelu"}
 ALL: dict[str, Any] = {

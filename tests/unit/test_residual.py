@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from convlab.models import build
+from convlab.models.build import build
 from convlab.models.summary import layers_of
 from convlab.schema import PreAct, ResNet
 

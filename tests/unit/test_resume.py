@@ -14,13 +14,13 @@ from training import CPU, Recipe, first, same
 
 from convlab import files
 from convlab.config import dump_item
-from convlab.data.preprocess import Prepared
+from convlab.data.dataset import Prepared
 from convlab.interrupt import Request
+from convlab.models.build import build_model
 from convlab.schema import Experiment
 from convlab.train.checkpoint import Checkpoints
 from convlab.train.fit import fit
 from convlab.train.history import Diverged, History
-from convlab.train.run import build_model
 
 STEPS = 5  # an epoch: 300 images in batches of 64, the last one smaller
 RECIPES: dict[str, dict[str, Any]] = {

@@ -9,7 +9,7 @@ from params import Changes, resolve, stage
 
 from convlab import files, records
 from convlab.config import load_sweep
-from convlab.data.preprocess import load_split
+from convlab.data.dataset import load_split
 from convlab.schema import Sweep
 from convlab.train.run import fingerprint_of
 from convlab.trainings import Trainings, row

@@ -10,9 +10,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from convlab import cli
 from convlab.config import load_params
 from convlab.data.catalogue import DATASETS
+from convlab.models.build import build_model
 from convlab.models.summary import layers_of, summarise
 from convlab.schema import Experiment
-from convlab.train.run import build_model
 
 ROOT = Path(__file__).parents[2]
 PARAMS = load_params(ROOT / "params.yaml")

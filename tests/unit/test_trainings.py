@@ -10,7 +10,7 @@ import torch
 from training import THREE, Make, rows, weights
 
 from convlab import files
-from convlab.data.preprocess import Prepared, save
+from convlab.data.dataset import Prepared, save
 from convlab.errors import InputError
 from convlab.schema import Experiment
 from convlab.trainings import Trainings, at_once

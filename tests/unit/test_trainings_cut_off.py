@@ -13,7 +13,7 @@ from training import THREE, Make, rows, weights
 
 from convlab import files
 from convlab.config import dump_item
-from convlab.data.preprocess import Prepared, save
+from convlab.data.dataset import Prepared, save
 from convlab.errors import InputError
 from convlab.schema import Experiment
 from convlab.trainings import Trainings

@@ -6,8 +6,8 @@ import torch
 from torch import nn
 from training import MODEL
 
-from convlab.models import build, penalised
-from convlab.models.weights import hash_weights, kernel_norm, weight_norm
+from convlab.models.build import build
+from convlab.models.weights import hash_weights, kernel_norm, penalised, weight_norm
 from convlab.schema import CNN
 
 SECTION = CNN.model_validate(MODEL)

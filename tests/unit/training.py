@@ -6,12 +6,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from convlab.data.preprocess import Prepared, Split
+from convlab.data.dataset import Prepared, Split
 from convlab.ledger import Finished
+from convlab.models.build import build_model
 from convlab.schema import Experiment, Sweep, Trial
 from convlab.train.fit import fit
 from convlab.train.history import History
-from convlab.train.run import build_model
 from convlab.trainings import row
 
 # A network whose epoch on the digits takes a fraction of a second

@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from convlab import files
-from convlab.data.augment import Augmenter
+from convlab.data.augment.augmenter import Augmenter
 from convlab.data.catalogue import DATASETS
-from convlab.data.preprocess import Split, Statistics, load_split, load_statistics
+from convlab.data.dataset import Split, Statistics, load_split, load_statistics
 from convlab.figures.augmentation import augmentation_grid
 from convlab.figures.confused import confused
 from convlab.figures.confusion import confusion
@@ -26,8 +26,8 @@ from convlab.figures.samples import Guesses, sample_grid
 from convlab.figures.style import save
 from convlab.figures.trial_curves import trial_curves
 from convlab.figures.trials import trial_table
+from convlab.models.build import build_model, load_model
 from convlab.schema import Experiment, Sweep, Trial
-from convlab.train.run import build_model, load_model
 
 GRID = 30  # images in a grid of samples
 FEW = 4  # right and wrong images with their heat maps

@@ -5,7 +5,7 @@ from collections import Counter
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from convlab.data.preprocess import Split
+from convlab.data.dataset import Split
 from convlab.figures.samples import Guesses, show_image
 from convlab.figures.style import PALETTE, WRONG, wrap
 

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from convlab.data.preprocess import Split
+from convlab.data.dataset import Split
 from convlab.figures.style import RIGHT, WRONG, fit, wrap
 
 COLUMNS = 10

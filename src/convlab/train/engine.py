@@ -10,12 +10,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from convlab.models import penalised
+from convlab.models.weights import penalised
 from convlab.numpy_engine.engine import NumpyEngine
 from convlab.schema import Experiment
 from convlab.train.device import autocast, select_precision
 from convlab.train.history import Step
-from convlab.train.optim import build_optimizer, l2_penalty
+from convlab.train.optimizers.registry import build_optimizer
+from convlab.train.penalty import l2_penalty
 
 EAGER = "CONVLAB_EAGER"  # set to anything: each kernel of a GPU's step is launched by itself
 

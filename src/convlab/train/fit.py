@@ -13,13 +13,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from convlab.data.augment import Augmenter
-from convlab.data.preprocess import Split
-from convlab.models import kernels_of
+from convlab.data.augment.augmenter import Augmenter
+from convlab.data.dataset import Split
+from convlab.models.weights import kernels_of
 from convlab.models.whitening import compute_whitening
 from convlab.schema import Experiment
 from convlab.seeds import derive_seed
 from convlab.train.average import build_average
+from convlab.train.best import BestWeights
 from convlab.train.checkpoint import Checkpoints
 from convlab.train.device import RandomState, Stopwatch, select_precision
 from convlab.train.engine import build_engine
@@ -36,7 +37,8 @@ from convlab.train.loader import (
     size_at,
     to_device,
 )
-from convlab.train.optim import BestWeights, Schedule, penalty_of
+from convlab.train.penalty import penalty_of
+from convlab.train.schedules import Schedule
 
 
 def fit(

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from convlab.data.preprocess import Split
+from convlab.data.dataset import Split
 from convlab.numpy_engine.engine import NumpyInference
 from convlab.schema import Experiment
 from convlab.train.device import autocast

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from convlab.data.preprocess import Split
+from convlab.data.dataset import Split
 from convlab.schema.training import Resize
 from convlab.seeds import derive
 

@@ -8,15 +8,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from convlab.data.preprocess import Statistics, load_split, load_statistics
-from convlab.files import read_tensors
-from convlab.models import build
+from convlab.data.dataset import load_split, load_statistics
+from convlab.models.build import build_model
 from convlab.models.summary import summarise
 from convlab.models.weights import hash_weights, kernel_norm, weight_norm
 from convlab.progress import reporting
 from convlab.provenance import environment, fingerprint, hash_files, occasion
 from convlab.schema import Experiment
-from convlab.seeds import derive_seed
 from convlab.train.checkpoint import Checkpoints
 from convlab.train.device import prepare_process, select_device, select_precision
 from convlab.train.fit import fit
@@ -116,23 +114,6 @@ def size(model: nn.Module, input_shape: list[int]) -> dict[str, int]:
         "flops": summary.flops,
         "report_flops": summary.report_flops,
     }
-
-
-def build_model(experiment: Experiment, input_shape: list[int], classes: int) -> nn.Module:
-    """Build an experiment's model with its initial weights.
-
-    Raises:
-        InfeasibleGeometry: the model leaves nothing of the image.
-    """
-    seed = derive_seed(experiment.seed, "init")
-    return build(experiment.model, input_shape, classes, seed, experiment.init, experiment.batch_norm)
-
-
-def load_model(experiment: Experiment, statistics: Statistics, weights: Path) -> nn.Module:
-    """Build an experiment's model with trained weights from a safetensors file."""
-    model = build_model(experiment, statistics.input_shape, len(statistics.classes))
-    model.load_state_dict(read_tensors(weights))
-    return model
 
 
 def _gpu_utilisation(device: torch.device) -> list[float]:

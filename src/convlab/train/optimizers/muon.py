@@ -3,14 +3,41 @@
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
+
+from convlab import schema
+from convlab.schema import Experiment
+from convlab.train.device import PRECISIONS, select_precision
+from convlab.train.optimizers.adam import arguments
+from convlab.train.optimizers.rates import as_rate
 
 # Of an odd polynomial that Jordan chose to bring small singular values near 1 in few steps. They end between
 # about 0.7 and 1.2, not at 1, which costs the training nothing.
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 STEPS = 5
 TINY = 1e-7
+
+
+def build_muon(model: nn.Module, settings: schema.training.Muon, recipe: Experiment) -> "Muon":
+    """Return Muon for the kernels of convolutions, with AdamW for everything else."""
+    kernels = [layer.weight for layer in model.modules() if isinstance(layer, nn.Conv2d)]
+    device = kernels[0].device
+    chosen = {id(kernel) for kernel in kernels}
+    rest = AdamW(
+        [weight for weight in model.parameters() if id(weight) not in chosen],
+        **arguments(settings.adamw, settings.adamw.lr, device),
+        weight_decay=recipe.weight_decay,
+    )
+    return Muon(
+        kernels,
+        rest,
+        lr=as_rate(recipe.lr, device),
+        momentum=settings.momentum,
+        nesterov=settings.nesterov,
+        weight_decay=recipe.weight_decay,
+        dtype=PRECISIONS[select_precision(recipe.precision, device)],
+    )
 
 
 class Muon(Optimizer):

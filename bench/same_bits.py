@@ -1,0 +1,91 @@
+"""Does a rewrite change a bit? Train every experiment for a few steps with the code of two commits.
+
+    python bench/same_bits.py COMMIT [NAME …]        this working tree against COMMIT, on the CPU
+
+Each experiment trains two epochs of three batches on random images, with its own recipe. What ends with the
+same weights and the same learning curves is computed the same by both: then a result that COMMIT made,
+wherever it ran, is a result of this code too. Exit status 1 if one differs.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from convlab.errors import InputError, run
+from options import Parser
+
+BATCHES, EPOCHS = 3, 2
+CHILD = """
+import hashlib, json, sys
+from pathlib import Path
+import torch
+from convlab.config import load_params
+from convlab.data.catalogue import DATASETS
+from convlab.data.transform import Transform
+from convlab.train.fit import fit
+try:
+    from convlab.data.dataset import Split
+    from convlab.models.build import build_model
+except ImportError:  # a commit of before these had modules of their own
+    from convlab.data.preprocess import Split
+    from convlab.train.run import build_model
+batches, epochs, names = json.loads(sys.argv[1])
+torch.set_num_threads(1)
+experiments = load_params(Path("params.yaml")).experiments
+for name in names or experiments:
+    if name not in experiments:
+        continue
+    one = experiments[name].model_copy(update={"device": "cpu", "precision": "fp32", "epochs": epochs})
+    random = torch.Generator().manual_seed(1)
+    dataset, count = DATASETS[one.dataset], batches * one.batch_size - one.batch_size // 2
+    images = torch.randint(dataset.largest + 1, (count, *dataset.shape), generator=random).to(torch.uint8)
+    labels = torch.randint(len(dataset.classes), (count,), generator=random)
+    train = Split(images, labels)
+    validation = Split(images[:50], labels[:50])
+    channels = one.input_shape[0]
+    greyscale, per_image = one.preprocess.greyscale, one.preprocess.scaling == "zscore_image"
+    transform = Transform(1 / dataset.largest, [0.5] * channels, [0.3] * channels, greyscale, per_image)
+    model = build_model(one, one.input_shape, len(dataset.classes))
+    history = fit(model, train, validation, transform, one, torch.device("cpu"))
+    digest = hashlib.sha256(json.dumps(history.records).encode())
+    for key, tensor in sorted(model.state_dict().items()):
+        digest.update(key.encode() + tensor.contiguous().numpy().tobytes())
+    print(json.dumps([name, digest.hexdigest()[:16]]), flush=True)
+"""
+
+
+def main() -> None:
+    """Compare, and print a line for each experiment."""
+    parser = Parser(description=__doc__.split("\n")[0])
+    parser.add_argument("commit", metavar="COMMIT")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="experiments (all)")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Path(folder, "tree")
+        command = ["git", "worktree", "add", "--quiet", "--detach", str(tree), options.commit]
+        if subprocess.run(command).returncode:
+            raise InputError(f"COMMIT: found {options.commit!r}; allowed: a commit of this repository")
+        try:
+            before, now = (trained(root, options.names) for root in (tree, Path.cwd()))
+        finally:
+            subprocess.run(["git", "worktree", "remove", "--force", str(tree)], check=True)
+    for name, digest in now.items():
+        verdict = "new" if name not in before else "the same" if before[name] == digest else "DIFFERS"
+        print(f"{name:20} {before.get(name, '–'):16} {digest}  {verdict}")
+    sys.exit(any(before.get(name, digest) != digest for name, digest in now.items()))
+
+
+def trained(root: Path, names: list[str]) -> dict[str, str]:
+    """Return a hash of the weights and curves of each experiment, trained by the code in a folder."""
+    environment = {**os.environ, "PYTHONPATH": str(root / "src")}
+    arguments = json.dumps([BATCHES, EPOCHS, names])
+    command = [sys.executable, "-c", CHILD, arguments]
+    lines = subprocess.check_output(command, cwd=root, env=environment, text=True).splitlines()
+    return dict(json.loads(line) for line in lines if line.startswith("["))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,1 @@
+"""Augmentation of whole batches on the device: a file for each kind, `registry` with their names."""

@@ -1,0 +1,177 @@
+"""Code identity: which modules a result was made by, each known by a hash of what it does.
+
+A phase of an experiment reaches the modules that its root imports, and theirs, but of the entries of a
+registry only those that its configuration names. A module's hash is that of its syntax tree without
+docstrings: comments, layout and a new network that nobody uses make no result stale.
+"""
+
+import ast
+import hashlib
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from convlab.schema import Experiment, Sweep
+
+Phase = Literal["prepare", "train", "evaluate", "draw"]
+
+PACKAGE = Path(__file__).parent
+STAGES = PACKAGE.parents[1] / "stages"
+ROOTS: dict[Phase, tuple[str, ...]] = {
+    "prepare": ("data.preprocess", "data.readers"),
+    "train": ("train.run",),
+    "evaluate": ("evaluate", "models.build"),
+    "draw": ("figures",),
+}
+SCRIPTS: dict[Phase, tuple[str, ...]] = {
+    "prepare": ("preprocess",),
+    "train": ("train", "sweep"),
+    "evaluate": ("evaluate", "sweep"),
+    "draw": ("visualize",),
+}
+# No result depends on them: the configuration arrives resolved, data by its hash, and what is printed, timed
+# or picked up again after a cut-off leaves no trace in a weight or a score
+NEUTRAL = (
+    "config",
+    "data.catalogue",
+    "data.sources",
+    "errors",
+    "explain",
+    "files",
+    "identity",
+    "interrupt",
+    "ledger",
+    "progress",
+    "provenance",
+    "results",
+    "schema",
+    "strict_yaml",
+    "tracking",
+    "train.checkpoint",
+    "trainings",
+)
+# They say which entry a name stands for and nothing else: of what they import the named entries count alone
+REGISTRIES = ("data.augment.registry", "models.registry", "train.optimizers.registry")
+
+
+def identity(phase: Phase, experiment: Experiment) -> dict[str, str]:
+    """Return the hash of each module that a phase of an experiment reaches, by its name, sorted."""
+    return dict(sorted(_reached(ROOTS[phase], named(experiment), unused(experiment)).items()))
+
+
+def named(experiment: Experiment) -> frozenset[str]:
+    """Return the entries of registries that an experiment names."""
+    optimizer = "adam" if experiment.optimizer.name == "adamw" else experiment.optimizer.name
+    kinds = {f"data.augment.{step.name}" for step in experiment.augment}
+    return frozenset({f"models.{experiment.model.name}", f"train.optimizers.{optimizer}", *kinds})
+
+
+def unused(experiment: Experiment) -> frozenset[str]:
+    """Return the parts outside of registries that an experiment does without."""
+    whitening = set() if experiment.model.whitening else {"models.whitening"}
+    return frozenset(whitening if experiment.engine == "numpy" else {*whitening, "numpy_engine"})
+
+
+def code_of(phase: Phase, item: Experiment | Sweep) -> dict[str, str]:
+    """Return what a stage's outputs depend on: its script, and the modules of all of an item's trainings."""
+    script = SCRIPTS[phase][-1 if isinstance(item, Sweep) else 0]
+    found = {f"stages/{script}.py": hash_source(STAGES / f"{script}.py")}
+    experiments = [trial.experiment for trial in item.trials] if isinstance(item, Sweep) else [item]
+    for experiment in experiments:
+        found |= identity(phase, experiment)
+    return found
+
+
+def dump_code(item: Experiment | Sweep) -> dict[Phase, str]:
+    """Return the text of each phase's code file: a line for each module, so that a diff names the changed."""
+    return {
+        phase: "".join(f"{key}: {text}\n" for key, text in code_of(phase, item).items()) for phase in ROOTS
+    }
+
+
+@cache
+def hash_source(path: Path) -> str:
+    """Return a hash of a module's syntax tree without docstrings, the same on every Python from 3.11 on."""
+    tree = ast.parse(path.read_bytes())
+    return hashlib.sha256("".join(_canonical(tree)).encode()).hexdigest()[:16]
+
+
+@cache
+def _reached(roots: tuple[str, ...], named: frozenset[str], unused: frozenset[str]) -> Mapping[str, str]:
+    """Return the modules that `roots` reach, with their hashes."""
+    found: dict[str, str] = {}
+    waiting, seen = list(roots), set[str]()
+    while waiting:
+        name = waiting.pop()
+        path = _file(name)
+        if path is None or name in seen or _below(name, NEUTRAL) or _below(name, unused):
+            continue
+        seen.add(name)
+        if name in REGISTRIES:
+            waiting += named.intersection(_imports(path))
+        else:
+            found[name] = hash_source(path)
+            waiting += _imports(path)
+    return found
+
+
+@cache
+def _imports(path: Path) -> tuple[str, ...]:
+    """Return what of the package a module imports, anywhere in it: modules, and names in them."""
+    found = set[str]()
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}: imports are absolute here"
+            names = [str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)]
+        else:
+            continue
+        ours = [name.removeprefix("convlab.") for name in names if name.startswith("convlab.")]
+        found |= {*ours}
+    return tuple(sorted(found))
+
+
+def _file(name: str) -> Path | None:
+    """Return the file of a module, or None if what has this name is none."""
+    path = PACKAGE.joinpath(*name.split("."))
+    for file in (path.with_suffix(".py"), path / "__init__.py"):
+        if file.is_file():
+            return file
+    return None
+
+
+def _below(name: str, others: tuple[str, ...] | frozenset[str]) -> bool:
+    return any(name == other or name.startswith(f"{other}.") for other in others)
+
+
+def _canonical(node: Any) -> Iterator[str]:
+    """Write out a syntax tree. Fields that are empty are left out: which there are differs among versions."""
+    match node:
+        case ast.AST():
+            yield f"({type(node).__name__}"
+            for name, value in ast.iter_fields(node):
+                inner = _telling(node, name, value)
+                if inner not in (None, []) and name not in ("kind", "type_comment", "type_ignores", "ctx"):
+                    yield f" {name}="
+                    yield from _canonical(inner)
+            yield ")"
+        case list():
+            yield "["
+            for part in node:
+                yield from _canonical(part)
+            yield "]"
+        case _:
+            yield f"{node!r},"
+
+
+def _telling(node: ast.AST, field: str, value: Any) -> Any:
+    """Return what of a field says something: no docstring, no empty string in an f-string (Python 3.12's)."""
+    match node, field:
+        case ((ast.Module() | ast.ClassDef() | ast.FunctionDef() | ast.AsyncFunctionDef()), "body"):
+            return value[1:] if ast.get_docstring(node, clean=False) is not None else value
+        case ast.JoinedStr(), "values":
+            return [part for part in value if not (isinstance(part, ast.Constant) and part.value == "")]
+        case _:
+            return value

@@ -1,0 +1,23 @@
+"""The families of networks, by their sections of the schema; nothing else is decided here."""
+
+from typing import assert_never
+
+from torch import nn
+
+from convlab.models.cnn import cnn
+from convlab.models.preact import preact
+from convlab.models.resnet import resnet
+from convlab.schema import CNN, PreAct, ResNet
+
+
+def network_of(section: CNN | ResNet | PreAct, input_shape: list[int], classes: int) -> nn.Sequential:
+    """Return a family's network: float32 [N, C, H, W] → logits [N, classes]."""
+    match section:
+        case CNN():
+            return cnn(section, input_shape, classes)
+        case ResNet():
+            return resnet(section, input_shape, classes)
+        case PreAct():
+            return preact(section, input_shape, classes)
+        case _:
+            assert_never(section)

@@ -1,0 +1,1 @@
+"""Optimisers: a file for each, `registry` with their names."""

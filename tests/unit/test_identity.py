@@ -1,0 +1,131 @@
+"""Which code a result was made by: edits that change nothing leave it, and every other edit names itself."""
+
+import ast
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from convlab import identity as identities
+from convlab.config import load_params
+from convlab.identity import PACKAGE, REGISTRIES, code_of, dump_code, hash_source, identity
+from convlab.schema import Experiment, Params
+
+ROOT = Path(__file__).parents[2]
+SOURCE = '''"""A module."""
+
+import math
+
+
+class Thing:
+    """A thing."""
+
+    def area(self, radius: float) -> str:
+        """Compute it."""
+        return f"{math.pi * radius ** 2:>{10}.2f} in all"
+'''
+SAME = {
+    "a comment": SOURCE.replace("import math", "import math  # for pi"),
+    "docstrings": SOURCE.replace("A thing.", "Another word for it.").replace("Compute it.", "Return it."),
+    "no docstring": SOURCE.replace('        """Compute it."""\n', ""),
+    "layout": SOURCE.replace("math.pi * radius ** 2", "math.pi*radius**2").replace("\n\n\n", "\n"),
+}
+OTHER = {
+    "an operator": SOURCE.replace("**", "*"),
+    "a name": SOURCE.replace("radius", "r"),
+    "a constant": SOURCE.replace("2", "3"),
+    "a string": SOURCE.replace("in all", "in total"),
+    "a line more": SOURCE + "print(1)\n",
+}
+
+
+@pytest.fixture
+def hash_of(tmp_path: Path) -> Callable[[str], str]:
+    def hashed(source: str) -> str:
+        path = tmp_path / f"{abs(hash(source))}.py"
+        path.write_text(source)
+        return hash_source(path)
+
+    return hashed
+
+
+@pytest.fixture(scope="module")
+def params() -> Params:
+    return load_params(ROOT / "params.yaml")
+
+
+@pytest.mark.parametrize("source", SAME.values(), ids=SAME)
+def test_what_changes_nothing_leaves_the_hash(source: str, hash_of: Callable[[str], str]) -> None:
+    assert source != SOURCE
+    assert hash_of(source) == hash_of(SOURCE)
+
+
+@pytest.mark.parametrize("source", OTHER.values(), ids=OTHER)
+def test_real_code_changes_it(source: str, hash_of: Callable[[str], str]) -> None:
+    assert hash_of(source) != hash_of(SOURCE)
+
+
+def test_the_hash_is_the_same_on_every_python(hash_of: Callable[[str], str]) -> None:
+    # Computed on 3.11, 3.12 and 3.13: what ran elsewhere must be known here
+    assert hash_of(SOURCE) == "5b7605edd7ec2d61"
+
+
+def test_an_experiment_reaches_what_it_names_and_nothing_else(params: Params) -> None:
+    digits = identity("train", params.experiments["digits"])
+    assert {"models.cnn", "train.fit", "train.optimizers.adam", "data.transform"} <= set(digits)
+    unused = ("models.resnet", "models.preact", "models.whitening", "train.optimizers.sgd")
+    assert not [name for name in digits if name in unused or name.startswith(("numpy_engine", "figures"))]
+    fast = identity("train", params.experiments["cifar10_fast"])
+    wanted = {"models.whitening", "train.optimizers.muon", "train.optimizers.adam", "data.augment.crop"}
+    assert wanted <= set(fast)
+    assert "data.augment.affine" not in fast
+    preact = identity("train", params.experiments["fashion_preact"])
+    assert {"models.preact", "train.optimizers.sgd", "data.augment.flip"} <= set(preact)
+    assert any(
+        name.startswith("numpy_engine") for name in code_of("train", params.sweeps["fashion_preact_engines"])
+    )
+
+
+def test_a_changed_line_names_itself_where_it_is_used_alone(
+    params: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {name: dump_code(one) for name, one in params.experiments.items()}
+    sgd = PACKAGE / "train/optimizers/sgd.py"
+    monkeypatch.setattr(
+        identities, "hash_source", lambda path: "changed" if path == sgd else hash_source(path)
+    )
+    identities._reached.cache_clear()
+    try:
+        after = {name: dump_code(one) for name, one in params.experiments.items()}
+    finally:
+        identities._reached.cache_clear()
+    changed = {name for name in before if before[name] != after[name]}
+    users = {name for name, one in params.experiments.items() if one.optimizer.name == "sgd"}
+    assert changed == users
+    for name in changed:
+        assert before[name]["evaluate"] == after[name]["evaluate"], "scores are of the weights"
+        assert "train.optimizers.sgd: changed\n" in after[name]["train"]
+
+
+def test_preparing_and_scoring_do_not_depend_on_the_training_loop(params: Params) -> None:
+    digits = params.experiments["digits"]
+    assert not [name for name in identity("prepare", digits) if name.startswith(("train", "models"))]
+    for phase in ("evaluate", "draw"):
+        assert "train.fit" not in identity(phase, digits), phase
+
+
+def test_no_module_that_computes_is_forgotten(params: Params, recipe: Callable[..., Experiment]) -> None:
+    mixed = recipe(augment=[{"name": "mixup", "alpha": 0.2}])
+    cut = recipe(augment=[{"name": "cutmix", "alpha": 0.2}, {"name": "affine", **AFFINE}])
+    trials = [trial.experiment for sweep in params.sweeps.values() for trial in sweep.trials]
+    reached = {
+        name for one in (*params.experiments.values(), *trials, mixed, cut) for name in identity("train", one)
+    }
+    for folder in ("models", "train", "data/augment", "numpy_engine"):
+        for path in (PACKAGE / folder).rglob("*.py"):
+            name = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+            known = name in reached or name in (*REGISTRIES, *identities.NEUTRAL)
+            assert known or not ast.parse(path.read_text()).body[1:], name
+
+
+AFFINE = {"rotation": 5, "shift": 0.1, "shear": 1, "zoom": 0.1, "border": "zero"}
