@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The lease, on the GPU machine (lease.md): trains in a daemon of its own, while calls bring data in and results out.
+# The lease, on the GPU machine (bench/gpu.md): trains in a daemon of its own, while calls bring data in and results out.
 #   bench/gpu/lease.sh start ARGUMENT …      take in .gpu/, start the daemon (lease.py's arguments; --for SECONDS)
 #   bench/gpu/lease.sh more                  take in further .gpu/data-*
 #   OUT=out bench/gpu/lease.sh collect [SECONDS]    wait so long, or until the daemon has ended, then pack what is new
