@@ -54,8 +54,7 @@ def main() -> None:
     ):
         errands.run(schedule)
         for worker in crew.idle():
-            alone = any(training.alone for training in crew.running())
-            if training := schedule.next(deadline - time.monotonic(), errands.prepared(), alone):
+            if training := schedule.next(deadline - time.monotonic(), errands.prepared()):
                 say(f"{training.label}: starts{' again' if training.attempts else ''}, of an estimated "
                     f"{schedule.estimate(training):.0f} s")  # fmt: skip
                 crew.give(worker, training)

@@ -37,11 +37,6 @@ class Training:
         """What is trained."""
         return self.wanted[0].trial.experiment
 
-    @property
-    def alone(self) -> bool:
-        """Whether it fills the GPU."""
-        return any(one.entry.alone for one in self.wanted)
-
 
 class Schedule:
     """All trainings with their states, and what is known of their speed."""
@@ -59,12 +54,12 @@ class Schedule:
             elif training.state == "running":
                 training.state, training.worker = "waiting", None
 
-    def next(self, left: float, data: Collection[str], alone: bool) -> Training | None:
+    def next(self, left: float, data: Collection[str]) -> Training | None:
         """Return the next training, or None. `left`: seconds until the deadline; `data`: the keys that are
-        there; `alone`: whether a training that fills the GPU is running."""
+        there."""
         for training in self.trainings:
             ready = training.state == "waiting" and training.experiment.data_key() in data
-            if ready and not (alone and training.alone) and self.estimate(training) <= left:
+            if ready and self.estimate(training) <= left:
                 return training
         return None
 

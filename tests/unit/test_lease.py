@@ -121,7 +121,7 @@ def test_what_is_no_plan_is_refused(text: str, tmp_path: Path) -> None:
 
 
 def scheduled(recipe: Callable[..., Experiment], ledger: Path) -> Schedule:
-    entries = [Entry("large", 50, alone=True), Entry("small", 5)]
+    entries = [Entry("large", 50), Entry("small", 5)]
     items: dict[str, Item] = {"large": recipe(lr=0.1), "small": recipe(lr=0.2)}
     return Schedule([Training(one.label, [one]) for one in wanted(entries, items, 2)], ledger)
 
@@ -136,11 +136,10 @@ def test_a_training_starts_if_its_data_is_there_and_it_would_end_in_time(
 ) -> None:
     schedule, data = scheduled(recipe, tmp_path), {recipe().data_key()}
     large, small, *_ = schedule.trainings
-    assert schedule.next(100, data, alone=False) is large
-    assert schedule.next(100, data, alone=True) is small
-    assert schedule.next(40, data, alone=False) is small
-    assert schedule.next(4, data, alone=False) is None
-    assert schedule.next(100, set(), alone=False) is None
+    assert schedule.next(100, data) is large
+    assert schedule.next(40, data) is small
+    assert schedule.next(4, data) is None
+    assert schedule.next(100, set()) is None
 
 
 def test_estimates_come_from_what_has_ended(recipe: Callable[..., Experiment], tmp_path: Path) -> None:
