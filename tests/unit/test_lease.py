@@ -20,10 +20,12 @@ from convlab.data.readers import Raw
 from convlab.errors import InputError
 from convlab.ledger import Ledger
 from convlab.schema import Experiment, Sweep
+from convlab.train.history import History
 from convlab.train.run import fingerprint_of
 from convlab.trainings import Job, Trainings
 from gpu.bring import EXPERIMENT, SWEEP, altered, unpack
 from gpu.collect import collect
+from gpu.crew import Crew
 from gpu.finish import lay_out
 from gpu.images import decode, encode
 from gpu.lock import hash_of, selection
@@ -32,6 +34,7 @@ from gpu.plan import Entry, Item, load_items, read_plan, seeds_of, wanted, with_
 from gpu.schedule import Schedule, Training
 from gpu.seeds_in_params import edited, set_seeds
 from gpu.splits import data_hash, prepare_as
+from gpu.worker import to_come
 
 PLAN = ROOT / "bench/gpu/plan.yaml"
 NAMES = [entry.name for entry in read_plan(PLAN).entries]
@@ -177,6 +180,63 @@ def test_what_fails_twice_is_left(recipe: Callable[..., Experiment], tmp_path: P
         large.attempts += 1
         schedule.failed(large)
         assert large.state == state
+
+
+def test_a_training_is_late_once_its_fastest_recent_epoch_says_so(
+    recipe: Callable[..., Experiment], tmp_path: Path
+) -> None:
+    schedule = scheduled(recipe, tmp_path)
+    large, *_, other = schedule.trainings
+    assert not schedule.late(large, 100, to_come=9, left=10)  # the device warms up
+    assert not schedule.late(large, 1, to_come=8, left=10)
+    assert not schedule.late(large, 5, to_come=7, left=10)
+    assert not schedule.late(large, 5, to_come=6, left=10)
+    assert schedule.late(large, 5, to_come=5, left=10)
+    assert not schedule.late(large, 5, to_come=0, left=-1)
+    large.state = "running"
+    schedule.stopped(large)
+    again = next(one for one in schedule.trainings[1:] if "large" in one.label)
+    assert schedule.next(1000, {recipe().data_key()}) is not large
+    assert (schedule.estimate(again) > 10, schedule.estimate(other)) == (True, 5)  # of two epochs
+
+
+def history_of(*losses: float) -> History:
+    return History(records=[{"validation_loss": loss, "penalty": 1 - loss} for loss in losses])
+
+
+def test_early_stopping_may_end_a_training_before_its_last_epoch(recipe: Callable[..., Experiment]) -> None:
+    assert to_come(history_of(0.5, 0.4), recipe(epochs=10)) == 8
+    stopping = {"epochs": 10, "early_stopping": {"patience": 3}}
+    assert to_come(history_of(0.5, 0.4, 0.4, 0.6), recipe(**stopping)) == 1
+    assert to_come(history_of(0.5, 0.4), recipe(**stopping)) == 3
+    assert to_come(history_of(*[0.5] * 8, 0.1), recipe(**stopping)) == 1
+    assert to_come(history_of(0.5, 0.4), recipe(**stopping, monitor="penalised_loss")) == 2
+
+
+def test_a_worker_that_is_asked_to_stop_leaves_a_checkpoint(
+    recipe: Callable[..., Experiment], digits: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    experiment = recipe(epochs=100_000, threads=1)
+    save(digits, tmp_path / "prepared" / experiment.data_key())
+    (one,) = wanted([Entry("long", 1)], {"long": experiment}, 1)
+    crew, training = Crew(1, tmp_path), Training("key", [one])
+    events = []
+    try:
+        while not (idle := crew.idle()):
+            list(crew.look(60))
+        crew.give(idle[0], training)
+        while not events or events[-1].kind == "epoch":
+            events += crew.look(60)
+            crew.stop(training)
+        assert [event.kind for event in events][-1] == "stopped"
+        assert events[0].kind == "epoch"
+        assert events[0].seconds > 0
+        assert events[0].to_come == 99_999
+        assert list((tmp_path / "ledger/key/checkpoints").iterdir())
+        assert not crew.idle()  # the next one is being started
+    finally:
+        crew.end()
 
 
 # -------------------------------------------------------------------------------------------------- results
