@@ -44,6 +44,14 @@ case "${1:-}" in
       python3 -m pip install --quiet --no-index --no-deps --no-compile --no-cache-dir --target "$LEASE/.site" .gpu/base/wheels/*.whl
       mv "$LEASE/.site" "$LEASE/site"
     fi
+    for folder in .gpu/ledger/*/; do # what a former lease has trained, or begun
+      key=$(basename "$folder")
+      if [ -d "$folder" ] && [ ! -e "$LEASE/ledger/$key" ]; then
+        rm -rf "$LEASE/taken"
+        cp -r "$folder" "$LEASE/taken"
+        mv "$LEASE/taken" "$LEASE/ledger/$key"
+      fi
+    done
     work=$(mktemp -d "$LEASE/work-XXXXXX") # a new one each time: something of a daemon that died may still run in the old
     cp -r src stages bench params.yaml reports.yaml "$work/"
     ln -sfn "$work" "$LEASE/work"

@@ -24,10 +24,11 @@ from convlab.train.history import History
 from convlab.train.run import fingerprint_of
 from convlab.trainings import Job, Trainings
 from gpu.bring import EXPERIMENT, SWEEP, altered, unpack
-from gpu.collect import collect
+from gpu.collect import collect, for_the_next
 from gpu.crew import Crew
 from gpu.finish import lay_out
 from gpu.images import decode, encode
+from gpu.kept import pack_kept
 from gpu.lock import hash_of, selection
 from gpu.pack import manifest_of
 from gpu.plan import Entry, Item, load_items, read_plan, seeds_of, wanted, with_seeds
@@ -298,6 +299,59 @@ def test_a_collection_brings_what_is_new(tmp_path: Path, monkeypatch: pytest.Mon
     assert names(tmp_path / "first") >= brought | {"manifest.json"}
     collect(lease, tmp_path / "second")
     assert not names(tmp_path / "second") & brought
+
+
+def test_the_next_lease_goes_on_with_what_one_has_trained_or_begun(
+    recipe: Callable[..., Experiment],
+    sweep: Make,
+    digits: Prepared,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("gpu.kept.KEPT", tmp_path / "kept")
+    items: dict[str, Item] = {"one": recipe(epochs=1), "study": sweep({"lr": 0.004}, {"lr": 0.003}, epochs=1)}
+    found = wanted([Entry("one", 1), Entry("study", 1)], items, 1)
+    data = {recipe().data_key(): {"files": json.loads(json.dumps(manifest_of(recipe(), digits)))["files"]}}
+    rows = []
+    lease, prepared = tmp_path / "lease", tmp_path / "prepared" / recipe().data_key()
+    save(digits, prepared)
+    for one in found:
+        key = fingerprint_of(one.trial.experiment, prepared)
+        ended = one is not found[-1]
+        if ended:
+            job = Job(one.label, one.trial, prepared, key, key, scored=True)
+            trainings._run(job, Ledger(lease / "ledger"), 1)
+        else:
+            for name in ("000002-00000000-a", "000003-00000000-b"):
+                files.write_bytes(lease / "ledger" / key / f"checkpoints/{name}.safetensors", b"state")
+        state = "done" if ended else "stopped"
+        rows.append({"key": key, "state": state, "items": [f"{one.entry.name}:{one.level}"]})
+    files.write_json(lease / "status.json", {"trainings": rows})
+    (lease / "finished/one/1").mkdir(parents=True)
+    keys = [row["key"] for row in rows]
+    came = {name: path for name, path, _ in for_the_next(lease)}
+    assert sorted(came) == sorted(
+        [
+            f"ledger/{keys[1]}/model.safetensors",
+            f"ledger/{keys[2]}/checkpoints/000003-00000000-b.safetensors",
+        ]
+    )
+    for name, path in came.items():
+        assert isinstance(path, Path)
+        files.write_bytes(tmp_path / "kept" / name, path.read_bytes())
+    for key in keys[:2]:
+        content = (lease / "ledger" / key / "finished.json").read_bytes()
+        files.write_bytes(tmp_path / "kept/ledger" / f"{key}.json", content)
+    weights = files.weights("one", found[0].trial.experiment.seed)
+    files.write_bytes(weights, (lease / "ledger" / keys[1] / "model.safetensors").read_bytes())
+    assert pack_kept(found, data, tmp_path / "first") == 2  # those are another training's weights
+    files.write_bytes(weights, (lease / "ledger" / keys[0] / "model.safetensors").read_bytes())
+    assert pack_kept(found, data, tmp_path / "there") == 3
+    assert pack_kept(found, data, tmp_path / "small", room=5) == 1
+    ledger = Ledger(tmp_path / "there")
+    assert [bool((done := ledger.find(key)) and done.weights) for key in keys] == [True, True, False]
+    assert (ledger.checkpoints(keys[2]) / "000003-00000000-b.safetensors").read_bytes() == b"state"
 
 
 # --------------------------------------------------------------------------------------------------- params
