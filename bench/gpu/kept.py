@@ -15,10 +15,9 @@ from gpu.plan import Wanted
 from gpu.splits import data_hash
 
 KEPT = files.scratch() / "lease"
-ROOM = 16 << 20  # bytes of the first call
 
 
-def pack_kept(wanted: list[Wanted], data: Mapping[str, Any], target: Path, room: int = ROOM) -> int:
+def pack_kept(wanted: list[Wanted], data: Mapping[str, Any], target: Path, room: int) -> int:
     """Copy what there is of these trainings, as far as there is room; return how many they are.
 
     A finished one has finished.json and its weights, another one its checkpoints. `data`: the manifest's

@@ -345,10 +345,10 @@ def test_the_next_lease_goes_on_with_what_one_has_trained_or_begun(
         files.write_bytes(tmp_path / "kept/ledger" / f"{key}.json", content)
     weights = files.weights("one", found[0].trial.experiment.seed)
     files.write_bytes(weights, (lease / "ledger" / keys[1] / "model.safetensors").read_bytes())
-    assert pack_kept(found, data, tmp_path / "first") == 2  # those are another training's weights
+    assert pack_kept(found, data, tmp_path / "first", 1 << 20) == 2  # those are another training's weights
     files.write_bytes(weights, (lease / "ledger" / keys[0] / "model.safetensors").read_bytes())
-    assert pack_kept(found, data, tmp_path / "there") == 3
-    assert pack_kept(found, data, tmp_path / "small", room=5) == 1
+    assert pack_kept(found, data, tmp_path / "there", 1 << 20) == 3
+    assert pack_kept(found, data, tmp_path / "small", 5) == 1
     ledger = Ledger(tmp_path / "there")
     assert [bool((done := ledger.find(key)) and done.weights) for key in keys] == [True, True, False]
     assert (ledger.checkpoints(keys[2]) / "000003-00000000-b.safetensors").read_bytes() == b"state"
