@@ -30,8 +30,8 @@ try:
     from convlab.data.dataset import Split
     from convlab.models.build import build_model
 except ImportError:  # a commit of before these had modules of their own
-    from convlab.data.preprocess import Split
-    from convlab.train.run import build_model
+    from convlab.data.dataset import Split
+    from convlab.models.build import build_model
 batches, epochs, names = json.loads(sys.argv[1])
 torch.set_num_threads(1)
 experiments = load_params(Path("params.yaml")).experiments

@@ -1,1 +1,1 @@
-"""The lease: everything that waits for a GPU, in one go, on a machine that is lent for minutes (lease.md)."""
+"""The lease: everything that waits for a GPU, in one go, on a machine that is rented for minutes (gpu.md)."""

@@ -27,12 +27,12 @@ from convlab.errors import InputError, Parser, run
 from convlab.provenance import fingerprint
 from convlab.schema import Sweep
 from gpu.collect import LARGE
+from gpu.kept import KEPT
 from gpu.lock import record, selection
 from gpu.plan import Item, seeds_of, with_seeds
 from gpu.seeds_in_params import set_seeds
 from gpu.splits import data_hash
 
-KEPT = files.scratch() / "lease"
 EXPERIMENT = ("preprocess", "train", "evaluate", "visualize")
 SWEEP = ("preprocess_sweep", "sweep", "visualize_sweep")
 

@@ -3,8 +3,8 @@
     python3 bench/gpu/collect.py LEASE OUT [SECONDS]
 
 Waits SECONDS (0), or until the daemon has ended. OUT gets lease-NUMBER.tar.gz.00, .01, …: metrics, plots and
-configurations, the ledger's finished.json, the log, a manifest with the MD5 of every output; then weights and
-predictions, as far as there is room.
+configurations, the ledger's finished.json, the log, a manifest with the MD5 of every output; then, as far as
+there is room, weights and predictions, and of trainings for the next lease weights and the newest checkpoint.
 """
 
 import hashlib
@@ -107,7 +107,26 @@ def found(lease: Path) -> tuple[list[Source], list[Source]]:
     small += [
         (f"ledger/{path.parent.name}.json", path, "") for path in sorted(lease.glob("ledger/*/finished.json"))
     ]
-    return small, sorted(large, key=lambda one: _rank(one, items))
+    return small, [*sorted(large, key=lambda one: _rank(one, items)), *for_the_next(lease)]
+
+
+def for_the_next(lease: Path) -> list[Source]:
+    """Return what the next lease can go on with, once this one has ended, the smallest first: the newest
+    checkpoint of what was begun, and the weights of trainings that are in no item's results yet."""
+    if not has_ended(lease):
+        return []
+    seeds = {name: int(folder.name) for name, folder in finished(lease).items()}
+    paths: list[Path] = []
+    for row in files.read_json(lease / "status.json")["trainings"]:
+        own = lease / "ledger" / row["key"]
+        wanted_by = [item.rsplit(":", 1) for item in row["items"]]
+        if row["state"] == "done":
+            left = not any(int(level) <= seeds.get(name, 0) for name, level in wanted_by)
+            paths += own.glob("model.safetensors") if left else []
+        else:
+            paths += sorted(own.glob("checkpoints/*.safetensors"))[-1:]
+    paths.sort(key=lambda path: path.stat().st_size)
+    return [(str(path.relative_to(lease)), path, f"{path.parent.name}/{path.name}") for path in paths]
 
 
 def finished(lease: Path) -> dict[str, Path]:

@@ -25,16 +25,19 @@ class Worker:
     connection: Connection
     ready: bool = False
     training: Training | None = None
+    stopping: bool = False
 
 
 @dataclass(frozen=True)
 class Event:
-    """What happened to a worker's training: done, failed (with a traceback), or died (with its process)."""
+    """What happened to a worker's training: epoch, done, stopped (as it was asked to), failed (with a
+    traceback), or died (with its process). `to_come`: so many epochs at least."""
 
     training: Training
     kind: str
     seconds: float = 0.0
     said: str = ""
+    to_come: int = 0
 
 
 class Crew:
@@ -48,11 +51,9 @@ class Crew:
 
     def idle(self) -> list[Worker]:
         """Return who waits for a training."""
-        return [worker for worker in self.workers if worker.ready and not worker.training]
-
-    def running(self) -> list[Training]:
-        """Return what is being trained."""
-        return [worker.training for worker in self.workers if worker.training]
+        return [
+            worker for worker in self.workers if worker.ready and not worker.training and not worker.stopping
+        ]
 
     def give(self, worker: Worker, training: Training) -> None:
         """Let a worker train."""
@@ -62,9 +63,17 @@ class Crew:
         job = Job(training.label, trial, folder, training.key, training.key, scored=True)
         training.state, training.worker = "running", worker.process.pid
         training.attempts += 1
+        training.paces = []
         worker.training = training
         with suppress(OSError):  # it has just died: the next look says so
             worker.connection.send((job, training.attempts > 1))
+
+    def stop(self, training: Training) -> None:
+        """Ask the worker of a training to end, with a checkpoint; another one takes its place."""
+        for worker in self.workers:
+            if worker.training is training and not worker.stopping:
+                worker.stopping = True
+                worker.process.terminate()
 
     def look(self, seconds: float) -> Iterator[Event]:
         """Wait for something to happen, at most so long, and give what happened; the dead are replaced."""
@@ -78,11 +87,16 @@ class Crew:
                 self._replace(worker)
                 worker.process.join(5)
                 if training:
-                    yield Event(training, "died", said=f"exit status {worker.process.exitcode}")
-                else:
+                    kind = "stopped" if worker.stopping else "died"
+                    yield Event(training, kind, said=f"exit status {worker.process.exitcode}")
+                elif not worker.stopping:
                     print(
                         f"a worker died without a training: exit status {worker.process.exitcode}", flush=True
                     )
+                continue
+            if kind == "epoch":
+                if training and not worker.stopping:
+                    yield Event(training, kind, seconds=value[0], to_come=value[1])
                 continue
             worker.training = None
             if kind == "ready":

@@ -54,15 +54,19 @@ def main() -> None:
     ):
         errands.run(schedule)
         for worker in crew.idle():
-            alone = any(training.alone for training in crew.running())
-            if training := schedule.next(deadline - time.monotonic(), errands.prepared(), alone):
+            if training := schedule.next(deadline - time.monotonic(), errands.prepared()):
                 say(f"{training.label}: starts{' again' if training.attempts else ''}, of an estimated "
                     f"{schedule.estimate(training):.0f} s")  # fmt: skip
                 crew.give(worker, training)
                 write_status(lease, schedule)
         for event in crew.look(POLL):
-            note(event, schedule)
-            write_status(lease, schedule)
+            if event.kind != "epoch":
+                note(event, schedule)
+                write_status(lease, schedule)
+            elif schedule.late(event.training, event.seconds, event.to_come, deadline - time.monotonic()):
+                say(f"{event.training.label}: would not end in time at {event.seconds:.1f} s an epoch, "
+                    f"{event.to_come} of them at least: asked to stop")  # fmt: skip
+                crew.stop(event.training)
     say("no further training: the last results")
     crew.end()
     schedule.look_up()  # one may have been done while they were asked to end
@@ -101,6 +105,10 @@ def note(event: Event, schedule: Schedule) -> None:
             return
         except Exception:  # a full disk, say: as if it had failed
             event = Event(training, "failed", said=traceback.format_exc())
+    if event.kind == "stopped":
+        schedule.stopped(training)
+        say(f"{training.label}: stopped, with a checkpoint")
+        return
     schedule.failed(training)
     say(f"{training.label}: {event.kind}, attempt {training.attempts}: {event.said}")
 

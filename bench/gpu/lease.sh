@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The lease, on the GPU machine (lease.md): trains in a daemon of its own, while calls bring data in and results out.
+# The lease, on the GPU machine (bench/gpu.md): trains in a daemon of its own, while calls bring data in and results out.
 #   bench/gpu/lease.sh start ARGUMENT …      take in .gpu/, start the daemon (lease.py's arguments; --for SECONDS)
 #   bench/gpu/lease.sh more                  take in further .gpu/data-*
 #   OUT=out bench/gpu/lease.sh collect [SECONDS]    wait so long, or until the daemon has ended, then pack what is new
@@ -44,6 +44,14 @@ case "${1:-}" in
       python3 -m pip install --quiet --no-index --no-deps --no-compile --no-cache-dir --target "$LEASE/.site" .gpu/base/wheels/*.whl
       mv "$LEASE/.site" "$LEASE/site"
     fi
+    for folder in .gpu/ledger/*/; do # what a former lease has trained, or begun
+      key=$(basename "$folder")
+      if [ -d "$folder" ] && [ ! -e "$LEASE/ledger/$key" ]; then
+        rm -rf "$LEASE/taken"
+        cp -r "$folder" "$LEASE/taken"
+        mv "$LEASE/taken" "$LEASE/ledger/$key"
+      fi
+    done
     work=$(mktemp -d "$LEASE/work-XXXXXX") # a new one each time: something of a daemon that died may still run in the old
     cp -r src stages bench params.yaml reports.yaml "$work/"
     ln -sfn "$work" "$LEASE/work"

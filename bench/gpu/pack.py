@@ -3,7 +3,8 @@
     python bench/gpu/pack.py [NAME …]     experiments and sweeps; without names, those of bench/gpu/plan.yaml
 
 .gpu/base goes with the first call, and .gpu/data-1, data-2, … with one call each: with the working tree, each
-is small enough for one. The raw files are read from data/raw, or from CONVLAB_MIRROR.
+is small enough for one. .gpu/ledger, what a former lease has trained, goes with the first too. The raw files
+are read from data/raw, or from CONVLAB_MIRROR.
 """
 
 import lzma
@@ -29,12 +30,14 @@ from convlab.errors import InputError, Parser, run
 from convlab.provenance import occasion
 from convlab.schema import Experiment
 from gpu.images import encode, sha256
-from gpu.plan import SEEDS, load_items, read_plan, with_seeds
+from gpu.kept import KEPT, pack_kept
+from gpu.plan import SEEDS, load_items, read_plan, wanted, with_seeds
 from gpu.splits import describe
 from options import count
 
 FOLDER = Path(".gpu")
 PLAN = Path("bench/gpu/plan.yaml")
+KEPT_ROOM = 16 << 20  # bytes for what a former lease has left
 ROOM = (64 << 20) - (1 << 20)  # bytes of one call, less what carrying them adds
 IMAGES = 5_000  # in a file: so small that the parts fill up
 ORDER = ("digits", "mnist", "cifar10", "fashion_mnist")  # of worth
@@ -57,6 +60,9 @@ def main() -> None:
     parser.add_argument(
         "--room", type=count, metavar="BYTES", help="of data in a part (what the tree leaves)"
     )
+    parser.add_argument(
+        "--kept", type=count, default=KEPT_ROOM, metavar="BYTES", help="of .gpu/ledger (%(default)s)"
+    )
     parser.add_argument("--no-wheels", action="store_true", help="for a machine that has all packages")
     options = parser.parse_args()
     names = options.names or [entry.name for entry in read_plan(PLAN).entries]
@@ -68,7 +74,8 @@ def main() -> None:
     if not options.no_wheels:
         fetch_wheels(base / "wheels")
     room = options.room or ROOM - tree_size()
-    parts = Parts(room, options.room or room - size_of(base))
+    kept = options.kept if (KEPT / "ledger").is_dir() else 0
+    parts = Parts(room, options.room or room - size_of(base) - kept)
     manifest: dict[str, Any] = {"sets": {}, "data": {}}
     for dataset in sorted(datasets, key=ORDER.index):
         raw = read(dataset, raw_folder(dataset))
@@ -77,6 +84,11 @@ def main() -> None:
             if recipe.dataset == dataset:
                 manifest["data"][key] = manifest_of(recipe, prepare(raw, recipe))
     files.write_json(base / "manifest.json", manifest)
+    if kept:
+        entries = [entry for entry in read_plan(PLAN).entries if entry.name in names]
+        trainings = wanted(entries, load_items([entry.name for entry in entries]))
+        packed = pack_kept(trainings, manifest["data"], FOLDER / "ledger", kept)
+        print(f"pack: {packed} trainings of a former lease go along")
     for folder in sorted(FOLDER.iterdir()):
         print(f"pack: {folder}: {size_of(folder):,} bytes")
 

@@ -21,7 +21,6 @@ class Entry:
 
     name: str
     seconds: float
-    alone: bool = False
     first: int = 1
 
 
@@ -58,16 +57,12 @@ def read_plan(path: Path) -> Plan:
     try:
         plan = Plan([Entry(**line) for line in content["items"]], list(content.get("champions", [])))
         bad = [
-            line.name
-            for line in plan.entries
-            if not (line.seconds > 0 and isinstance(line.alone, bool) and line.first in range(1, SEEDS + 1))
+            line.name for line in plan.entries if not (line.seconds > 0 and line.first in range(1, SEEDS + 1))
         ]
     except (TypeError, KeyError, AttributeError) as error:
         raise InputError(f"{path}: not a plan ({error}); allowed: as in bench/gpu/plan.yaml") from None
     if bad:
-        raise InputError(
-            f"{path}: {bad[0]}: allowed: seconds above 0, alone true or false, first 1 to {SEEDS}"
-        )
+        raise InputError(f"{path}: {bad[0]}: allowed: seconds above 0, first 1 to {SEEDS}")
     return plan
 
 

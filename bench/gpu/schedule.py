@@ -17,7 +17,10 @@ MARGIN, START = 1.1, 3.0  # on an estimate: its error, and the seconds before an
 
 @dataclass
 class Training:
-    """One training, for all items that want it: `state` is waiting, running, done, failed or refused."""
+    """One training, for all items that want it: `state` is waiting, running, done, failed or stopped.
+
+    `paces`: the seconds of each epoch of the attempt that runs.
+    """
 
     key: str  # its fingerprint, and its folder in the lease's ledger
     wanted: list[Wanted]
@@ -25,7 +28,7 @@ class Training:
     attempts: int = 0
     seconds: float | None = None
     worker: int | None = None
-    families: list[str] = field(default_factory=list)
+    paces: list[float] = field(default_factory=list)
 
     @property
     def label(self) -> str:
@@ -36,11 +39,6 @@ class Training:
     def experiment(self) -> Experiment:
         """What is trained."""
         return self.wanted[0].trial.experiment
-
-    @property
-    def alone(self) -> bool:
-        """Whether it fills the GPU."""
-        return any(one.entry.alone for one in self.wanted)
 
 
 class Schedule:
@@ -59,12 +57,12 @@ class Schedule:
             elif training.state == "running":
                 training.state, training.worker = "waiting", None
 
-    def next(self, left: float, data: Collection[str], alone: bool) -> Training | None:
+    def next(self, left: float, data: Collection[str]) -> Training | None:
         """Return the next training, or None. `left`: seconds until the deadline; `data`: the keys that are
-        there; `alone`: whether a training that fills the GPU is running."""
+        there."""
         for training in self.trainings:
             ready = training.state == "waiting" and training.experiment.data_key() in data
-            if ready and not (alone and training.alone) and self.estimate(training) <= left:
+            if ready and self.estimate(training) <= left:
                 return training
         return None
 
@@ -82,14 +80,30 @@ class Schedule:
         if content["status"] == "finished":
             seconds = seconds or content["timing"]["seconds"]
             speed = seconds / steps(training.experiment, content["results"]["epochs"])
-            for family in {family for one in training.wanted for family in _families(one)}:
-                self.speeds[family] = max(speed, self.speeds.get(family, 0.0))
+            self._note_speed(training, speed)
         training.state, training.seconds, training.worker = "done", seconds, None
 
     def failed(self, training: Training) -> None:
         """Take note of an attempt that ended in an error, or with its process."""
         training.state = "waiting" if training.attempts < ATTEMPTS else "failed"
         training.worker = None
+
+    def late(self, training: Training, seconds: float, to_come: int, left: float) -> bool:
+        """Take note of an epoch; return whether the training will not end before the deadline.
+
+        `to_come`: so many epochs at least; `left`: seconds until the deadline. The first epoch, in which the
+        device warms up, is no measure, and of the last three the fastest is taken.
+        """
+        training.paces.append(seconds)
+        recent = training.paces[1:][-3:]
+        return bool(recent) and to_come * min(recent) > MARGIN * max(left, 0.0)
+
+    def stopped(self, training: Training) -> None:
+        """Take note of a training that was too slow for what is left: it waits for another lease, and others
+        of its kind are not begun on the plan's guess."""
+        recent = training.paces[1:][-3:]
+        self._note_speed(training, min(recent) / steps(training.experiment, 1))
+        training.state, training.worker = "stopped", None
 
     def complete(self, name: str) -> int:
         """Return for how many seeds all trainings of an item are done."""
@@ -99,6 +113,10 @@ class Schedule:
                 if one.entry.name == name:
                     levels[one.level] = levels.get(one.level, True) and training.state == "done"
         return next((level - 1 for level in sorted(levels) if not levels[level]), max(levels, default=0))
+
+    def _note_speed(self, training: Training, speed: float) -> None:
+        for family in {family for one in training.wanted for family in _families(one)}:
+            self.speeds[family] = max(speed, self.speeds.get(family, 0.0))
 
 
 def steps(experiment: Experiment, epochs: int) -> int:

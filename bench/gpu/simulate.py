@@ -36,7 +36,7 @@ PLAN: dict[str, Any] = {
         {"name": "mnist_vgg", "seconds": 5},
         {"name": "mnist_vgg_l2", "seconds": 5},
         {"name": "mnist_cnn", "seconds": 5},
-        {"name": "cifar10_resnet18", "seconds": 5, "alone": True},
+        {"name": "cifar10_resnet18", "seconds": 5},
         {"name": "cifar10_simplecnn", "seconds": 5},
         {"name": "fashion_preact", "seconds": 5},
     ],

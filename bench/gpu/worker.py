@@ -4,8 +4,15 @@ import gc
 import os
 import time
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
+
+from convlab.progress import Reporter
+from convlab.schema import Experiment
+from convlab.train.history import History
 
 EAGER = "CONVLAB_EAGER"  # set while a training is tried again: the plain way of everything
 CHECKPOINT_SECONDS = 20.0  # at the ends of epochs: a ResNet's checkpoint takes a second, as long as its epoch
@@ -14,8 +21,9 @@ CHECKPOINT_SECONDS = 20.0  # at the ends of epochs: a ResNet's checkpoint takes 
 def serve(connection: Connection, ledger: Path, workers: int) -> None:
     """Train what comes through the connection, until there is no other end.
 
-    Says `("ready", 0.0)` at first, then after each training `("done", seconds)`, or `("failed", traceback)`,
-    after which it ends: an error of the device may spoil all that follows in the same process.
+    Says `("ready", 0.0)` at first, after each epoch `("epoch", (seconds, epochs to come at least))`, after
+    each training `("done", seconds)`, or `("failed", traceback)`, after which it ends: an error of the device
+    may spoil all that follows in the same process.
     """
     import torch
 
@@ -23,6 +31,7 @@ def serve(connection: Connection, ledger: Path, workers: int) -> None:
     from convlab.interrupt import Interrupted
     from convlab.ledger import Ledger
     from convlab.train import checkpoint
+    from convlab.train import run as training
     from convlab.train.device import select_device
 
     trainings._prepare_worker()
@@ -36,6 +45,7 @@ def serve(connection: Connection, ledger: Path, workers: int) -> None:
         os.environ.pop(EAGER, None)
         if eager:
             os.environ[EAGER] = "1"
+        training.reporting = partial(telling, connection, job.trial.experiment)
         if gpu:
             torch.cuda.reset_peak_memory_stats()
         began = time.monotonic()
@@ -50,3 +60,36 @@ def serve(connection: Connection, ledger: Path, workers: int) -> None:
         gc.collect()
         if gpu:
             torch.cuda.empty_cache()  # for the others
+
+
+class Telling(Reporter):
+    """A reporter that tells the daemon of each epoch too."""
+
+    def __init__(self, connection: Connection, experiment: Experiment, label: str, epochs: int, images: int):
+        super().__init__(label, epochs, images, None)
+        self.connection, self.experiment = connection, experiment
+
+    def epoch(self, history: History) -> None:
+        """Print what a reporter prints, and say how long the epoch took, and how many come at least."""
+        super().epoch(history)
+        with suppress(OSError):  # the daemon has died; what is trained is kept all the same
+            self.connection.send(("epoch", (history.epoch_seconds[-1], to_come(history, self.experiment))))
+
+
+@contextmanager
+def telling(
+    connection: Connection, experiment: Experiment, label: str, epochs: int, images: int
+) -> Iterator[Reporter]:
+    """Report on one training, in place of `convlab.progress.reporting`."""
+    yield Telling(connection, experiment, label, epochs, images)
+
+
+def to_come(history: History, experiment: Experiment) -> int:
+    """Return how many epochs a training has at least before it: early stopping may end it before the last."""
+    penalised = experiment.monitor == "penalised_loss"
+    losses = [row["validation_loss"] + (row["penalty"] if penalised else 0.0) for row in history.records]
+    left = experiment.epochs - len(losses)
+    if experiment.early_stopping:
+        waited = len(losses) - 1 - losses.index(min(losses))
+        left = min(left, experiment.early_stopping.patience - waited)
+    return left

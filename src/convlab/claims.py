@@ -126,25 +126,22 @@ def table(judged: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _by_seed(found: Found, metric: str) -> list[tuple[Any, float]]:
-    """Give (seed, number) of each training; of a smoke result none, as it never counts."""
-    rows = [] if found.smoke else found.trainings
-    return [(row["seed"], number) for row in rows if (number := results.value(row, metric)) is not None]
+    """Give (seed, number) of each training."""
+    numbers = [(row["seed"], results.value(row, metric)) for row in found.trainings]
+    return [(seed, number) for seed, number in numbers if number is not None]
 
 
 def _stopped(result: str, found: Found) -> str:
-    """Say what there is of a result that has not run: what stopped it, or a smoke result; else nothing."""
-    if found.smoke:
-        return f"{result}: smoke only, {found.trainings[0]['epochs']} of {found.planned} epochs"
+    """Say what stopped a result that has not run; else nothing."""
     return "" if found.status in ("finished", "not run") else f"{result} is {found.status}"
 
 
 def _epochs(side: str, found: Found) -> dict[str, Any]:
-    epochs = [] if found.smoke else found.values("epochs")
+    epochs = found.values("epochs")
     return {
         f"epochs_{side}": rounded(mean(epochs)) if epochs else None,
         f"planned_epochs_{side}": found.planned,
         f"shortened_{side}": found.shortened,
-        f"smoke_{side}": found.smoke,
     }
 
 

@@ -102,11 +102,11 @@ class Line:
     ours: Found
 
     def difference(self, quantity: str) -> float | None:
-        """Compute our mean less the report's number (or the goal); None without both, or with smoke alone."""
+        """Compute our mean less the report's number (or the goal); None without both."""
         theirs, ours = getattr(self.row, quantity), self.ours.values(quantity)
         if quantity == "test_accuracy" and theirs is None:
             theirs = self.row.goal
-        return mean(ours) - theirs if ours and theirs is not None and not self.ours.smoke else None
+        return mean(ours) - theirs if ours and theirs is not None else None
 
 
 def outputs() -> dict[Path, str]:
@@ -181,7 +181,6 @@ def numbers_of(report: str, line: Line) -> list[dict[str, Any]]:
             "epochs": rounded(mean(found.values("epochs"))) if found.trainings else None,
             "planned_epochs": found.planned,
             "shortened": found.shortened,
-            "smoke": found.smoke,
             "hardware": "; ".join(found.hardware()) or None,
             "result": row.result,
         }
@@ -201,7 +200,7 @@ def table(report: Report, lines: Sequence[Line]) -> str:
     for line in lines:
         first = _cell(line, columns[0], says=line.ours.status)
         others = [_cell(line, key) for key in columns[1:]]
-        n = "–" if line.ours.smoke or not line.ours.trainings else str(len(line.ours.trainings))
+        n = str(len(line.ours.trainings)) if line.ours.trainings else "–"
         difference = _points(line.difference(columns[0]))
         rows.append(_markdown([line.row.what, first, difference, *others, n, _epochs(line)]))
     if len(lines) > LONG:
@@ -222,7 +221,7 @@ def _columns(lines: Sequence[Line]) -> tuple[list[str], list[str]]:
 
 def _summary(lines: Sequence[Line], headline: str) -> str:
     ours = [line for line in lines if line.row.result]
-    run = sum(bool(line.ours.trainings) and not line.ours.smoke for line in ours)
+    run = sum(bool(line.ours.trainings) for line in ours)
     first = next((line for line in ours if headline in line.row.printed()), lines[0])
     shown = _cell(first, headline, says=first.ours.status)
     return f"{first.row.what}: {shown} (report / ours). {run} of {len(ours)} rows have run"
@@ -252,7 +251,6 @@ def _cell(line: Line, quantity: str, says: str = "–") -> str:
         left = f"≥ {_text(quantity, row.goal)}"
     if ours:
         right = results.mean_and_spread(ours, lambda number: _text(quantity, number))
-        right = f"*{right}*" if line.ours.smoke else right
     else:
         right = "–" if line.ours.trainings else says
     if left == "–" and (right == "–" or not row.result):
@@ -270,8 +268,7 @@ def _points(difference: float | None) -> str:
 
 
 def _epochs(line: Line) -> str:
-    of = f" of {line.ours.planned}" if line.ours.shortened or line.ours.smoke else ""
-    return _cell(line, "epochs") + of + (", smoke" if line.ours.smoke else "")
+    return _cell(line, "epochs") + (f" of {line.ours.planned}" if line.ours.shortened else "")
 
 
 def _hardware(report: Report, lines: Sequence[Line]) -> str:

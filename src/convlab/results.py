@@ -11,10 +11,9 @@ from typing import Any
 
 from convlab import files
 from convlab.config import load_params, read_yaml
-from convlab.schema import SPLITS
+from convlab.schema import SPLITS, Experiment
 
 Row = dict[str, Any]
-SMOKE = ("smoke", "smoke_large")  # sweeps of a few epochs each: a first look, never the result
 FACTS = ("epochs", "parameters", "report_flops", "kernel_norm", "precision", "device", "fingerprint")
 
 
@@ -85,13 +84,12 @@ class Plan:
     """What params.yaml says of a result.
 
     `planned`: the epochs that its experiment states; `configured`: those it is trained for (fewer where a
-    sweep shortens them); `smoke`: the smoke result of the same configuration, if there is such a trial.
+    sweep shortens them).
     """
 
     planned: int
     configured: int
     stops_early: bool
-    smoke: str | None = None
 
     def shortened(self, epochs: int, planned: int) -> bool:
         """Tell whether a training of so many epochs was cut short, rather than ended by early stopping."""
@@ -100,7 +98,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Found:
-    """The trainings of a result, or (`smoke`) those of the smoke result that stands in its place.
+    """The trainings of a result.
 
     `planned`: the epochs that would be the whole; `shortened`: a training has fewer; `status`: see `status`.
     """
@@ -108,7 +106,6 @@ class Found:
     trainings: list[Row]
     planned: int | None = None
     shortened: bool = False
-    smoke: bool = False
     status: str = "not run"
 
     def values(self, quantity: str) -> list[float]:
@@ -123,16 +120,15 @@ class Found:
 
 
 def find(result: str, plans: Mapping[str, Plan], epochs: int | None = None) -> Found:
-    """Find a result; where it has not run, the smoke result of the same configuration.
+    """Find a result, which may be without trainings.
 
     `epochs`: those of the report, which are then the whole; not so where early stopping ends a training.
     """
     plan = plans[result]
     planned = plan.planned if plan.stops_early else epochs or plan.planned
-    own = rows(result)
-    trainings = own or (rows(plan.smoke) if plan.smoke else [])
+    trainings = rows(result)
     shortened = any(plan.shortened(row["epochs"], planned) for row in trainings)
-    return Found(trainings, planned, shortened, smoke=bool(trainings) and not own, status=status(result))
+    return Found(trainings, planned, shortened, status=status(result))
 
 
 def load_plans() -> dict[str, Plan]:
@@ -142,27 +138,19 @@ def load_plans() -> dict[str, Plan]:
         InputError: params.yaml is wrong.
     """
     params, raw = load_params(files.PARAMS), read_yaml(files.PARAMS)
-    smoke = [
-        (params.experiments[trial.name].each_seed()[0], f"{name}/{trial.name}")
-        for name in SMOKE
-        if name in params.sweeps
-        for trial in params.sweeps[name].trials
-    ]
-
     plans = {}
     for name, experiment in params.experiments.items():
-        plans[name] = _plan(experiment.each_seed()[0], experiment.epochs, smoke)
+        plans[name] = _plan(experiment, experiment.epochs)
     for name, sweep in params.sweeps.items():
         for trial in sweep.trials:
             base = raw["sweeps"][name].get("experiment", trial.name)
-            plan = _plan(trial.experiment, params.experiments[base].epochs, smoke)
+            plan = _plan(trial.experiment, params.experiments[base].epochs)
             plans.setdefault(f"{name}/{trial.name}", plan)  # a later seed's trial is no other plan
     return plans
 
 
-def _plan(experiment: Any, planned: int, smoke: list[tuple[Any, str]]) -> Plan:
-    same = [result for other, result in smoke if other == experiment]
-    return Plan(planned, experiment.epochs, experiment.early_stopping is not None, same[0] if same else None)
+def _plan(experiment: Experiment, planned: int) -> Plan:
+    return Plan(planned, experiment.epochs, experiment.early_stopping is not None)
 
 
 def named_today(facts: Row) -> Row:

@@ -27,11 +27,11 @@ def trial(name, seed, test, epochs=40, status="finished"):
     return {"name": name, "seed": seed, "status": status, **numbers, **where, **splits}
 
 
-def put(a=(), b=(), seeds_b=None, epochs=40, sweep="sweep"):
+def put(a=(), b=(), seeds_b=None, epochs=40):
     rows = [trial("a", 1 + index, test, epochs) for index, test in enumerate(a)]
     seeds = seeds_b or range(1, 1 + len(b))
     rows += [trial("b", seed, test, epochs) for seed, test in zip(seeds, b, strict=True)]
-    files.write_json(files.METRICS / sweep / "trials.json", rows)
+    files.write_json(files.METRICS / "sweep/trials.json", rows)
 
 
 def claim(relation="above", margin=0.0, metric="test_accuracy"):
@@ -145,14 +145,6 @@ def test_what_has_not_run_is_not_run():
 def test_what_stopped_a_trial_is_said():
     files.write_json(files.METRICS / "sweep/trials.json", [{"name": "a", "status": "infeasible"}])
     assert judge()["reason"] == "sweep/a is infeasible"
-
-
-def test_a_smoke_result_gives_no_verdict():
-    put(b=[0.8, 0.8])
-    put(a=[0.9, 0.9], epochs=2, sweep="smoke")
-    judged = judge(plans=PLANS | {"sweep/a": Plan(40, 40, False, smoke="smoke/a")})
-    assert (judged["verdict"], judged["difference"], judged["epochs_a"]) == ("not run", None, None)
-    assert judged["reason"] == "sweep/a: smoke only, 2 of 40 epochs"
 
 
 def test_a_shortened_training_gives_a_verdict_beside_its_epochs():

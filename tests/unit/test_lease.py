@@ -20,18 +20,22 @@ from convlab.data.readers import Raw
 from convlab.errors import InputError
 from convlab.ledger import Ledger
 from convlab.schema import Experiment, Sweep
+from convlab.train.history import History
 from convlab.train.run import fingerprint_of
 from convlab.trainings import Job, Trainings
 from gpu.bring import EXPERIMENT, SWEEP, altered, unpack
-from gpu.collect import collect
+from gpu.collect import collect, for_the_next
+from gpu.crew import Crew
 from gpu.finish import lay_out
 from gpu.images import decode, encode
+from gpu.kept import pack_kept
 from gpu.lock import hash_of, selection
 from gpu.pack import manifest_of
 from gpu.plan import Entry, Item, load_items, read_plan, seeds_of, wanted, with_seeds
 from gpu.schedule import Schedule, Training
 from gpu.seeds_in_params import edited, set_seeds
 from gpu.splits import data_hash, prepare_as
+from gpu.worker import to_come
 
 PLAN = ROOT / "bench/gpu/plan.yaml"
 NAMES = [entry.name for entry in read_plan(PLAN).entries]
@@ -121,7 +125,7 @@ def test_what_is_no_plan_is_refused(text: str, tmp_path: Path) -> None:
 
 
 def scheduled(recipe: Callable[..., Experiment], ledger: Path) -> Schedule:
-    entries = [Entry("large", 50, alone=True), Entry("small", 5)]
+    entries = [Entry("large", 50), Entry("small", 5)]
     items: dict[str, Item] = {"large": recipe(lr=0.1), "small": recipe(lr=0.2)}
     return Schedule([Training(one.label, [one]) for one in wanted(entries, items, 2)], ledger)
 
@@ -136,11 +140,10 @@ def test_a_training_starts_if_its_data_is_there_and_it_would_end_in_time(
 ) -> None:
     schedule, data = scheduled(recipe, tmp_path), {recipe().data_key()}
     large, small, *_ = schedule.trainings
-    assert schedule.next(100, data, alone=False) is large
-    assert schedule.next(100, data, alone=True) is small
-    assert schedule.next(40, data, alone=False) is small
-    assert schedule.next(4, data, alone=False) is None
-    assert schedule.next(100, set(), alone=False) is None
+    assert schedule.next(100, data) is large
+    assert schedule.next(40, data) is small
+    assert schedule.next(4, data) is None
+    assert schedule.next(100, set()) is None
 
 
 def test_estimates_come_from_what_has_ended(recipe: Callable[..., Experiment], tmp_path: Path) -> None:
@@ -178,6 +181,63 @@ def test_what_fails_twice_is_left(recipe: Callable[..., Experiment], tmp_path: P
         large.attempts += 1
         schedule.failed(large)
         assert large.state == state
+
+
+def test_a_training_is_late_once_its_fastest_recent_epoch_says_so(
+    recipe: Callable[..., Experiment], tmp_path: Path
+) -> None:
+    schedule = scheduled(recipe, tmp_path)
+    large, *_, other = schedule.trainings
+    assert not schedule.late(large, 100, to_come=9, left=10)  # the device warms up
+    assert not schedule.late(large, 1, to_come=8, left=10)
+    assert not schedule.late(large, 5, to_come=7, left=10)
+    assert not schedule.late(large, 5, to_come=6, left=10)
+    assert schedule.late(large, 5, to_come=5, left=10)
+    assert not schedule.late(large, 5, to_come=0, left=-1)
+    large.state = "running"
+    schedule.stopped(large)
+    again = next(one for one in schedule.trainings[1:] if "large" in one.label)
+    assert schedule.next(1000, {recipe().data_key()}) is not large
+    assert (schedule.estimate(again) > 10, schedule.estimate(other)) == (True, 5)  # of two epochs
+
+
+def history_of(*losses: float) -> History:
+    return History(records=[{"validation_loss": loss, "penalty": 1 - loss} for loss in losses])
+
+
+def test_early_stopping_may_end_a_training_before_its_last_epoch(recipe: Callable[..., Experiment]) -> None:
+    assert to_come(history_of(0.5, 0.4), recipe(epochs=10)) == 8
+    stopping = {"epochs": 10, "early_stopping": {"patience": 3}}
+    assert to_come(history_of(0.5, 0.4, 0.4, 0.6), recipe(**stopping)) == 1
+    assert to_come(history_of(0.5, 0.4), recipe(**stopping)) == 3
+    assert to_come(history_of(*[0.5] * 8, 0.1), recipe(**stopping)) == 1
+    assert to_come(history_of(0.5, 0.4), recipe(**stopping, monitor="penalised_loss")) == 2
+
+
+def test_a_worker_that_is_asked_to_stop_leaves_a_checkpoint(
+    recipe: Callable[..., Experiment], digits: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    experiment = recipe(epochs=100_000, threads=1)
+    save(digits, tmp_path / "prepared" / experiment.data_key())
+    (one,) = wanted([Entry("long", 1)], {"long": experiment}, 1)
+    crew, training = Crew(1, tmp_path), Training("key", [one])
+    events = []
+    try:
+        while not (idle := crew.idle()):
+            list(crew.look(60))
+        crew.give(idle[0], training)
+        while not events or events[-1].kind == "epoch":
+            events += crew.look(60)
+            crew.stop(training)
+        assert [event.kind for event in events][-1] == "stopped"
+        assert events[0].kind == "epoch"
+        assert events[0].seconds > 0
+        assert events[0].to_come == 99_999
+        assert list((tmp_path / "ledger/key/checkpoints").iterdir())
+        assert not crew.idle()  # the next one is being started
+    finally:
+        crew.end()
 
 
 # -------------------------------------------------------------------------------------------------- results
@@ -239,6 +299,59 @@ def test_a_collection_brings_what_is_new(tmp_path: Path, monkeypatch: pytest.Mon
     assert names(tmp_path / "first") >= brought | {"manifest.json"}
     collect(lease, tmp_path / "second")
     assert not names(tmp_path / "second") & brought
+
+
+def test_the_next_lease_goes_on_with_what_one_has_trained_or_begun(
+    recipe: Callable[..., Experiment],
+    sweep: Make,
+    digits: Prepared,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("gpu.kept.KEPT", tmp_path / "kept")
+    items: dict[str, Item] = {"one": recipe(epochs=1), "study": sweep({"lr": 0.004}, {"lr": 0.003}, epochs=1)}
+    found = wanted([Entry("one", 1), Entry("study", 1)], items, 1)
+    data = {recipe().data_key(): {"files": json.loads(json.dumps(manifest_of(recipe(), digits)))["files"]}}
+    rows = []
+    lease, prepared = tmp_path / "lease", tmp_path / "prepared" / recipe().data_key()
+    save(digits, prepared)
+    for one in found:
+        key = fingerprint_of(one.trial.experiment, prepared)
+        ended = one is not found[-1]
+        if ended:
+            job = Job(one.label, one.trial, prepared, key, key, scored=True)
+            trainings._run(job, Ledger(lease / "ledger"), 1)
+        else:
+            for name in ("000002-00000000-a", "000003-00000000-b"):
+                files.write_bytes(lease / "ledger" / key / f"checkpoints/{name}.safetensors", b"state")
+        state = "done" if ended else "stopped"
+        rows.append({"key": key, "state": state, "items": [f"{one.entry.name}:{one.level}"]})
+    files.write_json(lease / "status.json", {"trainings": rows})
+    (lease / "finished/one/1").mkdir(parents=True)
+    keys = [row["key"] for row in rows]
+    came = {name: path for name, path, _ in for_the_next(lease)}
+    assert sorted(came) == sorted(
+        [
+            f"ledger/{keys[1]}/model.safetensors",
+            f"ledger/{keys[2]}/checkpoints/000003-00000000-b.safetensors",
+        ]
+    )
+    for name, path in came.items():
+        assert isinstance(path, Path)
+        files.write_bytes(tmp_path / "kept" / name, path.read_bytes())
+    for key in keys[:2]:
+        content = (lease / "ledger" / key / "finished.json").read_bytes()
+        files.write_bytes(tmp_path / "kept/ledger" / f"{key}.json", content)
+    weights = files.weights("one", found[0].trial.experiment.seed)
+    files.write_bytes(weights, (lease / "ledger" / keys[1] / "model.safetensors").read_bytes())
+    assert pack_kept(found, data, tmp_path / "first", 1 << 20) == 2  # those are another training's weights
+    files.write_bytes(weights, (lease / "ledger" / keys[0] / "model.safetensors").read_bytes())
+    assert pack_kept(found, data, tmp_path / "there", 1 << 20) == 3
+    assert pack_kept(found, data, tmp_path / "small", 5) == 1
+    ledger = Ledger(tmp_path / "there")
+    assert [bool((done := ledger.find(key)) and done.weights) for key in keys] == [True, True, False]
+    assert (ledger.checkpoints(keys[2]) / "000003-00000000-b.safetensors").read_bytes() == b"state"
 
 
 # --------------------------------------------------------------------------------------------------- params

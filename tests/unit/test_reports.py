@@ -70,11 +70,6 @@ def test_several_seeds_are_mean_and_standard_deviation():
     assert "| baseline | 99.00% / 98.50% ± 0.71 | -0.50 | 2 | – / 50 |" in made
 
 
-def test_a_smoke_result_is_marked_and_has_no_difference():
-    made = table(line(training(0.5, epochs=2), smoke=True, shortened=True))
-    assert "| baseline | 99.00% / *50.00%* | – | – | – / *2* of 50, smoke |" in made
-
-
 def test_a_shortened_training_says_how_short():
     assert "| – / 3 of 50 |" in table(line(training(epochs=3), shortened=True))
 
@@ -132,7 +127,6 @@ def test_every_number_is_machine_readable():
         "epochs": 50,
         "planned_epochs": 50,
         "shortened": False,
-        "smoke": False,
         "hardware": "a CPU (bf16)",
         "result": "one",
     }
@@ -143,11 +137,6 @@ def test_a_number_of_ours_that_is_missing_is_null():
     assert (number["ours"], number["sd"], number["n"], number["hardware"]) == (None, None, 0, None)
     (goal,) = reports.numbers_of("beyond", line(training(), row=row(test_accuracy=None, goal=0.9975)))
     assert (goal["report_value"], goal["goal"], goal["ours"]) == (None, 0.9975, 0.985)
-
-
-def test_a_smoke_number_is_marked_and_not_compared():
-    (number,) = reports.numbers_of("R9", line(training(epochs=2), smoke=True, shortened=True))
-    assert (number["smoke"], number["difference"], number["epochs"]) == (True, None, 2)
 
 
 @pytest.mark.parametrize(

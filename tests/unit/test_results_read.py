@@ -178,28 +178,26 @@ def test_the_plans_of_all_results_come_from_params_yaml():
     params["sweeps"] = {
         "short": {"experiment": "digits", "seeds": 2, "overrides": {"epochs": 3}, "grid": {"l2": [0.0, 0.1]}},
         "whole": {"experiment": "digits", "variants": {"same": {}, "other": {"l2": 0.1}}},
-        "smoke": {"experiments": ["digits"], "overrides": {"epochs": 2}},
+        "several": {"experiments": ["digits"], "overrides": {"epochs": 2}},
     }
     files.PARAMS.write_text(yaml.safe_dump(params))
     assert results.load_plans() == {
-        "digits": Plan(30, 30, False, smoke="smoke/digits"),
+        "digits": Plan(30, 30, False),
         "short/l2-0.0": Plan(30, 3, False),
         "short/l2-0.1": Plan(30, 3, False),
-        "whole/same": Plan(30, 30, False, smoke="smoke/digits"),
+        "whole/same": Plan(30, 30, False),
         "whole/other": Plan(30, 30, False),
-        "smoke/digits": Plan(30, 2, False),
+        "several/digits": Plan(30, 2, False),
     }
 
 
-def test_a_smoke_result_stands_in_until_the_result_is_there():
-    plans = {"one": Plan(50, 50, False, smoke="smoke/one")}
+def test_a_result_is_found_once_it_has_run():
+    plans = {"one": Plan(50, 50, False)}
     assert results.find("one", plans) == results.Found([], planned=50)
-    put("smoke", trials=[{"name": "one", "status": "finished", **facts(1, epochs=2), **scores()}])
-    look = results.find("one", plans)
-    assert (look.smoke, look.shortened, look.values("epochs"), look.planned) == (True, True, [2], 50)
-    assert look.hardware() == ["cpu (fp32)"]
     put("one", train=facts(1, epochs=50), evaluate=scores())
-    assert not results.find("one", plans).smoke
+    found = results.find("one", plans)
+    assert (found.shortened, found.values("epochs"), found.planned) == (False, [50], 50)
+    assert (found.status, found.hardware()) == ("finished", ["cpu (fp32)"])
 
 
 def test_the_epochs_of_the_report_are_the_whole_unless_early_stopping_ends_a_training():
