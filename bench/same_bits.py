@@ -2,6 +2,8 @@
 
     python bench/same_bits.py COMMIT [NAME …]        this working tree against COMMIT, on the CPU
 
+NAME: an experiment, or SWEEP/TRIAL; without one, every experiment.
+
 Each experiment trains two epochs of three batches on random images, with its own recipe. What ends with the
 same weights and the same learning curves is computed the same by both: then a result that COMMIT made,
 wherever it ran, is a result of this code too. Exit status 1 if one differs.
@@ -30,15 +32,19 @@ try:
     from convlab.data.dataset import Split
     from convlab.models.build import build_model
 except ImportError:  # a commit of before these had modules of their own
-    from convlab.data.dataset import Split
-    from convlab.models.build import build_model
+    from convlab.data.preprocess import Split
+    from convlab.train.run import build_model
 batches, epochs, names = json.loads(sys.argv[1])
 torch.set_num_threads(1)
-experiments = load_params(Path("params.yaml")).experiments
-for name in names or experiments:
-    if name not in experiments:
+params = load_params(Path("params.yaml"))
+known = dict(params.experiments)
+for sweep, content in params.sweeps.items():
+    for trial in content.trials:
+        known.setdefault(f"{sweep}/{trial.name}", trial.experiment)
+for name in names or params.experiments:
+    if name not in known:
         continue
-    one = experiments[name].model_copy(update={"device": "cpu", "precision": "fp32", "epochs": epochs})
+    one = known[name].model_copy(update={"device": "cpu", "precision": "fp32", "epochs": epochs})
     random = torch.Generator().manual_seed(1)
     dataset, count = DATASETS[one.dataset], batches * one.batch_size - one.batch_size // 2
     images = torch.randint(dataset.largest + 1, (count, *dataset.shape), generator=random).to(torch.uint8)
@@ -50,10 +56,11 @@ for name in names or experiments:
     transform = Transform(1 / dataset.largest, [0.5] * channels, [0.3] * channels, greyscale, per_image)
     model = build_model(one, one.input_shape, len(dataset.classes))
     history = fit(model, train, validation, transform, one, torch.device("cpu"))
-    digest = hashlib.sha256(json.dumps(history.records).encode())
+    curves = hashlib.sha256(json.dumps(history.records).encode()).hexdigest()[:8]
+    digest = hashlib.sha256()
     for key, tensor in sorted(model.state_dict().items()):
         digest.update(key.encode() + tensor.contiguous().numpy().tobytes())
-    print(json.dumps([name, digest.hexdigest()[:16]]), flush=True)
+    print(json.dumps([name, [digest.hexdigest()[:16], curves]]), flush=True)
 """
 
 
@@ -61,7 +68,7 @@ def main() -> None:
     """Compare, and print a line for each experiment."""
     parser = Parser(description=__doc__.split("\n")[0])
     parser.add_argument("commit", metavar="COMMIT")
-    parser.add_argument("names", nargs="*", metavar="NAME", help="experiments (all)")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="(all experiments)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder, "tree")
@@ -73,13 +80,17 @@ def main() -> None:
         finally:
             subprocess.run(["git", "worktree", "remove", "--force", str(tree)], check=True)
     for name, digest in now.items():
-        verdict = "new" if name not in before else "the same" if before[name] == digest else "DIFFERS"
-        print(f"{name:20} {before.get(name, '–'):16} {digest}  {verdict}")
+        old = before.get(name, ["–", "–"])
+        said = [
+            "the same" if one == other else "new" if one == "–" else "DIFFER"
+            for one, other in zip(old, digest, strict=True)
+        ]
+        print(f"{name:40} weights {old[0]:16} {digest[0]} {said[0]}; curves {old[1]:8} {digest[1]} {said[1]}")
     sys.exit(any(before.get(name, digest) != digest for name, digest in now.items()))
 
 
-def trained(root: Path, names: list[str]) -> dict[str, str]:
-    """Return a hash of the weights and curves of each experiment, trained by the code in a folder."""
+def trained(root: Path, names: list[str]) -> dict[str, list[str]]:
+    """Return a hash of the weights and one of the curves of each training, by the code in a folder."""
     environment = {**os.environ, "PYTHONPATH": str(root / "src")}
     arguments = json.dumps([BATCHES, EPOCHS, names])
     command = [sys.executable, "-c", CHILD, arguments]
