@@ -29,10 +29,13 @@ LONG = 8  # a table of more rows is folded away under its first row
 QUANTITIES = {
     "test_accuracy": ("test accuracy", "{:.2%}"),
     "test_loss": ("test loss", "{:.4f}"),
+    "penalised_test_loss": ("test loss with penalty", "{:.4f}"),
     "validation_accuracy": ("validation accuracy", "{:.2%}"),
     "validation_loss": ("validation loss", "{:.4f}"),
-    "train_accuracy": ("train accuracy", "{:.2%}"),
-    "train_loss": ("train loss", "{:.4f}"),
+    "running_accuracy": ("train accuracy, running", "{:.2%}"),
+    "train_accuracy": ("train accuracy, clean", "{:.2%}"),
+    "running_loss": ("train loss, running", "{:.4f}"),
+    "train_loss": ("train loss, clean", "{:.4f}"),
     "kernel_norm": ("kernel norm", "{:.2f}"),
     "weight_norm": ("weight norm", "{:.2f}"),
     "parameters": ("parameters", "{:,.0f}"),
@@ -61,9 +64,12 @@ class Row(Section):
     goal: Accuracy | None = None
     test_accuracy: Accuracy | None = None
     test_loss: NonNegative | None = None
+    penalised_test_loss: NonNegative | None = None
     validation_accuracy: Accuracy | None = None
     validation_loss: NonNegative | None = None
+    running_accuracy: Accuracy | None = None
     train_accuracy: Accuracy | None = None
+    running_loss: NonNegative | None = None
     train_loss: NonNegative | None = None
     kernel_norm: Positive | None = None
     weight_norm: Positive | None = None
@@ -215,6 +221,8 @@ def _columns(lines: Sequence[Line]) -> tuple[list[str], list[str]]:
         key for key in QUANTITIES if printed.count(key) == 1 and len(lines) > 2 and key != "test_accuracy"
     ]
     columns = [key for key in QUANTITIES if key in printed and key not in rare] or ["test_accuracy"]
+    if "running_accuracy" in columns:  # what a loop prints, and beside it what the kept weights reach
+        columns.insert(columns.index("running_accuracy") + 1, "train_accuracy")
     first = next(key for key in ("test_accuracy", "validation_accuracy", *columns) if key in columns)
     return sorted(columns, key=lambda key: key != first), rare
 

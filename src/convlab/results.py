@@ -22,8 +22,10 @@ def rows(result: str) -> list[Row]:
 
     Each has seed (None in a file that states none), epochs, parameters, report_flops, kernel_norm,
     weight_norm and penalty (None in a file of before there were any), precision, device, fingerprint; train,
-    validation and test, each {loss, accuracy}; gap, the accuracy in training less that in validation; and
-    timing, which is {} if there is none of the same fingerprint.
+    validation and test, each {loss, accuracy}, of the weights that were kept and without augmentation;
+    running_accuracy and running_loss as a loop prints them (means over the epoch's steps, with dropout and
+    augmentation, the loss with the L2 penalty); penalised_test_loss; gap, the accuracy in training (running,
+    where it is known) less that in validation; and timing, {} if there is none of the same fingerprint.
 
     Raises:
         InputError: a file is damaged.
@@ -165,11 +167,16 @@ def named_today(facts: Row) -> Row:
 
 def _row(facts: Row, scores: Row, clocks: list[Row]) -> Row:
     facts = named_today(facts)
+    penalty, running = facts.get("penalty") or 0.0, facts.get("running_accuracy")
     return {
         **{key: facts.get(key) for key in ("seed", "weight_norm", "penalty")},
         **{key: facts[key] for key in FACTS},
         **{split: {key: scores[split][key] for key in ("loss", "accuracy")} for split in SPLITS},
-        "gap": scores["train"]["accuracy"] - scores["validation"]["accuracy"],
+        "penalised_test_loss": scores["test"]["loss"] + penalty,
+        "running_accuracy": running,
+        "running_loss": None if running is None else facts["running_loss"] + penalty,
+        "gap": (scores["train"]["accuracy"] if running is None else running)
+        - scores["validation"]["accuracy"],
         "timing": own_timing(facts, clocks),
     }
 

@@ -34,9 +34,12 @@ __all__ = [
 ]
 
 SPLITS = ("train", "validation", "test")
-# What a claim may compare; `gap`: training minus validation accuracy
+# What a claim may compare: see `results.rows`
 METRICS = (
     *(f"{split}_{score}" for split in SPLITS for score in ("accuracy", "loss")),
+    "running_accuracy",
+    "running_loss",
+    "penalised_test_loss",
     "gap",
     "kernel_norm",
     "weight_norm",
