@@ -18,12 +18,11 @@ from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
 
-import yaml
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from convlab import files
 from convlab.config import dump_item, load_params, trials_of
 from convlab.errors import InputError, Parser, run
+from convlab.identity import Phase, code_by_phase
 from convlab.provenance import fingerprint
 from convlab.schema import Sweep
 from gpu.collect import LARGE
@@ -33,6 +32,13 @@ from gpu.plan import Item, seeds_of, with_seeds
 from gpu.seeds_in_params import set_seeds
 from gpu.splits import data_hash
 
+PHASES: dict[str, tuple[Phase, ...]] = {  # of whose code dvc.yaml lets a stage depend
+    "train": ("train",),
+    "evaluate": ("evaluate",),
+    "visualize": ("draw",),
+    "sweep": ("train", "evaluate"),
+    "visualize_sweep": ("draw",),
+}
 EXPERIMENT = ("preprocess", "train", "evaluate", "visualize")
 SWEEP = ("preprocess_sweep", "sweep", "visualize_sweep")
 
@@ -137,24 +143,20 @@ def check(name: str, item: Item, manifest: Mapping[str, Any], came: Path) -> Non
         wanted.append(fingerprint(trial.experiment, data_hash(facts)))
     if [row["fingerprint"] for row in rows] != wanted:
         raise InputError("its fingerprint is another: the training code is not the one that ran there")
-    changed = {stage: other for stage in _kinds(item)[1:] if (other := altered(stage, name, manifest))}
+    there = manifest["code"][name]
+    changed = {stage: other for stage in _kinds(item)[1:] if (other := altered(stage, item, there))}
     for stage, path in changed.items():
         if not stage.startswith("visualize"):
             raise InputError(f"{path} has changed since, on which {stage} depends")
 
 
-def altered(stage: str, name: str, manifest: Mapping[str, Any]) -> str | None:
-    """Return a file of code on which a stage depends and which is not the one that ran there."""
-    definition = yaml.safe_load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"][stage]["do"]
-    for dependency in definition["deps"]:
-        path = Path(dependency.replace("${item}", name))
-        if path.parts[0] not in ("src", "stages"):
-            continue
-        here = sorted(path.rglob("*.py")) if path.is_dir() else [path]
-        there = {other for other in manifest["code"] if Path(other).is_relative_to(path)}
-        for other in sorted({*map(str, here), *there}):
-            if not Path(other).is_file() or manifest["code"].get(other) != _md5(Path(other)):
-                return other
+def altered(stage: str, item: Item, there: Mapping[str, Mapping[str, str]]) -> str | None:
+    """Return a module on which a stage depends and which is not the one that ran there."""
+    here = code_by_phase(item)
+    for phase in PHASES[stage]:
+        for module in sorted({*here[phase], *there[phase]}):
+            if here[phase].get(module) != there[phase].get(module):
+                return module
     return None
 
 
@@ -176,7 +178,7 @@ def take(name: str, facts: Mapping[str, Any], came: Path) -> None:
 def stages_of(name: str, item: Item, manifest: Mapping[str, Any]) -> list[str]:
     """Return the stages that can be recorded; not that of figures that did not come, or of other code."""
     kinds = _kinds(item)
-    drawn = manifest["items"][name]["figures"] and not altered(kinds[-1], name, manifest)
+    drawn = manifest["items"][name]["figures"] and not altered(kinds[-1], item, manifest["code"][name])
     return [f"{kind}@{name}" for kind in (kinds if drawn else kinds[:-1])]
 
 

@@ -19,7 +19,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from convlab import files
 from convlab.errors import Parser, run
-from gpu.plan import read_plan
+from convlab.identity import code_by_phase
+from gpu.plan import load_items, read_plan
 from options import seconds
 
 PIECE, PIECES = 15 << 20, 4  # 64 MiB in all is what comes back at once
@@ -99,7 +100,7 @@ def found(lease: Path) -> tuple[list[Source], list[Source]]:
     manifest = {
         "items": items,
         "data": {key: one["files"] for key, one in files.read_json(lease / "manifest.json")["data"].items()},
-        "code": {str(path): hashlib.md5(path.read_bytes()).hexdigest() for path in code()},
+        "code": {name: code_by_phase(item) for name, item in load_items(items).items()},
     }
     small.insert(0, ("manifest.json", json.dumps(manifest).encode(), ""))  # should later pieces get lost
     small += [(path.name, path, "") for path in sorted(lease.glob("*")) if path.suffix in (".log", ".csv")]
@@ -135,11 +136,6 @@ def finished(lease: Path) -> dict[str, Path]:
     for folder in sorted(lease.glob("finished/*/*")):
         best[folder.parent.name] = folder
     return best
-
-
-def code() -> list[Path]:
-    """Return the files of which stages depend."""
-    return [path for part in ("src", "stages") for path in sorted(Path(part).rglob("*.py"))]
 
 
 def table(lease: Path) -> str:

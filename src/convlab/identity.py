@@ -83,11 +83,15 @@ def code_of(phase: Phase, item: Experiment | Sweep) -> dict[str, str]:
     return found
 
 
+def code_by_phase(item: Experiment | Sweep) -> dict[Phase, dict[str, str]]:
+    """Return what each phase of an item is computed by."""
+    return {phase: code_of(phase, item) for phase in ROOTS}
+
+
 def dump_code(item: Experiment | Sweep) -> dict[Phase, str]:
     """Return the text of each phase's code file: a line for each module, so that a diff names the changed."""
-    return {
-        phase: "".join(f"{key}: {text}\n" for key, text in code_of(phase, item).items()) for phase in ROOTS
-    }
+    found = code_by_phase(item).items()
+    return {phase: "".join(f"{name}: {text}\n" for name, text in modules.items()) for phase, modules in found}
 
 
 @cache

@@ -18,6 +18,7 @@ from convlab.config import load_params
 from convlab.data.dataset import Prepared, save
 from convlab.data.readers import Raw
 from convlab.errors import InputError
+from convlab.identity import code_by_phase
 from convlab.ledger import Ledger
 from convlab.schema import Experiment, Sweep
 from convlab.train.history import History
@@ -429,31 +430,26 @@ def test_pieces_that_are_not_whole_are_refused(tmp_path: Path) -> None:
         unpack(tmp_path, tmp_path / "to")
 
 
-def code_there() -> dict[str, dict[str, str]]:
-    paths = [path for part in ("src", "stages") for path in Path(part).rglob("*.py")]
-    return {"code": {str(path): hashlib.md5(path.read_bytes()).hexdigest() for path in paths}}
-
-
 @pytest.mark.parametrize(
     ("changed", "stages"),
     [
-        ("src/convlab/figures/curves.py", {"visualize", "visualize_sweep"}),
-        ("src/convlab/train/fit.py", {"train", "sweep"}),
-        ("src/convlab/evaluate.py", {"evaluate", "sweep"}),
+        ("figures.curves", {"visualize", "visualize_sweep"}),
+        ("train.fit", {"train", "sweep"}),
+        ("evaluate", {"evaluate", "sweep"}),
         ("stages/train.py", {"train"}),
-        ("src/convlab/cli.py", set()),
+        ("cli", set()),
     ],
 )
-def test_a_stage_that_ran_with_other_code_is_known(
-    changed: str, stages: set[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(ROOT)
-    manifest = code_there()
-    manifest["code"][changed] = "of another version"
-    kinds = {*EXPERIMENT[1:], *SWEEP[1:]}
-    assert {kind for kind in kinds if altered(kind, "mnist_vgg", manifest)} == stages
-    manifest["code"].pop(changed)
-    assert {kind for kind in kinds if altered(kind, "mnist_vgg", manifest)} == stages
+def test_a_stage_that_ran_with_other_code_is_known(changed: str, stages: set[str]) -> None:
+    items = load_items(["mnist_vgg", "mnist_vgg_l2"], ROOT / "params.yaml").values()
+    for item, kinds in zip(items, (EXPERIMENT[1:], SWEEP[1:]), strict=True):
+        there = {
+            phase: {name: "of another version" if name == changed else text for name, text in modules.items()}
+            for phase, modules in code_by_phase(item).items()
+        }
+        assert {kind for kind in kinds if altered(kind, item, there)} == stages & set(kinds)
+        less = {phase: {n: t for n, t in code.items() if n != changed} for phase, code in there.items()}
+        assert {kind for kind in kinds if altered(kind, item, less)} == stages & set(kinds)
 
 
 def test_what_came_before_a_lost_piece_is_taken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
