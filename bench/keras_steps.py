@@ -42,9 +42,9 @@ def gradients(name: str) -> tuple[float, float]:
     pair = Pair(name, seed=3, probabilities=True, l2=PENALTY)
     images, labels = pair.batch(BATCH)
     pair.compile(keras.optimizers.SGD(1.0))  # the gradient is what a step takes off
-    before = [np.array(weight) for weight in pair.theirs.trainable_weights]
+    before = [weight.numpy() for weight in pair.theirs.trainable_weights]
     their_loss = float(pair.theirs.train_on_batch(pixels_last(images), pair.targets(labels).numpy()))
-    theirs = [start - np.array(end) for start, end in zip(before, pair.theirs.trainable_weights, strict=True)]
+    theirs = [start - end.numpy() for start, end in zip(before, pair.theirs.trainable_weights, strict=True)]
     our_loss = penalised_loss(pair, images, labels)
     our_loss.backward()
     ours = weights_of(pair.ours, lambda weight: weight.grad, statistics=False)
@@ -69,7 +69,7 @@ def steps(name: str, count: int = STEPS) -> dict[str, list[float]]:
     theirs = []
     for images, labels in batches:
         pair.theirs.train_on_batch(pixels_last(images), pair.targets(labels).numpy())
-        theirs.append([np.array(weight) for weight in pair.theirs.trainable_weights])
+        theirs.append([weight.numpy() for weight in pair.theirs.trainable_weights])
     lengths = [distance(weights, start) for weights in theirs]
     found = {}
     for way, nearer in (("ε as it is", None), ("ε scaled", scale_eps), ("ε scaled, β rounded", round_betas)):

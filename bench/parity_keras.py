@@ -78,7 +78,7 @@ def quantities() -> list[Row]:
             1e-5,
             "Keras adds ε to √v before the bias of v is corrected, PyTorch after it",
         ),
-        ("ε as it is", 20, 1e-5, "the same, after 19 more steps from different weights"),
+        ("ε as it is", 20, 1e-5, "the same, and each further step starts from other weights"),
         ("ε scaled", 1, 1e-5, ""),
         ("ε scaled", 20, 1e-5, "Keras rounds β to float32, 7e-6 of a step, which grows with each step"),
         ("ε scaled, β rounded", 20, 1e-10, ""),
