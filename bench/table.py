@@ -2,7 +2,7 @@
 
     python bench/table.py [FILE]        FILE: of bench/results; this machine's unless said otherwise
 
-Beside FILE stand the results of parity.py, step_profile.py and faults.py, if they have run.
+Beside FILE stand the results of parity.py, step_profile.py, faults.py and parity_keras.py, if they have run.
 """
 
 from pathlib import Path
@@ -14,6 +14,7 @@ from convlab.figures.style import save
 from convlab.files import read_json, write_text
 from convlab.reports import insert
 from fault_table import fault_table
+from keras_table import keras_table
 from options import Parser
 from parity_table import parity_table
 from profile_table import profile_table
@@ -22,6 +23,7 @@ from suite import results_path
 
 README, BENCH_README = Path("README.md"), Path("bench/README.md")
 FAULTS = Path("bench/results/faults.json")
+KERAS = Path("bench/results/keras-parity.json")
 
 
 def main() -> None:
@@ -41,6 +43,8 @@ def main() -> None:
             put(BENCH_README, name, table(read_json(other)))
     if FAULTS.exists():
         put(BENCH_README, "faults", fault_table(read_json(FAULTS)))
+    if KERAS.exists():
+        put(BENCH_README, "keras", keras_table(read_json(KERAS)))
     print(f"{README}, {BENCH_README}, {figure}: up to date")
 
 

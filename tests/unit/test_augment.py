@@ -1,9 +1,12 @@
+import math
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torchvision.transforms.v2.functional as tv
+from scipy.ndimage import map_coordinates
 from torch import Tensor
 from torchvision.transforms import InterpolationMode
 
@@ -11,6 +14,7 @@ from convlab.data.augment.affine import affine
 from convlab.data.augment.alternating_flip import coins
 from convlab.data.augment.augmenter import Augmenter
 from convlab.data.augment.crop import crop
+from convlab.data.augment.flip import flip
 from convlab.data.dataset import Split
 from convlab.schema.training import Affine, AlternatingFlip, Augmentation, Crop, CutMix, Flip, Mixup
 from convlab.train.loader import shuffled
@@ -101,6 +105,44 @@ def test_a_rotation_is_torchvisions_by_some_angle_within_its_bounds() -> None:
         torch.testing.assert_close(picture, theirs, atol=0.05, rtol=0)
 
 
+def keras_matrix(drawn: list[float], step: Affine, size: int) -> np.ndarray:
+    """From a pixel of the result, (x, y, 1), to the image's, multiplied as in `ImageDataGenerator`."""
+    angle, shear = math.radians(drawn[0] * step.rotation), math.radians(drawn[1] * step.shear)
+    zoom_x, zoom_y = 1 + drawn[2] * step.zoom, 1 + drawn[3] * step.zoom
+    shift_x, shift_y = drawn[4] * step.shift * size, drawn[5] * step.shift * size
+    middle = size / 2 - 0.5
+    rotation = [[math.cos(angle), -math.sin(angle), 0], [math.sin(angle), math.cos(angle), 0], [0, 0, 1]]
+    shifted = [[1, 0, shift_x], [0, 1, shift_y], [0, 0, 1]]
+    sheared = [[1, -math.sin(shear), 0], [0, math.cos(shear), 0], [0, 0, 1]]
+    zoomed = np.diag([zoom_x, zoom_y, 1])
+    there, back = ([[1, 0, sign * middle], [0, 1, sign * middle], [0, 0, 1]] for sign in (1, -1))
+    return np.linalg.multi_dot([there, rotation, shifted, sheared, zoomed, back])
+
+
+@pytest.mark.parametrize(
+    "amounts",
+    [
+        {"rotation": 30, "shift": 0.3},  # the shift turns with the image
+        {"rotation": 15, "shift": 0.1, "shear": 20, "zoom": 0.2},
+        {"shear": 20},
+        {"shear": 20, "zoom": 0.3},
+        {"shift": 0.3},
+    ],
+    ids=lambda amounts: " ".join(amounts),
+)
+def test_an_affine_image_is_rotation_shift_shear_and_zoom_multiplied_in_keras_order(amounts: Any) -> None:
+    step, size = turned(border="nearest", **amounts), 12
+    image = pictures(1, channels=1, size=size).float()
+    found = affine(image.expand(8, -1, -1, -1).contiguous(), step, ends())
+    drawn = torch.rand(6, 8, generator=ends()).T * 2 - 1
+    y, x = np.mgrid[:size, :size]
+    pixels = np.stack([x, y, np.ones_like(x)]).reshape(3, -1)
+    for picture, random in zip(found[:, 0], drawn.tolist(), strict=True):
+        columns, rows, _ = keras_matrix(random, step, size) @ pixels
+        theirs = map_coordinates(image[0, 0].numpy(), [rows, columns], order=1, mode="nearest")
+        np.testing.assert_allclose(picture.flatten().numpy(), theirs, rtol=0, atol=0.01)
+
+
 def test_a_shift_moves_by_at_most_its_share_of_the_image() -> None:
     dot = torch.zeros(200, 1, 21, 21)
     dot[:, :, 10, 10] = 255.0
@@ -140,6 +182,25 @@ def test_a_crop_is_a_whole_shift_of_up_to_its_padding() -> None:
     places = {(y, x): padded[:, y : y + 12, x : x + 12] for y in range(5) for x in range(5)}
     seen = [next(at for at, window in places.items() if torch.equal(window, one)) for one in found]
     assert set(seen) == set(places), "all 25 places are reached"
+
+
+@pytest.mark.parametrize(
+    ("border", "mode"), [("zero", "constant"), ("nearest", "edge"), ("reflect", "reflect")]
+)
+def test_a_crop_is_torchvisions_at_the_place_drawn(border: Any, mode: str) -> None:
+    images = pictures(40).float()
+    found = crop(images, Crop(name="crop", padding=3, border=border), ends())
+    places = torch.randint(7, (2, 40), generator=ends()).T.tolist()
+    padded = tv.pad(images, [3, 3, 3, 3], padding_mode=mode)
+    for picture, image, (top, left) in zip(found, padded, places, strict=True):
+        assert torch.equal(picture, tv.crop(image, top, left, 12, 12))
+
+
+def test_a_flip_is_torchvisions_of_the_images_drawn() -> None:
+    images = pictures(40).float()
+    drawn = (torch.rand(40, generator=ends()) < 0.5).tolist()
+    for picture, image, mirrored in zip(flip(images, ends()), images, drawn, strict=True):
+        assert torch.equal(picture, tv.horizontal_flip(image) if mirrored else image)
 
 
 def test_a_flip_mirrors_about_half_of_the_images() -> None:

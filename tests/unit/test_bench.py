@@ -17,13 +17,14 @@ from convlab.files import read_json
 from convlab.models.build import build_model
 from convlab.reports import insert
 from fault_table import fault_table
+from keras_table import keras_table
 from one import STEPS, WARM_UP_STEPS, Clock, Enough, measure
 from parity_table import parity_table, time_to
 from profile_table import REST, by_kind, profile_table
 from roofline import training_flops
 from speed_table import chart_rows, full_table, ratios, share_of_roofline, short_table, spread
 from suite import resumed
-from table import BENCH_README, FAULTS
+from table import BENCH_README, FAULTS, KERAS
 
 ROOT = Path(__file__).parents[2]
 # Images/s of each way in each of three rounds; the machine is half as fast in the last
@@ -167,6 +168,22 @@ def test_the_table_of_faults_counts_rounds_hits_and_recoveries() -> None:
 def test_the_table_of_faults_in_the_readme_is_of_the_rounds_that_ran() -> None:
     text = BENCH_README.read_text(encoding="utf-8")
     assert insert(text, "faults", fault_table(read_json(FAULTS))) == text
+
+
+def test_the_table_of_keras_gives_reasons_for_what_differs() -> None:
+    row = {"quantity": "a", "on": "b", "largest": 1.26e-3, "tolerance": 1e-4, "holds": False, "reason": "c"}
+    same = {**row, "largest": 0.0, "tolerance": 0, "holds": True, "reason": ""}
+    versions = {"device_name": "x", "python": "3", "torch": "2", "keras": "3", "tensorflow": "2"}
+    table = keras_table({**versions, "started_at": "2026-01-02T03:04:05", "quantities": [row, same]})
+    assert "| a | b | 1.3e-03 | 1e-04 | no: c |" in table
+    assert "| a | b | 0 | 0 | yes |" in table
+    assert "2026-01-02; 1 of 2 hold." in table
+
+
+def test_the_table_of_keras_in_the_readme_is_of_what_was_compared() -> None:
+    text, results = BENCH_README.read_text(encoding="utf-8"), read_json(KERAS)
+    assert insert(text, "keras", keras_table(results)) == text
+    assert all(row["reason"] for row in results["quantities"] if not row["holds"])
 
 
 def test_training_costs_three_forward_passes_less_the_gradient_of_the_images() -> None:

@@ -1,8 +1,10 @@
 import pytest
 import torch
+import torchvision.models.resnet as torchvision
 from torch import nn
 
 from convlab.models.build import build
+from convlab.models.resnet import BasicBlock
 from convlab.models.summary import layers_of
 from convlab.schema import PreAct, ResNet
 
@@ -61,3 +63,38 @@ def test_resnet_normalises_after_each_convolution_and_activates_after_the_additi
 def test_residual_networks_take_every_size(network: ResNet | PreAct, size: int) -> None:
     model = build(network, [1, size, size], 10, 1).eval()
     assert model(torch.zeros(2, 1, size, size)).shape == (2, 10)
+
+
+@pytest.mark.parametrize(("channels", "stride"), [(8, 1), (16, 1), (16, 2)])
+def test_a_basic_block_is_torchvisions(channels: int, stride: int) -> None:
+    torch.manual_seed(1)
+    ours = BasicBlock(8, channels, stride, nn.ReLU).double()
+    projection = None
+    if stride != 1 or channels != 8:
+        projection = nn.Sequential(nn.Conv2d(8, channels, 1, stride, bias=False), nn.BatchNorm2d(channels))
+    theirs = torchvision.BasicBlock(8, channels, stride, projection).double()
+    for weight in ours.parameters():
+        nn.init.normal_(weight, std=0.3)
+    names = {"norm": "bn", "shortcut": "downsample"}
+
+    def named(name: str) -> str:
+        for our, their in names.items():
+            name = name.replace(our, their)
+        return name
+
+    theirs.load_state_dict({named(name): tensor for name, tensor in ours.state_dict().items()})
+    images = torch.randn(4, 8, 7, 7, dtype=torch.float64)
+    found = []
+    for block in (ours, theirs):
+        seen = images.clone().requires_grad_()
+        output = block(seen)
+        (output * output.detach().cos()).sum().backward()
+        found.append((output, seen.grad))
+    torch.testing.assert_close(*found, rtol=1e-12, atol=1e-12)
+    assert (found[0][0] > 0).any()
+    gradients = {named(name): weight.grad for name, weight in ours.named_parameters()}
+    for name, weight in theirs.named_parameters():
+        torch.testing.assert_close(gradients[name], weight.grad, rtol=1e-10, atol=1e-10)
+    for name, tensor in ours.state_dict().items():  # and what normalisation has gathered
+        torch.testing.assert_close(tensor, theirs.state_dict()[named(name)], rtol=1e-12, atol=0)
+    torch.testing.assert_close(ours.eval()(images), theirs.eval()(images), rtol=1e-12, atol=1e-12)
