@@ -38,8 +38,8 @@ def everything(tmp_path_factory) -> Clone:
     clone.run("git", "init", "-q")
     clone.edit(shrink)
     clone.commit("start")
-    without_mlflow(clone, tmp_path_factory.mktemp("without"))
-    clone.run("dvc", "repro", CONVLAB_MIRROR=str(mirror), limit=600)
+    without_mlflow(clone)
+    clone.run("dvc", "repro", CONVLAB_MIRROR=str(mirror))
     return clone
 
 

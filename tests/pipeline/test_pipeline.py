@@ -163,6 +163,7 @@ def test_results_are_shown(clone):
 
 
 def test_a_tracker_that_is_not_there_costs_a_warning(clone):
-    done = clone.run("python", "stages/evaluate.py", "digits", MLFLOW_TRACKING_URI="http://127.0.0.1:9")
+    command = ("python", "stages/evaluate.py", "digits")
+    done = clone.run(*command, PYTHONPATH="src", MLFLOW_TRACKING_URI="http://127.0.0.1:9")
     assert "mlflow: digits is not mirrored" in done.stdout
     clone.run("git", "checkout", "-q", ".")
