@@ -305,8 +305,8 @@ def test_every_kind_of_change_is_counted() -> None:
     assert list(compare.KINDS) == [FAILED, ROSE, NOISE, EQUAL, NEW, GONE]
 
 
-def test_the_committed_results_are_understood(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)
+def test_the_committed_results_are_understood(monkeypatch: pytest.MonkeyPatch, committed: Path) -> None:
+    monkeypatch.chdir(committed)
     names = {path.parent.name for path in files.METRICS.glob("*/*.json")}
     found = compare._read(compare._present())
     assert {name.split("/")[0] for name in found} == names
