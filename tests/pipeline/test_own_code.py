@@ -35,6 +35,7 @@ def test_an_experiment_in_a_copy_runs_the_code_of_the_copy(edited: Clone) -> Non
     assert ran.is_relative_to(edited.folder / ".dvc/tmp/exps")
 
 
+@pytest.mark.campaign
 def test_a_queued_experiment_runs_the_code_that_was_queued(edited: Clone) -> None:
     edited.run("dvc", "exp", "run", "--queue", "--name", "queued", "resolve")
     edited.run("git", "checkout", "-q", ".")

@@ -8,7 +8,7 @@ import json
 import pytest
 from conftest import Clone, clone_to, shrink, without_mlflow
 
-pytestmark = pytest.mark.pipeline
+pytestmark = [pytest.mark.pipeline, pytest.mark.campaign]
 
 
 def turn(params: dict) -> None:
