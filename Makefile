@@ -6,11 +6,11 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: help setup repro mnist test check audit bench bench-gpu ui track report lock
+.PHONY: help setup repro mnist test test-all test-campaigns check audit bench bench-gpu ui track report lock
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/installed  ## install into .venv; again only when requirements.lock changes
 
@@ -37,7 +37,12 @@ test: setup  ## lint, type check, unit tests, and the pipeline for real in a tem
 	ruff format --check
 	ruff check
 	mypy
-	pytest
+	pytest -m 'not campaign'
+
+test-all: test test-campaigns  ## and the long campaigns: faults, fuzzing, every experiment, a lease
+
+test-campaigns: setup
+	pytest -m campaign
 
 check: setup  ## the gate: exit status 1 when a metric is under its floor in params.yaml
 	@convlab check

@@ -20,6 +20,7 @@ from typing import Any
 
 from convlab import files
 from convlab.errors import InputError
+from convlab.gate import unfounded
 
 CONFIDENCE = 0.95  # as in claims.py
 MOST_IMAGES = 1_000_000_000  # SciPy counts in 64 bits
@@ -37,11 +38,15 @@ KINDS = {
 
 @dataclass
 class Result:
-    """The trainings of an experiment or a trial: (seed, accuracy) of each, and what stopped the others."""
+    """The trainings of an experiment or a trial: (seed, accuracy) of each, and what stopped the others.
+
+    `unfounded`: why the accuracies are not those of the training whose facts stand beside them.
+    """
 
     accuracies: list[tuple[Any, float]] = field(default_factory=list)
     images: int = 0
     stopped: dict[Any, str] = field(default_factory=dict)  # by seed
+    unfounded: str = ""
 
     @property
     def mean(self) -> float:
@@ -65,12 +70,20 @@ def against(revision: str) -> list[Change]:
         InputError: there is no such revision, or a file of one side is damaged.
     """
     before, now = _read(_committed(revision)), _read(_present())
+    for name in before.keys() - now.keys():
+        if (files.METRICS / name / "train.json").is_file():  # trained, and not scored: it has not gone
+            now[name] = Result()
+    for name, result in now.items():
+        if "/" not in name:  # a trial's facts and scores are one row
+            result.unfounded = unfounded(name)
     return [_change(name, before.get(name), now.get(name)) for name in dict.fromkeys([*before, *now])]
 
 
 def _change(name: str, before: Result | None, now: Result | None) -> Change:
     if now is None:
         return Change(name, GONE, f"was {before.mean:.4f}" if before and before.accuracies else "was none")
+    if now.unfounded:
+        return Change(name, FAILED, now.unfounded)
     ended = " and ".join(sorted(set(now.stopped.values())))
     if before and now.stopped.items() - before.stopped.items():
         return Change(name, FAILED, f"has no number for each seed any more: {ended}")

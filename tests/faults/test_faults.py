@@ -11,7 +11,7 @@ from fault_clone import Clone, own_disk
 from fault_kinds import KINDS
 from faults import harm_once, undisturbed
 
-pytestmark = pytest.mark.pipeline
+pytestmark = [pytest.mark.pipeline, pytest.mark.campaign]
 
 STAGE = "sweep@digits_l2"
 

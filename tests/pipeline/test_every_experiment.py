@@ -12,7 +12,7 @@ from conftest import REPOSITORY, Clone, clone_to, without_mlflow
 
 from small_data import expect_small_data, write_small_data
 
-pytestmark = pytest.mark.pipeline
+pytestmark = [pytest.mark.pipeline, pytest.mark.campaign]
 
 TRAIN, TEST, VALIDATION = 100, 40, 30
 EXPERIMENTS = yaml.safe_load((REPOSITORY / "params.yaml").read_text())["experiments"]
@@ -38,8 +38,8 @@ def everything(tmp_path_factory) -> Clone:
     clone.run("git", "init", "-q")
     clone.edit(shrink)
     clone.commit("start")
-    without_mlflow(clone, tmp_path_factory.mktemp("without"))
-    clone.run("dvc", "repro", CONVLAB_MIRROR=str(mirror), limit=600)
+    without_mlflow(clone)
+    clone.run("dvc", "repro", CONVLAB_MIRROR=str(mirror))
     return clone
 
 

@@ -137,6 +137,16 @@ def test_the_gate_wants_results_that_are_there(clone):
     clone.run("git", "checkout", "-q", ".")
 
 
+def test_the_gate_sees_that_a_training_diverged(clone):
+    done = clone.run("dvc", "exp", "run", "-S", "lr=1e30", "evaluate@digits", status=None)
+    assert "at lr 1e+30 the training loss is nan" in done.stdout
+    assert (clone.folder / "metrics/digits/evaluate.json").exists()  # of the training before
+    failed = clone.run("convlab", "check", "--against", "HEAD", status=1).stdout
+    assert "FAIL  digits: test_accuracy is of no training that ended" in failed
+    clone.run("git", "checkout", "-q", ".")
+    clone.run("dvc", "checkout", "-q")
+
+
 def test_bad_parameters_stop_before_any_work(clone):
     clone.edit(lambda params: params.update(batch_size=0))
     done = clone.run("dvc", "repro", status=None)
@@ -163,6 +173,7 @@ def test_results_are_shown(clone):
 
 
 def test_a_tracker_that_is_not_there_costs_a_warning(clone):
-    done = clone.run("python", "stages/evaluate.py", "digits", MLFLOW_TRACKING_URI="http://127.0.0.1:9")
+    command = ("python", "stages/evaluate.py", "digits")
+    done = clone.run(*command, PYTHONPATH="src", MLFLOW_TRACKING_URI="http://127.0.0.1:9")
     assert "mlflow: digits is not mirrored" in done.stdout
     clone.run("git", "checkout", "-q", ".")

@@ -8,7 +8,7 @@ import json
 import pytest
 from conftest import Clone, clone_to, shrink, without_mlflow
 
-pytestmark = pytest.mark.pipeline
+pytestmark = [pytest.mark.pipeline, pytest.mark.campaign]
 
 
 def turn(params: dict) -> None:
@@ -21,7 +21,7 @@ def again(tmp_path_factory, clone: Clone) -> Clone:
     again = clone_to(tmp_path_factory.mktemp("again"))
     again.run("git", "init", "-q")
     again.edit(turn)
-    without_mlflow(again, tmp_path_factory.mktemp("without"))
+    without_mlflow(again)
     again.run("dvc", "repro", "evaluate@digits", "sweep@digits_l2", CONVLAB_WORKERS="2")
     again.made = again.results()
     return again

@@ -1,3 +1,5 @@
+import os
+import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,14 @@ torch.set_num_threads(1)  # the networks here are too small for more
 ROOT = Path(__file__).parents[2]
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
 DEFAULTS = {key: value for key, value in PARAMS.items() if key not in STUDIES}
+
+
+def git(*arguments: str) -> str:
+    """Return what git says of this repository."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
+    done = subprocess.run(["git", *arguments], cwd=ROOT, env=kept, capture_output=True, text=True, check=True)
+    return done.stdout
+
 
 # Small: an epoch of the digits takes a fraction of a second. What is not named here is as in params.yaml.
 SMALL: dict[str, Any] = merge(
@@ -46,6 +56,18 @@ def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.setenv("CONVLAB_WORKERS", "1")  # two seconds of start-up for each further process
+
+
+@pytest.fixture(scope="session")
+def committed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with what is committed, or staged to be.
+
+    What the work tree holds is not what a test of the committed results may look at: a `dvc repro` on another
+    processor changes last digits there.
+    """
+    folder = tmp_path_factory.mktemp("committed")
+    git("checkout-index", "--all", f"--prefix={folder}/")
+    return folder
 
 
 @pytest.fixture(scope="session")

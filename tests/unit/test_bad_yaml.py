@@ -194,6 +194,7 @@ JUNK = st.recursive(
 )
 
 
+@pytest.mark.campaign
 @settings(
     max_examples=300,
     deadline=None,

@@ -36,6 +36,9 @@ def training(accuracy: float, seed: int = 1, images: int = 10_000, **more: Any) 
 
 def experiment(name: str, *accuracies: float) -> None:
     rows = [training(accuracy, seed) for seed, accuracy in enumerate(accuracies, start=1)]
+    for row in rows:
+        row["weights"] = f"of {row['test']['accuracy']}"
+    files.write_json(files.METRICS / name / "train.json", files.by_seed(rows))
     files.write_json(files.METRICS / name / "evaluate.json", files.by_seed(rows))
 
 
@@ -107,9 +110,33 @@ def test_what_is_new_gone_or_equal_does_not_fail() -> None:
     experiment("left", 0.9)
     experiment("kept", 0.9, 0.8)
     commit()
-    (files.METRICS / "left/evaluate.json").unlink()
+    for file in ("train", "evaluate"):
+        (files.METRICS / f"left/{file}.json").unlink()
     experiment("added", 0.5)
     assert kinds() == {"left": GONE, "kept": EQUAL, "added": NEW}
+
+
+@pytest.mark.parametrize(
+    ("file", "told"), [("train", "is of no training that ended: there is no"), ("evaluate", "is missing")]
+)
+def test_half_a_result_fails_though_its_accuracy_is_the_same(file: str, told: str) -> None:
+    experiment("digits", 0.9, 0.8)
+    commit()
+    (files.METRICS / f"digits/{file}.json").unlink()
+    (change,) = against("HEAD")
+    assert change.kind == FAILED
+    assert change.text.startswith(told)
+
+
+def test_scores_of_the_training_before_fail_though_they_are_the_same() -> None:
+    experiment("digits", 0.9, 0.8)
+    commit()
+    facts = files.read_json(files.METRICS / "digits/train.json")
+    facts["seeds"][1]["weights"] = "of the training after"
+    files.write_json(files.METRICS / "digits/train.json", facts)
+    assert against("HEAD") == [
+        Change("digits", FAILED, "is of another training than metrics/digits/train.json; run `dvc repro`")
+    ]
 
 
 def test_trials_are_compared_by_name_and_seed() -> None:
@@ -278,8 +305,8 @@ def test_every_kind_of_change_is_counted() -> None:
     assert list(compare.KINDS) == [FAILED, ROSE, NOISE, EQUAL, NEW, GONE]
 
 
-def test_the_committed_results_are_understood(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)
+def test_the_committed_results_are_understood(monkeypatch: pytest.MonkeyPatch, committed: Path) -> None:
+    monkeypatch.chdir(committed)
     names = {path.parent.name for path in files.METRICS.glob("*/*.json")}
     found = compare._read(compare._present())
     assert {name.split("/")[0] for name in found} == names

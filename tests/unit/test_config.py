@@ -190,7 +190,6 @@ def test_an_error_in_the_shell_is_one_line_and_status_2(tmp_path: Path) -> None:
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=120,
         check=False,
     )
     assert (done.returncode, done.stdout) == (2, "")

@@ -67,8 +67,14 @@ def results(workplace, recipe):
             RIGHT + WRONG + ["augmentation.png"],
             True,
         ),
-        (lambda labels: labels, [], RIGHT, False),
-        (lambda labels: (labels + 1) % 10, [], [name for name in WRONG if "pair" not in name], True),
+        pytest.param(lambda labels: labels, [], RIGHT, False, marks=pytest.mark.campaign),
+        pytest.param(
+            lambda labels: (labels + 1) % 10,
+            [],
+            [name for name in WRONG if "pair" not in name],
+            True,
+            marks=pytest.mark.campaign,
+        ),
     ],
     ids=["some wrong", "all right", "all wrong"],
 )

@@ -90,6 +90,7 @@ def test_the_file_as_it_is_makes_every_configuration(folder: Any) -> None:
     )
 
 
+@pytest.mark.campaign
 @SEEDED
 @given(
     line=st.integers(0, len(LINES) - 1),
@@ -111,6 +112,7 @@ def test_any_line_of_it_may_be_anything(folder: Any, line: int, text: str, kind:
     refused_or_whole(folder(), "\n".join(lines).encode("utf-8", "surrogatepass"))
 
 
+@pytest.mark.campaign
 @SEEDED
 @given(at=st.integers(0, len(REAL)), gone=st.integers(0, 200), new=st.binary(max_size=40))
 def test_any_bytes_may_stand_anywhere_in_it(folder: Any, at: int, gone: int, new: bytes) -> None:
@@ -118,6 +120,7 @@ def test_any_bytes_may_stand_anywhere_in_it(folder: Any, at: int, gone: int, new
     refused_or_whole(folder(), content[:at] + new + content[at + gone :])
 
 
+@pytest.mark.campaign
 @SEEDED
 @given(
     content=st.binary(max_size=300) | st.text(max_size=300).map(lambda text: text.encode("utf-8", "replace"))

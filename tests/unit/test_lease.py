@@ -399,15 +399,15 @@ def test_params_are_as_before_after_a_selection(tmp_path: Path, monkeypatch: pyt
     assert Path("params.yaml").read_text() == text
 
 
-def test_a_folders_hash_is_dvcs() -> None:
-    recorded = yaml.safe_load((ROOT / "dvc.lock").read_text())["stages"]["resolve"]["outs"][0]
+def test_a_folders_hash_is_dvcs(committed: Path) -> None:
+    recorded = yaml.safe_load((committed / "dvc.lock").read_text())["stages"]["resolve"]["outs"][0]
     # What git has of data/configs is what DVC has recorded, while resolve is up to date
     known = {
-        str(path.relative_to(ROOT)): {
+        str(path.relative_to(committed)): {
             "md5": hashlib.md5(path.read_bytes()).hexdigest(),
             "size": path.stat().st_size,
         }
-        for path in (ROOT / "data/configs").iterdir()
+        for path in (committed / "data/configs").iterdir()
     }
     found, meta = hash_of("data/configs", known)
     assert (found.value, meta.size, meta.nfiles) == (recorded["md5"], recorded["size"], recorded["nfiles"])

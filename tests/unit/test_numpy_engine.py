@@ -41,7 +41,7 @@ MOMENTUM = {"optimizer": {**PREACT["optimizer"], "momentum": 0.9, "nesterov": Tr
 ENGINES = ("torch", "numpy")
 
 
-@pytest.fixture(params=["in one part", "in many"])
+@pytest.fixture(params=["in one part", pytest.param("in many", marks=pytest.mark.campaign)])
 def _parts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param == "in many":
         monkeypatch.setattr(parts, "CACHE", 2**10)

@@ -191,8 +191,8 @@ def test_a_result_flows_from_its_file_into_all_outputs(tmp_path, monkeypatch):
     assert made[reports.CLAIMS_JSON] == "[]\n"
 
 
-def test_the_committed_tables_show_the_committed_results(monkeypatch):
-    monkeypatch.chdir(ROOT)
+def test_the_committed_tables_show_the_committed_results(monkeypatch, committed):
+    monkeypatch.chdir(committed)
     for path, text in reports.outputs().items():
         assert path.read_text(encoding="utf-8") == text, f"{path}: run `make report`"
 

@@ -26,6 +26,11 @@ def definition(name: str) -> dict:
     return stage.get("do", stage)
 
 
+def script(name: str) -> str:
+    """Return the script of a stage."""
+    return next(word for word in definition(name)["cmd"].split() if word.endswith(".py"))
+
+
 @pytest.mark.parametrize("path", STAGES, ids=lambda path: path.stem)
 def test_a_stage_is_one_short_main(path: Path) -> None:
     tree = ast.parse(path.read_text())
@@ -41,8 +46,14 @@ def test_a_stage_leaves_the_work_to_convlab(path: Path) -> None:
 
 
 def test_every_stage_script_is_in_the_pipeline_and_the_other_way() -> None:
-    named = {definition(name)["cmd"].split()[1] for name in PIPELINE}
+    named = {script(name) for name in PIPELINE}
     assert named == {f"stages/{path.name}" for path in STAGES}
+
+
+@pytest.mark.parametrize("name", PIPELINE)
+def test_a_stage_runs_the_code_beside_it(name: str) -> None:
+    # Not that of the folder which the environment was installed from: a queued experiment runs in a copy.
+    assert definition(name)["cmd"].startswith(f"env PYTHONPATH=src python {script(name)}")
 
 
 PHASES = {

@@ -34,13 +34,11 @@ def children(process: int) -> list[int]:
 
 
 def wait_for_the_end_of(family: list[int]) -> None:
-    deadline = time.monotonic() + 10
-    while any(Path(f"/proc/{one}").exists() for one in family):
-        assert time.monotonic() < deadline, "an orphan goes on training"
+    while any(Path(f"/proc/{one}").exists() for one in family):  # for ever, if an orphan goes on training
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.campaign), 2])
 def test_a_killed_sweep_leaves_no_orphan_goes_on_where_it_stopped_and_ends_as_if_it_had_not(
     sweep: Make,
     prepared: Path,
@@ -97,7 +95,7 @@ def test_a_worker_that_is_killed_from_outside_is_one_line_and_the_finished_are_k
             if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
                 os.kill(child, signal.SIGKILL)
                 break
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate()
     assert process.returncode == 1
     assert "out of memory?" in errors
     assert "with CONVLAB_WORKERS=1 if memory is short" in errors
@@ -122,7 +120,7 @@ def test_an_error_in_one_training_ends_the_others_at_once(
         trainings.run()  # 10,000 epochs of the others would take an hour
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.campaign)])
 def test_asked_to_end_all_workers_leave_checkpoints_and_go_on_from_them(
     sweep: Make, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
@@ -140,7 +138,7 @@ def test_asked_to_end_all_workers_leave_checkpoints_and_go_on_from_them(
                 break
         family = children(process.pid)
         process.send_signal(number)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate()
     assert process.returncode == 1  # the script does not turn it into an exit status
     assert errors.endswith(f"Interrupted: {number.name}: stopped in 2 trainings at once\n")
     wait_for_the_end_of(family)
@@ -166,12 +164,11 @@ def test_ctrl_c_while_the_workers_start_is_no_traceback_of_theirs(
         start_new_session=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     ) as process:
-        deadline = time.monotonic() + 60
         while len(children(process.pid)) < 3:  # two workers, and what tracks their resources
-            assert time.monotonic() < deadline
+            assert process.poll() is None
             time.sleep(0.02)
         time.sleep(0.5)  # the workers import
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate()
     assert "KeyboardInterrupt" not in errors
     assert errors.endswith("Interrupted: SIGINT: stopped in 2 trainings at once\n")
