@@ -137,7 +137,10 @@ def main() -> int:
         rows = [row(clone, case) for case in CASES]
     text = table(rows)
     print(text)
-    write_text(BENCH_README, insert(BENCH_README.read_text(encoding="utf-8"), "bad_inputs", f"{text}\n"))
+    write_text(
+        BENCH_README,
+        insert(BENCH_README.read_text(encoding="utf-8"), "bad_inputs", f"{text}\n", BENCH_README),
+    )
     return 0 if all(good for *_, good in rows) else 1
 
 

@@ -71,7 +71,9 @@ def main() -> int:
     text = table(results)
     print(text)
     if options.out == RESULTS:
-        write_text(BENCH_README, insert(BENCH_README.read_text(encoding="utf-8"), "fuzz", f"{text}\n"))
+        write_text(
+            BENCH_README, insert(BENCH_README.read_text(encoding="utf-8"), "fuzz", f"{text}\n", BENCH_README)
+        )
     return 1 if any(found["problems"] for found in results["readers"].values()) else 0
 
 

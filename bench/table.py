@@ -50,7 +50,7 @@ def main() -> None:
 
 def put(path: Path, name: str, content: str) -> None:
     """Replace what stands between a file's markers of this name."""
-    write_text(path, insert(path.read_text(encoding="utf-8"), name, content))
+    write_text(path, insert(path.read_text(encoding="utf-8"), name, content, path))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from convlab.results import Found, Plan, rounded
 from convlab.schema import Claim
 
 CONFIDENCE = 0.95
-VERDICTS = ("confirmed", "refuted", "cannot be told apart", "not run")
+VERDICTS = ("confirmed", "refuted", "inconclusive", "not run")
 
 
 def judge_all(claims: Mapping[str, Claim], plans: Mapping[str, Plan]) -> list[dict[str, Any]]:
@@ -41,7 +41,7 @@ def judge(name: str, claim: Claim, plans: Mapping[str, Plan]) -> dict[str, Any]:
         verdict = "not run"
         reason = "; ".join(filter(None, (_stopped(claim.a, a), _stopped(claim.b, b))))
     elif interval is None:
-        verdict, reason = "cannot be told apart", "n = 1: no interval"
+        verdict, reason = "inconclusive", "n = 1: no interval"
     else:
         verdict, reason = decide(claim.relation, claim.margin, *interval), ""
     return {
@@ -104,7 +104,7 @@ def decide(relation: str, margin: float, low: float, high: float) -> str:
         confirmed, refuted = -margin <= low and high <= margin, low > margin or high < -margin
     else:
         confirmed, refuted = low > margin, high < margin
-    return "confirmed" if confirmed else "refuted" if refuted else "cannot be told apart"
+    return "confirmed" if confirmed else "refuted" if refuted else "inconclusive"
 
 
 def table(judged: Sequence[Mapping[str, Any]]) -> str:

@@ -1,4 +1,4 @@
-"""The reports' numbers beside ours: tables for the README and metrics/reports.json, from reports.yaml.
+"""The reports' numbers beside ours: tables for docs/reports.md, the README and metrics/, from reports.yaml.
 
 Nothing in them is typed by hand: what has not run is 'not run'.
 """
@@ -20,7 +20,7 @@ from convlab.results import Found, Plan, rounded
 from convlab.schema.section import Count, Float, NonNegative, Positive, Section
 
 REPORTS = Path("reports.yaml")
-README = Path("README.md")
+README, PAGE = Path("README.md"), Path("docs/reports.md")
 REPORTS_JSON = files.METRICS / "reports.json"
 CLAIMS_JSON = files.METRICS / "claims.json"
 LONG = 8  # a table of more rows is folded away under its first row
@@ -60,6 +60,7 @@ class Row(Section):
     result: str | None
     reason: str = ""
     note: str = ""
+    headline: bool = False  # of those that the README shows
     about: list[Literal[tuple(QUANTITIES)]] = Field(default_factory=list)  # type: ignore[valid-type]
     goal: Accuracy | None = None
     test_accuracy: Accuracy | None = None
@@ -116,22 +117,23 @@ class Line:
 
 
 def outputs() -> dict[Path, str]:
-    """Make the current content of README.md, metrics/reports.json and metrics/claims.json.
+    """Return the current content of README.md, docs/reports.md, metrics/reports.json and metrics/claims.json.
 
-    Raises:
-        InputError: reports.yaml, params.yaml or a result is wrong, or the README lacks a table's markers.
+    Raise:
+        InputError: reports.yaml, params.yaml or a result is wrong, or a page lacks a table's markers.
     """
     plans = results.load_plans()
     reports = load_reports(plans)
     lines = {name: [line_of(row, plans) for row in report.rows] for name, report in reports.items()}
     judged = claims.judge_all(load_params(files.PARAMS).claims, plans)
 
-    readme = README.read_text(encoding="utf-8")
+    page = PAGE.read_text(encoding="utf-8")
     for name, report in reports.items():
-        readme = insert(readme, name, table(report, lines[name]))
+        page = insert(page, name, table(report, lines[name]), PAGE)
     numbers = [number for name in reports for line in lines[name] for number in numbers_of(name, line)]
     return {
-        README: insert(readme, "claims", claims.table(judged)),
+        README: insert(README.read_text(encoding="utf-8"), "results", glance(lines, judged), README),
+        PAGE: insert(page, "claims", claims.table(judged), PAGE),
         REPORTS_JSON: _json(numbers),
         CLAIMS_JSON: _json(judged),
     }
@@ -239,12 +241,32 @@ def _markdown(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def insert(text: str, name: str, content: str) -> str:
-    """Replace what stands between `<!-- NAME -->` and `<!-- /NAME -->`."""
+def glance(lines: Mapping[str, Sequence[Line]], judged: Sequence[Mapping[str, Any]]) -> str:
+    """Return the table of headlines, with how the claims of each report were judged."""
+    rows = [
+        _markdown(["report", "", "its accuracy", "ours", "n", "trained on", "its claims"]),
+        "| --- | --- | ---: | ---: | ---: | --- | --- |",
+    ]
+    for name, own in lines.items():
+        verdicts = [claim["verdict"] for claim in judged if claim["report"] == name]
+        counts = [f"{verdicts.count(kind)} {kind}" for kind in claims.VERDICTS if kind in verdicts]
+        for line in (line for line in own if line.row.headline):
+            quantity = next(
+                key for key in ("test_accuracy", "validation_accuracy") if key in line.row.printed()
+            )
+            theirs, _, ours = _cell(line, quantity, says=line.ours.status).partition(" / ")
+            n, hardware = str(len(line.ours.trainings) or "–"), ", ".join(line.ours.hardware()) or "–"
+            rows.append(_markdown([name, line.row.what, theirs, ours, n, hardware, ", ".join(counts) or "–"]))
+            counts = ["〃"]
+    return "\n".join([*rows, ""])
+
+
+def insert(text: str, name: str, content: str, page: Path) -> str:
+    """Return a page's text with what stands between `<!-- NAME -->` and `<!-- /NAME -->` replaced."""
     begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
     if begin not in text or end not in text:
         raise InputError(
-            f"{README}: found no {begin.strip()} … {end}; put them where the table of {name} belongs"
+            f"{page}: found no {begin.strip()} … {end}; put them where the table of {name} belongs"
         )
     before, rest = text.split(begin, 1)
     return f"{before}{begin}{content}{end}{rest.split(end, 1)[1]}"

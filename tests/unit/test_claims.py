@@ -49,19 +49,19 @@ def judge(*arguments, plans=PLANS, **more):
     [
         ("above", 0.0, 0.1, 0.3, "confirmed"),
         ("above", 0.0, -0.3, -0.1, "refuted"),
-        ("above", 0.0, -0.1, 0.1, "cannot be told apart"),
-        ("above", 0.2, 0.1, 0.3, "cannot be told apart"),
+        ("above", 0.0, -0.1, 0.1, "inconclusive"),
+        ("above", 0.2, 0.1, 0.3, "inconclusive"),
         ("above", 0.4, 0.1, 0.3, "refuted"),
-        ("above", 0.0, 0.0, 0.0, "cannot be told apart"),
+        ("above", 0.0, 0.0, 0.0, "inconclusive"),
         ("below", 0.0, -0.3, -0.1, "confirmed"),
         ("below", 0.0, 0.1, 0.3, "refuted"),
-        ("below", 0.0, -0.1, 0.1, "cannot be told apart"),
+        ("below", 0.0, -0.1, 0.1, "inconclusive"),
         ("below", 0.4, -0.3, -0.1, "refuted"),
         ("same", 0.2, -0.1, 0.2, "confirmed"),
         ("same", 0.2, 0.25, 0.3, "refuted"),
         ("same", 0.2, -0.3, -0.25, "refuted"),
-        ("same", 0.2, 0.1, 0.3, "cannot be told apart"),
-        ("same", 0.2, -0.5, 0.5, "cannot be told apart"),
+        ("same", 0.2, 0.1, 0.3, "inconclusive"),
+        ("same", 0.2, -0.5, 0.5, "inconclusive"),
     ],
 )
 def test_the_verdict_is_what_the_whole_interval_says(relation, margin, low, high, verdict):
@@ -74,7 +74,7 @@ def test_equal_seeds_are_paired():
     # differences 0.02, 0.01, 0.01: mean 4/300, sd/√3 = 1/300, t(0.975; 2) = 4.30265
     assert judged["difference"] == pytest.approx(4 / 300, rel=1e-5)
     assert judged["interval"] == pytest.approx([(4 - 4.30265) / 300, (4 + 4.30265) / 300], rel=1e-4)
-    assert (judged["n"], judged["verdict"]) == (3, "cannot be told apart")
+    assert (judged["n"], judged["verdict"]) == (3, "inconclusive")
 
 
 def test_other_seeds_are_compared_as_groups():
@@ -96,8 +96,8 @@ def test_one_seed_has_no_interval_and_no_verdict():
     judged = judge()
     assert judged["interval"] is None
     assert judged["difference"] == pytest.approx(0.1)
-    assert judged["verdict"] == "cannot be told apart"
-    assert "| +10.00 | 1 | 40 | cannot be told apart (n = 1: no interval) |" in claims.table([judged])
+    assert judged["verdict"] == "inconclusive"
+    assert "| +10.00 | 1 | 40 | inconclusive (n = 1: no interval) |" in claims.table([judged])
 
 
 @pytest.mark.parametrize("seeds", [[1, 2], [8, 9]])
@@ -159,7 +159,7 @@ def test_the_table_counts_its_verdicts_and_shows_intervals_in_points():
     put(a=[0.90, 0.80, 0.70], b=[0.88, 0.79, 0.69])
     rows = [judge("same", 0.05), judge("below"), judge("above", 0.2)]
     made = claims.table(rows)
-    assert "3 claims: 1 confirmed, 1 refuted, 1 cannot be told apart, 0 not run" in made
+    assert "3 claims: 1 confirmed, 1 refuted, 1 inconclusive, 0 not run" in made
     assert "| R0 | a is so | test accuracy within ±5.00 | +1.33 [-0.10, +2.77] | 3 | 40 |" in made
     assert "| test accuracy above by 20.00 |" in made
 
