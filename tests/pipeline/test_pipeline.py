@@ -18,7 +18,7 @@ def runs(clone):
 
 def test_repro_writes_every_declared_result(clone):
     evaluation = read(clone, "metrics/digits/evaluate.json")
-    assert set(evaluation) == {"seed", "train", "validation", "test", "per_class"}
+    assert set(evaluation) == {"seed", "weights", "train", "validation", "test", "per_class"}
     assert len(evaluation["per_class"]) == 10
     facts = read(clone, "metrics/digits/train.json")
     assert facts["epochs"] == 3
