@@ -32,10 +32,10 @@ QUANTITIES = {
     "penalised_test_loss": ("test loss with penalty", "{:.4f}"),
     "validation_accuracy": ("validation accuracy", "{:.2%}"),
     "validation_loss": ("validation loss", "{:.4f}"),
-    "running_accuracy": ("train accuracy, running", "{:.2%}"),
-    "train_accuracy": ("train accuracy, clean", "{:.2%}"),
-    "running_loss": ("train loss, running", "{:.4f}"),
-    "train_loss": ("train loss, clean", "{:.4f}"),
+    "running_accuracy": ("running train accuracy", "{:.2%}"),
+    "train_accuracy": ("clean train accuracy", "{:.2%}"),
+    "running_loss": ("running train loss", "{:.4f}"),
+    "train_loss": ("clean train loss", "{:.4f}"),
     "kernel_norm": ("kernel norm", "{:.2f}"),
     "weight_norm": ("weight norm", "{:.2f}"),
     "parameters": ("parameters", "{:,.0f}"),
@@ -257,7 +257,7 @@ def glance(lines: Mapping[str, Sequence[Line]], judged: Sequence[Mapping[str, An
             theirs, _, ours = _cell(line, quantity, says=line.ours.status).partition(" / ")
             n, hardware = str(len(line.ours.trainings) or "–"), ", ".join(line.ours.hardware()) or "–"
             rows.append(_markdown([name, line.row.what, theirs, ours, n, hardware, ", ".join(counts) or "–"]))
-            counts = ["〃"]
+            counts = ["as above"]
     return "\n".join([*rows, ""])
 
 

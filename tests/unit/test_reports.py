@@ -78,7 +78,7 @@ def test_only_columns_with_numbers_are_there_and_a_lone_number_is_a_note():
     rows = [row(train_loss=1.2e-5, note="a note"), row(what="b"), row(what="c")]
     made = table(*(line(training(), row=own) for own in rows))
     assert "| report / ours | test accuracy | difference | n | epochs |" in made
-    assert "* baseline: train loss 1.20e-05 / 0.0300; a note." in made
+    assert "* baseline: clean train loss 1.20e-05 / 0.0300; a note." in made
 
 
 def test_a_number_that_a_report_gives_roughly_is_shown_so():
@@ -169,9 +169,10 @@ def test_a_wrong_file_is_one_line(tmp_path, monkeypatch, text):
 
 def test_the_readme_keeps_everything_but_the_table():
     text = "before\n<!-- R0 -->\nold\n<!-- /R0 -->\nafter\n"
-    assert reports.insert(text, "R0", "new\n") == "before\n<!-- R0 -->\nnew\n<!-- /R0 -->\nafter\n"
-    with pytest.raises(InputError, match="R1"):
-        reports.insert(text, "R1", "new\n")
+    page = Path("a.md")
+    assert reports.insert(text, "R0", "new\n", page) == "before\n<!-- R0 -->\nnew\n<!-- /R0 -->\nafter\n"
+    with pytest.raises(InputError, match=r"a\.md: .*R1"):
+        reports.insert(text, "R1", "new\n", page)
 
 
 def test_a_result_flows_from_its_file_into_all_outputs(tmp_path, monkeypatch):
@@ -179,14 +180,16 @@ def test_a_result_flows_from_its_file_into_all_outputs(tmp_path, monkeypatch):
     params = copy.deepcopy(yaml.safe_load((ROOT / "params.yaml").read_text()))
     params |= {"sweeps": {}, "run_sweeps": [], "claims": {}}
     files.PARAMS.write_text(yaml.safe_dump(params))
-    own = {"what": "baseline", "result": "digits", "test_accuracy": 0.99}
+    own = {"what": "baseline", "result": "digits", "test_accuracy": 0.99, "headline": True}
     reports.REPORTS.write_text(yaml.safe_dump({"R0": {"title": "t", "hardware": None, "rows": [own]}}))
-    reports.README.write_text("<!-- R0 -->\n<!-- /R0 -->\n<!-- claims -->\n<!-- /claims -->\n")
+    reports.README.write_text("<!-- results -->\n<!-- /results -->\n")
+    files.write_text(reports.PAGE, "<!-- R0 -->\n<!-- /R0 -->\n<!-- claims -->\n<!-- /claims -->\n")
     found = training(fingerprint="same", report_flops=1, validation_loss=0.03)
     files.write_json(files.METRICS / "digits/train.json", found)
     files.write_json(files.METRICS / "digits/evaluate.json", found)
     made = reports.outputs()
-    assert "| baseline | 99.00% / 98.50% | -0.50 | 1 | – / 50 |" in made[reports.README]
+    assert "| baseline | 99.00% / 98.50% | -0.50 | 1 | – / 50 |" in made[reports.PAGE]
+    assert "| R0 | baseline | 99.00% | 98.50% | 1 | cpu (bf16) | – |" in made[reports.README]
     assert '"ours": 0.985' in made[reports.REPORTS_JSON]
     assert made[reports.CLAIMS_JSON] == "[]\n"
 
