@@ -19,11 +19,13 @@ from options import Parser
 from parity_table import parity_table
 from profile_table import profile_table
 from speed_table import chart_rows, conditions, full_table, short_table
+from steps_table import steps_table
 from suite import results_path
 
 README, BENCH_README = Path("README.md"), Path("bench/README.md")
 FAULTS = Path("bench/results/faults.json")
 KERAS = Path("bench/results/keras-parity.json")
+STEPS = Path("bench/results/nvidia-h200-steps.json")
 
 
 def main() -> None:
@@ -45,6 +47,8 @@ def main() -> None:
         put(BENCH_README, "faults", fault_table(read_json(FAULTS)))
     if KERAS.exists():
         put(BENCH_README, "keras", keras_table(read_json(KERAS)))
+    if STEPS.exists():
+        put(BENCH_README, "steps", steps_table(read_json(STEPS)))
     print(f"{README}, {BENCH_README}, {figure}: up to date")
 
 
