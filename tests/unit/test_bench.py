@@ -167,7 +167,7 @@ def test_the_table_of_faults_counts_rounds_hits_and_recoveries() -> None:
 
 def test_the_table_of_faults_in_the_readme_is_of_the_rounds_that_ran() -> None:
     text = BENCH_README.read_text(encoding="utf-8")
-    assert insert(text, "faults", fault_table(read_json(FAULTS))) == text
+    assert insert(text, "faults", fault_table(read_json(FAULTS)), BENCH_README) == text
 
 
 def test_the_table_of_keras_gives_reasons_for_what_differs() -> None:
@@ -182,7 +182,7 @@ def test_the_table_of_keras_gives_reasons_for_what_differs() -> None:
 
 def test_the_table_of_keras_in_the_readme_is_of_what_was_compared() -> None:
     text, results = BENCH_README.read_text(encoding="utf-8"), read_json(KERAS)
-    assert insert(text, "keras", keras_table(results)) == text
+    assert insert(text, "keras", keras_table(results), BENCH_README) == text
     assert all(row["reason"] for row in results["quantities"] if not row["holds"])
 
 
