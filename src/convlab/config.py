@@ -6,6 +6,7 @@ line that names the key, what was found and what is allowed.
 
 import copy
 import itertools
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,14 @@ from convlab.data.catalogue import DATASETS
 from convlab.errors import InputError
 from convlab.explain import Layers, nearest, short, show, validate
 from convlab.schema import SPLITS, Claim, Experiment, Params, Sweep, SweepEntry, Trial, number
+from convlab.schema.training import EMA, Cosine, Lookahead, OneCycle
 from convlab.strict_yaml import read_yaml
 
 # Every other key at the top is a default of all experiments.
 STUDIES = ("experiments", "sweeps", "claims", "thresholds", "run", "run_sweeps")
 FLOORS = tuple(f"{split}_accuracy" for split in SPLITS)
 RESERVED = ("datasets",)  # data/configs/datasets.yaml is the list for the download stage
+MOST_WARMUP = 0.9  # of a training, without a warning
 MOST_TRAININGS = 2000  # of one sweep: the product of a grid's lists grows faster than one thinks
 
 
@@ -293,17 +296,57 @@ def _warnings(experiments: Mapping[str, Experiment], sweeps: Mapping[str, Sweep]
     said = [
         (f"experiments.{name}.{key}", harm)
         for name, experiment in experiments.items()
-        for key, harm in _mirrored(experiment).items()
+        for key, harm in _doubtful(experiment).items()
     ]
     heard = {harm for _, harm in said}
     said += dict.fromkeys(
         (f"sweeps.{name}", harm)
         for name, sweep in sweeps.items()
         for trial in sweep.trials
-        for harm in _mirrored(trial.experiment).values()
+        for harm in _doubtful(trial.experiment).values()
         if harm not in heard
     )
     return [f"{place}: {harm}" for place, harm in said]
+
+
+def _doubtful(experiment: Experiment) -> dict[str, str]:
+    """Say what of an experiment is hardly meant, by key."""
+    return {**_mirrored(experiment), **_stuck(experiment), **_rising(experiment)}
+
+
+def _stuck(experiment: Experiment) -> dict[str, str]:
+    """Say where the average of the weights, which is what is kept, hardly leaves the initial ones."""
+    images = DATASETS[experiment.dataset].train_images - experiment.split.validation
+    steps = experiment.epochs * math.ceil(images / experiment.batch_size)
+    training = f"the training has {steps:,} ({experiment.epochs} × {steps // experiment.epochs:,})"
+    match experiment.average:
+        case EMA(decay=decay) if steps * (1 - decay) < 1:
+            span, share = f"{1 / (1 - decay):,.0f} steps", f"{decay**steps:.0%}"
+            harm = (
+                f"ema with decay {decay:g} spans {span}, but {training}: the kept weights are {share} initial"
+            )
+        case Lookahead(every=every) if steps < every:
+            harm = (
+                f"lookahead goes back every {every:,} steps, but {training}: the kept weights are the initial"
+            )
+        case _:
+            return {}
+    return {"average": harm}
+
+
+def _rising(experiment: Experiment) -> dict[str, str]:
+    """Say where the learning rate has hardly begun to fall when the training ends."""
+    match experiment.schedule:
+        case Cosine(warmup=warmup):
+            share = warmup / experiment.epochs
+        case OneCycle(warmup=share):
+            pass
+        case _:
+            return {}
+    if share <= MOST_WARMUP:
+        return {}
+    start = f"{experiment.schedule.name} warms up for {share:.0%} of the {experiment.epochs} epochs"
+    return {"schedule": f"{start}: the rate has hardly time to fall"}
 
 
 def _mirrored(experiment: Experiment) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """How a command ends: errors that a user can mend are one clear line and exit status 2."""
 
 import argparse
+import io
 import signal
 import sys
 from collections.abc import Callable
@@ -41,10 +42,18 @@ def name_argument() -> str:
     return sys.argv[1]
 
 
+def print_anything() -> None:
+    """Let a `?` stand for what a terminal that is not UTF-8 has no letter for, where printing would raise."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # not where a test or a notebook put something else
+            stream.reconfigure(errors="replace")
+
+
 def run(main: Callable[[], int | None]) -> None:
     """Call `main` as the body of a command; an `InputError` becomes one line on stderr and exit status 2,
     SIGINT, and SIGTERM during a training, one line and 128 more than their number."""
     command = Path(sys.argv[0]).stem
+    print_anything()
     end_with_dvc()
     try:
         status = main()

@@ -4,6 +4,7 @@ All paths are relative to the repository's root, where DVC runs every stage.
 """
 
 import csv
+import io
 import json
 import os
 import tempfile
@@ -69,11 +70,16 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def write_csv(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write rows with the same keys as CSV, atomically; floats as the shortest text that reads back equal."""
+    """Write rows with the same keys as CSV, atomically.
+
+    Floats are the shortest text that reads back equal; text with a comma, a quote or a line end is quoted.
+    """
     rows = list(rows)
-    lines = [",".join(rows[0])] if rows else []
-    lines += [",".join(str(value) for value in row.values()) for row in rows]
-    write_text(path, "".join(f"{line}\n" for line in lines))
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows([list(rows[0])] if rows else [])
+    writer.writerows([str(value) for value in row.values()] for row in rows)
+    write_text(path, text.getvalue())
 
 
 def write_tensors(path: Path, tensors: "Mapping[str, Tensor]") -> None:

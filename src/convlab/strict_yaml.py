@@ -1,7 +1,12 @@
-"""Read YAML that may be wrong in any way: plain data alone, each key once, nothing of boundless size.
+"""Read YAML that may be wrong in any way: plain data alone, each key once, nothing of boundless size, and
+nothing that DVC reads as something else.
 
 YAML's aliases let a few lines stand for billions of values, and its whole numbers may have any length; both
 are bounded here, where the line is known, so that nothing behind has to be on its guard.
+
+PyYAML reads YAML 1.1, DVC's ruamel.yaml YAML 1.2: `0100` is 64 to the one and 100 to the other. What is a
+number or a boolean to PyYAML and something else to DVC is refused. What is text to PyYAML alone (`1e-05`,
+`08`) is left to the schema: there it becomes the number that DVC sees, or is refused as no number.
 """
 
 from collections.abc import Hashable
@@ -70,15 +75,46 @@ def _unique_mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Hasha
     return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
 
 
-def _bounded_int(loader: _StrictLoader, node: yaml.ScalarNode) -> int:
+def _int(loader: _StrictLoader, node: yaml.ScalarNode) -> int:
     if len(node.value) > DIGITS:
         line = node.start_mark.line + 1
         raise InputError(f"line {line}: found {short(node.value)}; allowed: numbers of up to {DIGITS} digits")
-    return yaml.SafeLoader.construct_yaml_int(loader, node)
+    value = yaml.SafeLoader.construct_yaml_int(loader, node)
+    digits = node.value.replace("_", "")
+    if ":" in digits:
+        raise _ambiguous(node, value, "text")
+    if digits.lstrip("+-").isdecimal() and int(digits) != value:
+        raise _ambiguous(node, value, int(digits))
+    return value
+
+
+def _float(loader: _StrictLoader, node: yaml.ScalarNode) -> float:
+    value = yaml.SafeLoader.construct_yaml_float(loader, node)
+    if ":" in node.value:
+        raise _ambiguous(node, value, "text")
+    return value
+
+
+def _bool(loader: _StrictLoader, node: yaml.ScalarNode) -> bool:
+    value = yaml.SafeLoader.construct_yaml_bool(loader, node)
+    if node.value.lower() not in ("true", "false"):
+        raise _ambiguous(node, str(value).lower(), "text")
+    return value
+
+
+def _ambiguous(node: yaml.ScalarNode, value: object, to_dvc: object) -> InputError:
+    line, found, ours, theirs = node.start_mark.line + 1, *map(short, map(str, (node.value, value, to_dvc)))
+    other = f"'{found}' in quotes" if to_dvc == "text" else theirs
+    return InputError(
+        f"line {line}: found {found}, which is {ours} in YAML 1.1 and {theirs} in 1.2, as DVC reads it; "
+        f"write {ours} or {other}"
+    )
 
 
 _StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_mapping)
-_StrictLoader.add_constructor("tag:yaml.org,2002:int", _bounded_int)
+_StrictLoader.add_constructor("tag:yaml.org,2002:int", _int)
+_StrictLoader.add_constructor("tag:yaml.org,2002:float", _float)
+_StrictLoader.add_constructor("tag:yaml.org,2002:bool", _bool)
 
 
 def read_yaml(path: Path) -> Any:

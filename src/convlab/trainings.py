@@ -16,7 +16,7 @@ from typing import Any
 from convlab import evaluate as evaluation
 from convlab import files
 from convlab.config import trials_of
-from convlab.errors import InputError
+from convlab.errors import InputError, print_anything
 from convlab.interrupt import Interrupted, deferred
 from convlab.ledger import Finished, Ledger
 from convlab.models.layers import InfeasibleGeometry
@@ -202,7 +202,8 @@ def _end(pool: ProcessPoolExecutor) -> None:
 
 
 def _prepare_worker() -> None:
-    """Let a worker end with its parent: SIGKILL must leave no orphan."""
+    """Let a worker print whatever it has to, and end with its parent: SIGKILL must leave no orphan."""
+    print_anything()
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

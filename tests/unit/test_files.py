@@ -80,6 +80,22 @@ def test_a_csv_reads_back_equal_to_the_last_bit(tmp_path: Path) -> None:
     assert files.read_curves(tmp_path / "curves.csv") == rows
 
 
+def test_a_name_with_commas_quotes_or_lines_in_it_reads_back_equal(tmp_path: Path) -> None:
+    rows = [{"actual": "a, b", "predicted": 'c "d"'}, {"actual": "e\nf", "predicted": ""}]
+    files.write_csv(tmp_path / "confusion.csv", rows)
+    with (tmp_path / "confusion.csv").open(newline="") as file:
+        assert list(csv.DictReader(file)) == rows
+
+
+def test_every_committed_csv_is_written_again_as_it_is(committed: Path, tmp_path: Path) -> None:
+    paths = sorted(committed.rglob("*.csv"))
+    assert len(paths) > 10
+    for path in paths:
+        with path.open(newline="", encoding="utf-8") as file:
+            files.write_csv(tmp_path / "again.csv", csv.DictReader(file))
+        assert (tmp_path / "again.csv").read_bytes() == path.read_bytes(), path
+
+
 def test_curves_have_whole_seeds_and_named_trials(tmp_path: Path) -> None:
     rows = [
         {"trial": "1e-05", "epoch": 1, "loss": 0.5, "seed": 2**63 - 2},  # 63 bits: more than a float holds

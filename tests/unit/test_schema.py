@@ -264,3 +264,56 @@ def test_an_alternating_flip_and_a_flip_at_test_time_are_warned_of_too(tmp_path:
 
 def test_other_augmentations_of_digits_are_not_warned_of(tmp_path: Path) -> None:
     assert load(tmp_path, {"experiments/digits/augment": [{"name": "mixup", "alpha": 0.2}]}).warnings == []
+
+
+# 1,187 images of the digits remain: 30 epochs of 10 steps
+@pytest.mark.parametrize(
+    ("average", "told"),
+    [
+        ({"name": "ema", "decay": 0.99}, None),
+        (
+            {"name": "ema", "decay": 0.999},
+            "ema with decay 0.999 spans 1,000 steps, but the training has 300 (30 × 10): the kept weights "
+            "are 74% initial",
+        ),
+        ({"name": "lookahead", "every": 300, "alpha": 0.5}, None),
+        (
+            {"name": "lookahead", "every": 301, "alpha": 0.5},
+            "lookahead goes back every 301 steps, but the training has 300 (30 × 10): the kept weights "
+            "are the initial",
+        ),
+    ],
+)
+def test_an_average_that_stays_at_the_initial_weights_is_warned_of(
+    tmp_path: Path, average: dict[str, Any], told: str | None
+) -> None:
+    params = load(tmp_path, {"experiments/digits/average": average})
+    own = [warning for warning in params.warnings if warning.startswith("experiments.")]
+    assert own == ([f"experiments.digits.average: {told}"] if told else [])
+
+
+def test_an_average_is_weighed_against_the_epochs_of_each_trial(tmp_path: Path) -> None:
+    # 10 and 2 epochs of 10 steps in the sweeps; the other experiments have thousands
+    average = {"average": {"name": "ema", "decay": 0.995}}
+    sweeps = [warning.partition(": ")[0] for warning in load(tmp_path, average).warnings]
+    assert sweeps == ["sweeps.strides", "sweeps.look"]
+
+
+@pytest.mark.parametrize(
+    ("schedule", "share"),
+    [
+        ({"name": "cosine", "warmup": 27}, None),
+        ({"name": "cosine", "warmup": 28.5}, "95%"),
+        ({"name": "one_cycle", "warmup": 0.9}, None),
+        ({"name": "one_cycle", "warmup": 0.97}, "97%"),
+    ],
+)
+def test_a_warm_up_that_takes_the_whole_training_is_warned_of(
+    tmp_path: Path, schedule: dict[str, Any], share: str | None
+) -> None:
+    changes = {"experiments/digits/schedule": schedule, "sweeps": {}, "run_sweeps": [], "claims": {}}
+    told = (
+        f"experiments.digits.schedule: {schedule['name']} warms up for {share} of the 30 epochs: the rate "
+        "has hardly time to fall"
+    )
+    assert load(tmp_path, changes).warnings == ([told] if share else [])
