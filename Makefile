@@ -30,8 +30,9 @@ repro: setup  ## run the pipeline on the selected experiments, then show where t
 dvc_plots/results/index.html: dvc.lock .dvc/plots/page.html .dvc/plots/trials.json
 	dvc plots show --out dvc_plots/results
 
-mnist: setup  ## R0 on the real MNIST: baseline, stride × kernel grid, L2 study (an hour on two cores)
-	dvc exp run -S 'run=[mnist_vgg]' -S 'run_sweeps=[mnist_vgg_l2,mnist_vgg_stride_kernel]'
+mnist: setup  ## R0 on the real MNIST: baseline, grid, L2 study, to early stopping (EPOCHS=1: a look on a CPU)
+	dvc exp run -S 'run=[mnist_vgg]' -S 'run_sweeps=[mnist_vgg_l2,mnist_vgg_stride_kernel]' \
+		$(if $(EPOCHS),-S '+experiments.mnist_vgg.epochs=$(EPOCHS)')
 
 test: setup  ## lint, type check, unit tests, and the pipeline for real in a temporary clone
 	ruff format --check
