@@ -100,11 +100,11 @@ def results() -> int:
         if trainings := rows(name):
             devices = sorted({row["timing"].get("device_name", row["device"]) for row in trainings})
             table.add_row(name, str(len(trainings)), *_cells(trainings, quantities), "; ".join(devices))
-    sweeps = _table("Sweeps", "sweep", "trial", "n", *TITLES, "epochs", "kernel norm", "weight norm")
-    of_trials = ("test_accuracy", "test_loss", "epochs", "kernel_norm", "weight_norm")
+    sweeps = _table("Sweeps", "sweep", "trial", "n", *TITLES, "epochs", "kernel norm")
+    of_trials = ("test_accuracy", "test_loss", "epochs", "kernel_norm")
     for name in params.run_sweeps:
         for index, trial in enumerate(dict.fromkeys(trial.name for trial in params.sweeps[name].trials)):
-            trainings, cells = rows(f"{name}/{trial}"), ["–", status(f"{name}/{trial}"), "–", "–", "–", "–"]
+            trainings, cells = rows(f"{name}/{trial}"), ["–", status(f"{name}/{trial}"), "–", "–", "–"]
             if trainings:
                 cells = [str(len(trainings)), *_cells(trainings, of_trials)]
             sweeps.add_row(name if index == 0 else "", trial, *cells)
