@@ -219,6 +219,16 @@ def test_dropout_draws_anew_each_epoch(recipe: Recipe, digits: Prepared) -> None
     assert len({record["train_loss"] for record in history.records}) == 3
 
 
+def test_batches_that_are_prepared_together_train_as_each_by_itself(
+    recipe: Recipe, digits: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, first = run(recipe(epochs=2), digits)
+    monkeypatch.setattr("convlab.train.fit.prepared_at_once", lambda *arguments: 3)  # as on a GPU
+    other, second = run(recipe(epochs=2), digits)
+    assert first.records == second.records
+    assert same(one, other)
+
+
 def test_every_step_has_its_row(recipe: Recipe, digits: Prepared) -> None:
     cosine = recipe(epochs=2, schedule={"name": "cosine", "warmup": 0}, lr=0.01, iterations=True)
     _, history = run(cosine, digits, first(digits.train, 130))

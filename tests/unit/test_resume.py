@@ -106,6 +106,20 @@ def test_a_training_cut_off_again_and_again_ends_to_the_last_bit_as_if_it_had_no
     assert len(other.epoch_seconds) == len(history.epoch_seconds)
 
 
+def test_cut_off_between_batches_that_were_prepared_together_it_ends_the_same(
+    recipe: Recipe, digits: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("convlab.train.fit.prepared_at_once", lambda *arguments: 2)
+    settings = recipe(RECIPES["sgd, random augmentations, cosine, per step"], epochs=3)
+    model, history = train(settings, digits)
+    for cut_at in (1, 3, 2, 4):  # within two, and after them
+        with pytest.raises(CutOff):
+            train(settings, digits, tmp_path, cut_at)
+    resumed, other = train(settings, digits, tmp_path)
+    assert same(resumed, model)
+    assert other.records == history.records
+
+
 def test_from_the_end_of_an_epoch_alone_it_goes_on_too(
     recipe: Recipe, digits: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
