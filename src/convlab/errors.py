@@ -61,7 +61,7 @@ def run(main: Callable[[], int | None]) -> None:
         print(f"{command}: {error}", file=sys.stderr)
         sys.exit(2)
     except Interrupted as ended:
-        print(f"{command}: {ended}; run it again to go on", file=sys.stderr)
+        print(f"{command}: {ended}; run it again to resume", file=sys.stderr)
         sys.exit(128 + ended.number)
     except KeyboardInterrupt:
         print(f"{command}: SIGINT", file=sys.stderr)

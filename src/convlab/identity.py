@@ -7,11 +7,13 @@ docstrings: comments, layout and a new network that nobody uses make no result s
 
 import ast
 import hashlib
+import json
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
+from convlab.data.catalogue import DATASETS
 from convlab.schema import Experiment, Sweep
 
 Phase = Literal["prepare", "train", "evaluate", "draw"]
@@ -57,7 +59,10 @@ REGISTRIES = ("data.augment.registry", "models.registry", "train.optimizers.regi
 
 def identity(phase: Phase, experiment: Experiment) -> dict[str, str]:
     """Return the hash of each module that a phase of an experiment reaches, by its name, sorted."""
-    return dict(sorted(_reached(ROOTS[phase], named(experiment), unused(experiment)).items()))
+    found = dict(_reached(ROOTS[phase], named(experiment), unused(experiment)))
+    if phase in ("prepare", "draw"):
+        found[f"data.catalogue/{experiment.dataset}"] = _facts(experiment.dataset)
+    return dict(sorted(found.items()))
 
 
 def named(experiment: Experiment) -> frozenset[str]:
@@ -135,6 +140,13 @@ def _imports(path: Path) -> tuple[str, ...]:
         ours = [name.removeprefix("convlab.") for name in names if name.startswith("convlab.")]
         found |= {*ours}
     return tuple(sorted(found))
+
+
+def _facts(dataset: str) -> str:
+    """Return a hash of what prepared data and figures take from the catalogue about their own data set."""
+    facts = DATASETS[dataset]
+    told = json.dumps([facts.shape, facts.largest, facts.classes])
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
 def _file(name: str) -> Path | None:

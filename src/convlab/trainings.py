@@ -63,7 +63,7 @@ class Trainings:
         missing = []
         for job in self.jobs:
             if self.ledger.find(job.key):
-                print(f"{job.label}: finished before the cut-off, kept", flush=True)
+                print(f"{job.label}: already finished, kept", flush=True)
             else:
                 missing.append(job)
         workers = at_once([job.trial.experiment for job in missing])

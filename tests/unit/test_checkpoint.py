@@ -95,7 +95,7 @@ def test_an_epochs_own_parts_come_back_in_that_epoch_alone(
     checkpoints.save(4, 9, {"part": Part("all"), "own": Part("epoch 4")})
     part, own = Part(), Part("fresh")
     assert checkpoints.restore({"part": part}) == 4
-    assert capsys.readouterr().out == "training: goes on in epoch 4 after step 9, from a checkpoint\n"
+    assert capsys.readouterr().out == "training: resuming at epoch 4, step 9\n"
     checkpoints.restore_within(4, {"own": own})
     assert (part.state, own.state) == ("all", "epoch 4")
     checkpoints.restore_within(5, {"own": Part()})

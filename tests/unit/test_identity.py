@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -112,6 +113,17 @@ def test_preparing_and_scoring_do_not_depend_on_the_training_loop(params: Params
     assert not [name for name in identity("prepare", digits) if name.startswith(("train", "models"))]
     for phase in ("evaluate", "draw"):
         assert "train.fit" not in identity(phase, digits), phase
+
+
+def test_what_the_catalogue_says_of_a_data_set_counts_for_its_own_prepared_data(
+    params: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {name: dump_code(one) for name, one in params.experiments.items()}
+    brighter = replace(identities.DATASETS["mnist"], largest=254)
+    monkeypatch.setitem(identities.DATASETS, "mnist", brighter)
+    for name, one in params.experiments.items():
+        changed = {phase for phase, text in dump_code(one).items() if text != before[name][phase]}
+        assert changed == ({"prepare", "draw"} if one.dataset == "mnist" else set()), name
 
 
 def test_no_module_that_computes_is_forgotten(params: Params, recipe: Callable[..., Experiment]) -> None:

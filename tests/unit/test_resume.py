@@ -216,13 +216,13 @@ def test_a_process_ended_by_a_signal_goes_on_where_it_was(
     else:
         assert process.returncode == 128 + number
         assert errors.startswith(f"train: {number.name}: digits stopped in epoch ")
-        assert errors.endswith("; run it again to go on\n")
+        assert errors.endswith("; run it again to resume\n")
         assert errors.count("\n") == 1
 
     with start("cut") as process:
         output, errors = process.communicate()
     assert process.returncode == 0, errors
-    assert output.startswith("digits: goes on in epoch ")
+    assert output.startswith("digits: resuming at epoch ")
     assert "epoch  1/30" not in output
     with start("whole") as process:
         process.communicate()

@@ -172,7 +172,7 @@ def test_a_sweep_cut_off_between_two_seeds_of_a_point_trains_the_missing_one_alo
 
     resumed = Trainings("several", plan, prepared, ledger).run()
     lines = capsys.readouterr().out.splitlines()
-    kept = [line for line in lines if line.endswith(": finished before the cut-off, kept")]
+    kept = [line for line in lines if line.endswith(": already finished, kept")]
     assert [line.split(":")[0] for line in kept] == [
         "several 1/4 lr-0.001_seed-7",
         "several 2/4 lr-0.001_seed-8",

@@ -136,7 +136,7 @@ def test_finished_trials_are_not_trained_again(
     after = Trainings("strides", plan, prepared, ledger).run()
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 3
-    assert all(line.endswith("finished before the cut-off, kept") for line in lines)
+    assert all(line.endswith("already finished, kept") for line in lines)
     assert after == before
 
 

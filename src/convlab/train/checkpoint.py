@@ -56,7 +56,7 @@ class Checkpoints:
         """Write one: whole or not at all. A full disk costs a warning, not the training.
 
         Args:
-            epoch: the epoch to go on in.
+            epoch: the epoch to resume in.
             step: how many of its steps are done.
             parts: by name; of an epoch's own, none if no step is done.
 
@@ -90,7 +90,7 @@ class Checkpoints:
         for name, part in parts.items():
             part.load_state_dict(self.found[name])
         epoch, step = self.found["epoch"], self.found["step"]
-        print(f"{self.label}: goes on in epoch {epoch} after step {step}, from a checkpoint", flush=True)
+        print(f"{self.label}: resuming at epoch {epoch}, step {step}", flush=True)
         return epoch
 
     def restore_within(self, epoch: int, parts: dict[str, Any]) -> None:

@@ -1,0 +1,261 @@
+"""What a lease brings home: results, the ledger for the next one, seeds in params.yaml, dvc.lock."""
+
+import hashlib
+import json
+import tarfile
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from conftest import ROOT
+from training import Make
+
+from convlab import files, trainings
+from convlab.config import load_params
+from convlab.data.dataset import Prepared, save
+from convlab.errors import InputError
+from convlab.identity import code_by_phase
+from convlab.ledger import Ledger
+from convlab.schema import Experiment, Sweep
+from convlab.train.run import fingerprint_of
+from convlab.trainings import Job, Trainings
+from gpu.bring import EXPERIMENT, SWEEP, altered, unpack
+from gpu.collect import collect, for_the_next
+from gpu.finish import lay_out
+from gpu.kept import pack_kept
+from gpu.lock import hash_of, selection
+from gpu.pack import manifest_of
+from gpu.plan import Entry, Item, load_items, read_plan, seeds_of, wanted, with_seeds
+from gpu.seeds_in_params import edited, set_seeds
+
+PLAN = ROOT / "bench/gpu/plan.yaml"
+NAMES = [entry.name for entry in read_plan(PLAN).entries]
+
+# -------------------------------------------------------------------------------------------------- results
+
+
+def test_stages_keep_what_the_lease_trained_and_equal_trainings_are_one(
+    recipe: Callable[..., Experiment],
+    sweep: Make,
+    digits: Prepared,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    experiment, study = recipe(epochs=1, seeds=2), with_seeds(sweep({"lr": 0.002}, epochs=1), 2)
+    assert isinstance(study, Sweep)
+    for one in wanted([Entry("alone", 1)], {"alone": experiment}, 2):
+        folder = tmp_path / "prepared" / one.trial.experiment.data_key()
+        save(digits, folder)
+        key = fingerprint_of(one.trial.experiment, folder)
+        trainings._run(
+            Job(one.label, one.trial, folder, key, key, scored=True), Ledger(tmp_path / "ledger"), 1
+        )
+    capsys.readouterr()
+    items: dict[str, Item] = {"alone": experiment, "study": study}
+    for name, item in items.items():
+        monkeypatch.chdir(tmp_path)
+        lay_out(name, item, tmp_path, tmp_path / name)
+        ended = Trainings(name, item, files.PROCESSED / name, files.ledger(name)).run()
+        assert capsys.readouterr().out.count("already finished, kept\n") == 2
+        assert [("test" in done.results) for _, done in ended] == [name == "study"] * 2
+        assert all(done.weights for _, done in ended)
+
+
+def test_a_collection_brings_what_is_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    lease = tmp_path / "lease"
+    files.write_json(lease / "manifest.json", {"data": {}})
+    files.write_json(lease / "status.json", {"trainings": []})
+    done = lease / "finished/mnist_vgg/1"
+    for path, content in (
+        ("metrics/mnist_vgg/train.json", "{}"),
+        ("data/models/mnist_vgg/seed-1.safetensors", "x"),
+    ):
+        files.write_text(done / path, content)
+    files.write_json(
+        done / "outputs.json",
+        {
+            str(path.relative_to(done)): {"md5": hashlib.md5(path.read_bytes()).hexdigest(), "size": 1}
+            for path in done.rglob("*.*")
+        },
+    )
+
+    def names(out: Path) -> set[str]:
+        with tarfile.open(next(out.iterdir())) as tar:
+            return set(tar.getnames())
+
+    collect(lease, tmp_path / "first")
+    brought = {"metrics/mnist_vgg/train.json", "data/models/mnist_vgg/seed-1.safetensors"}
+    assert names(tmp_path / "first") >= brought | {"manifest.json"}
+    collect(lease, tmp_path / "second")
+    assert not names(tmp_path / "second") & brought
+
+
+def test_the_next_lease_goes_on_with_what_one_has_trained_or_begun(
+    recipe: Callable[..., Experiment],
+    sweep: Make,
+    digits: Prepared,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("gpu.kept.KEPT", tmp_path / "kept")
+    items: dict[str, Item] = {"one": recipe(epochs=1), "study": sweep({"lr": 0.004}, {"lr": 0.003}, epochs=1)}
+    found = wanted([Entry("one", 1), Entry("study", 1)], items, 1)
+    data = {recipe().data_key(): {"files": json.loads(json.dumps(manifest_of(recipe(), digits)))["files"]}}
+    rows = []
+    lease, prepared = tmp_path / "lease", tmp_path / "prepared" / recipe().data_key()
+    save(digits, prepared)
+    for one in found:
+        key = fingerprint_of(one.trial.experiment, prepared)
+        ended = one is not found[-1]
+        if ended:
+            job = Job(one.label, one.trial, prepared, key, key, scored=True)
+            trainings._run(job, Ledger(lease / "ledger"), 1)
+        else:
+            for name in ("000002-00000000-a", "000003-00000000-b"):
+                files.write_bytes(lease / "ledger" / key / f"checkpoints/{name}.safetensors", b"state")
+        state = "done" if ended else "stopped"
+        rows.append({"key": key, "state": state, "items": [f"{one.entry.name}:{one.level}"]})
+    files.write_json(lease / "status.json", {"trainings": rows})
+    (lease / "finished/one/1").mkdir(parents=True)
+    keys = [row["key"] for row in rows]
+    came = {name: path for name, path, _ in for_the_next(lease)}
+    assert sorted(came) == sorted(
+        [
+            f"ledger/{keys[1]}/model.safetensors",
+            f"ledger/{keys[2]}/checkpoints/000003-00000000-b.safetensors",
+        ]
+    )
+    for name, path in came.items():
+        assert isinstance(path, Path)
+        files.write_bytes(tmp_path / "kept" / name, path.read_bytes())
+    for key in keys[:2]:
+        content = (lease / "ledger" / key / "finished.json").read_bytes()
+        files.write_bytes(tmp_path / "kept/ledger" / f"{key}.json", content)
+    weights = files.weights("one", found[0].trial.experiment.seed)
+    files.write_bytes(weights, (lease / "ledger" / keys[1] / "model.safetensors").read_bytes())
+    assert pack_kept(found, data, tmp_path / "first", 1 << 20) == 2  # those are another training's weights
+    files.write_bytes(weights, (lease / "ledger" / keys[0] / "model.safetensors").read_bytes())
+    assert pack_kept(found, data, tmp_path / "there", 1 << 20) == 3
+    assert pack_kept(found, data, tmp_path / "small", 5) == 1
+    ledger = Ledger(tmp_path / "there")
+    assert [bool((done := ledger.find(key)) and done.weights) for key in keys] == [True, True, False]
+    assert (ledger.checkpoints(keys[2]) / "000003-00000000-b.safetensors").read_bytes() == b"state"
+
+
+# --------------------------------------------------------------------------------------------------- params
+
+
+def test_seeds_are_set_and_all_else_stays(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    text = (ROOT / "params.yaml").read_text()
+    path.write_text(text)
+    before = load_params(path)
+    set_seeds(path, {"mnist_cnn": 3, "mnist_vgg_l2": 2, "mnist_cnn_l2": 3})
+    after = load_params(path)
+    assert after.experiments["mnist_cnn"].seeds == 3
+    assert seeds_of(after.sweeps["mnist_vgg_l2"]) == 2
+    changed = {name for name in before.sweeps if before.sweeps[name] != after.sweeps[name]}
+    assert changed == {"mnist_vgg_l2"}
+
+    def others(content: str) -> list[str]:
+        return [line for line in content.splitlines() if not line.startswith("    seeds: ")]
+
+    assert others(path.read_text()) == others(text)
+
+
+def test_a_number_of_seeds_is_replaced_where_it_stands() -> None:
+    text = "sweeps:\n  a:\n    seeds: 3   # why\n    grid: {}\n  b:   # other\n    grid: {}\n"
+    assert edited(text, "sweeps", "a", 2) == text.replace("3", "2")
+    assert edited(text, "sweeps", "b", 2) == text.replace("other\n", "other\n    seeds: 2\n")
+    with pytest.raises(InputError, match=r"sweeps\.c"):
+        edited(text, "sweeps", "c", 2)
+
+
+def test_params_are_as_before_after_a_selection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "params.yaml").read_text()
+    Path("params.yaml").write_text(text)
+
+    def interrupted() -> None:
+        with selection(["mnist_vgg"], []):
+            assert load_params().run == ["mnist_vgg"]
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        interrupted()
+    assert Path("params.yaml").read_text() == text
+
+
+def test_a_folders_hash_is_dvcs(committed: Path) -> None:
+    outputs = yaml.safe_load((committed / "dvc.lock").read_text())["stages"]["resolve"]["outs"]
+    recorded = next(output for output in outputs if output["path"] == "data/configs")
+    # What git has of data/configs is what DVC has recorded, while resolve is up to date
+    known = {
+        str(path.relative_to(committed)): {
+            "md5": hashlib.md5(path.read_bytes()).hexdigest(),
+            "size": path.stat().st_size,
+        }
+        for path in (committed / "data/configs").iterdir()
+    }
+    found, meta = hash_of("data/configs", known)
+    assert (found.value, meta.size, meta.nfiles) == (recorded["md5"], recorded["size"], recorded["nfiles"])
+
+
+@pytest.mark.parametrize("name", ["../outside", "/outside", "a/../../outside"])
+def test_an_archive_reaches_nothing_outside_its_folder(name: str, tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "lease-01.tar.gz.00", "w:gz") as tar:
+        tar.addfile(tarfile.TarInfo(name))
+    with pytest.raises(InputError, match="not of a lease"):
+        unpack(tmp_path, tmp_path / "to")
+    assert not (tmp_path / "outside").exists()
+
+
+def test_pieces_that_are_not_whole_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no lease-"):
+        unpack(tmp_path, tmp_path / "to")
+    (tmp_path / "lease-01.tar.gz.00").write_bytes(b"no archive")
+    with pytest.raises(InputError, match="damaged, or a piece is missing"):
+        unpack(tmp_path, tmp_path / "to")
+
+
+@pytest.mark.parametrize(
+    ("changed", "stages"),
+    [
+        ("figures.curves", {"visualize", "visualize_sweep"}),
+        ("train.fit", {"train", "sweep"}),
+        ("evaluate", {"evaluate", "sweep"}),
+        ("stages/train.py", {"train"}),
+        ("cli", set()),
+    ],
+)
+def test_a_stage_that_ran_with_other_code_is_known(changed: str, stages: set[str]) -> None:
+    items = load_items(["mnist_vgg", "mnist_vgg_l2"], ROOT / "params.yaml").values()
+    for item, kinds in zip(items, (EXPERIMENT[1:], SWEEP[1:]), strict=True):
+        there = {
+            phase: {name: "of another version" if name == changed else text for name, text in modules.items()}
+            for phase, modules in code_by_phase(item).items()
+        }
+        assert {kind for kind in kinds if altered(kind, item, there)} == stages & set(kinds)
+        less = {phase: {n: t for n, t in code.items() if n != changed} for phase, code in there.items()}
+        assert {kind for kind in kinds if altered(kind, item, less)} == stages & set(kinds)
+
+
+def test_what_came_before_a_lost_piece_is_taken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with tarfile.open(tmp_path / "whole", "w:gz") as tar:
+        for name, size in (("manifest.json", 10), ("metrics/a", 10), ("data/models/a", 5_000_000)):
+            entry = tarfile.TarInfo(name)
+            entry.size = size
+            tar.addfile(entry, BytesIO(np.random.default_rng(0).bytes(size)))
+    (tmp_path / "lease-01.tar.gz.00").write_bytes((tmp_path / "whole").read_bytes()[:2_000_000])
+    unpack(tmp_path, tmp_path / "to")
+    assert "its first 2 files are whole" in capsys.readouterr().err
+    assert sorted(path.name for path in (tmp_path / "to").rglob("*") if path.is_file()) == [
+        "a",
+        "manifest.json",
+    ]
