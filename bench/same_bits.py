@@ -16,7 +16,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+from convlab import files
+from convlab.config import load_params
 from convlab.errors import InputError, run
+from convlab.explain import nearest
 from options import Parser
 
 BATCHES, EPOCHS = 3, 2
@@ -70,10 +73,16 @@ def main() -> None:
     parser.add_argument("commit", metavar="COMMIT")
     parser.add_argument("names", nargs="*", metavar="NAME", help="(all experiments)")
     options = parser.parse_args()
+    known = load_params(files.PARAMS)
+    trainings = [*known.experiments]
+    trainings += [f"{name}/{trial.name}" for name, sweep in known.sweeps.items() for trial in sweep.trials]
+    for name in options.names:
+        if name not in trainings:
+            raise InputError(f"NAME: found {name!r}{nearest(name, trainings)}")
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder, "tree")
         command = ["git", "worktree", "add", "--quiet", "--detach", str(tree), options.commit]
-        if subprocess.run(command).returncode:
+        if subprocess.run(command, stderr=subprocess.DEVNULL).returncode:
             raise InputError(f"COMMIT: found {options.commit!r}; allowed: a commit of this repository")
         try:
             before, now = (trained(root, options.names) for root in (tree, Path.cwd()))
