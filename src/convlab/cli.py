@@ -142,10 +142,10 @@ def _cells(trainings: list[dict], quantities: tuple[str, ...]) -> list[str]:
 
 
 def report() -> int:
-    """Put the reports' numbers and ours side by side into README.md and metrics/, and judge their claims."""
-    from convlab.reports import outputs
+    """Put the reports' numbers beside ours, judge their claims, and write docs/configuration.md."""
+    from convlab import reference, reports
 
-    current = outputs()
+    current = reports.outputs() | reference.outputs()
     for path, text in current.items():
         files.write_text(path, text)
     print(f"{', '.join(map(str, current))}: up to date")

@@ -19,7 +19,9 @@ class Whitening(Section):
     """A first layer that whitens patches of `kernel` × `kernel` pixels; `eps` is added to their variances."""
 
     kernel: Annotated[int, Field(ge=1, le=5)]
+    """The side of the patches, in pixels."""
     eps: Positive
+    """Added to the variances before they are divided by."""
 
 
 class Network(Section):
@@ -30,7 +32,9 @@ class Network(Section):
     """
 
     input: list[Count] | None = None
+    """Channels, height and width that the network is made for; checked against the data where it is given."""
     whitening: Whitening | None = None
+    """A first layer that is computed from the training images, not trained."""
 
 
 class CNN(Network):
@@ -42,15 +46,26 @@ class CNN(Network):
 
     name: Literal["cnn"]
     filters: Counts
+    """Output channels of the convolutions, for each block; its length is the number of blocks."""
     convolutions: Count
+    """Convolutions in each block."""
     kernels: PerBlock
+    """The side of the kernels, for each block; a list in place of a number has one for each convolution."""
     strides: PerBlock
+    """The stride of the first convolution of each block; a list in place of a number has one for each
+    convolution."""
     pools: Counts
+    """The side of the max-pooling that ends each block; 1 is none."""
     norm: Literal["none", "convolution", "block"]
+    """Batch normalisation after each convolution, once at the end of each block, or none."""
     activation: Activation
+    """After each convolution and each dense layer."""
     block_dropout: Annotated[list[Fraction], Field(min_length=1)]
+    """The share of values that dropout zeroes at the end of each block."""
     dense: list[Count]
+    """The widths of the linear layers before the last, which may be none: `[]`."""
     dropout: Fraction
+    """The share that dropout zeroes after each of them."""
 
     @model_validator(mode="after")
     def _one_per_block(self) -> "CNN":
@@ -82,8 +97,11 @@ class ResNet(Network):
 
     name: Literal["resnet"]
     widths: Counts
+    """Channels of each stage; every stage but the first halves the map."""
     blocks: Counts
+    """Residual blocks in each stage."""
     activation: Activation
+    """After the stem, and twice in each block."""
 
     @model_validator(mode="after")
     def _one_per_stage(self) -> "ResNet":
@@ -97,8 +115,11 @@ class PreAct(Network):
 
     name: Literal["preact"]
     stem: Count
+    """Channels of the first convolution."""
     widths: Counts
+    """Channels of each stage of two blocks; every stage halves the map."""
     activation: Activation
+    """Before each convolution of a block."""
 
 
 Model = Annotated[CNN | ResNet | PreAct, Field(discriminator="name")]
