@@ -7,10 +7,10 @@ from torch import nn
 from convlab.models.cnn import cnn
 from convlab.models.preact import preact
 from convlab.models.resnet import resnet
-from convlab.schema import CNN, PreAct, ResNet
+from convlab.schema.models import CNN, Model, PreAct, ResNet
 
 
-def network_of(section: CNN | ResNet | PreAct, input_shape: list[int], classes: int) -> nn.Sequential:
+def network_of(section: Model, input_shape: list[int], classes: int) -> nn.Sequential:
     """Return a family's network: float32 [N, C, H, W] → logits [N, classes]."""
     match section:
         case CNN():

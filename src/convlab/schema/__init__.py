@@ -155,7 +155,7 @@ class Experiment(Section):
         model, optimizer = self.model, self.optimizer
         limits = {
             "model.name": (model.name, "preact"),
-            "model.activation": (model.activation, "silu"),
+            "model.activation": (getattr(model, "activation", None), "silu"),
             "model.whitening": (model.whitening, None),
             "optimizer.name": (optimizer.name, "sgd"),
             "optimizer.decoupled": (getattr(optimizer, "decoupled", False), False),
@@ -206,11 +206,11 @@ class Experiment(Section):
     @model_validator(mode="after")
     def _resizing_fits(self) -> "Experiment":
         size = min(self.input_shape[1:])
-        if self.resize and self.model.name == "cnn":
+        if self.resize and not self.model.any_size:
             sizes = ", ".join(f"{stage.size} until {stage.until:g}" for stage in self.resize)
             raise ValueError(
-                f"resize|{sizes}|nothing ([]) with a cnn, whose linear layer is made for one size of image; "
-                "resnet and preact take any"
+                f"resize|{sizes}|nothing ([]) with a {self.model.name}, "
+                "whose linear layer is made for one size of image"
             )
         for index, stage in enumerate(self.resize):
             if stage.size >= size:

@@ -1,6 +1,6 @@
 """The `model` section: one class per family of networks (models/ builds them)."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
@@ -31,10 +31,17 @@ class Network(Section):
     before it that is computed from the training images (models/whitening.py).
     """
 
+    any_size: ClassVar[bool] = True  # False where a linear layer is made for one size of image
+
     input: list[Count] | None = None
     """Channels, height and width that the network is made for; checked against the data where it is given."""
     whitening: Whitening | None = None
     """A first layer that is computed from the training images, not trained."""
+
+    @property
+    def layers(self) -> int:
+        """The number of convolutions and linear layers, or about: what says that a network is too deep."""
+        raise NotImplementedError
 
 
 class CNN(Network):
@@ -43,6 +50,8 @@ class CNN(Network):
     Lists have one entry per block. A kernel is for all convolutions of its block, a stride for the first of
     them (readings of R0); a list in their place names each convolution's. A pooling of 1 is none.
     """
+
+    any_size: ClassVar[bool] = False
 
     name: Literal["cnn"]
     filters: Counts
@@ -81,13 +90,18 @@ class CNN(Network):
                     )
         return self
 
+    @property
+    def layers(self) -> int:
+        """The number of convolutions and linear layers, without the last."""
+        return len(self.filters) * self.convolutions + len(self.dense)
+
     def kernels_of(self, block: int) -> list[int]:
-        """Give the kernel of each convolution in a block (counted from 0)."""
+        """Return the kernel of each convolution in a block (counted from 0)."""
         entry = self.kernels[block]
         return entry if isinstance(entry, list) else [entry] * self.convolutions
 
     def strides_of(self, block: int) -> list[int]:
-        """Give the stride of each convolution in a block (counted from 0)."""
+        """Return the stride of each convolution in a block (counted from 0)."""
         entry = self.strides[block]
         return entry if isinstance(entry, list) else [entry] + [1] * (self.convolutions - 1)
 
@@ -109,6 +123,11 @@ class ResNet(Network):
             raise ValueError(f"blocks|{self.blocks}|{len(self.widths)} numbers, one per stage as in widths")
         return self
 
+    @property
+    def layers(self) -> int:
+        """The number of convolutions in the blocks, without those of shortcuts."""
+        return 2 * sum(self.blocks)
+
 
 class PreAct(Network):
     """R4's pre-activation residual network: a stem, then for each width a block of stride 2 and one of 1."""
@@ -120,6 +139,11 @@ class PreAct(Network):
     """Channels of each stage of two blocks; every stage halves the map."""
     activation: Activation
     """Before each convolution of a block."""
+
+    @property
+    def layers(self) -> int:
+        """The number of convolutions in the blocks, without those of shortcuts."""
+        return 4 * len(self.widths)
 
 
 Model = Annotated[CNN | ResNet | PreAct, Field(discriminator="name")]
