@@ -18,7 +18,7 @@ from convlab.data.catalogue import DATASETS
 from convlab.errors import InputError
 from convlab.models.build import build_model
 from convlab.schema import Experiment
-from convlab.schema.training import Crop, Flip
+from convlab.schema.training import Adam, Crop, Flip
 
 PADDING_MODES = {"zero": "constant", "nearest": "edge", "reflect": "reflect"}
 
@@ -119,8 +119,8 @@ def optimizer_of(experiment: Experiment, model: nn.Module) -> torch.optim.Optimi
         return torch.optim.SGD(
             model.parameters(), lr, settings.momentum, nesterov=settings.nesterov, weight_decay=decay
         )
-    if settings.name == "muon":
-        raise InputError("optimizer: found muon; the plain loop here has adam, adamw and sgd")
+    if not isinstance(settings, Adam):
+        raise InputError(f"optimizer: found {settings.name}; the plain loop here has adam, adamw and sgd")
     family = torch.optim.AdamW if settings.name == "adamw" else torch.optim.Adam
     betas = (settings.betas[0], settings.betas[1])
     return family(model.parameters(), lr, betas, settings.eps, weight_decay=decay)
