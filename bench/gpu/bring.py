@@ -98,7 +98,7 @@ def main() -> int:
 def unpack(folder: Path, target: Path) -> None:
     """Unpack the pieces of a folder, of each collection in its order, as far as they are whole.
 
-    Raise:
+    Raises:
         InputError: there are none, or there is nothing in them.
     """
     archives = sorted({path.name.rsplit(".", 1)[0] for path in folder.glob("lease-*.tar.gz.[0-9]*")})
@@ -122,7 +122,7 @@ def unpack(folder: Path, target: Path) -> None:
 def check(name: str, item: Item, manifest: Mapping[str, Any], came: Path) -> None:
     """Check that a result is what this checkout would compute.
 
-    Raise:
+    Raises:
         InputError: it is not; says in what.
     """
     outputs = manifest["items"][name]["files"]

@@ -59,7 +59,7 @@ def main() -> None:
 def lay_out(name: str, item: Item, lease: Path, folder: Path) -> None:
     """Set up a folder for the stages, with the configuration, the data and the trainings; go there.
 
-    Raise:
+    Raises:
         InputError: a training is not in the lease's ledger.
     """
     files.write_text(folder / files.config(name), dump_item(item))

@@ -18,7 +18,7 @@ def set_seeds(path: Path, wanted: Mapping[str, int]) -> list[str]:
 
     An experiment's `seeds` hold for the sweeps over it too, which therefore get a number of their own.
 
-    Raise:
+    Raises:
         InputError: the text is not laid out as expected; nothing is changed then.
     """
     before, text = load_params(path), path.read_text(encoding="utf-8")

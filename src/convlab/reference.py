@@ -35,7 +35,7 @@ Node = Mapping[str, Any]  # of a JSON schema
 def outputs() -> dict[Path, str]:
     """Return the current content of docs/configuration.md.
 
-    Raise:
+    Raises:
         InputError: params.yaml is wrong.
     """
     return {PAGE: page(load_params(files.PARAMS), read_yaml(files.PARAMS))}

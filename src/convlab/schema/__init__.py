@@ -226,7 +226,7 @@ class Experiment(Section):
         return [1 if self.preprocess.greyscale else channels, height, width]
 
     def each_seed(self) -> "list[Experiment]":
-        """Give the experiment once for each of its `seeds`: seed, seed + 1, …"""
+        """Return the experiment once for each of its `seeds`: seed, seed + 1, …"""
         numbers = range(self.seed, self.seed + self.seeds)
         return [self.model_copy(update={"seed": seed, "seeds": 1}) for seed in numbers]
 
@@ -319,7 +319,7 @@ class Claim(Section):
 
 
 class Params(Section):
-    """The whole of params.yaml, checked and resolved. `warnings`: what is allowed, but hardly meant."""
+    """The whole of params.yaml, checked and resolved. `warnings`: what is valid, but probably a mistake."""
 
     run: list[str]
     """The experiments that `dvc repro` computes."""
@@ -337,7 +337,7 @@ class Params(Section):
     """What is valid, but probably a mistake."""
 
     def datasets(self) -> list[str]:
-        """Give the data sets that the selected experiments and sweeps need, sorted, each once."""
+        """Return the data sets that the selected experiments and sweeps need, sorted, each once."""
         needed = {self.experiments[name].dataset for name in self.run}
         for name in self.run_sweeps:
             needed |= {trial.experiment.dataset for trial in self.sweeps[name].trials}
