@@ -12,10 +12,10 @@ GAP = 0.8  # between networks, in bars
 
 
 def ratio_chart(rows: dict[str, dict[str, list[float]]], conditions: str) -> Figure:
-    """Draw a bar for the median ratio of each way, from the smallest to the largest as its error bar.
+    """Draw a bar for the median ratio of each contender, from the smallest to the largest as its error bar.
 
     Args:
-        rows: network → way → ratios to the plain loop, one per round.
+        rows: network → contender → ratios to the plain loop, one per round.
         conditions: on what they were measured, for the foot of the figure.
     """
     ways = list(dict.fromkeys(way for found in rows.values() for way in found))

@@ -1,4 +1,4 @@
-"""Does the faster way train as well? R0's network on real MNIST: the plain loop, ours in fp32, ours in bf16.
+"""Does the faster code train as well? R0's network on real MNIST: the plain loop, ours in fp32, ours in bf16.
 
     python bench/parity.py [--seeds 3] [--images 7500] [--epochs 3] [--out FILE]
 
@@ -35,13 +35,13 @@ Row = dict[str, Any]
 
 
 def main() -> None:
-    """Train every way with every seed, or, as a child process, one way with one seed."""
+    """Train every contender with every seed, or, as a child process, one with one seed."""
     parser = Parser(description=__doc__.split("\n")[0])
     parser.add_argument("--seeds", type=count, default=3)
     parser.add_argument("--images", type=count, default=7500, help="to train on")
     parser.add_argument("--epochs", type=count, default=3)
     parser.add_argument("--out", type=Path, default=results_path("-parity"), help="(%(default)s)")
-    parser.add_argument("--one", choices=COMMON, help="train this way alone, with --seed, and print JSON")
+    parser.add_argument("--one", choices=COMMON, help="train this one alone, with --seed, and print JSON")
     parser.add_argument("--seed", type=count, default=1)
     options = parser.parse_args()
     training, held_out = real_data(options.images)  # before anything else: it may not be there
@@ -71,7 +71,7 @@ def real_data(images: int) -> tuple[Data, Data]:
 
 
 def all_of(options: Any) -> list[Row]:
-    """Train every way with every seed, each in a process of its own, with a line each."""
+    """Train every contender with every seed, each in a process of its own, with a line each."""
     rows = []
     shared = ["--images", str(options.images), "--epochs", str(options.epochs)]
     for seed in range(1, options.seeds + 1):
@@ -83,7 +83,7 @@ def all_of(options: Any) -> list[Row]:
 
 
 def train_one(way: str, seed: int, epochs: int, training: Data, held_out: Data) -> Row:
-    """Train one way with one seed.
+    """Train one contender with one seed.
 
     Returns:
         way and seed; after each epoch: the accuracy on the held-out images, and the seconds of training so

@@ -12,7 +12,7 @@ Row = dict[str, Any]
 
 
 def parity_table(results: Row) -> str:
-    """Make the table: accuracies, their differences to the plain loop's seed by seed, and the times."""
+    """Return the table: accuracies, their differences to the plain loop's seed by seed, and the times."""
     lines = [
         f"{results['device_name']}, PyTorch {results['torch']}: R0's network, {results['images']:,} training "
         f"images, {results['epochs']} epochs, accuracy on {results['held_out']:,} held-out training images; "
@@ -38,7 +38,7 @@ def parity_table(results: Row) -> str:
 
 
 def difference(trainings: list[Row], way: str) -> str:
-    """Show the mean difference to the plain loop's accuracy, paired by seed, in points with its interval."""
+    """Return the mean difference to the plain loop's accuracy, paired by seed, in points, with interval."""
     sides = [
         [(row["seed"], row["accuracy"][-1]) for row in trainings if row["way"] == side]
         for side in (way, BASELINE)
@@ -51,7 +51,7 @@ def difference(trainings: list[Row], way: str) -> str:
 
 
 def time_to(goal: float, rows: list[Row]) -> str:
-    """Show the seconds of training up to the first epoch that reaches `goal`; with how many that do not."""
+    """Return the seconds of training up to the first epoch that reaches `goal`; with how many that do not."""
     times = [
         next(
             (spent for found, spent in zip(row["accuracy"], row["seconds"], strict=True) if found >= goal),

@@ -35,7 +35,7 @@ DIRECTIONS = {
 
 
 def kind_of(operator: str) -> str:
-    """Say what an operator of PyTorch does in a step."""
+    """Return what an operator of PyTorch does in a step."""
     name = operator.removeprefix("aten::")
     return next((kind for start, kind in KINDS.items() if name.startswith(start)), REST)
 
@@ -53,7 +53,7 @@ def by_kind(measured: dict[str, Any]) -> dict[str, float]:
 
 
 def profile_table(results: dict[str, Any]) -> str:
-    """Make the table: milliseconds and share of each kind of work, way by way."""
+    """Make the table: milliseconds and share of each kind of work, for each contender."""
     ways = {way: by_kind(measured) for way, measured in results["ways"].items()}
     kinds = list(dict.fromkeys(kind for found in ways.values() for kind in found))
     kinds = [kind for kind in kinds if kind != REST] + [REST]

@@ -1,4 +1,4 @@
-"""Tables of the suite's results: every network and way, and the short one of the README. Pure."""
+"""Tables of the suite's results: every network and contender, and the short one of the README. Pure."""
 
 from collections.abc import Callable
 from statistics import median
@@ -18,14 +18,14 @@ Results = dict[str, Any]
 
 
 def values(results: Results, network: str, way: str, quantity: str) -> list[float]:
-    """List a quantity of one network and way, a number per round that measured it."""
+    """Return a quantity of one network and contender, a number per round that measured it."""
     return [
         row[quantity] for row in results["measurements"] if (row["network"], row["way"]) == (network, way)
     ]
 
 
 def ratios(results: Results, network: str, way: str) -> list[float]:
-    """Divide a way's images/s by the plain loop's of the same round."""
+    """Return a contender's images/s divided by the plain loop's of the same round."""
     speeds = {
         (row["round"], row["way"]): row["images_per_second"]
         for row in results["measurements"]
@@ -40,14 +40,14 @@ def ratios(results: Results, network: str, way: str) -> list[float]:
 
 
 def share_of_roofline(results: Results, network: str, way: str) -> float:
-    """Give the share of the matrix-product peak in a way's precision that its median speed makes use of."""
+    """Return a contender's median speed as a share of the matrix-product peak in its precision."""
     peak = max(peaks[WAYS[way].precision] for peaks in results["peaks"])
     speed = median(values(results, network, way, "images_per_second"))
     return speed * results["networks"][network]["training_flops"] / peak
 
 
 def full_table(results: Results) -> str:
-    """Make the table of every network and way, with its conditions above."""
+    """Return the table of every network and contender, with its conditions above."""
     lines = [
         conditions(results),
         "",
@@ -63,7 +63,7 @@ def full_table(results: Results) -> str:
 
 
 def short_table(results: Results) -> str:
-    """Make the README's table: R0's network, without the ways that only bench/README.md explains."""
+    """Return the README's table: R0's network, without the contenders that only bench/README.md explains."""
     lines = [
         f"| R0's network, batch {results['networks'][WITH_PEERS]['batch_size']} "
         "| images/s | ratio | share of the roofline | memory, MiB |",
@@ -76,7 +76,7 @@ def short_table(results: Results) -> str:
 
 
 def _cells(results: Results, network: str, way: str) -> list[str]:
-    """Show the numbers of a row; a way that was not measured says why."""
+    """Return the cells of a row; of a contender that was not measured, the reason."""
     speeds = values(results, network, way, "images_per_second")
     if not speeds:
         return [results["absent"].get(way, "failed"), *["–"] * 4]
@@ -97,7 +97,7 @@ def spread(numbers: list[float], text: Callable[[float], str]) -> str:
 
 
 def conditions(results: Results) -> str:
-    """Say on what, with what and how often it was measured, and where the roofline is."""
+    """Return the conditions: hardware, versions, number of rounds, and the roofline."""
     versions = ", ".join(f"{name} {results[key]}" for key, name in PACKAGES.items() if results[key])
     peaks = " and ".join(
         f"{max(peak[name] for peak in results['peaks']) / 1e9:,.0f} GFLOP/s in {name}"
@@ -110,7 +110,7 @@ def conditions(results: Results) -> str:
 
 
 def chart_rows(results: Results) -> dict[str, dict[str, list[float]]]:
-    """Give the ratios to draw: network → way → one per round."""
+    """Return the ratios to draw: network → contender → one per round."""
     return {
         NETWORKS.get(network, network): {
             WAYS[way].label: found

@@ -32,7 +32,7 @@ WARM_UP = 3  # steps
 
 
 def main() -> None:
-    """Profile each way, write and print."""
+    """Profile each contender, write and print."""
     parser = Parser(description=__doc__.split("\n")[0])
     parser.add_argument("--steps", type=count, default=10)
     parser.add_argument("--device", choices=("cpu", "cuda", "auto"), default="cpu")
@@ -102,12 +102,12 @@ def profiled_steps(way: str, steps: int, device: str) -> Any:
 
 
 def ordered(seconds: dict[str, float]) -> dict[str, float]:
-    """Put the most expensive first."""
+    """Return them with the most expensive first."""
     return dict(sorted(seconds.items(), key=lambda item: -item[1]))
 
 
 def convolution_seconds(way: str, steps: int) -> dict[str, float]:
-    """Let oneDNN say how long its convolutions took, by direction; empty where PyTorch has no oneDNN.
+    """Return the seconds of oneDNN's convolutions, by direction; empty where PyTorch has no oneDNN.
 
     Its lines: `onednn_verbose,v1,primitive,exec,cpu,convolution,KERNEL,DIRECTION,…,MILLISECONDS`.
     """

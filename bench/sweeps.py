@@ -1,4 +1,4 @@
-"""What running a sweep's trials side by side is worth: R0's nine and its five, in both ways, in turn.
+"""The gain of running a sweep's trials side by side: R0's nine and its five, both ways, in turn.
 
     python bench/sweeps.py            (about four minutes on two cores; nothing else should run)
 
@@ -39,7 +39,7 @@ def random_images() -> Raw:
 
 
 def shortened(sweep: Sweep, threads: int | None) -> Sweep:
-    """Give the sweep with one epoch of the random images, and so many threads a training."""
+    """Return the sweep with one epoch of the random images, and so many threads a training."""
     changes = {"epochs": 1, "threads": threads}
     trials = []
     for trial in sweep.trials:
@@ -50,7 +50,7 @@ def shortened(sweep: Sweep, threads: int | None) -> Sweep:
 
 
 def measure(name: str, sweep: Sweep, workers: int, threads: int | None, folder: Path) -> float:
-    """Run a whole sweep and give its seconds."""
+    """Run a whole sweep and return its seconds."""
     plan = shortened(sweep, threads)
     experiment = plan.trials[0].experiment
     prepared = folder / "processed" / experiment.data_key()
