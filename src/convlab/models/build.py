@@ -63,7 +63,7 @@ def build_model(experiment: Experiment, input_shape: list[int], classes: int) ->
         InfeasibleGeometry: the model leaves nothing of the image.
     """
     seed = derive_seed(experiment.seed, "init")
-    return build(experiment.model, input_shape, classes, seed, experiment.init, experiment.batch_norm)
+    return build(experiment.model, input_shape, classes, seed, experiment.init, experiment.batch_norm)  # type: ignore[arg-type]
 
 
 def load_model(experiment: Experiment, statistics: Statistics, weights: Path) -> nn.Module:

@@ -7,10 +7,11 @@ from torch import nn
 from convlab.models.cnn import cnn
 from convlab.models.preact import preact
 from convlab.models.resnet import resnet
-from convlab.schema import CNN, PreAct, ResNet
+from convlab.models.speedrun import speedrun
+from convlab.schema import CNN, Model, PreAct, ResNet, SpeedRun
 
 
-def network_of(section: CNN | ResNet | PreAct, input_shape: list[int], classes: int) -> nn.Sequential:
+def network_of(section: Model, input_shape: list[int], classes: int) -> nn.Sequential:
     """Return a family's network: float32 [N, C, H, W] → logits [N, classes]."""
     match section:
         case CNN():
@@ -19,5 +20,7 @@ def network_of(section: CNN | ResNet | PreAct, input_shape: list[int], classes: 
             return resnet(section, input_shape, classes)
         case PreAct():
             return preact(section, input_shape, classes)
+        case SpeedRun():
+            return speedrun(section, input_shape, classes)
         case _:
             assert_never(section)

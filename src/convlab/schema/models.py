@@ -101,4 +101,16 @@ class PreAct(Network):
     activation: Activation
 
 
-Model = Annotated[CNN | ResNet | PreAct, Field(discriminator="name")]
+class SpeedRun(Network):
+    """The network of the CIFAR-10 speed runs (Jordan, 2024): patches whitened, then pairs of convolutions.
+
+    `patches` is computed from the training images as `whitening` is, without padding, and its biases learn.
+    """
+
+    name: Literal["speedrun"]
+    patches: Whitening
+    widths: Counts
+    activation: Activation
+
+
+Model = Annotated[CNN | ResNet | PreAct | SpeedRun, Field(discriminator="name")]

@@ -81,7 +81,7 @@ class Adam(Section):
     eps: Positive
 
 
-def _nesterov_needs_momentum(section: "SGD | Muon") -> "SGD | Muon":
+def _nesterov_needs_momentum(section: "SGD | Muon | RestBySGD") -> "SGD | Muon | RestBySGD":
     if section.nesterov and not section.momentum:
         raise ValueError("momentum|0.0|more than 0, or nesterov: false")
     return section
@@ -109,15 +109,43 @@ class Rest(Section):
     eps: Positive
 
 
+class RestBySGD(Section):
+    """SGD for what Muon leaves: `lr` for biases, `lr_linear` for linear layers, of a batch's summed loss.
+
+    Of weight decay, `weight_decay` is the share that each step takes off at these rates (before momentum).
+    """
+
+    lr: Positive
+    lr_linear: Positive
+    momentum: Fraction
+    nesterov: bool
+
+    _check = model_validator(mode="after")(_nesterov_needs_momentum)
+
+
 class Muon(Section):
-    """Muon (Jordan et al., 2024) for the kernels of convolutions, AdamW for everything else."""
+    """Muon (Jordan et al., 2024) for the kernels of convolutions, AdamW or SGD for everything else.
+
+    `steps` of Newton–Schulz make an update orthogonal. With `normalise`, each kernel is scaled to the norm
+    √(filters) before each step, in place of weight decay.
+    """
 
     name: Literal["muon"]
     momentum: Fraction
     nesterov: bool
-    adamw: Rest
+    adamw: Rest | None = None
+    sgd: RestBySGD | None = None
+    steps: Count = 5
+    normalise: bool = False
 
     _check = model_validator(mode="after")(_nesterov_needs_momentum)
+
+    @model_validator(mode="after")
+    def _one_for_the_rest(self) -> "Muon":
+        if (self.adamw is None) == (self.sgd is None):
+            found = "neither" if self.adamw is None else "both"
+            raise ValueError(f"|{found} of adamw, sgd|exactly one of them, for all but the kernels")
+        return self
 
 
 Optimizer = Annotated[Adam | SGD | Muon, Field(discriminator="name")]
