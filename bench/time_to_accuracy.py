@@ -1,6 +1,6 @@
-"""Seconds and test accuracy of a whole training, many seeds; beside airbench's own script if it is given.
+"""Seconds and test accuracy of a whole training, many seeds; beside airbench's own script with --peer SCRIPT.
 
-    python bench/time_to_accuracy.py cifar10_fast --target 0.94 [--seeds 20] [--peer airbench94_muon.py]
+    python bench/time_to_accuracy.py cifar10_fast --target 0.94 [--seeds 20] [--compile] [--peer SCRIPT]
 
 Each seed is trained with the experiment's recipe and tested once, at its end. Its seconds are those of
 whitening, training and testing (with the views that the recipe names), until the device is done; imports,
@@ -19,7 +19,7 @@ import torch
 
 from cases import experiment_of
 from convlab import files
-from convlab.data.dataset import Prepared
+from convlab.data.dataset import Prepared, load_split, load_statistics
 from convlab.data.preprocess import prepare
 from convlab.data.readers import read
 from convlab.errors import InputError, run
@@ -48,22 +48,37 @@ def main() -> None:
     parser.add_argument("--seeds", type=count, default=20)
     parser.add_argument("--epochs", type=count, help="instead of the experiment's")
     parser.add_argument("--peer", type=Path, help="airbench94_muon.py, as its repository has it; needs CUDA")
+    parser.add_argument(
+        "--compile", action="store_true", help="ours with torch.compile; the peer's always is"
+    )
+    parser.add_argument("--block", type=count, default=BLOCK, help="seeds of one process (%(default)s)")
+    parser.add_argument(
+        "--prepared", type=Path, help="a folder of prepared data by their keys, as a lease has"
+    )
     parser.add_argument("--out", type=Path, help="(bench/results/<device>-EXPERIMENT.json)")
     parser.add_argument("--first", type=count, help="train --seeds from this one on, in this process")
     options = parser.parse_args()
     experiment = experiment_of(options.experiment, select_device("auto").type)
     if options.epochs:
         experiment = experiment.model_copy(update={"epochs": options.epochs})
+    if options.compile:
+        experiment = experiment.model_copy(update={"compile": True})
+    options.data = options.prepared and options.prepared / experiment.data_key()
+    if options.data and not options.data.is_dir():
+        raise InputError(f"--prepared: found no {options.data}; allowed: a folder that has it")
+    raw = files.RAW / experiment.dataset
+    if not options.data and not raw.is_dir():
+        raise InputError(f"{raw}: not there; `dvc repro download` fetches it for what `run` selects")
     if options.first:
-        print(json.dumps(block(experiment, options.target, options.first, options.seeds)))
+        prepared = (
+            load(options.data) if options.data else prepare(read(experiment.dataset, files.RAW), experiment)
+        )
+        print(json.dumps(block(experiment, prepared, options.target, options.first, options.seeds)))
         return
     if options.peer and not options.peer.is_file():
         raise InputError(f"--peer: found {str(options.peer)!r}; allowed: airbench94_muon.py's path")
     if options.peer and experiment.device != "cuda":
         raise InputError("--peer: airbench trains on CUDA alone, which is not here; leave it out")
-    raw = files.RAW / experiment.dataset
-    if not raw.is_dir():
-        raise InputError(f"{raw}: not there; `dvc repro download` fetches it for what `run` selects")
     device = torch.device(experiment.device)
     options.out = options.out or results_path(f"-{options.experiment}", device)
     print(target_table(measure(options, experiment, device)))
@@ -76,7 +91,7 @@ def measure(options: Any, experiment: Experiment, device: torch.device) -> Row:
         InputError: the file is of another measurement.
     """
     about = {"experiment": options.experiment, "target": options.target, "epochs": experiment.epochs}
-    about |= {"batch_size": experiment.batch_size}
+    about |= {"batch_size": experiment.batch_size, "compile": experiment.compile}
     about["precision"] = select_precision(experiment.precision, device)
     results = {**occasion(), **environment(device), **about, "ours": [], "peer": []}
     if options.out.exists():
@@ -86,21 +101,30 @@ def measure(options: Any, experiment: Experiment, device: torch.device) -> Row:
     while len(results["ours"]) < options.seeds:
         done = len(results["ours"])
         arguments = ["--target", str(options.target), "--first", str(done + 1)]
-        arguments += ["--seeds", str(min(BLOCK, options.seeds - done)), "--epochs", str(experiment.epochs)]
+        arguments += ["--seeds", str(min(options.block, options.seeds - done))]
+        arguments += ["--epochs", str(experiment.epochs)]
+        arguments += ["--compile"] if options.compile else []
+        arguments += ["--prepared", str(options.prepared)] if options.data else []
         results["ours"] += child("time_to_accuracy.py", options.experiment, *arguments)
         if options.peer:
             runs = len(results["ours"]) - len(results["peer"])
-            results["peer"] += child("peers/airbench.py", str(options.peer), str(runs))
+            place = [str(options.data)] if options.data else []
+            results["peer"] += child("peers/airbench.py", str(options.peer), str(runs), *place)
         files.write_json(options.out, results)
         print(f"{len(results['ours'])} of {options.seeds} seeds", flush=True)
     return results
 
 
-def block(experiment: Experiment, target: float, first: int, seeds: int) -> list[Row]:
+def load(folder: Path) -> Prepared:
+    """Return the prepared data in a folder."""
+    train, validation, test = (load_split(folder, name) for name in SPLITS)
+    return Prepared(train, validation, test, load_statistics(folder))
+
+
+def block(experiment: Experiment, prepared: Prepared, target: float, first: int, seeds: int) -> list[Row]:
     """Train and test seeds, counted from the experiment's own (1); on a GPU after one that warms it up."""
     prepare_process(experiment.threads, experiment.deterministic)
     device = torch.device(experiment.device)
-    prepared = prepare(read(experiment.dataset, files.RAW), experiment)
     train, validation, test = (to_device(getattr(prepared, name), device) for name in SPLITS)
     prepared = replace(prepared, train=train, validation=validation, test=test)
     if device.type == "cuda":

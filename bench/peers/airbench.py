@@ -1,6 +1,8 @@
 """Run airbench94_muon.py as its repository has it, some trainings in one process; prints one line of JSON.
 
-    python bench/peers/airbench.py SCRIPT RUNS        in the repository's root; with CIFAR-10 in data/raw
+    python bench/peers/airbench.py SCRIPT RUNS [FOLDER]        in the repository's root
+
+CIFAR-10 is read from data/raw, or is in FOLDER as prepared for any experiment, its held-out images included.
 
 The script is Keller Jordan's, from github.com/KellerJordan/cifar10-airbench, and is no part of this
 repository. It is loaded, not changed: it gets the data where it keeps what it has downloaded, and then what
@@ -24,18 +26,27 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from convlab import files
 from convlab.data.catalogue import DATASETS
-from convlab.data.readers import read
+from convlab.data.dataset import load_split
+from convlab.data.readers import Raw, read
+from convlab.schema import SPLITS
 
 
 def main() -> None:
     """Train RUNS times and print accuracy (0 to 1) and seconds of each."""
     script, runs = Path(sys.argv[1]).resolve(), int(sys.argv[2])
-    raw = read("cifar10", files.RAW)
+    raw = from_prepared(Path(sys.argv[3])) if sys.argv[3:] else read("cifar10", files.RAW)
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         write_as_it_keeps_them("train", raw.train_images, raw.train_labels)
         write_as_it_keeps_them("test", raw.test_images, raw.test_labels)
         print(json.dumps(trainings(load(script), runs)))
+
+
+def from_prepared(folder: Path) -> Raw:
+    """Return all images, as published, of prepared data in a folder."""
+    train, validation, test = (load_split(folder, name) for name in SPLITS)
+    images, labels = (torch.cat(parts).numpy() for parts in zip(train, validation, strict=True))
+    return Raw(images, labels, test.images.numpy(), test.labels.numpy())
 
 
 def load(script: Path) -> ModuleType:

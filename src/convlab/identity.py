@@ -74,7 +74,8 @@ def named(experiment: Experiment) -> frozenset[str]:
 
 def unused(experiment: Experiment) -> frozenset[str]:
     """Return the parts outside of registries that an experiment does without."""
-    whitening = set() if experiment.model.whitening else {"models.whitening"}
+    whitens = experiment.model.whitening or experiment.model.name == "speedrun"
+    whitening = set() if whitens else {"models.whitening"}
     return frozenset(whitening if experiment.engine == "numpy" else {*whitening, "numpy_engine"})
 
 

@@ -55,9 +55,11 @@ def page(params: Params, written: Mapping[str, Any]) -> str:
     for name, path in _sections(definitions).items():
         node = definitions[name]
         parts += [f"### {_title(path, node)}", "", node["description"], ""]
-        example = examples[name] if name in examples else node["examples"][0]  # one that no experiment has
-        ordered = {key: example[key] for key in node["properties"] if key in example}
-        parts += [_yaml(_nested(path, ordered)), _section_table(node)]
+        example = examples.get(name) or next(iter(node.get("examples", [])), None)
+        if example:  # of an experiment, or stated in the schema
+            ordered = {key: example[key] for key in node["properties"] if key in example}
+            parts.append(_yaml(_nested(path, ordered)))
+        parts.append(_section_table(node))
     for title, model in (("Sweeps", SweepEntry), ("Claims", Claim)):
         node = model.model_json_schema()
         name, example = next(iter(written[title.lower()].items()))

@@ -25,7 +25,6 @@ def shrink(params: dict) -> None:
         experiment["seeds"] = 2 if name == "mnist_cnn" else 1
     for sweep in params["sweeps"].values():
         sweep["overrides"] = {**sweep.get("overrides", {}), "epochs": 1}
-    del params["sweeps"]["cifar10_fast_recipe"]["variants"]["validation_500"]  # of 100 images
     params["run"] = list(params["experiments"])
     params["run_sweeps"] = ["cifar10_grey_kernel_stride", "mnist_cnn_l2"]
 

@@ -26,12 +26,12 @@ def shape(channels: int, size: int, dataset: str) -> str:
 BAD: dict[str, tuple[Changes, str]] = {
     "unknown family": (
         {f"{DIGITS}/name": "resnt"},
-        "experiments.digits.model.name: found 'resnt' (str); allowed: cnn, resnet, preact; "
+        "experiments.digits.model.name: found 'resnt' (str); allowed: cnn, resnet, preact, speedrun; "
         "did you mean `resnet`?",
     ),
     "the family of old": (
         {f"{DIGITS}/name": "vgg"},
-        "experiments.digits.model.name: found 'vgg' (str); allowed: cnn, resnet, preact",
+        "experiments.digits.model.name: found 'vgg' (str); allowed: cnn, resnet, preact, speedrun",
     ),
     # what no machine could train, refused without its memory
     **{

@@ -270,7 +270,10 @@ RECIPES = {
         muon(momentum=0.0),
         "optimizer.momentum: found 0.0; allowed: more than 0, or nesterov: false",
     ),
-    "muon alone": (muon(adamw=None), f"optimizer.adamw: found nothing; {MAPPING}"),
+    "muon alone": (
+        muon(adamw=None),
+        "optimizer: found neither of adamw, sgd; allowed: exactly one of them, for all but the kernels",
+    ),
     "muon without the other rate": (
         muon(adamw={"betas": [0.9, 0.999], "eps": 1e-8}),
         f"optimizer.adamw.lr: {MISSING}",
@@ -281,7 +284,7 @@ RECIPES = {
     ),
     "muon's typo": (
         muon(nestrov=True),
-        "optimizer: unknown key `nestrov`; allowed: name, momentum, nesterov, adamw; "
+        "optimizer: unknown key `nestrov`; allowed: name, momentum, nesterov, adamw, sgd, steps, normalise; "
         "did you mean `nesterov`?",
     ),
     "an average by its name alone": ({"average": "ema"}, f"average: found 'ema' (str); {MAPPING}"),

@@ -79,6 +79,8 @@ def test_a_section_of_each_kind_is_taken_as_it_is_written(recipe: Recipe, sectio
     content = recipe(section).model_dump()
     for key, value in section.items():
         expected = {"input": None, "whitening": None, **value} if key == "model" else value
+        if key == "optimizer" and value["name"] == "muon":
+            expected = {"sgd": None, "steps": 5, "normalise": False, **value}
         assert content[key] == expected
 
 

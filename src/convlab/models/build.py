@@ -65,7 +65,7 @@ def build_model(experiment: Experiment, input_shape: list[int], classes: int) ->
     seed = derive_seed(experiment.seed, "init")
     return build(
         # A family that the annotation of `build` leaves out: to change it there would make every result stale
-        experiment.model,  # type: ignore[arg-type, unused-ignore]
+        experiment.model,  # type: ignore[arg-type]
         input_shape,
         classes,
         seed,

@@ -7,7 +7,8 @@ from torch import nn
 from convlab.models.cnn import cnn
 from convlab.models.preact import preact
 from convlab.models.resnet import resnet
-from convlab.schema.models import CNN, Model, PreAct, ResNet
+from convlab.models.speedrun import speedrun
+from convlab.schema.models import CNN, Model, PreAct, ResNet, SpeedRun
 
 
 def network_of(section: Model, input_shape: list[int], classes: int) -> nn.Sequential:
@@ -19,5 +20,7 @@ def network_of(section: Model, input_shape: list[int], classes: int) -> nn.Seque
             return resnet(section, input_shape, classes)
         case PreAct():
             return preact(section, input_shape, classes)
+        case SpeedRun():
+            return speedrun(section, input_shape, classes)
         case _:
             assert_never(section)

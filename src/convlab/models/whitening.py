@@ -26,13 +26,13 @@ class Whitening(Conv2dSame):
     @torch.no_grad()
     def compute(self, images: Tensor) -> None:
         """Compute the filters from inputs of the network, float32 [N, C, H, W]; their padded border aside."""
-        mean, covariance = patch_statistics(images.cpu(), self.kernel)
-        variances, vectors = torch.linalg.eigh(covariance)  # a column for each eigenvector
+        mean, covariance = patch_statistics(images, self.kernel)
+        variances, vectors = torch.linalg.eigh(covariance.cpu())  # a column for each eigenvector
         filters = (vectors / (variances.clamp(min=0) + self.eps).sqrt()).T
         filters = torch.cat([filters, -filters])
         assert self.bias is not None
         self.weight.copy_(filters.view_as(self.weight))
-        self.bias.copy_(-filters @ mean)
+        self.bias.copy_(-filters @ mean.cpu())
 
 
 def compute_whitening(model: nn.Module, images: Tensor, transform: nn.Module) -> None:
@@ -44,7 +44,7 @@ def compute_whitening(model: nn.Module, images: Tensor, transform: nn.Module) ->
 
 def patch_statistics(images: Tensor, kernel: int) -> tuple[Tensor, Tensor]:
     """Compute the mean, float64 [C·k²], and the covariance, [C·k², C·k²], of all patches in [N, C, H, W]."""
-    count, total, products = 0, torch.zeros(()), torch.zeros(())
+    count, total, products = 0, torch.zeros((), device=images.device), torch.zeros((), device=images.device)
     for batch in images.split(BATCH):
         patches = F.unfold(batch.double(), kernel).transpose(1, 2).flatten(0, 1)
         count += len(patches)

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from convlab.data.catalogue import DATASETS
-from convlab.schema.models import CNN, Model, PreAct, ResNet
+from convlab.schema.models import CNN, Model, PreAct, ResNet, SpeedRun
 from convlab.schema.section import Count, Fraction, NonNegative, Positive, Section, number
 from convlab.schema.training import Augmentation, Average, EarlyStopping, Optimizer, Resize, Schedule
 
@@ -22,10 +22,12 @@ __all__ = [
     "Experiment",
     "Framework",
     "L2On",
+    "Model",
     "Params",
     "PreAct",
     "ResNet",
     "Section",
+    "SpeedRun",
     "Split",
     "Sweep",
     "SweepEntry",

@@ -146,4 +146,26 @@ class PreAct(Network):
         return 4 * len(self.widths)
 
 
-Model = Annotated[CNN | ResNet | PreAct, Field(discriminator="name")]
+class SpeedRun(Network):
+    """The network of the CIFAR-10 speed runs (Jordan, 2024): patches whitened, then pairs of convolutions.
+
+    `patches` is computed from the training images as `whitening` is, without padding, and its biases learn.
+    """
+
+    any_size: ClassVar[bool] = False
+
+    name: Literal["speedrun"]
+    patches: Whitening
+    """The first layer: its patches and what is added to their variances."""
+    widths: Counts
+    """Channels of each block of two convolutions, which halves the map."""
+    activation: Activation
+    """After the first layer, and twice in each block."""
+
+    @property
+    def layers(self) -> int:
+        """The number of convolutions."""
+        return 1 + 2 * len(self.widths)
+
+
+Model = Annotated[CNN | ResNet | PreAct | SpeedRun, Field(discriminator="name")]

@@ -79,6 +79,7 @@ class Resize(Section):
     """Train on images of `size` × `size` pixels until a fraction `until` of the epochs is done."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"until": 0.5, "size": 24}]})
+
     until: Annotated[Float, Field(gt=0, le=1)]
     """The fraction of the epochs; above that of the entry before."""
     size: Annotated[int, Field(ge=4)]
@@ -96,7 +97,7 @@ class Adam(Section):
     """Added to the denominator."""
 
 
-def _nesterov_needs_momentum(section: "SGD | Muon") -> "SGD | Muon":
+def _nesterov_needs_momentum(section: "SGD | Muon | RestBySGD") -> "SGD | Muon | RestBySGD":
     if section.nesterov and not section.momentum:
         raise ValueError("momentum|0.0|more than 0, or nesterov: false")
     return section
@@ -122,6 +123,10 @@ class SGD(Section):
 class Rest(Section):
     """AdamW with a peak rate of its own."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"lr": 0.001, "betas": [0.9, 0.999], "eps": 1.0e-8}]}
+    )
+
     lr: Positive
     """The learning rate at its peak."""
     betas: Betas
@@ -130,18 +135,53 @@ class Rest(Section):
     """As in Adam."""
 
 
+class RestBySGD(Section):
+    """SGD for what Muon leaves: `lr` for biases, `lr_linear` for linear layers, of a batch's summed loss.
+
+    Of weight decay, `weight_decay` is the share that each step takes off at these rates (before momentum).
+    """
+
+    lr: Positive
+    """For biases and batch normalisation, at its peak."""
+    lr_linear: Positive
+    """For linear layers, at its peak."""
+    momentum: Fraction
+    """The share of the velocity that a step keeps."""
+    nesterov: bool
+    """Look ahead along the velocity; needs momentum."""
+
+    _check = model_validator(mode="after")(_nesterov_needs_momentum)
+
+
 class Muon(Section):
-    """Muon (Jordan et al., 2024) for the kernels of convolutions, AdamW for everything else."""
+    """Muon (Jordan et al., 2024) for the kernels of convolutions, AdamW or SGD for everything else.
+
+    `steps` of Newton–Schulz make an update orthogonal. With `normalise`, each kernel is scaled to the norm
+    √(filters) before each step, in place of weight decay.
+    """
 
     name: Literal["muon"]
     momentum: Fraction
     """The share of the velocity that a step keeps."""
     nesterov: bool
     """Look ahead along the velocity; needs momentum."""
-    adamw: Rest
-    """For all weights but the kernels of convolutions."""
+    adamw: Rest | None = None
+    """For all weights but the kernels of convolutions: AdamW."""
+    sgd: RestBySGD | None = None
+    """The same, by SGD; exactly one of the two."""
+    steps: Count = 5
+    """Newton–Schulz steps, which make an update orthogonal."""
+    normalise: bool = False
+    """Scale each kernel to the norm √(filters) before each step, in place of weight decay."""
 
     _check = model_validator(mode="after")(_nesterov_needs_momentum)
+
+    @model_validator(mode="after")
+    def _one_for_the_rest(self) -> "Muon":
+        if (self.adamw is None) == (self.sgd is None):
+            found = "neither" if self.adamw is None else "both"
+            raise ValueError(f"|{found} of adamw, sgd|exactly one of them, for all but the kernels")
+        return self
 
 
 Optimizer = Annotated[Adam | SGD | Muon, Field(discriminator="name")]
@@ -149,6 +189,8 @@ Optimizer = Annotated[Adam | SGD | Muon, Field(discriminator="name")]
 
 class EMA(Section):
     """Keep the exponential moving average of the weights: after each step a share of 1 − `decay` is new."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "ema", "decay": 0.999}]})
 
     name: Literal["ema"]
     decay: Fraction
@@ -161,6 +203,7 @@ class Lookahead(Section):
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"name": "lookahead", "every": 5, "alpha": 0.5}]}
     )
+
     name: Literal["lookahead"]
     every: Count
     """Steps between two returns."""
@@ -217,6 +260,7 @@ class Cosine(Section):
     """Rise linearly for `warmup` epochs, then fall to zero along half a cosine."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"name": "cosine", "warmup": 1.0}]})
+
     name: Literal["cosine"]
     warmup: NonNegative
     """Epochs; fewer than the training has."""
