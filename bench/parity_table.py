@@ -3,7 +3,7 @@
 from statistics import mean, stdev
 from typing import Any
 
-from cases import BASELINE, COMMON, WAYS
+from cases import BASELINE, COMMON, CONTENDERS
 from convlab.claims import compare
 from speed_table import spread
 
@@ -18,18 +18,18 @@ def parity_table(results: Row) -> str:
         f"images, {results['epochs']} epochs, accuracy on {results['held_out']:,} held-out training images; "
         "medians (min–max) of the seconds of training.",
         "",
-        f"| way | n | accuracy | difference, 95 % interval | seconds | seconds to {GOAL:.0%} |",
+        f"| contender | n | accuracy | difference, 95 % interval | seconds | seconds to {GOAL:.0%} |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",
     ]
-    for way in COMMON:
-        rows = [row for row in results["trainings"] if row["way"] == way]
+    for contender in COMMON:
+        rows = [row for row in results["trainings"] if row["way"] == contender]
         found = [row["accuracy"][-1] for row in rows]
         deviation = f" ± {100 * stdev(found):.2f}" if len(found) > 1 else ""
         cells = [
-            WAYS[way].label,
+            CONTENDERS[contender].label,
             str(len(rows)),
             f"{100 * mean(found):.2f}{deviation} %",
-            "–" if way == BASELINE else difference(results["trainings"], way),
+            "–" if contender == BASELINE else difference(results["trainings"], contender),
             spread([row["seconds"][-1] for row in rows], "{:.1f}".format),
             time_to(GOAL, rows),
         ]
@@ -37,11 +37,11 @@ def parity_table(results: Row) -> str:
     return "\n".join(lines) + "\n"
 
 
-def difference(trainings: list[Row], way: str) -> str:
+def difference(trainings: list[Row], contender: str) -> str:
     """Return the mean difference to the plain loop's accuracy, paired by seed, in points, with interval."""
     sides = [
         [(row["seed"], row["accuracy"][-1]) for row in trainings if row["way"] == side]
-        for side in (way, BASELINE)
+        for side in (contender, BASELINE)
     ]
     _, mean_difference, interval = compare(*sides)
     if mean_difference is None:

@@ -74,12 +74,12 @@ def model_of(experiment: Experiment) -> nn.Module:
 
 
 def loader_of(experiment: Experiment, data: Data) -> DataLoader[tuple[Tensor, int]]:
-    """Give the batches of an epoch, shuffled."""
+    """Return the batches of an epoch, shuffled."""
     return DataLoader(Images(data, transform_of(experiment)), batch_size=experiment.batch_size, shuffle=True)
 
 
 def transform_of(experiment: Experiment) -> transforms.Compose:
-    """Give the experiment's augmentation and preprocessing with torchvision's transforms.
+    """Return the experiment's augmentation and preprocessing with torchvision's transforms.
 
     Raises:
         InputError: a step that no transform of an image can do (or one that this suite does not measure).
@@ -104,7 +104,7 @@ def transform_of(experiment: Experiment) -> transforms.Compose:
 
 
 def criterion_of(experiment: Experiment) -> nn.Module:
-    """Give the loss."""
+    """Return the loss."""
     return nn.CrossEntropyLoss(label_smoothing=experiment.label_smoothing)
 
 
