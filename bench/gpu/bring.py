@@ -161,7 +161,7 @@ def altered(stage: str, item: Item, there: Mapping[str, Mapping[str, str]]) -> s
 
 
 def take(name: str, facts: Mapping[str, Any], came: Path) -> None:
-    """Put a result in place of the former one."""
+    """Replace the former result by this one."""
     for folder in (files.METRICS / name, files.PLOTS / name):
         shutil.rmtree(folder, ignore_errors=True)
     models = [path for path in facts["files"] if Path(path).is_relative_to(files.MODELS)]

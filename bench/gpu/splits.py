@@ -1,4 +1,4 @@
-"""Prepared data on the GPU machine: decoded, split as ever, and refused unless it is what it is at home.
+"""Prepared data on the GPU machine: decoded, split as usual, and refused unless equal to that at home.
 
 python3 bench/gpu/splits.py LEASE DATASET      LEASE/packed/ → LEASE/prepared/KEY for each of its data keys
 """
