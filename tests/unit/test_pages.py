@@ -6,9 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from convlab import cli
 from convlab.errors import InputError
+from convlab.schema import Experiment
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
@@ -82,6 +84,23 @@ def test_a_target_is_in_the_makefile(page: str, command: str) -> None:
 def test_a_script_is_there(page: str, command: str) -> None:
     scripts = [word for word in words(command) if word.endswith(".py")]
     assert [script for script in scripts if not (ROOT / script).is_file()] == [], page
+
+
+def settings() -> list[tuple[str, str]]:
+    """Return what `dvc exp run` sets, page by page; docs/extending.md sets what its diffs add."""
+    pages = [(page, command) for page, command in starting_with("dvc") if "extending" not in page]
+    found = [(page, re.findall(r"-S '?([^ '=]+)=", command)) for page, command in pages]
+    return list(dict.fromkeys((page, key) for page, keys in found for key in keys))
+
+
+@pytest.mark.parametrize(("page", "key"), settings())
+def test_what_a_command_sets_is_in_params_yaml(page: str, key: str) -> None:
+    # `+` adds a key, which the schema has to know
+    *parents, last = key.removeprefix("+").split(".")
+    section = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    for parent in parents:
+        section = section[parent]
+    assert last in (Experiment.model_fields if key.startswith("+") else section), page
 
 
 def links() -> list[tuple[str, str]]:
