@@ -4,7 +4,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from cases import BASELINE, COMMON, CONTENDERS
-from convlab.claims import compare
+from convlab.intervals import compare
 from speed_table import spread
 
 GOAL = 0.97  # 'seconds to': of training, up to the end of the first epoch that reaches it
@@ -43,10 +43,10 @@ def difference(trainings: list[Row], contender: str) -> str:
         [(row["seed"], row["accuracy"][-1]) for row in trainings if row["way"] == side]
         for side in (contender, BASELINE)
     ]
-    _, mean_difference, interval = compare(*sides)
-    if mean_difference is None:
+    found = compare(sides[0], sides[1])
+    if found is None:
         return "–"
-    shown = f"{100 * mean_difference:+.2f}"
+    shown, interval = f"{100 * found.value:+.2f}", found.interval()
     return shown + (f" [{100 * interval[0]:+.2f}, {100 * interval[1]:+.2f}]" if interval else "")
 
 

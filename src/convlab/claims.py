@@ -1,99 +1,137 @@
-"""What the reports claim, judged from intervals over seeds.
+"""What the reports claim, judged from intervals over seeds and test images.
 
 The difference a − b is taken seed by seed where both sides have the seed (a paired t interval), else between
-the two groups (Welch's); both at 95 %. Where the interval settles neither, the verdict is 'inconclusive'.
+the two groups (Welch's); both at 95 %, and wider by what another set of test images might have given. With
+one seed on a side the spread is borrowed: the largest that a result on the same data set has over its seeds.
+Where the interval settles neither, the verdict is 'inconclusive'.
 """
 
-import warnings
 from collections.abc import Mapping, Sequence
 from statistics import mean
 from typing import Any
 
-from scipy import stats
-
-from convlab import results
+from convlab import intervals, results
+from convlab.intervals import CONFIDENCE, Borrowed, Difference
 from convlab.results import Found, Plan, rounded
-from convlab.schema import Claim
+from convlab.schema import Claim, Experiment, Params
 
-CONFIDENCE = 0.95
 VERDICTS = ("confirmed", "refuted", "inconclusive", "not run")
+LENDING = 3  # seeds, at least, of a result whose spread another one borrows
 
 
-def judge_all(claims: Mapping[str, Claim], plans: Mapping[str, Plan]) -> list[dict[str, Any]]:
+def judge_all(params: Params, plans: Mapping[str, Plan]) -> list[dict[str, Any]]:
     """Judge every claim from metrics/. Differences, margins and intervals are in the units of metrics/:
     accuracies from 0 to 1; rounded to six digits, so that they are the same text on every machine.
+
+    `holds_among_all`: the verdict stands at 95 % for all of the claims together (Holm, 1979).
 
     Raises:
         InputError: a result's file is damaged.
     """
-    return [judge(name, claim, plans) for name, claim in claims.items()]
+    experiments = by_result(params)
+    judged = [judge(name, claim, plans, experiments) for name, claim in params.claims.items()]
+    settled = [row for row in judged if row["verdict"] in ("confirmed", "refuted")]
+    tested = sum(row["verdict"] != "not run" for row in judged)
+    unsettled = [1.0] * (tested - len(settled))
+    held = intervals.holm([*(row["p"] for row in settled), *unsettled])
+    for row, holds in zip(settled, held, strict=False):
+        row["holds_among_all"] = holds
+    return judged
 
 
-def judge(name: str, claim: Claim, plans: Mapping[str, Plan]) -> dict[str, Any]:
+def by_result(params: Params) -> dict[str, Experiment]:
+    """Return the experiment of every result, by its name; of several seeds the first."""
+    found = dict(params.experiments)
+    for name, sweep in params.sweeps.items():
+        for trial in sweep.trials:
+            found.setdefault(f"{name}/{trial.name}", trial.experiment)
+    return found
+
+
+def judge(
+    name: str, claim: Claim, plans: Mapping[str, Plan], experiments: Mapping[str, Experiment]
+) -> dict[str, Any]:
     """Judge one claim: verdict, difference a − b, its interval, and the epochs of both sides."""
     a, b = results.find(claim.a, plans), results.find(claim.b, plans)
-    with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", RuntimeWarning
-        )  # scipy's, where one group has no spread: all is finite
-        n, difference, interval = compare(_by_seed(a, claim.metric), _by_seed(b, claim.metric))
-    if not n:
-        verdict = "not run"
-        reason = "; ".join(filter(None, (_stopped(claim.a, a), _stopped(claim.b, b))))
-    elif interval is None:
-        verdict, reason = "inconclusive", "n = 1: no interval"
-    else:
-        verdict, reason = decide(claim.relation, claim.margin, *interval), ""
+    borrowed = None
+    if min(len(a.trainings), len(b.trainings)) == 1:
+        borrowed = lent(claim.metric, experiments[claim.a].dataset, plans, experiments)
+    images = _images_error(claim.metric, (a, b))
+    difference = intervals.compare(
+        _by_seed(a, claim.metric), _by_seed(b, claim.metric), images=images, borrowed=borrowed
+    )
+    verdict, reason, level = _verdict(claim, (a, b), difference, borrowed)
+    interval = difference.interval() if difference else None
     return {
         "name": name,
         **claim.model_dump(),
-        "n": n,
-        "difference": rounded(difference),
+        "n": difference.n if difference else 0,
+        "difference": rounded(difference.value) if difference else None,
         "interval": [rounded(end) for end in interval] if interval else None,
         "confidence": CONFIDENCE,
         "verdict": verdict,
+        "p": rounded(level),
+        "holds_among_all": None,
+        "borrowed_from": borrowed.result if borrowed else None,
         "reason": reason,
         **_epochs("a", a),
         **_epochs("b", b),
     }
 
 
-def compare(
-    a: Sequence[tuple[Any, float]], b: Sequence[tuple[Any, float]]
-) -> tuple[int, float | None, tuple[float, float] | None]:
-    """Compare (seed, number) on two sides.
-
-    Returns:
-        n (pairs, or the smaller group's size); the mean difference a − b, None where a side is empty; and its
-        interval, None where n < 2.
-    """
-    if not a or not b:
-        return 0, None, None
-    other = dict(b)
-    pairs = [(number, other[seed]) for seed, number in a if seed in other]
-    if len(pairs) < 2:
-        return _unpaired([number for _, number in a], [number for _, number in b])
-    differences = [one - two for one, two in pairs]
-    difference = mean(differences)
-    if _still(differences):
-        return len(pairs), difference, (difference, difference)
-    low, high = stats.ttest_rel(*zip(*pairs, strict=True)).confidence_interval(CONFIDENCE)
-    return len(pairs), difference, (float(low), float(high))
+def lent(
+    metric: str, dataset: str, plans: Mapping[str, Plan], experiments: Mapping[str, Experiment]
+) -> Borrowed | None:
+    """Return the largest spread over seeds that a result on a data set has; None if none has enough seeds."""
+    found = []
+    for result, experiment in experiments.items():
+        if experiment.dataset == dataset:
+            numbers = results.find(result, plans).values(metric)
+            if len(numbers) >= LENDING:
+                found.append(Borrowed(result, results.spread(numbers) or 0.0, len(numbers)))
+    return max(found, key=lambda one: one.deviation, default=None)
 
 
-def _unpaired(a: list[float], b: list[float]) -> tuple[int, float, tuple[float, float] | None]:
-    n, difference = min(len(a), len(b)), mean(a) - mean(b)
-    if n < 2:
-        return n, difference, None
-    if _still(a) and _still(b):
-        return n, difference, (difference, difference)
-    low, high = stats.ttest_ind(a, b, equal_var=False).confidence_interval(CONFIDENCE)
-    return n, difference, (float(low), float(high))
+def _verdict(
+    claim: Claim, sides: tuple[Found, Found], difference: Difference | None, borrowed: Borrowed | None
+) -> tuple[str, str, float | None]:
+    """Return the verdict, why there is none or what it rests on, and its p-value."""
+    a, b = sides
+    if difference is None:
+        stopped = (_stopped(claim.a, a), _stopped(claim.b, b))
+        return "not run", "; ".join(filter(None, stopped)), None
+    if a.shortened != b.shortened:
+        return "inconclusive", "one side is shortened", None
+    if (interval := difference.interval()) is None:
+        return "inconclusive", "n = 1: no interval" if difference.n == 1 else "no spread over seeds", None
+
+    def settled(confidence: float) -> bool:
+        ends = difference.interval(confidence)
+        return ends is not None and decide(claim.relation, claim.margin, *ends) != "inconclusive"
+
+    reasons = []
+    if difference.n == 1 and borrowed:
+        reasons.append(f"n = 1: spread of {borrowed.result}, n = {borrowed.n}")
+    if 1 < difference.n < (most := max(len(a.trainings), len(b.trainings))):
+        reasons.append(f"{difference.n} of {most} seeds on both sides")
+    return decide(claim.relation, claim.margin, *interval), "; ".join(reasons), intervals.level(settled)
 
 
-def _still(numbers: Sequence[float]) -> bool:
-    """Tell whether there is no spread but rounding: t would be x / 0, and the interval is a point."""
-    return max(numbers) - min(numbers) < 1e-12
+def _images_error(metric: str, sides: tuple[Found, Found]) -> float:
+    """Return the standard error that the images give to a difference of accuracies, or of gaps: of the split
+    whose accuracy is in doubt; 0 for losses, whose spread over images is in no file, and for norms."""
+    match metric:
+        case "test_accuracy":
+            split = "test"
+        case "validation_accuracy" | "gap":
+            split = "validation"
+        case _:
+            return 0.0
+    shares = [side.values(f"{split}_accuracy") for side in sides]
+    counts = [side.values(f"{split}_images") for side in sides]
+    if not all(counts):
+        return 0.0
+    return intervals.images_error([mean(side) for side in shares], int(min(map(min, counts))))
 
 
 def decide(relation: str, margin: float, low: float, high: float) -> str:
@@ -118,9 +156,12 @@ def table(judged: Sequence[Mapping[str, Any]]) -> str:
     ]
     for row in judged:
         verdict = f"**{row['verdict']}**" if row["verdict"] in ("confirmed", "refuted") else row["verdict"]
+        verdict += " †" if row["holds_among_all"] is False else ""
         reason = f" ({row['reason']})" if row["reason"] else ""
         cells = [row["report"], row["says"], _expected(row), _shown(row), str(row["n"] or "–"), _trained(row)]
         lines.append("| " + " | ".join([*cells, verdict + reason]) + " |")
+    lent = sum(row["verdict"] in ("confirmed", "refuted") and bool(row["borrowed_from"]) for row in judged)
+    counts += f"; {lent} verdicts on a borrowed spread" if lent else ""
     summary = f"<summary>{len(judged)} claims: {counts}</summary>"
     return "\n".join(["<details>", summary, "", *lines, "", "</details>", ""])
 

@@ -1,8 +1,8 @@
 """Test accuracies against those of another git revision: which dropped, rose, came or went.
 
 A difference counts where its 95 % interval leaves zero out. With two seeds or more on both sides that is the
-interval over seeds (claims.py). With one seed on a side it is a binomial one: both accuracies are shares of
-n test images, and what another n images might have given is the doubt (Newcombe's interval of the difference
+interval over seeds (intervals.py). With one seed on a side it is binomial: both accuracies are shares of n
+test images, and what another n images might have given is the doubt (Newcombe's interval of the difference
 of two shares, 1998, from Wilson's of each). The images are the same on both sides, which makes it wide: it
 misses a small drop rather than cry wolf. It is binomial too where every seed differs by the same: that would
 be an interval without width, and a drop of one image in each of two seeds a failure.
@@ -10,7 +10,6 @@ be an interval without width, and a drop of one image in each of two seeds a fai
 
 import json
 import subprocess
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import hypot
@@ -22,7 +21,7 @@ from convlab import files
 from convlab.errors import InputError
 from convlab.gate import unfounded
 
-CONFIDENCE = 0.95  # as in claims.py
+CONFIDENCE = 0.95  # as in intervals.py
 MOST_IMAGES = 1_000_000_000  # SciPy counts in 64 bits
 FILES = ("evaluate.json", "trials.json")
 FAILED, ROSE, NOISE, EQUAL, NEW, GONE = "FAIL", "up", "ok", "equal", "new", "gone"
@@ -101,15 +100,11 @@ def _change(name: str, before: Result | None, now: Result | None) -> Change:
 
 def interval(before: Result, now: Result) -> tuple[float, float, str]:
     """Return the 95 % interval of the rise in accuracy, and its kind."""
-    from convlab.claims import compare  # brings SciPy, which a plain `convlab check` can do without
+    from convlab.intervals import compare  # brings SciPy, which a plain `convlab check` can do without
 
-    with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", RuntimeWarning
-        )  # SciPy's, where one side has no spread: all is finite
-        n, _, over_seeds = compare(now.accuracies, before.accuracies)
-    if over_seeds and over_seeds[0] < over_seeds[1]:
-        return *over_seeds, f"over {n} seeds"
+    difference = compare(now.accuracies, before.accuracies)
+    if difference and (over_seeds := difference.interval()):
+        return *over_seeds, f"over {difference.n} seeds"
     (low_a, high_a), (low_b, high_b) = (_wilson(side.mean, side.images) for side in (now, before))
     rise = now.mean - before.mean
     low = rise - hypot(now.mean - low_a, high_b - before.mean)

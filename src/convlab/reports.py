@@ -125,7 +125,7 @@ def outputs() -> dict[Path, str]:
     plans = results.load_plans()
     reports = load_reports(plans)
     lines = {name: [line_of(row, plans) for row in report.rows] for name, report in reports.items()}
-    judged = claims.judge_all(load_params(files.PARAMS).claims, plans)
+    judged = claims.judge_all(load_params(files.PARAMS), plans)
 
     page = PAGE.read_text(encoding="utf-8")
     for name, report in reports.items():

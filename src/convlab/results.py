@@ -22,7 +22,7 @@ def rows(result: str) -> list[Row]:
 
     Each has seed (None in a file that states none), epochs, parameters, report_flops, kernel_norm,
     weight_norm and penalty (None in a file of before there were any), precision, device, fingerprint; train,
-    validation and test, each {loss, accuracy}, of the weights that were kept and without augmentation;
+    validation and test, each {loss, accuracy, images}, of the kept weights and without augmentation;
     running_accuracy and running_loss as a loop prints them (means over the epoch's steps, with dropout and
     augmentation, the loss with the L2 penalty); penalised_test_loss; gap, the accuracy in training (running,
     where it is known) less that in validation; and timing, {} if there is none of the same fingerprint.
@@ -171,7 +171,9 @@ def _row(facts: Row, scores: Row, clocks: list[Row]) -> Row:
     return {
         **{key: facts.get(key) for key in ("seed", "weight_norm", "penalty")},
         **{key: facts[key] for key in FACTS},
-        **{split: {key: scores[split][key] for key in ("loss", "accuracy")} for split in SPLITS},
+        **{
+            split: {key: scores[split].get(key) for key in ("loss", "accuracy", "images")} for split in SPLITS
+        },
         "penalised_test_loss": scores["test"]["loss"] + penalty,
         "running_accuracy": running,
         "running_loss": None if running is None else facts["running_loss"] + penalty,

@@ -1,6 +1,7 @@
 """Claims: every verdict, and what no interval can say."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 
@@ -27,10 +28,12 @@ def trial(name, seed, test, epochs=40, status="finished"):
     return {"name": name, "seed": seed, "status": status, **numbers, **where, **splits}
 
 
-def put(a=(), b=(), seeds_b=None, epochs=40):
+def put(a=(), b=(), seeds_b=None, epochs=40, images=None):
     rows = [trial("a", 1 + index, test, epochs) for index, test in enumerate(a)]
     seeds = seeds_b or range(1, 1 + len(b))
     rows += [trial("b", seed, test, epochs) for seed, test in zip(seeds, b, strict=True)]
+    for row in rows:
+        row["test"] = {**row["test"], "images": images}
     files.write_json(files.METRICS / "sweep/trials.json", rows)
 
 
@@ -41,7 +44,8 @@ def claim(relation="above", margin=0.0, metric="test_accuracy"):
 
 
 def judge(*arguments, plans=PLANS, **more):
-    return claims.judge("name", claim(*arguments, **more), plans)
+    experiments = dict.fromkeys(plans, SimpleNamespace(dataset="mnist"))
+    return claims.judge("name", claim(*arguments, **more), plans, experiments)
 
 
 @pytest.mark.parametrize(
@@ -89,6 +93,7 @@ def test_only_pairs_count_where_a_seed_is_missing():
     judged = judge()
     assert judged["n"] == 2
     assert judged["difference"] == pytest.approx(0.015)
+    assert judged["reason"] == "2 of 3 seeds on both sides"
 
 
 def test_one_seed_has_no_interval_and_no_verdict():
@@ -101,15 +106,49 @@ def test_one_seed_has_no_interval_and_no_verdict():
 
 
 @pytest.mark.parametrize("seeds", [[1, 2], [8, 9]])
-def test_equal_differences_are_a_point_and_no_nan(seeds):
+def test_equal_differences_have_no_spread_to_judge_by(seeds):
     put(a=[0.75, 0.75], b=[0.5, 0.5], seeds_b=seeds)
     judged = judge()
-    assert judged["interval"] == [0.25, 0.25]
-    assert judged["verdict"] == "confirmed"
+    assert judged["interval"] is None
+    assert (judged["verdict"], judged["reason"]) == ("inconclusive", "no spread over seeds")
     put(a=[0.3, 0.4], b=[0.1, 0.2], seeds_b=[1, 2])  # 0.3 - 0.1 and 0.4 - 0.2 differ in their last bit
-    assert judge()["interval"] == [0.2, 0.2]
-    put(a=[0.5, 0.5], b=[0.5, 0.5], seeds_b=seeds)
-    assert judge("same", 0.002)["verdict"] == "confirmed"
+    assert judge()["interval"] is None
+
+
+def test_the_images_are_in_doubt_too():
+    put(a=[0.75, 0.75], b=[0.5, 0.5], images=400)
+    judged = judge()
+    # two shares of 400: √(0.75·0.25/400 + 0.5·0.5/400) · 1.95996
+    assert judged["interval"] == pytest.approx([0.25 - 0.064821, 0.25 + 0.064821], rel=1e-4)
+    assert judged["verdict"] == "confirmed"
+    put(a=[0.75, 0.75], b=[0.5, 0.5], images=16)  # equal seeds do not make sixteen images many
+    assert judge()["verdict"] == "inconclusive"
+    assert judge(metric="kernel_norm")["interval"] is None
+
+
+def test_a_single_training_borrows_the_largest_spread_on_its_data_set():
+    put(a=[0.9], b=[0.8])
+    for name, numbers in {
+        "calm": [0.50, 0.51, 0.52],
+        "restless": [0.5, 0.52, 0.54],
+        "two": [0.1, 0.9],
+    }.items():
+        files.write_json(files.METRICS / name / "trials.json", [
+            trial("x", 1 + index, number) for index, number in enumerate(numbers)
+        ])  # fmt: skip
+    plans = PLANS | dict.fromkeys(("calm/x", "restless/x", "two/x"), Plan(40, 40, False))
+    judged = judge(plans=plans)
+    assert judged["borrowed_from"] == "restless/x"
+    # sd 0.02, over √2 for both sides: 0.1 ± 4.30265 · 0.0282843
+    assert judged["interval"] == pytest.approx([-0.021697, 0.221697], rel=1e-4)
+    assert judged["reason"] == "n = 1: spread of restless/x, n = 3"
+
+
+def test_a_shortened_side_is_not_judged_beside_a_whole_one():
+    put(a=[0.9, 0.91], b=[0.8, 0.81])
+    plans = {"sweep/a": Plan(80, 40, False), "sweep/b": Plan(40, 40, False)}
+    judged = judge(plans=plans)
+    assert (judged["verdict"], judged["reason"]) == ("inconclusive", "one side is shortened")
 
 
 def test_one_side_without_spread_still_has_an_interval():
@@ -148,7 +187,7 @@ def test_what_stopped_a_trial_is_said():
 
 
 def test_a_shortened_training_gives_a_verdict_beside_its_epochs():
-    put(a=[0.9, 0.91], b=[0.8, 0.81], epochs=3)
+    put(a=[0.9, 0.91], b=[0.8, 0.805], epochs=3)
     judged = judge(plans=dict.fromkeys(PLANS, Plan(40, 3, True)))
     assert judged["verdict"] == "confirmed"
     assert judged["shortened_a"]

@@ -52,7 +52,7 @@ def test_an_experiment_of_one_seed_is_one_row():
     put("one", train=facts(1), evaluate=scores() | {"per_class": {}}, timing=timing(1))
     (row,) = results.rows("one")
     assert (row["seed"], row["epochs"], row["parameters"], row["report_flops"]) == (1, 4, 10, 20)
-    assert row["test"] == {"loss": 0.3, "accuracy": 0.9}
+    assert row["test"] == {"loss": 0.3, "accuracy": 0.9, "images": 5}
     assert row["gap"] == pytest.approx(0.04)
     assert row["timing"]["seconds"] == 8.0
 

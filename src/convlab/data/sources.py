@@ -30,11 +30,11 @@ MIRROR = "CONVLAB_MIRROR"
 
 
 class SourceError(Exception):
-    """One source could not provide a file: the reason, in words."""
+    """One source could not give a file: the reason, in words."""
 
 
 def fetch(name: str, folder: Path, mirror: Path | None) -> list[str]:
-    """Fetch all files of data set `name` into `folder`/`name`, verified; return a line on each file.
+    """Bring all files of data set `name` below `folder`/`name`, verified; return a line on each file.
 
     Args:
         name: a key of the catalogue.
@@ -193,7 +193,7 @@ def _progress(name: str, size: int) -> Iterator:
 
 
 def _unreachable(error: Exception) -> bool:
-    """Return whether a source does not answer at all, rather than lack a file."""
+    """Tell a source that does not answer at all from one that lacks a file."""
     return isinstance(error, (URLError, TimeoutError, ConnectionError)) and not isinstance(error, HTTPError)
 
 

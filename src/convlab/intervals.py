@@ -1,0 +1,109 @@
+"""Intervals of a difference between two results, from the spread over seeds and the number of test images."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import hypot, inf, sqrt
+from statistics import mean, stdev, variance
+from typing import Any
+
+from scipy import stats
+
+CONFIDENCE = 0.95
+Numbers = Sequence[tuple[Any, float]]  # (seed, number) of each training
+
+
+@dataclass(frozen=True)
+class Borrowed:
+    """The spread of another result, for single trainings: its standard deviation, over `n` trainings."""
+
+    result: str
+    deviation: float
+    n: int
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A difference a − b with its standard error over seeds, and that of the images it was measured on.
+
+    `n`: pairs of seeds, or the smaller group's size; `freedom`: of the t distribution; `error` is None where
+    one training has no spread; `images`: 0.0 for what is no share of images.
+    """
+
+    n: int
+    value: float
+    error: float | None
+    freedom: float = inf
+    images: float = 0.0
+
+    def interval(self, confidence: float = CONFIDENCE) -> tuple[float, float] | None:
+        """Return both ends, or None where there is no spread to judge by."""
+        if self.error is None or not (self.error or self.images):
+            return None
+        tail = (1 + confidence) / 2
+        half = hypot(stats.t.ppf(tail, self.freedom) * self.error, stats.norm.ppf(tail) * self.images)
+        return self.value - half, self.value + half
+
+
+def compare(
+    a: Numbers, b: Numbers, images: float = 0.0, borrowed: Borrowed | None = None
+) -> Difference | None:
+    """Compare two results, seed by seed where both have at least two seeds (paired), else as groups (Welch).
+
+    With one training on a side the spread is `borrowed`, if it can be. None where a side is empty.
+    `images`: see `images_error`.
+    """
+    if not a or not b:
+        return None
+    other = dict(b)
+    differences = [number - other[seed] for seed, number in a if seed in other]
+    if len(differences) > 1:
+        count = len(differences)
+        error = _no_noise(stdev(differences)) / sqrt(count)
+        return Difference(count, mean(differences), error, count - 1, images)
+    ours, theirs = [number for _, number in a], [number for _, number in b]
+    n, value = min(len(ours), len(theirs)), mean(ours) - mean(theirs)
+    if n > 1:
+        one, two = (_no_noise(variance(group)) / len(group) for group in (ours, theirs))
+        parts = one**2 / (len(ours) - 1) + two**2 / (len(theirs) - 1)
+        return Difference(n, value, sqrt(one + two), (one + two) ** 2 / parts if parts else inf, images)
+    if borrowed is None:
+        return Difference(n, value, None, images=images)
+    error = borrowed.deviation * sqrt(1 / len(ours) + 1 / len(theirs))
+    return Difference(n, value, error, borrowed.n - 1, images)
+
+
+def images_error(shares: Sequence[float], count: int) -> float:
+    """Return the standard error of a difference of two shares of `count` images, for what others might give.
+
+    Both were measured on the same images, on most of which they agree; nothing here knows on how many, so
+    this is that of images of their own: more than it is.
+    """
+    return sqrt(sum(share * (1 - share) for share in shares) / count)
+
+
+def level(settled: Callable[[float], bool]) -> float:
+    """Return the smallest α, to 1e-6, at which an interval of confidence 1 − α settles a question: a p-value.
+
+    `settled`: told a confidence. What it settles with one, it settles with every lower one.
+    """
+    low, high = 0.0, 1.0
+    while high - low > 1e-6 * max(high, 1e-6):
+        middle = (low + high) / 2
+        low, high = (low, middle) if settled(1 - middle) else (middle, high)
+    return high
+
+
+def holm(levels: Sequence[float], alpha: float = 1 - CONFIDENCE) -> list[bool]:
+    """Tell which of several p-values hold at `alpha` all together (Holm, 1979)."""
+    order = sorted(range(len(levels)), key=lambda index: levels[index])
+    held = [False] * len(levels)
+    for rank, index in enumerate(order):
+        if levels[index] * (len(levels) - rank) > alpha:
+            break
+        held[index] = True
+    return held
+
+
+def _no_noise(number: float) -> float:
+    """Return 0 for what is rounding alone, so that equal numbers have no spread."""
+    return 0.0 if number < 1e-12 else number

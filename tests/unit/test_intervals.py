@@ -1,0 +1,66 @@
+"""Intervals and p-values against SciPy's and by hand."""
+
+import pytest
+from scipy import stats
+
+from convlab.intervals import Borrowed, compare, holm, images_error, level
+
+A, B = [0.91, 0.84, 0.72, 0.8], [0.88, 0.79, 0.69, 0.75]
+
+
+def test_equal_seeds_give_scipys_paired_interval() -> None:
+    found = compare(list(enumerate(A)), list(enumerate(B)))
+    assert found
+    expected = stats.ttest_rel(A, B).confidence_interval(0.95)
+    assert found.interval() == pytest.approx(tuple(expected))
+
+
+def test_other_seeds_give_scipys_welch_interval() -> None:
+    found = compare(list(enumerate(A)), list(enumerate(B[:3], start=10)))
+    assert found
+    expected = stats.ttest_ind(A, B[:3], equal_var=False).confidence_interval(0.95)
+    assert (found.n, found.interval()) == (3, pytest.approx(tuple(expected)))
+
+
+def test_a_p_value_is_scipys() -> None:
+    found = compare(list(enumerate(A)), list(enumerate(B)))
+    assert found
+
+    def leaves_out_0(confidence: float) -> bool:
+        ends = found.interval(confidence)
+        return bool(ends) and ends[0] > 0
+
+    assert level(leaves_out_0) == pytest.approx(stats.ttest_rel(A, B).pvalue, rel=1e-4)
+
+
+def test_one_training_has_the_spread_that_it_borrows_or_none() -> None:
+    alone, other = [(1, 0.9)], [(1, 0.8), (2, 0.82)]
+    found = compare(alone, other, borrowed=Borrowed("x", 0.01, 5))
+    assert found
+    half = stats.t.ppf(0.975, 4) * 0.01 * (1 + 1 / 2) ** 0.5
+    assert found.interval() == pytest.approx((0.09 - half, 0.09 + half))
+    bare = compare(alone, other)
+    assert bare
+    assert bare.interval() is None
+    assert compare([], other) is None
+
+
+def test_images_widen_an_interval() -> None:
+    images = images_error([0.9, 0.8], 100)
+    assert images == pytest.approx(0.05)
+    found = compare([(1, 0.9), (2, 0.9)], [(1, 0.8), (2, 0.8)], images=images)
+    assert found
+    assert found.interval() == pytest.approx((0.1 - 1.959964 * 0.05, 0.1 + 1.959964 * 0.05))
+
+
+@pytest.mark.parametrize(
+    ("levels", "held"),
+    [
+        ([0.01, 0.04, 0.03], [True, False, False]),
+        ([0.01, 0.02, 0.04], [True, True, True]),
+        ([0.02, 0.02, 0.02], [False, False, False]),
+        ([], []),
+    ],
+)
+def test_holm_steps_down_from_the_smallest(levels: list[float], held: list[bool]) -> None:
+    assert holm(levels) == held
