@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-# What every command needs: the environment's tools first on the path, no word to anybody's server
+# What every command needs: the environment's tools first on the path, no telemetry
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY := true
 
@@ -68,7 +68,7 @@ ui: setup track  ## MLflow on http://127.0.0.1:5000 with every run
 track: setup  ## mirror every result into MLflow, once, whatever is there already
 	@convlab track
 
-report: setup  ## put the reports' numbers and ours side by side into the README
+report: setup  ## write the tables of results and docs/configuration.md
 	@convlab report
 
 lock: setup  ## pin new versions: ranges in pyproject.toml → requirements.lock (needs uv)

@@ -1,4 +1,4 @@
-"""Bad inputs to the real commands, and what these say: the table of bench/README.md.
+"""Bad inputs to the real commands, and their messages: the table of bench/README.md.
 
     python bench/bad_inputs.py            (a minute or two)
 
@@ -45,7 +45,7 @@ def edit(old: str, new: str) -> Callable[[Path], None]:
 
 
 def write(path: str, content: bytes) -> Callable[[Path], None]:
-    """Put a file somewhere."""
+    """Write a file."""
 
     def change(clone: Path) -> None:
         (clone / path).parent.mkdir(parents=True, exist_ok=True)
@@ -155,7 +155,7 @@ def row(clone: Path, case: Case) -> tuple[str, str, str, int, bool]:
 
 
 def tell(clone: Path, command: str) -> tuple[int, str]:
-    """Run a command as a user types it; give its exit status and what it says on stderr."""
+    """Run a command as a user types it; return its exit status and its stderr."""
     environment = {
         **{
             key: value
@@ -182,7 +182,7 @@ def table(rows: list[tuple[str, str, str, int, bool]]) -> str:
 
 
 def cell(line: str) -> str:
-    """Make a line fit into a cell; a backtick would end its code."""
+    """Return a line as a table cell; a backtick would end its code."""
     short = line if len(line) <= LONGEST else f"{line[: LONGEST - 60]} … {line[-60:]}"
     return short.replace("|", "\\|").replace("`", "'")
 

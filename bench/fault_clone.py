@@ -1,4 +1,4 @@
-"""A small pipeline in a folder of its own, to be broken: run it, take it back, look at what it left.
+"""A small pipeline in a folder of its own, to be broken: run it, restore it, inspect what it left.
 
 Two seeds' worth of digits and a sweep of two trials in two workers, each long enough for checkpoints.
 """
@@ -194,7 +194,7 @@ def _hear_interrupts() -> None:
 
 @contextmanager
 def own_disk(folder: Path) -> Iterator[bool]:
-    """Mount a small disk in memory at `folder`; gives whether that is possible here (Linux, as root)."""
+    """Mount a small disk in memory at `folder`; return whether that is possible here (Linux, as root)."""
     folder.mkdir()
     mounted = mount("-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", folder)
     try:
@@ -205,14 +205,14 @@ def own_disk(folder: Path) -> Iterator[bool]:
 
 
 def mount(*arguments: str | Path) -> bool:
-    """Mount something; gives whether it worked."""
+    """Mount something; return whether it worked."""
     if not shutil.which("mount"):
         return False
     return subprocess.run(["mount", *arguments], stderr=subprocess.DEVNULL).returncode == 0
 
 
 def unmount(folder: Path) -> None:
-    """Unmount a folder, at once, even while somebody uses it."""
+    """Unmount a folder, at once, even while it is in use."""
     subprocess.run(["umount", "--lazy", folder], check=True)
 
 
@@ -245,7 +245,7 @@ def end(process: Process) -> None:
 
 
 def with_patience(done: Callable[[], bool], seconds: float) -> bool:
-    """Wait until something is done, or so many seconds; say if it is."""
+    """Wait until something is done, or so many seconds; return whether it is."""
     end = time.monotonic() + seconds
     while time.monotonic() < end and not done():
         time.sleep(0.02)

@@ -59,7 +59,7 @@ def main() -> None:
 def lay_out(name: str, item: Item, lease: Path, folder: Path) -> None:
     """Set up a folder for the stages, with the configuration, the data and the trainings; go there.
 
-    Raise:
+    Raises:
         InputError: a training is not in the lease's ledger.
     """
     files.write_text(folder / files.config(name), dump_item(item))
@@ -71,7 +71,7 @@ def lay_out(name: str, item: Item, lease: Path, folder: Path) -> None:
 
 
 def copy(job: Job, ledger: Ledger, own: Path) -> None:
-    """Put a training from the lease's ledger into that of a stage."""
+    """Copy a training from the lease's ledger into that of a stage."""
     finished = ledger.find(job.fingerprint)
     if finished is None:
         raise InputError(f"{job.label}: not in {ledger.folder}")

@@ -14,11 +14,11 @@ from gpu.plan import Item, seeds_of, with_seeds
 
 
 def set_seeds(path: Path, wanted: Mapping[str, int]) -> list[str]:
-    """Give items their numbers of seeds, and let all others keep theirs; return what was changed, in words.
+    """Set the number of seeds of items, and leave all others; return a text on what was changed.
 
     An experiment's `seeds` hold for the sweeps over it too, which therefore get a number of their own.
 
-    Raise:
+    Raises:
         InputError: the text is not laid out as expected; nothing is changed then.
     """
     before, text = load_params(path), path.read_text(encoding="utf-8")

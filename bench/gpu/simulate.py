@@ -111,7 +111,7 @@ class Simulation:
         return json.loads(path.read_text()) if path.is_file() else {"trainings": [], "ended": False}
 
     def wait(self, what: str, true: Callable[[], bool], limit: float = 1800) -> None:
-        """Wait for something; that it does not come is wrong."""
+        """Wait for something; record a failure if it does not come."""
         until = time.monotonic() + limit
         while not true() and time.monotonic() < until:
             time.sleep(0.2)
@@ -222,7 +222,7 @@ def command_line(process: int) -> bytes:
 
 
 def kill_worker(one: Simulation) -> None:
-    """Kill a worker in the midst of a training."""
+    """Kill a worker during a training."""
 
     def running() -> list[int]:
         rows = one.status()["trainings"]
@@ -233,7 +233,7 @@ def kill_worker(one: Simulation) -> None:
 
 
 def brought(one: Simulation) -> None:
-    """Bring the results home, and look at whether DVC takes them for its own."""
+    """Bring the results home, and check whether DVC accepts them as its own."""
     one.expect("it is brought", not one.shell("python bench/gpu/bring.py ../out", one.home).returncode)
     for name, count in SEEDS.items():
         folder = one.home / "metrics" / name

@@ -63,7 +63,7 @@ def serve(connection: Connection, ledger: Path, workers: int) -> None:
 
 
 class Telling(Reporter):
-    """A reporter that tells the daemon of each epoch too."""
+    """A reporter that also reports each epoch to the daemon."""
 
     def __init__(self, connection: Connection, experiment: Experiment, label: str, epochs: int, images: int):
         super().__init__(label, epochs, images, None)

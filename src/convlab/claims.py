@@ -3,7 +3,7 @@
 The difference a − b is taken seed by seed where both sides have the seed (a paired t interval), else between
 the two groups (Welch's); both at 95 %, and wider by what another set of test images might have given. With
 one seed on a side the spread is borrowed: the largest that a result on the same data set has over its seeds.
-An interval that settles nothing is said to settle nothing.
+Where the interval settles neither, the verdict is 'inconclusive'.
 """
 
 from collections.abc import Mapping, Sequence
@@ -167,13 +167,13 @@ def table(judged: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _by_seed(found: Found, metric: str) -> list[tuple[Any, float]]:
-    """Give (seed, number) of each training."""
+    """Return (seed, number) of each training."""
     numbers = [(row["seed"], results.value(row, metric)) for row in found.trainings]
     return [(seed, number) for seed, number in numbers if number is not None]
 
 
 def _stopped(result: str, found: Found) -> str:
-    """Say what stopped a result that has not run; else nothing."""
+    """Return what stopped a result that has not run, or an empty text."""
     return "" if found.status in ("finished", "not run") else f"{result} is {found.status}"
 
 
@@ -187,7 +187,7 @@ def _epochs(side: str, found: Found) -> dict[str, Any]:
 
 
 def _number(metric: str, number: float, sign: str = "+") -> str:
-    """Show a difference: accuracies and gaps in points of a percent, other metrics as they are."""
+    """Return a difference as text: accuracies and gaps in percentage points, other metrics as they are."""
     if metric == "gap" or metric.endswith("accuracy"):
         return f"{100 * number:{sign}.2f}"
     return f"{number:{sign}.4f}" if metric.endswith("loss") else f"{number:{sign}.2f}"

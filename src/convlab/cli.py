@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from convlab import files
+from convlab import __version__, files
 from convlab.config import load_params
 from convlab.errors import Parser, run
 
@@ -28,6 +28,7 @@ def main() -> None:
 
 def _main() -> int:
     parser = Parser(prog="convlab", description=__doc__)
+    parser.add_argument("--version", action="version", version=f"convlab {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     parsers = {
         name: commands.add_parser(name, help=function.__doc__, description=function.__doc__)
@@ -141,10 +142,10 @@ def _cells(trainings: list[dict], quantities: tuple[str, ...]) -> list[str]:
 
 
 def report() -> int:
-    """Put the reports' numbers and ours side by side into README.md and metrics/, and judge their claims."""
-    from convlab.reports import outputs
+    """Put the reports' numbers beside ours, judge their claims, and write docs/configuration.md."""
+    from convlab import reference, reports
 
-    current = outputs()
+    current = reports.outputs() | reference.outputs()
     for path, text in current.items():
         files.write_text(path, text)
     print(f"{', '.join(map(str, current))}: up to date")

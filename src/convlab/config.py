@@ -25,7 +25,7 @@ STUDIES = ("experiments", "sweeps", "claims", "thresholds", "run", "run_sweeps")
 FLOORS = tuple(f"{split}_accuracy" for split in SPLITS)
 RESERVED = ("datasets",)  # data/configs/datasets.yaml is the list for the download stage
 MOST_WARMUP = 0.9  # of a training, without a warning
-MOST_TRAININGS = 2000  # of one sweep: the product of a grid's lists grows faster than one thinks
+MOST_TRAININGS = 2000  # of one sweep: the product of a grid's lists grows fast
 
 
 def load_params(path: Path = Path("params.yaml")) -> Params:
@@ -64,7 +64,7 @@ def load_experiment(path: Path) -> Experiment:
     """Read the resolved configuration of an experiment."""
     item = load_item(path)
     if not isinstance(item, Experiment):
-        raise InputError(f"{path}: a sweep, where an experiment is wanted")
+        raise InputError(f"{path}: is a sweep; expected an experiment")
     return item
 
 
@@ -72,7 +72,7 @@ def load_sweep(path: Path) -> Sweep:
     """Read the resolved configuration of a sweep."""
     item = load_item(path)
     if not isinstance(item, Sweep):
-        raise InputError(f"{path}: an experiment, where a sweep is wanted")
+        raise InputError(f"{path}: is an experiment; expected a sweep")
     return item
 
 
@@ -88,7 +88,7 @@ def dump_item(item: Experiment | Sweep) -> str:
 
 
 def trials_of(name: str, item: Experiment | Sweep) -> list[Trial]:
-    """Give the trainings that an item stands for: a sweep's trials, or an experiment's seeds."""
+    """Return the trainings that an item stands for: a sweep's trials, or an experiment's seeds."""
     if isinstance(item, Sweep):
         return item.trials
     return [Trial(name=name, overrides={}, experiment=experiment) for experiment in item.each_seed()]
@@ -131,7 +131,7 @@ def _resolve(raw: Any) -> Params:
 
 
 def merge(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay overrides over a base, section by section.
+    """Return a base with overrides merged into it, section by section.
 
     A section that comes with another `name` (a model, an optimiser, a schedule) replaces the base's whole:
     the settings of the one mean nothing to the other.
@@ -148,7 +148,7 @@ def merge(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, An
 
 
 def _merged(layers: Layers) -> Experiment:
-    """Make one experiment of layers, the first of which wins."""
+    """Return the experiment that layers make, the first of which wins."""
     content: dict[str, Any] = {}
     for _, layer in reversed(layers):
         content = merge(content, layer)
@@ -185,7 +185,7 @@ def _trials(
 
 
 def _points(where: str, entry: SweepEntry) -> Iterator[tuple[str, str, str, dict[str, Any]]]:
-    """Give a sweep's points, one by one: name, where it stands in params.yaml, experiment, overrides."""
+    """Yield a sweep's points: name, place in params.yaml, experiment, overrides."""
     for name in entry.experiments or []:
         yield name, f"{where}.experiments", name, {}
     base = entry.experiment or ""
@@ -198,7 +198,7 @@ def _points(where: str, entry: SweepEntry) -> Iterator[tuple[str, str, str, dict
 
 
 def _plain(value: Any) -> Any:
-    """Take `1e-05` for a number in an override too, alone or in a list."""
+    """Return an override with `1e-05` read as a number, alone or in a list."""
     return [_plain(part) for part in value] if isinstance(value, list) else number(value)
 
 
@@ -217,7 +217,7 @@ def nest(dotted: Mapping[str, Any], where: str) -> dict[str, Any]:
 
 
 def _point_name(overrides: Mapping[str, Any]) -> str:
-    """Name a grid point by what it varies: `strides-1-1-2_kernels-5-3-3`, `l2-0.0001`."""
+    """Return a grid point's name, from what it varies: `strides-1-1-2_kernels-5-3-3`, `l2-0.0001`."""
 
     def text(value: Any) -> str:
         return "-".join(map(text, value)) if isinstance(value, list) else str(number(value))
@@ -292,7 +292,7 @@ def _claims(
 
 
 def _warnings(experiments: Mapping[str, Experiment], sweeps: Mapping[str, Sweep]) -> list[str]:
-    """Find what is allowed, but hardly meant."""
+    """Return what is valid, but probably a mistake."""
     said = [
         (f"experiments.{name}.{key}", harm)
         for name, experiment in experiments.items()
@@ -310,12 +310,12 @@ def _warnings(experiments: Mapping[str, Experiment], sweeps: Mapping[str, Sweep]
 
 
 def _doubtful(experiment: Experiment) -> dict[str, str]:
-    """Say what of an experiment is hardly meant, by key."""
+    """Return what of an experiment is probably a mistake, by key."""
     return {**_mirrored(experiment), **_stuck(experiment), **_rising(experiment)}
 
 
 def _stuck(experiment: Experiment) -> dict[str, str]:
-    """Say where the average of the weights, which is what is kept, hardly leaves the initial ones."""
+    """Return a warning where the average of the weights, which is kept, stays near the initial ones."""
     images = DATASETS[experiment.dataset].train_images - experiment.split.validation
     steps = experiment.epochs * math.ceil(images / experiment.batch_size)
     training = f"the training has {steps:,} ({experiment.epochs} × {steps // experiment.epochs:,})"
@@ -335,7 +335,7 @@ def _stuck(experiment: Experiment) -> dict[str, str]:
 
 
 def _rising(experiment: Experiment) -> dict[str, str]:
-    """Say where the learning rate has hardly begun to fall when the training ends."""
+    """Return a warning where the learning rate has barely begun to fall when the training ends."""
     match experiment.schedule:
         case Cosine(warmup=warmup):
             share = warmup / experiment.epochs
@@ -346,11 +346,11 @@ def _rising(experiment: Experiment) -> dict[str, str]:
     if share <= MOST_WARMUP:
         return {}
     start = f"{experiment.schedule.name} warms up for {share:.0%} of the {experiment.epochs} epochs"
-    return {"schedule": f"{start}: the rate has hardly time to fall"}
+    return {"schedule": f"{start}: the rate has too little time to fall"}
 
 
 def _mirrored(experiment: Experiment) -> dict[str, str]:
-    """Say where an experiment mirrors images that have no mirror image, by key."""
+    """Return a warning where an experiment flips images that are of no class when flipped, by key."""
     if DATASETS[experiment.dataset].mirrors:
         return {}
     start = (

@@ -14,7 +14,7 @@ from convlab.schema import Section
 # `("experiments.digits.", {…}), ("", {…})`: the overrides of an experiment, then the defaults at the top.
 Layers = Sequence[tuple[str, Mapping[str, Any]]]
 
-ALLOWED = {  # pydantic's words for these speak of its own types
+ALLOWED = {  # pydantic's messages for these name its own types
     "model_type": "a mapping of keys to values",
     "model_attributes_type": "a mapping of keys to values",
     "dict_type": "a mapping of keys to values",
@@ -100,7 +100,7 @@ def _models_in(annotation: Any) -> list[type[BaseModel]]:
 
 
 def _place(path: Sequence[Any], layers: Layers) -> str:
-    """Name a key with the prefix of the layer that holds it, or its nearest parent."""
+    """Return a key with the prefix of the layer that holds it, or its nearest parent."""
     for depth in range(len(path), -1, -1):
         for prefix, content in layers:
             if _holds(content, path[:depth]):
@@ -121,7 +121,7 @@ def _holds(tree: Any, path: Sequence[Any]) -> bool:
 
 
 def nearest(name: Any, allowed: Iterable[str]) -> str:
-    """Say what is allowed, and the nearest of it to a typo."""
+    """Return what is allowed, and the nearest of it to a typo."""
     allowed = list(allowed)
     close = difflib.get_close_matches(str(name), allowed, n=1)
     hint = f"; did you mean `{close[0]}`?" if close else ""
@@ -129,10 +129,10 @@ def nearest(name: Any, allowed: Iterable[str]) -> str:
 
 
 def show(value: Any) -> str:
-    """Show a value and its type, shortened."""
+    """Return a value and its type as text, shortened."""
     return "nothing" if value is None else f"{short(repr(value))} ({type(value).__name__})"
 
 
 def short(text: str, most: int = 60) -> str:
-    """Cut a text to what a line can bear."""
+    """Return a text, shortened to what fits a line."""
     return text if len(text) <= most else text[: most - 3] + "…"

@@ -106,8 +106,8 @@ def read_tensors(path: Path) -> "dict[str, Tensor]":
 
 
 def by_seed(parts: list[dict[str, Any]]) -> dict[str, Any]:
-    """Lay out what is known of an experiment: the first seed's at the top, and everybody's under `seeds`
-    where there are several."""
+    """Return the facts of an experiment: the first seed's at the top, and all seeds' under `seeds` if there
+    are several."""
     return parts[0] | ({"seeds": parts} if len(parts) > 1 else {})
 
 
@@ -152,7 +152,7 @@ def code(name: str, phase: str) -> Path:
 
 
 def training(seed: int, trial: str | None = None) -> str:
-    """Name one training among those of an experiment or sweep: `seed-1`, `kernel-5_seed-1`."""
+    """Return the name of one training among those of an experiment or sweep: `seed-1`, `kernel-5_seed-1`."""
     return f"{trial}_seed-{seed}" if trial else f"seed-{seed}"
 
 

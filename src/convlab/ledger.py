@@ -34,7 +34,7 @@ class Ledger:
         self.folder = folder
 
     def find(self, key: str) -> Finished | None:
-        """Give the training that was finished under `key`, or None."""
+        """Return the training that was finished under `key`, or None."""
         folder = self.folder / key
         if not (folder / "finished.json").is_file():  # written last
             return None
@@ -47,7 +47,7 @@ class Ledger:
         return self.folder / key / "checkpoints"
 
     def add(self, key: str, finished: Finished, trained: Trained | None) -> None:
-        """Put a finished training down, with its weights if it has any."""
+        """Record a finished training, with its weights if it has any."""
         if trained:
             files.write_tensors(self.folder / key / "model.safetensors", trained.model.state_dict())
         content = {name: value for name, value in asdict(finished).items() if name != "weights"}
@@ -70,7 +70,7 @@ class Ledger:
 
 
 def _touched(folder: Path) -> float:
-    """Say when anything in a folder was last written; now, if somebody is removing it."""
+    """Return when anything in a folder was last written; now, if it is being removed."""
     try:
         return max(path.stat().st_mtime for path in (folder, *folder.rglob("*")))
     except OSError:

@@ -10,7 +10,7 @@ from convlab.data.catalogue import DATASETS
 from convlab.errors import InputError
 from convlab.models.build import build_model
 from convlab.models.layers import InfeasibleGeometry
-from convlab.schema import CNN, Experiment, ResNet
+from convlab.schema import Experiment
 
 MOST_LAYERS = 1000  # convolutions and linear layers; ResNet-18 has 21
 MOST_PARAMETERS = 1 << 30  # 4 GiB in float32, as much again for gradients and twice that for Adam
@@ -42,7 +42,7 @@ def check_network(where: str, experiment: Experiment) -> None:
         InputError: it has too many layers or parameters.
         InfeasibleGeometry: the strides and poolings leave nothing of the image.
     """
-    if _layers(experiment) > MOST_LAYERS:
+    if experiment.model.layers > MOST_LAYERS:
         raise InputError(f"{where}.model: more than {MOST_LAYERS:,} layers; use fewer")
     classes = len(DATASETS[experiment.dataset].classes)
     try:
@@ -57,10 +57,3 @@ def check_network(where: str, experiment: Experiment) -> None:
         raise InputError(
             f"{where}.model: more than {MOST_PARAMETERS:,} parameters; use fewer filters or smaller kernels"
         )
-
-
-def _layers(experiment: Experiment) -> int:
-    model = experiment.model
-    if isinstance(model, CNN):
-        return len(model.filters) * model.convolutions + len(model.dense)
-    return 2 * sum(model.blocks) if isinstance(model, ResNet) else 4 * len(model.widths)

@@ -34,7 +34,7 @@ class Run:
 
     @property
     def tags(self) -> dict[str, str]:
-        """Who, where, when: what a run is searched by."""
+        """The tags that a run is searched by."""
         tags = {"stage": self.stage, "fingerprint": self.fingerprint}
         if self.best_trial:
             tags["best_trial"] = self.best_trial

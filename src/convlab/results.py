@@ -18,7 +18,7 @@ FACTS = ("epochs", "parameters", "report_flops", "kernel_norm", "precision", "de
 
 
 def rows(result: str) -> list[Row]:
-    """Give the finished trainings of a result, one per seed, in the files' order; empty where none is.
+    """Return the finished trainings of a result, one per seed, in the files' order; empty where none is.
 
     Each has seed (None in a file that states none), epochs, parameters, report_flops, kernel_norm,
     weight_norm and penalty (None in a file of before there were any), precision, device, fingerprint; train,
@@ -111,7 +111,7 @@ class Found:
     status: str = "not run"
 
     def values(self, quantity: str) -> list[float]:
-        """Give a number of each training."""
+        """Return a number of each training."""
         return values(self.trainings, quantity)
 
     def hardware(self) -> list[str]:
@@ -134,7 +134,7 @@ def find(result: str, plans: Mapping[str, Plan], epochs: int | None = None) -> F
 
 
 def load_plans() -> dict[str, Plan]:
-    """Give the plan of every result that params.yaml can have, by the result's name.
+    """Return the plan of every result that params.yaml can have, by the result's name.
 
     Raises:
         InputError: params.yaml is wrong.
@@ -156,7 +156,7 @@ def _plan(experiment: Experiment, planned: int) -> Plan:
 
 
 def named_today(facts: Row) -> Row:
-    """Return a training's facts with the norms under their names of today.
+    """Return a training's facts with the norms under their present names.
 
     Files written before there was a `kernel_norm` have it as `weight_norm`, and no norm of all weights.
     """
@@ -213,7 +213,7 @@ def of_same_weights(facts: Row, scores: Row) -> bool:
 
 
 def timings(name: str) -> list[Row]:
-    """Give the timing of each training of an experiment or a sweep."""
+    """Return the timing of each training of an experiment or a sweep."""
     content = read(name, "timing.json") or {}
     if "fingerprint" in content:  # an experiment's; a sweep's has the names of its trainings for keys
         return [content, *content.get("seeds", [])]

@@ -51,7 +51,7 @@ def mirror(name: str) -> bool:
 
 
 def tracking_uri() -> str:
-    """Give MLFLOW_TRACKING_URI, or the database in the repository's root."""
+    """Return MLFLOW_TRACKING_URI, or the database in the repository's root."""
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(files.root() / 'mlflow.db').resolve()}"
 
 
@@ -173,7 +173,7 @@ def _points(run: Run) -> Iterator[tuple[str, float, int, int]]:
 
 
 def _milliseconds(run: Run, after: float) -> int:
-    """Give the time `after` seconds into the run, in milliseconds since 1970."""
+    """Return the time `after` seconds into the run, in milliseconds since 1970."""
     started = run.timing.get("started_at", "1970-01-02T00:00:00+00:00")
     return int((datetime.fromisoformat(started).timestamp() + after) * 1000)
 

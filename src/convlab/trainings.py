@@ -1,6 +1,6 @@
 """Run trainings (an experiment's seeds, a sweep's trials), as many at once as there are cores for.
 
-Each that ends goes into the ledger at once: a run that is cut off goes on with those that are missing.
+Each that ends goes into the ledger at once: a run that is cut off resumes with those that are missing.
 """
 
 import multiprocessing

@@ -308,7 +308,7 @@ RECIPES = {
     "other sizes for a network of one size": (
         {f"{DIGITS}/resize": [{"until": 0.5, "size": 8}]},
         "experiments.digits.resize: found 8 until 0.5; allowed: nothing ([]) with a cnn, whose linear layer "
-        "is made for one size of image; resnet and preact take any",
+        "is made for one size of image",
     ),
     "images made larger": (
         resize((0.5, 32)),

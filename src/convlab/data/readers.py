@@ -25,7 +25,7 @@ LARGEST_TABLE = 1 << 20  # bytes in the table of digits, which has half as many
 
 
 class DataError(InputError):
-    """A data file does not hold what its format promises."""
+    """A data file violates its format."""
 
 
 @dataclass(frozen=True)
