@@ -24,12 +24,13 @@ def put(
     validation_loss: float = 0.25,
     started: str | None = "2026-01-01",
     weights: Sequence[str] = (),
+    **changes: Any,
 ) -> Experiment:
     """Write the files of an experiment. Its scores are of other weights unless the validation loss is 0.25.
 
     The fingerprint says nothing of the name: equal recipes have equal fingerprints.
     """
-    experiment = recipe(seeds=seeds)
+    experiment = recipe(seeds=seeds, **changes)
     facts, evaluations, timings, curves = [], [], [], []
     for number, one in enumerate(experiment.each_seed()):
         fingerprint = f"f{one.seed}"
@@ -80,13 +81,17 @@ def put_sweep(recipe: Recipe, seeds: int = 1) -> None:
     files.write_csv(files.PLOTS / "many" / "curves.csv", curves)
 
 
-def put_network(recipe: Recipe, digits: Prepared, name: str, accuracy: float, **changes: Any) -> None:
+def put_network(
+    recipe: Recipe, digits: Prepared, name: str, accuracy: float, seeds: int = 1, **changes: Any
+) -> None:
     """Write the files of an experiment with its weights (untrained) and its data."""
-    experiment = put(lambda seeds: recipe(seeds=seeds, **changes), name, accuracy=accuracy)
-    model = build_model(experiment, [1, 8, 8], 10)
-    put(lambda seeds: experiment, name, accuracy=accuracy, weights=[hash_weights(model)])
-    files.write_tensors(files.weights(name, experiment.seed), model.state_dict())
-    save(digits, files.PROCESSED / name / experiment.data_key())
+    hashes = []
+    for one in recipe(seeds=seeds, **changes).each_seed():
+        model = build_model(one, [1, 8, 8], 10)
+        hashes.append(hash_weights(model))
+        files.write_tensors(files.weights(name, one.seed), model.state_dict())
+        save(digits, files.PROCESSED / name / one.data_key())
+    put(recipe, name, seeds, accuracy, weights=hashes, **changes)
 
 
 class Mirror:

@@ -123,7 +123,7 @@ def test_the_digest_changes_with_what_is_mirrored():
 
 def test_the_data_are_known_by_split_and_by_how_they_were_prepared(recipe):
     put(recipe)
-    put(lambda seeds: recipe({"split.validation": 200}, seeds=seeds), "two")
+    put(recipe, "two", **{"split.validation": 200})
     one, two = (records.read_run(name).data for name in ("one", "two"))
     assert [data.split for data in one] == ["train", "validation", "test"]
     assert {data.name for data in one} == {"digits"}

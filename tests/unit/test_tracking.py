@@ -3,6 +3,7 @@
 import contextlib
 import json
 import re
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -27,7 +28,7 @@ def test_without_mlflow_the_files_are_enough(monkeypatch, tmp_path, recipe, caps
 
 def test_trouble_is_one_warning_and_no_exception(monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/not/there/mlflow.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")  # nobody listens on discard
     assert mirror_one("one") is False
     warning = capsys.readouterr().err
     assert warning.startswith("mlflow: one is not mirrored (")
@@ -105,7 +106,7 @@ def test_figures_are_artifacts(mirror, recipe):
 def test_each_data_set_is_an_experiment_of_mlflows_that_opens_on_its_metrics(mirror, recipe):
     put(recipe)
     fashion = {"dataset": "fashion_mnist", "split.validation": 6000}
-    put(lambda seeds: recipe(fashion, seeds=seeds), "two")
+    put(recipe, "two", **fashion)
     mirror("one", "two")
     assert [name for _, name in mirror.runs(dataset="digits")] == ["one"]
     assert [name for _, name in mirror.runs(dataset="fashion_mnist")] == ["two"]
@@ -140,7 +141,7 @@ def test_a_name_tells_what_differs_from_the_commit_and_a_description_how_to_reru
     for command in (["init", "-q"], ["add", "params.yaml"], ["commit", "-qm", "start"]):
         subprocess.run([*git, *command], check=True)
     put(recipe)
-    put(lambda seeds: recipe(seeds=seeds, lr=0.5), started="2026-02-02")
+    put(recipe, started="2026-02-02", lr=0.5)
     (run,) = mirror("one").values()
     assert run.info.run_name == "one lr=0.5"
     told = run.data.tags["mlflow.note.content"]
@@ -191,7 +192,7 @@ def test_scores_that_are_gone_are_not_shown_any_more(mirror, recipe):
 def test_a_parameter_is_as_trained_though_mlflow_changes_none(mirror, recipe):
     put(recipe)
     mirror("one")
-    put(lambda seeds: recipe(seeds=seeds, lr=0.5))
+    put(recipe, lr=0.5)
     (run,) = mirror("one").values()
     assert run.data.params["lr"] == "0.5"
 
@@ -301,6 +302,22 @@ def test_a_run_that_was_deleted_comes_back_with_its_seeds(mirror, recipe):
     mirror.client.delete_run(before[None, "one"].info.run_id)
     after = mirror("one")
     assert before.keys() == after.keys()
+
+
+def test_a_folder_with_signs_of_an_address_in_its_name_has_the_database(
+    empty_store, recipe, tmp_path, monkeypatch
+):
+    folder = tmp_path / "what? 100%3F #1"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
+    shutil.copy(empty_store, "mlflow.db")
+    put(recipe)
+    assert mirror_one("one")
+    with contextlib.closing(sqlite3.connect("mlflow.db")) as database:
+        assert database.execute("select name from runs").fetchall() == [("one",)]
+    assert {path.name for path in folder.iterdir()} >= {"mlflow.db", "mlartifacts"}
+    assert [path.name for path in tmp_path.iterdir()] == [folder.name]
 
 
 # --------------------------------------------------------------------------------------- trouble with MLflow

@@ -8,8 +8,6 @@ changes nothing, and a failing MLflow costs a warning, never a training.
 import sys
 from collections.abc import Sequence
 
-from convlab.errors import InputError
-
 __all__ = ["mirror", "mirror_all"]
 
 
@@ -46,8 +44,6 @@ def mirror_all(names: Sequence[str]) -> list[str]:
 
 
 def _warn(what: str, error: Exception) -> None:
-    said = str(error) if isinstance(error, InputError) else (str(error).splitlines() or [""])[0][:200]
-    print(
-        f"mlflow: {what} mirrored ({said or type(error).__name__}); `make track` catches up",
-        file=sys.stderr,
-    )
+    from convlab.tracking.store import reason
+
+    print(f"mlflow: {what} mirrored ({reason(error)}); `make track` catches up", file=sys.stderr)

@@ -39,9 +39,8 @@ def promote() -> int:
         print("promote: MLflow is not installed here; no champion has moved", file=sys.stderr)
         return 1
     except Exception as error:  # whatever a registry may raise
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
         print(
-            f"promote: {store.shown_uri()} does not answer ({reason}); see MLFLOW_TRACKING_URI",
+            f"promote: {store.shown_uri()} does not answer ({store.reason(error)}); see MLFLOW_TRACKING_URI",
             file=sys.stderr,
         )
         return 1

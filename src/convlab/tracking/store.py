@@ -39,12 +39,22 @@ TAGS = {
 
 def tracking_uri() -> str:
     """Return MLFLOW_TRACKING_URI, or the database in the repository's root."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(files.root() / 'mlflow.db').resolve()}"
+    path = str((files.root() / "mlflow.db").resolve())
+    if "?" in path or "%" in path:  # what follows would be settings, or an escape
+        path = os.path.relpath(path)
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{path}"
 
 
 def shown_uri() -> str:
     """Return the tracking URI without a name and password that may be in it."""
-    return re.sub(r"//[^/@]*@", "//", tracking_uri())
+    return _without_password(tracking_uri())
+
+
+def reason(error: Exception) -> str:
+    """Return in a few words, on one line, what went wrong."""
+    if isinstance(error, InputError):
+        return str(error)
+    return _without_password((str(error).splitlines() or [type(error).__name__])[0])[:200]
 
 
 def clone_id() -> str:
@@ -94,6 +104,10 @@ def experiment_id(client: "MlflowClient", name: str) -> str:
         if tags.get(key) != value:
             client.set_experiment_tag(identity, key, value)
     return str(identity)
+
+
+def _without_password(text: str) -> str:
+    return re.sub(r"//[^/@\s]*@", "//", text)
 
 
 def _check_database(uri: str) -> None:

@@ -28,7 +28,7 @@ def serve(port: int) -> int:
         return 0
     print("Ctrl-C ends it", flush=True)
     os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # seven processes of 200 MB, for GenAI
-    command = ["mlflow", "server", "--backend-store-uri", uri, "--host", "127.0.0.1", "--port", str(port)]
+    command = ["mlflow", "server", "--backend-store-uri", uri, "--host", HOST, "--port", str(port)]
     try:
         os.execvp("mlflow", [*command, "--workers", "1"])
     except FileNotFoundError:
