@@ -39,6 +39,11 @@ def _main() -> int:
     parsers["check"].add_argument(
         "--against", metavar="REV", help="a git revision whose test accuracies must not have dropped, too"
     )
+    parsers["track"].add_argument(
+        "--experiments",
+        action="store_true",
+        help="and the results of all DVC experiments, from their commits",
+    )
     parsers["ui"].add_argument(
         "--port", metavar="N", type=_port, default=5000, help="5000, unless it is taken"
     )
@@ -83,16 +88,20 @@ def check(against: str | None) -> int:
     return 1 if failed or compare.FAILED in kinds else 0
 
 
-def track() -> int:
+def track(experiments: bool) -> int:
     """Mirror every result into MLflow, once, whatever is there already; exit status 1 if one could not be."""
     from convlab.tracking import mirror_all
+    from convlab.tracking.experiments import mirror_experiments
     from convlab.tracking.records import finished
     from convlab.tracking.store import shown_uri
 
     names = finished()
     done = mirror_all(names)
     print(f"mlflow: {len(done)} of {len(names)} experiments and sweeps are in {shown_uri()}")
-    return 0 if len(done) == len(names) else 1
+    kept, all_kept = mirror_experiments() if experiments else (0, 0)
+    if experiments:
+        print(f"mlflow: {kept} of {all_kept} DVC experiments are there")
+    return 0 if (len(done), kept) == (len(names), all_kept) else 1
 
 
 def ui(port: int) -> int:

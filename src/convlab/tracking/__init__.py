@@ -21,14 +21,17 @@ def mirror(name: str) -> bool:
     return mirror_all([name]) == [name]
 
 
-def mirror_all(names: Sequence[str]) -> list[str]:
+def mirror_all(names: Sequence[str], base: str = "HEAD", dvc_experiment: str | None = None) -> list[str]:
     """Mirror several, in one connection; return those that MLflow now holds. Never raise: a line for each
-    that could not be mirrored, or one for all."""
+    that could not be mirrored, or one for all.
+
+    `base`: the commit that their names say the difference to; `dvc_experiment`: whose results they are.
+    """
     done: list[str] = []
     try:
         from convlab.tracking import records, store, study, writer
 
-        known = study.load()
+        known = study.load(base, dvc_experiment)
         with store.connected() as client:
             for name in names:
                 try:

@@ -118,6 +118,8 @@ class _Reader:
     ) -> Run:
         """Make the run of one training, as it is among several: its name tells the seed."""
         timing = results.own_timing(row, self.clocks)
+        if self.study.dvc_experiment and not timing.get("dvc_experiment"):  # a copy of DVC's keeps no clock
+            timing = timing | {"dvc_experiment": self.study.dvc_experiment}
         mine = [one for one in self.curves if one["seed"] == experiment.seed and one.get("trial") == trial]
         name = run_name(result, dict(changes), experiment.seed, timing.get("dvc_experiment"))
         return Run(

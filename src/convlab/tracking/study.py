@@ -22,13 +22,15 @@ Flat = dict[str, str]
 class Study:
     """What params.yaml and reports.yaml say of results, and params.yaml as it is committed.
 
-    `rows` are (report, its row with ours beside it), `judged` the claims with their verdicts.
+    `rows` are (report, its row with ours beside it), `judged` the claims with their verdicts, and
+    `dvc_experiment` whose results these are, where they are read from its commit.
     """
 
     plans: Mapping[str, Plan] = field(default_factory=dict)
     rows: Sequence[tuple[str, Line]] = ()
     judged: Sequence[Mapping[str, Any]] = ()
     committed: Params | None = None
+    dvc_experiment: str | None = None
 
     def changes(self, name: str, item: Experiment | Sweep) -> Flat:
         """Return what all trainings of an item have otherwise than as it is committed, by dotted key."""
@@ -56,8 +58,11 @@ class Study:
         return "\n\n".join(filter(None, parts))
 
 
-def load() -> Study:
-    """Read what is there; where params.yaml or reports.yaml is wrong, nothing is said about results."""
+def load(base: str = "HEAD", dvc_experiment: str | None = None) -> Study:
+    """Read what is there; where params.yaml or reports.yaml is wrong, nothing is said about results.
+
+    `base`: the commit whose params.yaml is the one that was committed.
+    """
     try:
         params, plans = load_params(files.PARAMS), load_plans()
         judged = claims.judge_all(params.claims, plans)
@@ -69,8 +74,8 @@ def load() -> Study:
             if row.result
         ]
     except InputError:
-        return Study(committed=_committed(None))
-    return Study(plans, rows, judged, _committed(params))
+        return Study(committed=_committed(base, None), dvc_experiment=dvc_experiment)
+    return Study(plans, rows, judged, _committed(base, params), dvc_experiment)
 
 
 def flat(experiment: Experiment) -> Flat:
@@ -98,9 +103,9 @@ def run_name(result: str, changes: Flat, seed: int | None, dvc_experiment: str |
     return " ".join([result, *shown, *([f"[{dvc_experiment}]"] if dvc_experiment else [])])
 
 
-def _committed(current: Params | None) -> Params | None:
-    """Return params.yaml of the last commit, which may be the current one; None where none can be read."""
-    show = ["git", "show", f"HEAD:./{files.PARAMS}"]
+def _committed(base: str, current: Params | None) -> Params | None:
+    """Return params.yaml of a commit, which may be the current one; None where none can be read."""
+    show = ["git", "show", f"{base}:./{files.PARAMS}"]
     try:
         text = subprocess.run(show, capture_output=True, check=True, timeout=10).stdout
         if current and text == files.PARAMS.read_bytes():

@@ -56,14 +56,14 @@ class _Mirror:
         if found is None:
             tags = run.tags | {"clone": clone_id()} | ({PARENT: parent} if parent else {})
             found = self.client.create_run(self.home, _milliseconds(run, 0.0), tags, run.name)
-            not_alive(self.client, found.info.run_id)
+            _not_alive(self.client, found.info.run_id)
         run_id: str = found.info.run_id
         self.ids[run.result, run.fingerprint] = run_id
         if found.data.tags.get(DIGEST) != run.digest():
             _log(self.client, found, run)
         children = [self.put(child, parent=run_id) for child in run.children]
         if _ours(found):
-            for other in self.known:
+            for other in list(self.known):
                 if other.data.tags.get(PARENT) == run_id and other.info.run_id not in children:
                     self._delete(other)
         return run_id
@@ -72,7 +72,7 @@ class _Mirror:
         """Return MLflow's run of a training, if it is there, and those that it takes the place of.
 
         The same training done again, here, takes the place of the one before: with another clock its curves
-        would stand there twice. What another clone has put there stays.
+        would stand there twice. What another clone has put there stays, and so does a DVC experiment's.
         """
         keys = ("result", "fingerprint", "device")
         same = [
@@ -86,7 +86,12 @@ class _Mirror:
         if started is None:  # DVC's run cache brought an old result back, without its clock
             return (same[0] if same else None), []
         found = next((one for one in same if one.data.tags.get("started_at") == started), None)
-        return found, [one for one in same if one is not found and _ours(one)]
+        within = run.tags.get("dvc_experiment")
+        return found, [
+            one
+            for one in same
+            if one is not found and _ours(one) and one.data.tags.get("dvc_experiment") == within
+        ]
 
     def _delete(self, run: Any) -> None:
         """Delete a run of MLflow's, with those below it."""
@@ -98,7 +103,7 @@ class _Mirror:
         self.client.delete_run(run.info.run_id)
 
 
-def not_alive(client: "MlflowClient", run_id: str) -> None:
+def _not_alive(client: "MlflowClient", run_id: str) -> None:
     """Until all of it is there, a run says that it was cut off: its training is over."""
     client.set_terminated(run_id, "KILLED")
 
