@@ -24,19 +24,24 @@ SCORES = {  # of the kept weights; the curves have a `train_loss` and a `validat
 }
 
 
+def configuration_file(name: str) -> Path:
+    """Return the file that says what a result was made by: tracking reads it from nowhere else."""
+    return files.config(name)
+
+
 def configuration(name: str) -> Experiment | Sweep:
-    """Return what a result was made by: the one place that tracking reads it from.
+    """Return what a result was made by.
 
     Raise:
         InputError: there is none, or it is damaged.
     """
-    return load_item(files.config(name))
+    return load_item(configuration_file(name))
 
 
 def finished() -> list[str]:
     """List the experiments and sweeps that have results, by name."""
     found = [*files.METRICS.glob("*/train.json"), *files.METRICS.glob("*/trials.json")]
-    return sorted(path.parent.name for path in found if files.config(path.parent.name).is_file())
+    return sorted(path.parent.name for path in found if configuration_file(path.parent.name).is_file())
 
 
 def read_run(name: str, study: Study | None = None) -> Run:
@@ -234,7 +239,7 @@ def _data(experiment: Experiment) -> list[Data]:
 
 
 def _artifacts(name: str, metrics: list[str]) -> list[Path]:
-    wanted = [files.config(name), *(files.METRICS / name / file for file in metrics)]
+    wanted = [configuration_file(name), *(files.METRICS / name / file for file in metrics)]
     wanted += sorted((files.PLOTS / name).rglob("*.csv")) + sorted(
         path for path in (files.PLOTS / name / "figures").glob("*") if path.suffix in (".png", ".svg")
     )
