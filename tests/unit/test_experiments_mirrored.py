@@ -39,7 +39,8 @@ def repository(mirror, recipe):
     git("reset", "-q", "--hard", base)
 
 
-def test_the_run_of_an_experiment_comes_back_from_its_commit(repository, mirror):
+def test_the_run_of_an_experiment_comes_back_from_its_commit(repository, mirror, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
     mirror("one", "two")
     assert experiments.mirror_experiments() == (1, 1)
     found = mirror.runs()

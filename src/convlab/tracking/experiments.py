@@ -1,10 +1,8 @@
 """The runs of DVC experiments that are not in the workspace, from the commits that DVC keeps of them."""
 
-import io
 import os
 import re
 import subprocess
-import tarfile
 import tempfile
 from collections.abc import Iterator
 from contextlib import chdir, contextmanager
@@ -14,6 +12,7 @@ from pathlib import Path
 from convlab import files
 from convlab.errors import InputError
 from convlab.tracking import mirror_all
+from convlab.tracking.store import tracking_uri
 
 READ = (files.METRICS, files.PLOTS, files.CONFIGS, files.PARAMS, Path("reports.yaml"))
 
@@ -62,32 +61,32 @@ def mirror_experiments() -> tuple[int, int]:
 @contextmanager
 def _checked_out(commit: str) -> Iterator[None]:
     """Stand in a copy of a commit's results, while the database and git stay those of the repository."""
-    listed = _git("ls-tree", "--name-only", commit, "--", *map(str, READ)).split()
-    archive = subprocess.run(
-        ["git", "archive", commit, "--", *listed], capture_output=True, check=True
-    ).stdout
-    kept = {key: os.environ.get(key) for key in ("DVC_ROOT", "GIT_DIR")}
-    here = {
-        "DVC_ROOT": str(files.root().resolve()),
-        "GIT_DIR": _git("rev-parse", "--absolute-git-dir").strip(),
-    }
+    paths = _git("ls-tree", "--name-only", commit, "--", *map(str, READ)).split()
+    where = _git("rev-parse", "--absolute-git-dir").strip()
+    uri = tracking_uri()
+    if uri.startswith("sqlite:///"):  # which may be relative to where we stand now
+        uri = f"sqlite:///{Path(uri.removeprefix('sqlite:///')).resolve()}"
+    here = {"DVC_ROOT": str(files.root().resolve()), "GIT_DIR": where, "MLFLOW_TRACKING_URI": uri}
+    kept = {key: os.environ.get(key) for key in here}
     with tempfile.TemporaryDirectory() as folder, chdir(folder):
-        with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-            tar.extractall(filter="data")
+        index = {"GIT_INDEX_FILE": f"{folder}/.index", "GIT_WORK_TREE": folder, "GIT_DIR": where}
+        _git("restore", f"--source={commit}", "--", *paths, **index)
         os.environ.update(here)
         try:
             yield
         finally:
             for key, value in kept.items():
                 if value is None:
-                    os.environ.pop(key)
+                    os.environ.pop(key, None)
                 else:
                     os.environ[key] = value
 
 
-def _git(*arguments: str) -> str:
+def _git(*arguments: str, **environment: str) -> str:
     try:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            ["git", *arguments], env=os.environ | environment, capture_output=True, text=True, check=True
+        )
     except (OSError, subprocess.CalledProcessError) as error:
         said = (getattr(error, "stderr", "") or str(error)).strip().splitlines()
         raise InputError(
