@@ -65,7 +65,7 @@ def load(base: str = "HEAD", dvc_experiment: str | None = None) -> Study:
     """
     try:
         params, plans = load_params(files.PARAMS), load_plans()
-        judged = claims.judge_all(params.claims, plans)
+        judged = claims.judge_all(params, plans)
         found = reports.load_reports(plans) if reports.REPORTS.is_file() else {}
         rows = [
             (name, reports.line_of(row, plans))
