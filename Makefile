@@ -6,7 +6,7 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: help setup repro mnist test test-all test-campaigns check audit bench bench-gpu ui track report lock
+.PHONY: help setup repro mnist test test-all test-campaigns check audit bench bench-gpu ui promote track report lock
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -62,8 +62,11 @@ bench: setup  ## time training against the plain loop, Lightning and Keras (10 m
 bench-gpu: setup  ## the same on a GPU, against the plain loop
 	python bench/suite.py --device cuda --resume
 
-ui: setup track  ## MLflow on http://127.0.0.1:5000 with every run
-	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port 5000 --workers 1
+ui: setup  ## MLflow on http://127.0.0.1:5000 with every run (PORT=5001: elsewhere)
+	@convlab ui $(if $(PORT),--port $(PORT))
+
+promote: setup  ## make the best network of each data set its champion in MLflow's registry
+	@convlab promote
 
 track: setup  ## mirror every result into MLflow, once, whatever is there already
 	@convlab track

@@ -158,7 +158,7 @@ def table(judged: Sequence[Mapping[str, Any]]) -> str:
         verdict = f"**{row['verdict']}**" if row["verdict"] in ("confirmed", "refuted") else row["verdict"]
         verdict += " †" if row["holds_among_all"] is False else ""
         reason = f" ({row['reason']})" if row["reason"] else ""
-        cells = [row["report"], row["says"], _expected(row), _shown(row), str(row["n"] or "–"), _trained(row)]
+        cells = [row["report"], row["says"], _expected(row), shown(row), str(row["n"] or "–"), _trained(row)]
         lines.append("| " + " | ".join([*cells, verdict + reason]) + " |")
     lent = sum(row["verdict"] in ("confirmed", "refuted") and bool(row["borrowed_from"]) for row in judged)
     counts += f"; {lent} verdicts on a borrowed spread" if lent else ""
@@ -201,7 +201,8 @@ def _expected(row: Mapping[str, Any]) -> str:
     return f"{metric} {row['relation']}" + (f" by {margin}" if row["margin"] else "")
 
 
-def _shown(row: Mapping[str, Any]) -> str:
+def shown(row: Mapping[str, Any]) -> str:
+    """Return a judged claim's difference, with its interval if it has one."""
     if row["difference"] is None:
         return "–"
     ends = [_number(row["metric"], end) for end in row["interval"] or []]

@@ -1,5 +1,6 @@
 """The command `convlab`: what is done with results, beside the pipeline that makes them."""
 
+import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -38,6 +39,14 @@ def _main() -> int:
     parsers["summary"].add_argument("--svg", metavar="FILE", type=Path, help="draw the network, too")
     parsers["check"].add_argument(
         "--against", metavar="REV", help="a git revision whose test accuracies must not have dropped, too"
+    )
+    parsers["track"].add_argument(
+        "--experiments",
+        action="store_true",
+        help="and the results of all DVC experiments, from their commits",
+    )
+    parsers["ui"].add_argument(
+        "--port", metavar="N", type=_port, default=5000, help="5000, unless it is taken"
     )
     options = vars(parser.parse_args())
     command: Callable[..., int] = COMMANDS[options.pop("command")]
@@ -80,14 +89,41 @@ def check(against: str | None) -> int:
     return 1 if failed or compare.FAILED in kinds else 0
 
 
-def track() -> int:
+def track(experiments: bool) -> int:
     """Mirror every result into MLflow, once, whatever is there already; exit status 1 if one could not be."""
-    from convlab.records import finished
-    from convlab.tracking import mirror, tracking_uri
+    from convlab.tracking import mirror_all
+    from convlab.tracking.experiments import mirror_experiments
+    from convlab.tracking.records import finished
+    from convlab.tracking.store import shown_uri
 
-    done = [mirror(name) for name in finished()]
-    print(f"mlflow: {sum(done)} of {len(done)} experiments and sweeps are in {tracking_uri()}")
-    return 0 if all(done) else 1
+    names = finished()
+    done = mirror_all(names)
+    print(f"mlflow: {len(done)} of {len(names)} experiments and sweeps are in {shown_uri()}")
+    kept, all_kept = mirror_experiments() if experiments else (0, 0)
+    if experiments:
+        print(f"mlflow: {kept} of {all_kept} DVC experiments are there")
+    return 0 if (len(done), kept) == (len(names), all_kept) else 1
+
+
+def ui(port: int) -> int:
+    """Mirror every result, and show MLflow's pages on this machine."""
+    from convlab.tracking.ui import serve
+
+    return serve(port)
+
+
+def promote() -> int:
+    """Make the best network of each data set its champion in MLflow's registry, and say which it is."""
+    from convlab.tracking.registry import promote
+
+    return promote()
+
+
+def _port(text: str) -> int:
+    number = int(text) if text.isdecimal() else 0
+    if not 1 <= number <= 65535:
+        raise argparse.ArgumentTypeError(f"found {text!r}; allowed: a number from 1 to 65535")
+    return number
 
 
 def results() -> int:
@@ -164,6 +200,8 @@ COMMANDS: dict[str, Any] = {
     "validate": validate,
     "check": check,
     "track": track,
+    "ui": ui,
+    "promote": promote,
     "results": results,
     "report": report,
     "summary": summary,

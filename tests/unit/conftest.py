@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from mirrored import Mirror
 from training import MODEL, Make
 
 from convlab.config import STUDIES, merge, nest
@@ -120,3 +121,23 @@ def sweep(recipe: Callable[..., Experiment]) -> Make:
         return Sweep(trials=trials)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with MLflow's tables and nothing in them, to copy: making them takes seconds."""
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    from mlflow import MlflowClient
+
+    path = tmp_path_factory.mktemp("mlflow") / "empty.db"
+    MlflowClient(f"sqlite:///{path}").search_experiments()
+    return path
+
+
+@pytest.fixture
+def mirror(empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Mirror:
+    """The mirror of an empty folder, in which the test then is."""
+    monkeypatch.chdir(tmp_path)
+    # MLflow puts the address that it is given into the environment, where the next test would find it
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    return Mirror(tmp_path, empty_store)
