@@ -1,8 +1,8 @@
 """Results that stay although something else is selected now.
 
-As soon as a stage has left `dvc.yaml`, DVC takes away what it wrote itself: `dvc checkout`, and `dvc exp run`
-and `dvc exp apply` with it, delete the results of an experiment that is not in `run` any more, those in git too.
-`dvc push` does not see its weights, and `dvc gc -w` deletes them from the cache.
+As soon as a stage has left `dvc.yaml`, DVC takes away what it wrote itself: `dvc checkout`, and with it
+`dvc exp run` and `dvc exp apply`, delete the results of an experiment that is not in `run` any more, those in
+git too. `dvc push` does not see its weights, and `dvc gc -w` deletes them from the cache.
 
     python -m convlab.kept dvc push         (`make push`: a command that sees everything that dvc.lock knows)
 """
