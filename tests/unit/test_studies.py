@@ -148,7 +148,7 @@ def test_a_claim_about_a_trial_of_another_grid_is_a_warning_and_not_judged(
     assert status == 0
     assert "warning: claims.strides_cost.a: found 'strides/strides-2-1_l2-0.0' (str); allowed: " in said
     monkeypatch.chdir(tmp_path)
-    (judged,) = claims.judge_all(load_params().claims, load_plans())
+    (judged,) = claims.judge_all(load_params(), load_plans())
     assert judged["verdict"] == "not run"
     assert judged["reason"].startswith("strides/strides-2-1_l2-0.0 is not among the trials")
 
