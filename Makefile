@@ -6,7 +6,7 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: help setup repro mnist test test-all test-campaigns check audit bench bench-gpu ui promote track report lock
+.PHONY: help setup repro mnist push gc test test-all test-campaigns check audit bench bench-gpu ui promote track report lock
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -33,6 +33,12 @@ dvc_plots/results/index.html: dvc.lock .dvc/plots/page.html .dvc/plots/trials.js
 mnist: setup  ## R0 on the real MNIST: baseline, grid, L2 study, to early stopping (EPOCHS=1: a look on a CPU)
 	dvc exp run -S 'run=[mnist_vgg]' -S 'run_sweeps=[mnist_vgg_l2,mnist_vgg_stride_kernel]' \
 		$(if $(EPOCHS),-S '+experiments.mnist_vgg.epochs=$(EPOCHS)')
+
+push: setup  ## push the outputs of all that has been computed, selected now or not, to DVC's remote
+	python -m convlab.kept dvc push
+
+gc: setup  ## remove from DVC's cache what belongs to nothing that has been computed (`dvc gc -w`: that is selected)
+	python -m convlab.kept dvc gc --workspace
 
 test: setup  ## lint, type check, unit tests, and the pipeline for real in a temporary clone
 	ruff format --check

@@ -21,6 +21,8 @@ from typing import Any
 
 import yaml
 
+from convlab.config import read_params
+
 REPOSITORY = Path(__file__).parent.parent
 SIZE = "200m"  # of the clone's own disk, where one can be mounted
 SERVER_DATABASE = "server.db"
@@ -62,9 +64,10 @@ class Clone:
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(REPOSITORY / name, folder / name)
         subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
-        params = yaml.safe_load((folder / "params.yaml").read_text())
+        params = read_params(folder / "params.yaml")
         shrink(params)
         (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+        (folder / "studies.yaml").write_text("{}\n")  # all stands in params.yaml now
         self.clear()
 
     def start(self, *command: str, stdout: Any = None, **environment: str) -> Process:

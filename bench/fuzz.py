@@ -13,6 +13,7 @@ import multiprocessing
 import pickle
 import random
 import resource
+import shutil
 import signal
 import struct
 import tempfile
@@ -184,7 +185,8 @@ def checkpoint(chance: random.Random, folder: Path) -> Any:
 
 
 def params(chance: random.Random, folder: Path) -> Any:
-    """Read a damaged params.yaml."""
+    """Read a damaged params.yaml, beside the whole studies.yaml."""
+    shutil.copy(PARAMS.with_name("studies.yaml"), folder)
     return load_params(put(folder / "params.yaml", damaged_text(PARAMS.read_bytes(), chance))).run
 
 

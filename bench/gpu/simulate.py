@@ -24,6 +24,7 @@ from typing import Any
 import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from convlab.config import read_params
 from convlab.errors import Parser, run
 from options import seconds
 from small_data import expect_small_data, write_small_data
@@ -203,7 +204,7 @@ def set_up(one: Simulation) -> None:
 
 def shrink(path: Path) -> None:
     """Leave seconds of work in params.yaml, line by line as `bring` expects it."""
-    params = yaml.safe_load(path.read_text())
+    params = read_params(path)
     for experiment in params["experiments"].values():
         experiment |= {"epochs": 2, "split": {"method": "last", "validation": VALIDATION}, "threads": None}
     params["experiments"]["cifar10_resnet18"]["model"]["widths"] = [8, 8, 16, 16]
@@ -213,6 +214,7 @@ def shrink(path: Path) -> None:
     params |= {"sweeps": {"mnist_vgg_l2": params["sweeps"]["mnist_vgg_l2"]}, "claims": {}, "thresholds": {}}
     params |= {"run": ["mnist_vgg"], "run_sweeps": []}
     path.write_text(yaml.safe_dump(params, sort_keys=False))
+    path.with_name("studies.yaml").write_text("{}\n")  # all stands in params.yaml now
 
 
 def command_line(process: int) -> bytes:

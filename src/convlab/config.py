@@ -1,44 +1,83 @@
-"""params.yaml: defaults + overrides → one `Experiment`, or a `Sweep` of them.
+"""params.yaml and studies.yaml: defaults + overrides → one `Experiment`, or a `Sweep` of them.
 
-Every error that can be seen in params.yaml itself is raised here, before any work, as one `InputError`
-line that names the key, what was found and what is allowed.
+Every error that can be seen in these files themselves is raised here, before any work, as one `InputError`
+line that names the file, the key, what was found and what is allowed. But what nobody selected, and only does
+not go with the defaults as they are now (`-S device=cuda`), is left out with a warning.
 """
 
 import copy
 import itertools
-import math
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from convlab.data.catalogue import DATASETS
+from convlab.doubts import doubts
 from convlab.errors import InputError
-from convlab.explain import Layers, nearest, short, show, validate
-from convlab.schema import SPLITS, Claim, Experiment, Params, Sweep, SweepEntry, Trial, number
-from convlab.schema.training import EMA, Cosine, Lookahead, OneCycle
+from convlab.explain import Conflict, Layers, mapping, nearest, short, show, validate
+from convlab.schema import Experiment, Params, Sweep, SweepEntry, Trial, number
 from convlab.strict_yaml import read_yaml
+from convlab.studies import read_claims, read_thresholds
 
 # Every other key at the top is a default of all experiments.
 STUDIES = ("experiments", "sweeps", "claims", "thresholds", "run", "run_sweeps")
-FLOORS = tuple(f"{split}_accuracy" for split in SPLITS)
+APART = (
+    "sweeps",
+    "claims",
+    "thresholds",
+)  # may stand in studies.yaml, where DVC takes them for no parameters
 RESERVED = ("datasets",)  # data/configs/datasets.yaml is the list for the download stage
-MOST_WARMUP = 0.9  # of a training, without a warning
 MOST_TRAININGS = 2000  # of one sweep: the product of a grid's lists grows fast
 
 
 def load_params(path: Path = Path("params.yaml")) -> Params:
-    """Read and check params.yaml.
+    """Read and check params.yaml, and the studies.yaml beside it.
 
     Raises:
         InputError: with one line that says what is wrong and what to do.
     """
+    raw, apart = read_params(path), _read_studies(path)
     try:
-        return _resolve(read_yaml(path))
+        return _resolve(raw)
     except InputError as error:
-        message = str(error)
-        raise InputError(message if message.startswith(str(path)) else f"{path}: {message}") from None
+        section = re.match(r"\w*", str(error))
+        file = _studies(path) if section and section.group() in apart else path
+        raise InputError(f"{file}: {error}") from None
+
+
+def read_params(path: Path) -> dict[str, Any]:
+    """Read params.yaml and the studies.yaml beside it, if there is one, as one mapping, unchecked.
+
+    Raises:
+        InputError: one of them is no mapping, or a section stands in the wrong one, or in both.
+    """
+    content = read_yaml(path)
+    if not isinstance(content, Mapping):
+        raise InputError(f"{path}: found {show(content)}; allowed: a mapping of keys to values")
+    apart = _read_studies(path)
+    for key in apart:
+        if key in content:
+            raise InputError(f"{_studies(path)}: `{key}` stands in {path} too; keep one of them")
+    return {**content, **apart}
+
+
+def _read_studies(path: Path) -> Mapping[str, Any]:
+    file = _studies(path)
+    content = read_yaml(file) if file.exists() else None
+    if content is None:
+        return {}
+    if not isinstance(content, Mapping):
+        raise InputError(f"{file}: found {show(content)}; allowed: a mapping of keys to values")
+    for key in content:
+        if key not in APART:
+            raise InputError(f"{file}: unknown key `{short(str(key))}`{nearest(key, APART)}")
+    return content
+
+
+def _studies(path: Path) -> Path:
+    return path.with_name("studies.yaml")
 
 
 def load_item(path: Path) -> Experiment | Sweep:
@@ -94,39 +133,55 @@ def trials_of(name: str, item: Experiment | Sweep) -> list[Trial]:
     return [Trial(name=name, overrides={}, experiment=experiment) for experiment in item.each_seed()]
 
 
-def _resolve(raw: Any) -> Params:
-    if not isinstance(raw, Mapping):
-        raise InputError(f"found {show(raw)}; allowed: a mapping of keys to values")
+def _resolve(raw: Mapping[str, Any]) -> Params:
     allowed = [*Experiment.model_fields, *STUDIES]
     for key in raw:
         if key not in allowed:
             raise InputError(f"unknown key `{short(str(key))}`{nearest(key, allowed)}")
     defaults = {key: value for key, value in raw.items() if key not in STUDIES}
+    left_out: list[str] = []
 
-    written = _mapping(raw, "experiments", "")
-    experiments = {}
+    written = mapping(raw, "experiments", "")
     for name in written:
         _check_name(name, "experiments")
-        overrides = _mapping(written, name, "experiments.")
-        experiments[name] = _merged([(f"experiments.{name}.", overrides), ("", defaults)])
+    run = _selection(raw, "run", written)
+    experiments = {}
+    for name in written:
+        where = f"experiments.{name}"
+        layers = [(f"{where}.", mapping(written, name, "experiments.")), ("", defaults)]
+        try:
+            experiments[name] = _merged(where, layers)
+        except Conflict as conflict:
+            if name in run:
+                raise
+            left_out.append(f"{conflict}; not selected, so left out")
 
-    sweeps = {}
-    for name, content in _mapping(raw, "sweeps", "").items():
+    entries = mapping(raw, "sweeps", "")
+    for name in entries:
         _check_name(name, "sweeps")
-        if name in experiments:
+        if name in written:
             raise InputError(f"sweeps.{name}: an experiment has this name too; rename one of them")
+    run_sweeps = _selection(raw, "run_sweeps", entries, may_be_empty=True)
+    sweeps = {}
+    for name in entries:
         where = f"sweeps.{name}"
-        entry = validate(SweepEntry, content, [(f"{where}.", _mapping(raw["sweeps"], name, "sweeps."))])
-        sweeps[name] = Sweep(trials=_trials(where, entry, written, defaults))
+        entry = validate(SweepEntry, entries[name], [(f"{where}.", mapping(entries, name, "sweeps."))])
+        try:
+            sweeps[name] = Sweep(trials=_trials(where, entry, written, defaults))
+        except Conflict as conflict:
+            if name in run_sweeps:
+                raise
+            left_out.append(f"{conflict}; not selected, so left out")
 
+    claims, unjudged = read_claims(raw, written, {name: sweeps.get(name) for name in entries})
     return Params(
-        run=_selection(raw, "run", experiments),
-        run_sweeps=_selection(raw, "run_sweeps", sweeps, may_be_empty=True),
+        run=run,
+        run_sweeps=run_sweeps,
         experiments=experiments,
         sweeps=sweeps,
-        claims=_claims(raw, experiments, sweeps),
-        thresholds=_thresholds(raw, experiments),
-        warnings=_warnings(experiments, sweeps),
+        claims=claims,
+        thresholds=read_thresholds(raw, written),
+        warnings=[*doubts(experiments, sweeps), *left_out, *unjudged],
     )
 
 
@@ -147,12 +202,17 @@ def merge(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, An
     return merged
 
 
-def _merged(layers: Layers) -> Experiment:
-    """Return the experiment that layers make, the first of which wins."""
+def _merged(place: str, layers: Layers) -> Experiment:
+    """Make one experiment, which stands at this place, of layers, the first of which wins."""
     content: dict[str, Any] = {}
     for _, layer in reversed(layers):
         content = merge(content, layer)
-    return validate(Experiment, content, layers)
+    try:
+        return validate(Experiment, content, layers)
+    except Conflict as conflict:
+        if str(conflict).startswith(".".join(place.split(".")[:2])):  # its own key, so wrong in any case
+            raise InputError(str(conflict)) from None
+        raise Conflict(f"{place}: {conflict}") from None  # a default that does not go with it
 
 
 def _trials(
@@ -177,7 +237,7 @@ def _trials(
             layers.insert(0, (f"{where}.", {"seeds": entry.seeds}))
         trials += [
             Trial(name=name, overrides=overrides, experiment=experiment)
-            for experiment in _merged(layers).each_seed()
+            for experiment in _merged(place, layers).each_seed()
         ]
         if len(trials) > MOST_TRAININGS:
             raise InputError(f"{where}: more than {MOST_TRAININGS:,} trainings; vary fewer values or seeds")
@@ -243,133 +303,6 @@ def _selection(
         if names.count(name) > 1:
             raise InputError(f"{key}: {name!r} is listed twice; keep one of them")
     return names
-
-
-def _thresholds(raw: Mapping[str, Any], experiments: Mapping[str, Experiment]) -> dict[str, dict[str, float]]:
-    thresholds: dict[str, dict[str, float]] = {}
-    for name in _mapping(raw, "thresholds", ""):
-        if name not in experiments:
-            raise InputError(f"thresholds: found {show(name)}{nearest(name, experiments)}")
-        floors = _mapping(raw["thresholds"], name, "thresholds.")
-        thresholds[name] = {}
-        for metric, floor in floors.items():
-            if metric not in FLOORS:
-                raise InputError(
-                    f"thresholds.{name}: unknown metric `{short(str(metric))}`{nearest(metric, FLOORS)}"
-                )
-            value = number(floor)
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
-                raise InputError(
-                    f"thresholds.{name}.{metric}: found {show(floor)}; allowed: a number from 0 to 1"
-                )
-            thresholds[name][metric] = float(value)
-    return thresholds
-
-
-def _claims(
-    raw: Mapping[str, Any], experiments: Mapping[str, Experiment], sweeps: Mapping[str, Sweep]
-) -> dict[str, Claim]:
-    known = [*experiments]
-    known += [f"{name}/{trial.name}" for name, sweep in sweeps.items() for trial in sweep.trials]
-    claims = {}
-    for name in _mapping(raw, "claims", ""):
-        where = f"claims.{name}"
-        claim = validate(
-            Claim, raw["claims"][name], [(f"{where}.", _mapping(raw["claims"], name, "claims."))]
-        )
-        for side in ("a", "b"):
-            result = getattr(claim, side)
-            if result not in known:
-                own = [row for row in known if row.startswith(f"{result.partition('/')[0]}/")]
-                allowed = own or [*experiments, *(f"{sweep}/TRIAL" for sweep in sweeps)]
-                raise InputError(
-                    f"{where}.{side}: found {show(result)}{nearest(result, dict.fromkeys(allowed))}"
-                )
-        if claim.a == claim.b:
-            raise InputError(f"{where}: a and b are the same result; compare two")
-        claims[name] = claim
-    return claims
-
-
-def _warnings(experiments: Mapping[str, Experiment], sweeps: Mapping[str, Sweep]) -> list[str]:
-    """Return what is valid, but probably a mistake."""
-    said = [
-        (f"experiments.{name}.{key}", harm)
-        for name, experiment in experiments.items()
-        for key, harm in _doubtful(experiment).items()
-    ]
-    heard = {harm for _, harm in said}
-    said += dict.fromkeys(
-        (f"sweeps.{name}", harm)
-        for name, sweep in sweeps.items()
-        for trial in sweep.trials
-        for harm in _doubtful(trial.experiment).values()
-        if harm not in heard
-    )
-    return [f"{place}: {harm}" for place, harm in said]
-
-
-def _doubtful(experiment: Experiment) -> dict[str, str]:
-    """Return what of an experiment is probably a mistake, by key."""
-    return {**_mirrored(experiment), **_stuck(experiment), **_rising(experiment)}
-
-
-def _stuck(experiment: Experiment) -> dict[str, str]:
-    """Return a warning where the average of the weights, which is kept, stays near the initial ones."""
-    images = DATASETS[experiment.dataset].train_images - experiment.split.validation
-    steps = experiment.epochs * math.ceil(images / experiment.batch_size)
-    training = f"the training has {steps:,} ({experiment.epochs} × {steps // experiment.epochs:,})"
-    match experiment.average:
-        case EMA(decay=decay) if steps * (1 - decay) < 1:
-            span, share = f"{1 / (1 - decay):,.0f} steps", f"{decay**steps:.0%}"
-            harm = (
-                f"ema with decay {decay:g} spans {span}, but {training}: the kept weights are {share} initial"
-            )
-        case Lookahead(every=every) if steps < every:
-            harm = (
-                f"lookahead goes back every {every:,} steps, but {training}: the kept weights are the initial"
-            )
-        case _:
-            return {}
-    return {"average": harm}
-
-
-def _rising(experiment: Experiment) -> dict[str, str]:
-    """Return a warning where the learning rate has barely begun to fall when the training ends."""
-    match experiment.schedule:
-        case Cosine(warmup=warmup):
-            share = warmup / experiment.epochs
-        case OneCycle(warmup=share):
-            pass
-        case _:
-            return {}
-    if share <= MOST_WARMUP:
-        return {}
-    start = f"{experiment.schedule.name} warms up for {share:.0%} of the {experiment.epochs} epochs"
-    return {"schedule": f"{start}: the rate has too little time to fall"}
-
-
-def _mirrored(experiment: Experiment) -> dict[str, str]:
-    """Return a warning where an experiment flips images that are of no class when flipped, by key."""
-    if DATASETS[experiment.dataset].mirrors:
-        return {}
-    start = (
-        f"flip mirrors {experiment.dataset}, where a mirrored image is none of the classes (a 2 becomes no "
-        "digit)"
-    )
-    found = {}
-    if any(step.name in ("flip", "alternating_flip") for step in experiment.augment):
-        found["augment"] = f"{start}: the network learns what the test images never show"
-    if experiment.test_time_augmentation != "none":
-        found["test_time_augmentation"] = f"{start}: the network is asked about what it never saw"
-    return found
-
-
-def _mapping(raw: Mapping[str, Any], key: str, parent: str) -> Mapping[str, Any]:
-    value = raw.get(key, {})
-    if not isinstance(value, Mapping):
-        raise InputError(f"{parent}{key}: found {show(value)}; allowed: a mapping of keys to values")
-    return value
 
 
 def _check_name(name: Any, where: str) -> None:

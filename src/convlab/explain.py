@@ -10,6 +10,11 @@ from pydantic import BaseModel, ValidationError
 from convlab.errors import InputError
 from convlab.schema import Section
 
+
+class Conflict(InputError):
+    """Settings of which each is allowed, and which do not go together."""
+
+
 # Where a configuration comes from: pairs of a prefix and what is written there, the one that wins first.
 # `("experiments.digits.", {…}), ("", {…})`: the overrides of an experiment, then the defaults at the top.
 Layers = Sequence[tuple[str, Mapping[str, Any]]]
@@ -29,7 +34,8 @@ def validate(schema: type[Any], content: Any, layers: Layers) -> Any:
     """Validate a configuration that was merged from layers.
 
     Raises:
-        InputError: one line on the first error, which names the key in the layer where the user wrote it.
+        InputError: one line on the first error, which names the key in the layer where the user wrote it; a
+            `Conflict` if nothing is wrong with that key alone.
     """
     try:
         return schema.model_validate(content)
@@ -39,7 +45,8 @@ def validate(schema: type[Any], content: Any, layers: Layers) -> Any:
             failure.errors(include_url=False), key=lambda error: error["type"] != "extra_forbidden"
         )
         more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-        raise InputError(_explain(schema, errors[0], layers) + more) from None
+        kind = Conflict if errors[0]["type"] == "value_error" else InputError
+        raise kind(_explain(schema, errors[0], layers) + more) from None
 
 
 def _explain(schema: type[BaseModel], error: Any, layers: Layers) -> str:
@@ -118,6 +125,18 @@ def _holds(tree: Any, path: Sequence[Any]) -> bool:
             return False
         tree = tree[part]
     return True
+
+
+def mapping(raw: Mapping[str, Any], key: str, parent: str) -> Mapping[str, Any]:
+    """Give the mapping under a key, an empty one if the key is not there.
+
+    Raise:
+        InputError: something else stands there.
+    """
+    value = raw.get(key, {})
+    if not isinstance(value, Mapping):
+        raise InputError(f"{parent}{key}: found {show(value)}; allowed: a mapping of keys to values")
+    return value
 
 
 def nearest(name: Any, allowed: Iterable[str]) -> str:

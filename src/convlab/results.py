@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from convlab import files
-from convlab.config import load_params, read_yaml
+from convlab.config import load_params, read_params
 from convlab.schema import SPLITS, Experiment
 
 Row = dict[str, Any]
@@ -126,6 +126,8 @@ def find(result: str, plans: Mapping[str, Plan], epochs: int | None = None) -> F
 
     `epochs`: those of the report, which are then the whole; not so where early stopping ends a training.
     """
+    if result not in plans:
+        return Found([], status="not among the trials")
     plan = plans[result]
     planned = plan.planned if plan.stops_early else epochs or plan.planned
     trainings = rows(result)
@@ -139,14 +141,15 @@ def load_plans() -> dict[str, Plan]:
     Raises:
         InputError: params.yaml is wrong.
     """
-    params, raw = load_params(files.PARAMS), read_yaml(files.PARAMS)
+    params, raw = load_params(files.PARAMS), read_params(files.PARAMS)
     plans = {}
     for name, experiment in params.experiments.items():
         plans[name] = _plan(experiment, experiment.epochs)
     for name, sweep in params.sweeps.items():
         for trial in sweep.trials:
             base = raw["sweeps"][name].get("experiment", trial.name)
-            plan = _plan(trial.experiment, params.experiments[base].epochs)
+            whole = params.experiments.get(base, trial.experiment)
+            plan = _plan(trial.experiment, whole.epochs)
             plans.setdefault(f"{name}/{trial.name}", plan)  # a later seed's trial is no other plan
     return plans
 

@@ -6,11 +6,10 @@ from typing import Any
 
 import pytest
 import torch
-import yaml
 from mirrored import Mirror
 from training import MODEL, Make
 
-from convlab.config import STUDIES, merge, nest
+from convlab.config import STUDIES, merge, nest, read_params
 from convlab.data.dataset import Prepared, save
 from convlab.data.preprocess import prepare
 from convlab.data.readers import Raw, read
@@ -20,7 +19,7 @@ from convlab.schema import Experiment, Sweep, Trial
 torch.set_num_threads(1)  # the networks here are too small for more
 
 ROOT = Path(__file__).parents[2]
-PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
+PARAMS = read_params(ROOT / "params.yaml")
 DEFAULTS = {key: value for key, value in PARAMS.items() if key not in STUDIES}
 
 

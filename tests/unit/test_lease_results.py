@@ -152,9 +152,10 @@ def test_the_next_lease_goes_on_with_what_one_has_trained_or_begun(
 
 
 def test_seeds_are_set_and_all_else_stays(tmp_path: Path) -> None:
+    texts = {name: (ROOT / name).read_text() for name in ("params.yaml", "studies.yaml")}
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
     path = tmp_path / "params.yaml"
-    text = (ROOT / "params.yaml").read_text()
-    path.write_text(text)
     before = load_params(path)
     set_seeds(path, {"mnist_cnn": 3, "mnist_vgg_l2": 2, "mnist_cnn_l2": 3})
     after = load_params(path)
@@ -166,7 +167,8 @@ def test_seeds_are_set_and_all_else_stays(tmp_path: Path) -> None:
     def others(content: str) -> list[str]:
         return [line for line in content.splitlines() if not line.startswith("    seeds: ")]
 
-    assert others(path.read_text()) == others(text)
+    for name, text in texts.items():
+        assert others((tmp_path / name).read_text()) == others(text)
 
 
 def test_a_number_of_seeds_is_replaced_where_it_stands() -> None:
@@ -181,6 +183,7 @@ def test_params_are_as_before_after_a_selection(tmp_path: Path, monkeypatch: pyt
     monkeypatch.chdir(tmp_path)
     text = (ROOT / "params.yaml").read_text()
     Path("params.yaml").write_text(text)
+    Path("studies.yaml").write_text((ROOT / "studies.yaml").read_text())
 
     def interrupted() -> None:
         with selection(["mnist_vgg"], []):
