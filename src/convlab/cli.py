@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from convlab import files
-from convlab.config import load_params
+from convlab.config import load_declared, load_params
 from convlab.errors import Parser, run
 
 TITLES = ("test accuracy", "test loss")  # what both tables of `convlab results` begin with
@@ -35,6 +35,9 @@ def _main() -> int:
     }
     parsers["summary"].add_argument("experiment", metavar="EXPERIMENT", help="or SWEEP/TRIAL")
     parsers["summary"].add_argument("--svg", metavar="FILE", type=Path, help="draw the network, too")
+    parsers["import"].add_argument(
+        "name", metavar="NAME", help="of a data set under `datasets` in params.yaml"
+    )
     parsers["check"].add_argument(
         "--against", metavar="REV", help="a git revision whose test accuracies must not have dropped, too"
     )
@@ -159,6 +162,14 @@ def summary(experiment: str, svg: Path | None) -> int:
     return 0
 
 
+def import_(name: str) -> int:
+    """Make a data set of one's own images, as params.yaml declares it under `datasets`."""
+    from convlab.own.importing import import_images
+
+    import_images(load_declared(files.PARAMS), name, _console())
+    return 0
+
+
 COMMANDS: dict[str, Any] = {
     "validate": validate,
     "check": check,
@@ -166,6 +177,7 @@ COMMANDS: dict[str, Any] = {
     "results": results,
     "report": report,
     "summary": summary,
+    "import": import_,
 }
 
 if __name__ == "__main__":

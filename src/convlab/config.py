@@ -13,15 +13,27 @@ from typing import Any
 
 import yaml
 
-from convlab.data.catalogue import DATASETS
+from convlab import files
+from convlab.data.catalogue import DATASETS, PUBLISHED, imported
 from convlab.errors import InputError
 from convlab.explain import Layers, nearest, short, show, validate
-from convlab.schema import SPLITS, Claim, Experiment, Params, Sweep, SweepEntry, Trial, number
+from convlab.own.card import check_declared, unbalanced
+from convlab.schema import (
+    SPLITS,
+    Claim,
+    DatasetEntry,
+    Experiment,
+    Params,
+    Sweep,
+    SweepEntry,
+    Trial,
+    number,
+)
 from convlab.schema.training import EMA, Cosine, Lookahead, OneCycle
 from convlab.strict_yaml import read_yaml
 
 # Every other key at the top is a default of all experiments.
-STUDIES = ("experiments", "sweeps", "claims", "thresholds", "run", "run_sweeps")
+STUDIES = ("datasets", "experiments", "sweeps", "claims", "thresholds", "run", "run_sweeps")
 FLOORS = tuple(f"{split}_accuracy" for split in SPLITS)
 RESERVED = ("datasets",)  # data/configs/datasets.yaml is the list for the download stage
 MOST_WARMUP = 0.9  # of a training, without a warning
@@ -36,6 +48,20 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
     """
     try:
         return _resolve(read_yaml(path))
+    except InputError as error:
+        message = str(error)
+        raise InputError(message if message.startswith(str(path)) else f"{path}: {message}") from None
+
+
+def load_declared(path: Path = files.PARAMS) -> dict[str, DatasetEntry]:
+    """Read which data sets params.yaml declares, whatever its experiments are: they may wait for one.
+
+    Raises:
+        InputError: with one line that says what is wrong and what to do.
+    """
+    try:
+        raw = read_yaml(path)
+        return _declared(raw if isinstance(raw, Mapping) else {})
     except InputError as error:
         message = str(error)
         raise InputError(message if message.startswith(str(path)) else f"{path}: {message}") from None
@@ -103,11 +129,15 @@ def _resolve(raw: Any) -> Params:
             raise InputError(f"unknown key `{short(str(key))}`{nearest(key, allowed)}")
     defaults = {key: value for key, value in raw.items() if key not in STUDIES}
 
+    own = _declared(raw)
+    for name in own.keys() & imported():
+        check_declared(name, own[name])
     written = _mapping(raw, "experiments", "")
     experiments = {}
     for name in written:
         _check_name(name, "experiments")
         overrides = _mapping(written, name, "experiments.")
+        _check_imported(f"experiments.{name}", overrides.get("dataset"), own)
         experiments[name] = _merged([(f"experiments.{name}.", overrides), ("", defaults)])
 
     sweeps = {}
@@ -122,12 +152,33 @@ def _resolve(raw: Any) -> Params:
     return Params(
         run=_selection(raw, "run", experiments),
         run_sweeps=_selection(raw, "run_sweeps", sweeps, may_be_empty=True),
+        own=own,
         experiments=experiments,
         sweeps=sweeps,
         claims=_claims(raw, experiments, sweeps),
         thresholds=_thresholds(raw, experiments),
         warnings=_warnings(experiments, sweeps),
     )
+
+
+def _declared(raw: Mapping[str, Any]) -> dict[str, DatasetEntry]:
+    declared = {}
+    for name in _mapping(raw, "datasets", ""):
+        _check_name(name, "datasets")
+        where = f"datasets.{name}"
+        if name in PUBLISHED:
+            raise InputError(f"{where}: a published data set has this name; choose another")
+        content = _mapping(raw["datasets"], name, "datasets.")
+        declared[name] = validate(DatasetEntry, content, [(f"{where}.", content)])
+    return declared
+
+
+def _check_imported(where: str, dataset: Any, own: Mapping[str, DatasetEntry]) -> None:
+    if isinstance(dataset, str) and dataset in own and dataset not in imported():
+        raise InputError(
+            f"{where}.dataset: found {dataset!r}, which is declared, but not imported yet; "
+            f"run `convlab import {dataset}`"
+        )
 
 
 def merge(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
@@ -306,6 +357,8 @@ def _warnings(experiments: Mapping[str, Experiment], sweeps: Mapping[str, Sweep]
         for harm in _doubtful(trial.experiment).values()
         if harm not in heard
     )
+    used = {experiment.dataset for experiment in experiments.values()}
+    said += [(f"datasets.{name}", harm) for name in sorted(used - {*PUBLISHED}) if (harm := unbalanced(name))]
     return [f"{place}: {harm}" for place, harm in said]
 
 

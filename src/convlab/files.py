@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any
 from convlab.errors import InputError
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import Tensor
 
 PARAMS = Path("params.yaml")
+IMPORTED = Path("datasets")  # one's own data sets, as `convlab import` leaves them
 CONFIGS = Path("data/configs")
 CODE = Path("data/code")
 RAW = Path("data/raw")
@@ -87,6 +89,13 @@ def write_tensors(path: Path, tensors: "Mapping[str, Tensor]") -> None:
     from safetensors.torch import save  # brings torch, which takes seconds: only where it is needed
 
     write_bytes(path, save({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}))
+
+
+def write_arrays(path: Path, arrays: "Mapping[str, NDArray[Any]]") -> None:
+    """Write arrays as safetensors, atomically, where torch would be seconds too many."""
+    from safetensors.numpy import save
+
+    write_bytes(path, save(dict(arrays)))
 
 
 def read_tensors(path: Path) -> "dict[str, Tensor]":

@@ -7,9 +7,11 @@ import hashlib
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
+from pydantic_core import PydanticKnownError
 
-from convlab.data.catalogue import DATASETS
+from convlab.data.catalogue import DATASETS, imported
+from convlab.schema.datasets import DatasetEntry
 from convlab.schema.models import CNN, Model, PreAct, ResNet
 from convlab.schema.section import Count, Fraction, NonNegative, Positive, Section, number
 from convlab.schema.training import Augmentation, Average, EarlyStopping, Optimizer, Resize, Schedule
@@ -19,6 +21,7 @@ __all__ = [
     "METRICS",
     "SPLITS",
     "Claim",
+    "DatasetEntry",
     "Experiment",
     "Framework",
     "L2On",
@@ -50,6 +53,14 @@ L2On = Literal["kernels", "kernels_and_biases"]
 NUMPY = {"device": "cpu", "precision": "fp32"}  # what the NumPy engine computes on and in
 
 
+def _known(dataset: str) -> str:
+    """Take the name of a published or an imported data set."""
+    names = [*DATASETS, *imported()]
+    if dataset not in names:
+        raise PydanticKnownError("literal_error", {"expected": ", ".join(f"'{name}'" for name in names)})
+    return dataset
+
+
 class Split(Section):
     """Which training images are held out for validation."""
 
@@ -69,7 +80,7 @@ class Experiment(Section):
 
     seed: Annotated[int, Field(ge=0, lt=2**63 - 1000)]
     seeds: Annotated[int, Field(ge=1, le=1000)]
-    dataset: Literal[tuple(DATASETS)]  # type: ignore[valid-type]
+    dataset: Annotated[str, AfterValidator(_known)]
     split: Split
     preprocess: Preprocess
     labels: Literal["index", "one_hot"]
@@ -267,10 +278,14 @@ class Claim(Section):
 
 
 class Params(Section):
-    """The whole of params.yaml, checked and resolved. `warnings`: what is allowed, but hardly meant."""
+    """The whole of params.yaml, checked and resolved. `warnings`: what is allowed, but hardly meant.
+
+    `own` are the data sets that it declares, by name.
+    """
 
     run: list[str]
     run_sweeps: list[str]
+    own: dict[str, DatasetEntry]
     experiments: dict[str, Experiment]
     sweeps: dict[str, Sweep]
     claims: dict[str, Claim]
