@@ -72,7 +72,12 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def write_csv(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write rows with the same keys as CSV, atomically.
+    """Write rows with the same keys as CSV, atomically."""
+    write_text(path, csv_text(rows))
+
+
+def csv_text(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Lay rows with the same keys out as CSV.
 
     Floats are the shortest text that reads back equal; text with a comma, a quote or a line end is quoted.
     """
@@ -81,7 +86,7 @@ def write_csv(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerows([list(rows[0])] if rows else [])
     writer.writerows([str(value) for value in row.values()] for row in rows)
-    write_text(path, text.getvalue())
+    return text.getvalue()
 
 
 def write_tensors(path: Path, tensors: "Mapping[str, Tensor]") -> None:

@@ -55,9 +55,9 @@ NEUTRAL = (
 )
 # They say which entry a name stands for and nothing else: of what they import the named entries count alone
 REGISTRIES = ("data.augment.registry", "models.registry", "train.optimizers.registry")
-# A module's hash → that of an earlier state of it which was shown to compute the same: its results stay fresh.
+# A module's hash → that of an earlier state of it which was shown to compute the same: results stay fresh
 CARRIED = {
-    # data.readers: a format for imported data sets. Of all published sets both read the same arrays, to the bit.
+    # data.readers, before there were imported data sets: of the published ones both read the same bytes
     "399745cc91e57132": "02d055db90d9dbcd",
 }
 

@@ -41,6 +41,7 @@ class Dataset:
     files: dict[str, str]  # path below data/raw/<dataset>/ → MD5
     format: Format
     background: Background = "any"
+    box: float | None = None  # the share of a side that the thing fills, where all are framed alike
     urls: tuple[str, ...] = ()  # a file's name is appended
     archive: Archive | None = None  # or the files come in one archive
     embedded: bool = False  # or they come inside scikit-learn
@@ -71,6 +72,7 @@ PUBLISHED = {
         files={"digits.csv.gz": "9b335364a7bfd63947c7480a5bd51f2d"},
         format="digits",
         background="dark",
+        box=1.0,
         embedded=True,
     ),
     # LeCun, Cortes, Burges
@@ -88,6 +90,7 @@ PUBLISHED = {
         ),
         format="idx",
         background="dark",
+        box=20 / 28,
         urls=(
             "https://ossci-datasets.s3.amazonaws.com/mnist/",
             "https://storage.googleapis.com/cvdf-datasets/mnist/",
@@ -120,6 +123,7 @@ PUBLISHED = {
         ),
         format="idx",
         background="dark",
+        box=1.0,
         urls=(
             "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
             "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",

@@ -4,9 +4,9 @@ from dataclasses import asdict
 from typing import Any
 
 from convlab import files
-from convlab.data.catalogue import Dataset, card
+from convlab.data.catalogue import PUBLISHED, Dataset, card
 from convlab.errors import InputError
-from convlab.schema.datasets import DatasetEntry
+from convlab.schema.datasets import DatasetEntry, Fit
 
 UNBALANCED = 2.0  # the largest class has so many times the images of the smallest, or more
 
@@ -30,6 +30,11 @@ def check_declared(name: str, entry: DatasetEntry) -> None:
                 f"datasets.{name}.{key}: found {value}, but {name} was imported with {was.get(key)}; "
                 f"run `convlab import {name}`"
             )
+
+
+def fit_of(name: str) -> Fit:
+    """Return how a picture that is not square is fitted for a data set: as its own were, or padded."""
+    return "pad" if name in PUBLISHED else _read(name).get("declared", {}).get("fit", "pad")
 
 
 def unbalanced(name: str) -> str | None:
