@@ -1,6 +1,7 @@
 """Where one's own images come from: a folder, an .npz file, one of torchvision's sets."""
 
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any, assert_never
 
 import numpy as np
+from numpy.lib.format import read_array
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -163,19 +165,23 @@ def _from_npz(where: str, path: Path) -> Source:
 
 
 def _load_npz(where: str, path: Path) -> dict[str, NDArray[Any]]:
+    """Read the arrays of an .npz, which is a zip of .npy files; one that holds objects is refused."""
+    arrays = {}
     try:
         with zipfile.ZipFile(path) as archive:
             if sum(member.file_size for member in archive.infolist()) > LARGEST:
                 raise InputError(f"{where}: {path} is larger than {LARGEST:,} bytes when unpacked")
-        with np.load(path, allow_pickle=False) as content:
-            return {name: content[name] for name in content.files}
+            for name in archive.namelist():
+                with archive.open(name) as file:
+                    arrays[name.removesuffix(".npy")] = read_array(file, allow_pickle=False)
     except FileNotFoundError:
         raise InputError(f"{where}: found {show(str(path))}, which is not there") from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(
             f"{where}: {path} is no .npz of plain arrays ({short(reason)}); np.savez_compressed writes one"
         ) from None
+    return arrays
 
 
 def _from_arrays(
