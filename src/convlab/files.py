@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 PARAMS = Path("params.yaml")
-IMPORTED = Path("datasets")  # one's own data sets, as `convlab import` leaves them
+# One's own data sets: what `convlab import` says of them, for git, and their images, which DVC keeps
+FACTS = Path("datasets")
+IMPORTED = Path("data/imported")
 CONFIGS = Path("data/configs")
 CODE = Path("data/code")
 RAW = Path("data/raw")

@@ -16,7 +16,7 @@ from shapes import SHAPES, draw_into
 pytestmark = pytest.mark.pipeline
 
 DOCS = Path(__file__).parents[2] / "docs"
-COUNTS = {"circle": 50, "square": 50, "triangle": 20}
+COUNTS = {"circle": 100, "square": 100, "triangle": 40}
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     documented = yaml.safe_load(
         re.findall(r"```yaml\n(.*?)```", (DOCS / "extending.md").read_text(), re.S)[0]
     )
-    documented["experiments"]["shapes_cnn"] |= {"epochs": 15, "threads": 1, "precision": "fp32"}
+    documented["experiments"]["shapes_cnn"] |= {"epochs": 20, "threads": 1, "precision": "fp32"}
 
     def declare(params: dict) -> None:
         experiments = params["experiments"] | documented.pop("experiments")
@@ -46,28 +46,32 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Clone:
 
 
 def test_the_classes_and_their_imbalance_are_told(own: Clone) -> None:
-    assert "│ triangle │    16 │    4 │" in own.imported  # type: ignore[attr-defined]
+    assert "│ triangle │    32 │    8 │" in own.imported  # type: ignore[attr-defined]
     assert (
-        "warning: datasets.shapes: unbalanced: 40 training images of circle, 16 of triangle"
+        "warning: datasets.shapes: unbalanced: 80 training images of circle, 32 of triangle"
         in own.run("convlab", "validate").stdout
     )
 
 
 def test_git_holds_the_facts_and_dvc_the_images(own: Clone) -> None:
-    tracked = own.run("git", "ls-files", "datasets").stdout.split()
-    assert tracked == [
-        f"datasets/{name}" for name in (".gitignore", "README.md", "shapes.dvc", "shapes.json")
-    ]
+    tracked = own.run("git", "ls-files", "datasets", "data/imported").stdout.split()
+    kept = (
+        "data/imported/.gitignore",
+        "data/imported/shapes.dvc",
+        "datasets/README.md",
+        "datasets/shapes.json",
+    )
+    assert tracked == [*kept]
     assert "up to date" in own.run("dvc", "repro").stdout
-    shutil.rmtree(own.folder / "datasets/shapes")
-    own.run("dvc", "checkout", "datasets/shapes.dvc")
-    assert (own.folder / "datasets/shapes/images.safetensors").is_file()
+    shutil.rmtree(own.folder / "data/imported/shapes")
+    own.run("dvc", "checkout", "data/imported/shapes.dvc")
+    assert (own.folder / "data/imported/shapes/images.safetensors").is_file()
 
 
 def test_class_names_stand_in_every_result(own: Clone) -> None:
     scores = json.loads((own.folder / "metrics/shapes_cnn/evaluate.json").read_text())
     assert list(scores["per_class"]) == list(SHAPES)
-    assert scores["test"]["images"] == 24
+    assert scores["test"]["images"] == 48
     with (own.folder / "plots/shapes_cnn/confusion.csv").open() as file:
         assert {row["actual"] for row in csv.DictReader(file)} == set(SHAPES)
     figures = {path.name for path in (own.folder / "plots/shapes_cnn/figures").iterdir()}
@@ -93,11 +97,11 @@ def test_a_clone_without_the_images_validates_and_says_what_is_missing(own: Clon
     assert "is valid: run shapes_cnn" in other.run("convlab", "validate").stdout
     assert "up to date" in other.run("dvc", "repro", "--allow-missing", "--dry").stdout
     said = other.run("python", "stages/download.py", status=2, PYTHONPATH="src").stdout
-    assert "images.safetensors: not there; bring it back with `dvc checkout datasets/shapes.dvc`" in said
+    assert "images.safetensors: not there; bring it back with `dvc checkout data/imported/shapes.dvc`" in said
 
 
 def test_pictures_that_change_are_trained_on_again(own: Clone) -> None:
-    draw_into(own.folder.parent / "shapes", COUNTS | {"triangle": 30}, seed=3)
+    draw_into(own.folder.parent / "shapes", COUNTS | {"triangle": 60}, seed=3)
     own.run("convlab", "import", "shapes")
     done = own.run("dvc", "repro", "--dry").stdout
     for stage in ("resolve", "download"):

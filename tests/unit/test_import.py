@@ -58,14 +58,14 @@ def refused(run: Run) -> Callable[..., str]:
         assert err.startswith("convlab: ")
         assert len(err.splitlines()) == 1
         assert not imported()
-        assert not list(Path().glob("datasets/*/*"))
+        assert not list(Path().glob("data/imported/*/*"))
         return err
 
     return call
 
 
 def arrays() -> dict[str, np.ndarray]:
-    return load_file("datasets/own/images.safetensors")
+    return load_file("data/imported/own/images.safetensors")
 
 
 def card() -> dict[str, Any]:
@@ -90,7 +90,7 @@ def test_a_folder_of_classes_becomes_a_data_set(run: Run, tmp_path: Path) -> Non
     assert dataset.shape == (3, 16, 16)
     assert dataset.train_images == 22
     assert dataset.background == "light"
-    assert dataset.files == {"images.safetensors": md5(Path("datasets/own/images.safetensors"))}
+    assert dataset.files == {"images.safetensors": md5(Path("data/imported/own/images.safetensors"))}
     assert "circle   │    10 │    2" in out
     assert "warning: unbalanced: 10 training images of circle, 4 of triangle" in out
 
@@ -98,7 +98,7 @@ def test_a_folder_of_classes_becomes_a_data_set(run: Run, tmp_path: Path) -> Non
 def test_the_pipeline_reads_what_was_imported(run: Run, tmp_path: Path) -> None:
     draw_into(tmp_path / "shapes", COUNTS)
     run({"folder": "shapes", "size": 16})
-    assert fetch("own", tmp_path / "raw", mirror=None) == ["own/images.safetensors: from datasets/"]
+    assert fetch("own", tmp_path / "raw", mirror=None) == ["own/images.safetensors: from data/imported/"]
     raw = read("own", tmp_path / "raw")
     for name, array in arrays().items():
         assert np.array_equal(getattr(raw, name), array)
@@ -121,15 +121,15 @@ def test_importing_again_gives_the_same_bytes_and_a_picture_more_moves_no_other(
 ) -> None:
     draw_into(tmp_path / "shapes", {"circle": 20, "square": 20})
     run({"folder": "shapes", "size": 8})
-    first, digest = arrays(), md5(Path("datasets/own/images.safetensors"))
+    first, digest = arrays(), md5(Path("data/imported/own/images.safetensors"))
     run({"folder": "shapes", "size": 8})
-    assert md5(Path("datasets/own/images.safetensors")) == digest
+    assert md5(Path("data/imported/own/images.safetensors")) == digest
     Image.new("RGB", (30, 30), "red").save(tmp_path / "shapes/circle/zzz.png")
     run({"folder": "shapes", "size": 8})
     tests = [{image.tobytes() for image in found["test_images"]} for found in (first, arrays())]
     assert len(tests[0] & tests[1]) >= len(tests[0]) - 1
     run({"folder": "shapes", "size": 8, "seed": 2})
-    assert md5(Path("datasets/own/images.safetensors")) != digest
+    assert md5(Path("data/imported/own/images.safetensors")) != digest
 
 
 def test_the_classes_are_mixed_so_that_the_last_images_are_of_all(run: Run, tmp_path: Path) -> None:
@@ -326,12 +326,14 @@ def test_a_damaged_card_is_a_line(run: Run, tmp_path: Path, content: str) -> Non
 def test_images_that_are_not_the_ones_of_the_card_are_not_used(run: Run, tmp_path: Path) -> None:
     draw_into(tmp_path / "shapes", COUNTS)
     run({"folder": "shapes", "size": 16})
-    path = tmp_path / "datasets/own/images.safetensors"
+    path = tmp_path / "data/imported/own/images.safetensors"
     path.write_bytes(path.read_bytes()[:-1] + b"!")
     with pytest.raises(InputError, match=r"corrupt or short.*`convlab import own`"):
         fetch("own", tmp_path / "raw", mirror=None)
     path.unlink()
-    with pytest.raises(InputError, match=r"not there; bring it back with `dvc checkout datasets/own\.dvc`"):
+    with pytest.raises(
+        InputError, match=r"not there; bring it back with `dvc checkout data/imported/own\.dvc`"
+    ):
         fetch("own", tmp_path / "raw", mirror=None)
 
 

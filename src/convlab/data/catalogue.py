@@ -45,7 +45,7 @@ class Dataset:
     urls: tuple[str, ...] = ()  # a file's name is appended
     archive: Archive | None = None  # or the files come in one archive
     embedded: bool = False  # or they come inside scikit-learn
-    imported: bool = False  # or `convlab import` left them in datasets/
+    imported: bool = False  # or `convlab import` left them in data/imported/
 
 
 _DIGITS = tuple("0123456789")
@@ -175,17 +175,17 @@ DATASETS = Catalogue(PUBLISHED)
 
 def card(name: str) -> Path:
     """Return where the facts of an imported data set lie."""
-    return files.IMPORTED / f"{name}.json"
+    return files.FACTS / f"{name}.json"
 
 
 def imported() -> list[str]:
     """Return the names of the imported data sets, sorted."""
-    return sorted(path.stem for path in files.IMPORTED.glob("*.json"))
+    return sorted(path.stem for path in files.FACTS.glob("*.json"))
 
 
 @cache
 def _imported(path: Path) -> Dataset:
-    shown = files.IMPORTED / path.name
+    shown = files.FACTS / path.name
     content = files.read_json(shown)
     try:
         return TypeAdapter(Dataset).validate_python(content["facts"])

@@ -1,4 +1,4 @@
-"""`convlab import`: one's own images → datasets/NAME/images.safetensors, tracked by DVC, and its facts."""
+"""`convlab import`: one's own images → one file in data/imported/NAME, which DVC keeps, and their facts."""
 
 import hashlib
 import importlib.util
@@ -174,7 +174,7 @@ def _say(
     folder = files.IMPORTED / name
     print(f"{folder}/images.safetensors: MD5 {dataset.files['images.safetensors']}")
     if tracked:
-        print(f"tracked by DVC; for git: {folder}.dvc, {card(name)}, {files.IMPORTED}/.gitignore")
+        print(f"tracked by DVC; for git: {card(name)}, {folder}.dvc, {files.IMPORTED}/.gitignore")
     else:
         print(f"not tracked: DVC is not here; `dvc add {folder}` does it")
     print(
