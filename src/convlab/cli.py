@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from convlab import __version__, files
-from convlab.config import load_params
-from convlab.errors import Parser, run
+from convlab.config import load_declared, load_params
+from convlab.errors import InputError, Parser, run
 
 TITLES = ("test accuracy", "test loss")  # what both tables of `convlab results` begin with
 RESULTS_HINT = """\
@@ -37,6 +37,9 @@ def _main() -> int:
     }
     parsers["summary"].add_argument("experiment", metavar="EXPERIMENT", help="or SWEEP/TRIAL")
     parsers["summary"].add_argument("--svg", metavar="FILE", type=Path, help="draw the network, too")
+    parsers["import"].add_argument(
+        "name", metavar="NAME", help="of a data set under `datasets` in params.yaml"
+    )
     parsers["check"].add_argument(
         "--against", metavar="REV", help="a git revision whose test accuracies must not have dropped, too"
     )
@@ -48,6 +51,22 @@ def _main() -> int:
     parsers["ui"].add_argument(
         "--port", metavar="N", type=_port, default=5000, help="5000, unless it is taken"
     )
+    predict_options = parsers["predict"]
+    predict_options.add_argument("images", metavar="IMAGE", nargs="+", type=Path, help="or a folder of them")
+    predict_options.add_argument(
+        "--model",
+        metavar="NAME",
+        help="an experiment, SWEEP/TRIAL, or DATASET@champion: its best trained here",
+    )
+    predict_options.add_argument(
+        "--explain", metavar="FILE", type=Path, help="draw where it looked (Grad-CAM)"
+    )
+    predict_options.add_argument("--json", dest="as_json", action="store_true", help="print JSON")
+    predict_options.add_argument(
+        "--csv", metavar="FILE", type=Path, help="write a table (a folder prints one)"
+    )
+    parsers["export"].add_argument("model", metavar="NAME", help="as in `convlab predict --model`")
+    parsers["export"].add_argument("--onnx", metavar="FILE", type=Path, required=True, help="what to write")
     options = vars(parser.parse_args())
     command: Callable[..., int] = COMMANDS[options.pop("command")]
     return command(**options)
@@ -196,6 +215,41 @@ def summary(experiment: str, svg: Path | None) -> int:
     return 0
 
 
+def predict(
+    images: list[Path], model: str | None, explain: Path | None, as_json: bool, csv: Path | None
+) -> int:
+    """Say what a trained network takes pictures for: PNG, JPEG and others, of any size."""
+    from convlab.predict import command
+
+    command(images, model, explain, as_json, csv)
+    return 0
+
+
+def export(model: str, onnx: Path) -> int:
+    """Write a trained network as an ONNX file: raw pixels in, logits out."""
+    from convlab import onnx_model
+    from convlab.trained import load_trained
+
+    if onnx.suffix != ".onnx":
+        raise InputError(f"--onnx: found {str(onnx)!r}; allowed: a file whose name ends in .onnx")
+    trained = load_trained(model)
+    size = onnx_model.export(trained, onnx)
+    shape = " × ".join(map(str, trained.dataset.shape))
+    classes = len(trained.statistics.classes)
+    print(f"{onnx}: {trained.says()}; {size / 2**20:.2f} MiB, opset {onnx_model.OPSET}")
+    print(f"  {onnx_model.INPUT}: uint8, N × {shape}, from 0 to {trained.dataset.largest}, as they are")
+    print(f"  {onnx_model.OUTPUT}: float32, N × {classes}")
+    return 0
+
+
+def import_(name: str) -> int:
+    """Make a data set of one's own images, as params.yaml declares it under `datasets`."""
+    from convlab.own.importing import import_images
+
+    import_images(load_declared(files.PARAMS), name, _console())
+    return 0
+
+
 COMMANDS: dict[str, Any] = {
     "validate": validate,
     "check": check,
@@ -205,6 +259,9 @@ COMMANDS: dict[str, Any] = {
     "results": results,
     "report": report,
     "summary": summary,
+    "import": import_,
+    "predict": predict,
+    "export": export,
 }
 
 if __name__ == "__main__":

@@ -14,15 +14,18 @@ from typing import Any
 
 import yaml
 
+from convlab import files
+from convlab.data.catalogue import PUBLISHED, imported
 from convlab.doubts import doubts
 from convlab.errors import InputError
 from convlab.explain import Conflict, Layers, mapping, nearest, short, show, validate
-from convlab.schema import Experiment, Params, Sweep, SweepEntry, Trial, number
+from convlab.own.card import check_declared, unbalanced
+from convlab.schema import DatasetEntry, Experiment, Params, Sweep, SweepEntry, Trial, number
 from convlab.strict_yaml import read_yaml
 from convlab.studies import read_claims, read_thresholds
 
 # Every other key at the top is a default of all experiments.
-STUDIES = ("experiments", "sweeps", "claims", "thresholds", "run", "run_sweeps")
+STUDIES = ("datasets", "experiments", "sweeps", "claims", "thresholds", "run", "run_sweeps")
 APART = (
     "sweeps",
     "claims",
@@ -78,6 +81,20 @@ def _read_studies(path: Path) -> Mapping[str, Any]:
 
 def _studies(path: Path) -> Path:
     return path.with_name("studies.yaml")
+
+
+def load_declared(path: Path = files.PARAMS) -> dict[str, DatasetEntry]:
+    """Read which data sets params.yaml declares, whatever its experiments are: they may wait for one.
+
+    Raises:
+        InputError: with one line that says what is wrong and what to do.
+    """
+    try:
+        raw = read_yaml(path)
+        return _declared(raw if isinstance(raw, Mapping) else {})
+    except InputError as error:
+        message = str(error)
+        raise InputError(message if message.startswith(str(path)) else f"{path}: {message}") from None
 
 
 def load_item(path: Path) -> Experiment | Sweep:
@@ -141,6 +158,9 @@ def _resolve(raw: Mapping[str, Any]) -> Params:
     defaults = {key: value for key, value in raw.items() if key not in STUDIES}
     left_out: list[str] = []
 
+    own = _declared(raw)
+    for name in own.keys() & imported():
+        check_declared(name, own[name])
     written = mapping(raw, "experiments", "")
     for name in written:
         _check_name(name, "experiments")
@@ -148,9 +168,10 @@ def _resolve(raw: Mapping[str, Any]) -> Params:
     experiments = {}
     for name in written:
         where = f"experiments.{name}"
-        layers = [(f"{where}.", mapping(written, name, "experiments.")), ("", defaults)]
+        overrides = mapping(written, name, "experiments.")
+        _check_imported(where, overrides.get("dataset"), own)
         try:
-            experiments[name] = _merged(where, layers)
+            experiments[name] = _merged(where, [(f"{where}.", overrides), ("", defaults)])
         except Conflict as conflict:
             if name in run:
                 raise
@@ -177,12 +198,39 @@ def _resolve(raw: Mapping[str, Any]) -> Params:
     return Params(
         run=run,
         run_sweeps=run_sweeps,
+        own=own,
         experiments=experiments,
         sweeps=sweeps,
         claims=claims,
         thresholds=read_thresholds(raw, written),
-        warnings=[*doubts(experiments, sweeps), *left_out, *unjudged],
+        warnings=[*doubts(experiments, sweeps), *left_out, *unjudged, *_unbalanced(experiments)],
     )
+
+
+def _declared(raw: Mapping[str, Any]) -> dict[str, DatasetEntry]:
+    declared = {}
+    for name in mapping(raw, "datasets", ""):
+        _check_name(name, "datasets")
+        where = f"datasets.{name}"
+        if name in PUBLISHED:
+            raise InputError(f"{where}: a published data set has this name; choose another")
+        content = mapping(raw["datasets"], name, "datasets.")
+        declared[name] = validate(DatasetEntry, content, [(f"{where}.", content)])
+    return declared
+
+
+def _unbalanced(experiments: Mapping[str, Experiment]) -> list[str]:
+    """Return a warning for each imported data set in use whose classes are unbalanced."""
+    used = sorted({experiment.dataset for experiment in experiments.values()} - {*PUBLISHED})
+    return [f"datasets.{name}: {harm}" for name in used if (harm := unbalanced(name))]
+
+
+def _check_imported(where: str, dataset: Any, own: Mapping[str, DatasetEntry]) -> None:
+    if isinstance(dataset, str) and dataset in own and dataset not in imported():
+        raise InputError(
+            f"{where}.dataset: found {dataset!r}, which is declared, but not imported yet; "
+            f"run `convlab import {dataset}`"
+        )
 
 
 def merge(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:

@@ -74,7 +74,8 @@ def test_a_stage_depends_on_the_code_files_of_its_phases_and_on_no_other_code(na
 
 
 def test_every_edit_of_code_reaches_the_stage_that_knows_what_it_means() -> None:
-    assert {"src/convlab", "stages", "params.yaml", "studies.yaml"} == set(definition("resolve")["deps"])
+    expected = {"src/convlab", "stages", "params.yaml", "studies.yaml", "datasets"}
+    assert expected == set(definition("resolve")["deps"])
     assert set(PIPELINE) == {*PHASES, "resolve", "download"}
 
 

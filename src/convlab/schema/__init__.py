@@ -7,9 +7,11 @@ import hashlib
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
+from pydantic_core import PydanticKnownError
 
-from convlab.data.catalogue import DATASETS
+from convlab.data.catalogue import DATASETS, imported
+from convlab.schema.datasets import DatasetEntry
 from convlab.schema.models import CNN, Model, PreAct, ResNet, SpeedRun
 from convlab.schema.section import Count, Fraction, NonNegative, Positive, Section, number
 from convlab.schema.training import Augmentation, Average, EarlyStopping, Optimizer, Resize, Schedule
@@ -19,6 +21,7 @@ __all__ = [
     "METRICS",
     "SPLITS",
     "Claim",
+    "DatasetEntry",
     "Experiment",
     "Framework",
     "L2On",
@@ -52,6 +55,14 @@ L2On = Literal["kernels", "kernels_and_biases"]
 NUMPY = {"device": "cpu", "precision": "fp32"}  # what the NumPy engine computes on and in
 
 
+def _known(dataset: str) -> str:
+    """Take the name of a published or an imported data set."""
+    names = [*DATASETS, *imported()]
+    if dataset not in names:
+        raise PydanticKnownError("literal_error", {"expected": ", ".join(f"'{name}'" for name in names)})
+    return dataset
+
+
 class Split(Section):
     """Which training images are held out for validation."""
 
@@ -79,8 +90,8 @@ class Experiment(Section):
     """The split, the order of the batches, the initial weights, dropout and augmentation derive from it."""
     seeds: Annotated[int, Field(ge=1, le=1000)]
     """Train this many times, with `seed`, `seed` + 1, …; tables then show mean ± standard deviation."""
-    dataset: Literal[tuple(DATASETS)]  # type: ignore[valid-type]
-    """The images: a name of the catalogue."""
+    dataset: Annotated[str, AfterValidator(_known)]
+    """The images: a name of the catalogue, or of a data set that was imported."""
     split: Split
     """Which training images are held out for validation."""
     preprocess: Preprocess
@@ -327,6 +338,8 @@ class Params(Section):
     """The experiments that `dvc repro` computes."""
     run_sweeps: list[str]
     """The sweeps that `dvc repro` computes."""
+    own: dict[str, DatasetEntry]
+    """Data sets of one's own, by name (`datasets` in params.yaml)."""
     experiments: dict[str, Experiment]
     """Each experiment by its name: the keys in which it differs from the defaults at the top."""
     sweeps: dict[str, Sweep]
