@@ -1,4 +1,4 @@
-"""What our own commands do grows with the number of experiments, and no faster: counted, or timed as ratio."""
+"""What our own commands do grows with the number of experiments, no faster: counted, or timed as a ratio."""
 
 import json
 import time
