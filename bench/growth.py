@@ -2,12 +2,11 @@
 
     python bench/growth.py [N …]      (default: 10 100; a clone in a temporary folder; nothing is trained)
 
-The experiments are copies of the digits with other seeds. Their outputs are stood in for: DVC looks at files and
-their hashes alone, `convlab` at the digits' own committed metrics under other names. CPU seconds (user and
-system) stand beside wall seconds, as a machine that others use too makes the latter long.
+The experiments are copies of the digits with other seeds. Their outputs are stood in for: DVC looks at files
+and their hashes alone, `convlab` at the digits' own committed metrics under other names. CPU seconds (user
+and system) stand beside wall seconds, as a machine that others use too makes the latter long.
 """
 
-import json
 import os
 import resource
 import shutil
@@ -27,7 +26,6 @@ from convlab.train.device import select_device
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "bench/results/growth.json"
-TRACKED = ("data/configs", "data/code")
 COMMANDS = {
     "convlab validate": ["python", "-m", "convlab.cli", "validate"],
     "resolve": ["python", "stages/resolve.py"],
@@ -103,19 +101,15 @@ def cloned(count: int) -> Iterator[Path]:
 def main() -> None:
     """Measure, print a table, and keep it."""
     counts = [int(text) for text in sys.argv[1:]] or [10, 100]
-    found: dict[str, dict[str, list[float]]] = {name: {} for name in COMMANDS}
+    found: dict[str, dict[str, dict[str, float]]] = {}
     for count in counts:
         with cloned(count) as clone:
             for name, command in COMMANDS.items():
-                found[name][str(count)] = [
-                    round(min(part), 2) for part in zip(*[run(clone, command) for _ in range(2)], strict=True)
-                ]
-                print(
-                    f"{count:>5} {name:<20} wall {found[name][str(count)][0]:7.2f} s  CPU {found[name][str(count)][1]:7.2f} s",
-                    flush=True,
-                )
-    files.write_json(RESULTS, {"seconds": found, **environment(select_device("cpu"))})
-    print(json.dumps(found))
+                wall, cpu = run(clone, command)
+                found.setdefault(name, {})[str(count)] = {"wall": round(wall, 2), "cpu": round(cpu, 2)}
+                print(f"{count:>5} {name:<20} wall {wall:7.2f} s  CPU {cpu:7.2f} s", flush=True)
+        facts = {**environment(select_device("cpu")), "load": os.getloadavg()[2]}
+        files.write_json(RESULTS, {**facts, "seconds": found})
 
 
 if __name__ == "__main__":
