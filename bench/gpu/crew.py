@@ -9,8 +9,8 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+from convlab.executors.job import Job
 from convlab.schema import Trial
-from convlab.trainings import Job
 from gpu.schedule import Training
 from gpu.worker import serve
 

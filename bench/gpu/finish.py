@@ -17,9 +17,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from convlab import files
 from convlab.config import dump_item
 from convlab.errors import InputError, Parser, run
+from convlab.executors.job import Job
 from convlab.ledger import Finished, Ledger
 from convlab.schema import SPLITS, Sweep
-from convlab.trainings import Job, Trainings
+from convlab.trainings import Trainings
 from gpu.plan import Item, load_items, with_seeds
 from gpu.splits import facts_of
 from options import count

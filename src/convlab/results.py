@@ -7,6 +7,8 @@ import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convlab import files
@@ -273,6 +275,15 @@ def own_timing(facts: Row, clocks: list[Row]) -> Row:
 
 
 def read(name: str, file: str) -> Any:
-    """Read a file of metrics/NAME/; None if it is not there."""
+    """Read a file of metrics/NAME/; None if it is not there. What comes is shared: do not change it."""
     path = files.METRICS / name / file
-    return files.read_json(path) if path.is_file() else None
+    if not path.is_file():
+        return None
+    found = path.stat()
+    return _parsed(path, (found.st_ino, found.st_mtime_ns, found.st_size))
+
+
+@lru_cache(maxsize=64)
+def _parsed(path: Path, version: tuple[int, int, int]) -> Any:
+    """Parse a file once for all of a sweep's trials, each of which asks for it."""
+    return files.read_json(path)

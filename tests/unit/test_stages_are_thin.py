@@ -90,9 +90,12 @@ def modules(*parts: str) -> list[Path]:
 @pytest.mark.parametrize(
     ("part", "forbidden"),
     [
-        ("schema", ("config", "models", "train", "evaluate", "trainings", "tracking", "figures")),
-        ("config.py", ("models", "train", "evaluate", "trainings", "tracking", "figures")),
-        ("data", ("models", "train", "evaluate", "trainings", "tracking", "figures")),
+        (
+            "schema",
+            ("config", "models", "train", "evaluate", "executors", "trainings", "tracking", "figures"),
+        ),
+        ("config.py", ("models", "train", "evaluate", "executors", "trainings", "tracking", "figures")),
+        ("data", ("models", "train", "evaluate", "executors", "trainings", "tracking", "figures")),
         (
             "models",
             (
@@ -101,15 +104,17 @@ def modules(*parts: str) -> list[Path]:
                 "data.sources",
                 "train",
                 "evaluate",
+                "executors",
                 "trainings",
                 "tracking",
                 "figures",
             ),
         ),
-        ("train", ("evaluate", "trainings", "tracking", "figures")),
+        ("train", ("evaluate", "executors", "trainings", "tracking", "figures")),
         ("train/fit.py", ("files", "config", "provenance", "progress")),
         ("evaluate.py", ("trainings", "tracking", "figures")),
         ("trainings.py", ("tracking", "figures")),
+        ("executors", ("trainings", "tracking", "figures")),
     ],
 )
 def test_nothing_imports_from_a_later_part(part: str, forbidden: tuple[str, ...]) -> None:
@@ -120,7 +125,7 @@ def test_nothing_imports_from_a_later_part(part: str, forbidden: tuple[str, ...]
 
 @pytest.mark.parametrize("name", ["dvc", "mlflow"])
 @pytest.mark.parametrize(
-    "part", ["data", "models", "train", "schema", "config.py", "trainings.py", "evaluate.py"]
+    "part", ["data", "models", "train", "schema", "config.py", "executors", "trainings.py", "evaluate.py"]
 )
 def test_training_needs_neither_dvc_nor_mlflow(part: str, name: str) -> None:
     for path in modules(part):
