@@ -81,7 +81,7 @@ def check(against: str | None) -> int:
 
 def track() -> int:
     """Mirror every result into MLflow, once, whatever is there already; exit status 1 if one could not be."""
-    from convlab.records import finished
+    from convlab.folders import finished
     from convlab.tracking import mirror, tracking_uri
 
     done = [mirror(name) for name in finished()]
@@ -98,7 +98,7 @@ def results() -> int:
     quantities = ("test_accuracy", "test_loss", "validation_accuracy", "epochs", "seconds")
     for name in params.experiments:
         if trainings := rows(name):
-            devices = sorted({row["timing"].get("device_name", row["device"]) for row in trainings})
+            devices = sorted({row["environment"]["device_name"] for row in trainings})
             table.add_row(name, str(len(trainings)), *_cells(trainings, quantities), "; ".join(devices))
     sweeps = _table("Sweeps", "sweep", "trial", "n", *TITLES, "epochs", "kernel norm")
     of_trials = ("test_accuracy", "test_loss", "epochs", "kernel_norm")

@@ -19,11 +19,12 @@ from typing import Any
 
 from convlab import files
 from convlab.errors import InputError
+from convlab.folders import load
 from convlab.gate import unfounded
 
 CONFIDENCE = 0.95  # as in intervals.py
 MOST_IMAGES = 1_000_000_000  # SciPy counts in 64 bits
-FILES = ("evaluate.json", "trials.json")
+FILES = ("scores.json", "trainings.json")
 FAILED, ROSE, NOISE, EQUAL, NEW, GONE = "FAIL", "up", "ok", "equal", "new", "gone"
 KINDS = {
     FAILED: "dropped",
@@ -70,12 +71,17 @@ def against(revision: str) -> list[Change]:
     """
     before, now = _read(_committed(revision)), _read(_present())
     for name in before.keys() - now.keys():
-        if (files.METRICS / name / "train.json").is_file():  # trained, and not scored: it has not gone
+        if files.trainings(name).is_file():  # trained, and not scored: it has not gone
             now[name] = Result()
     for name, result in now.items():
-        if "/" not in name:  # a trial's facts and scores are one row
-            result.unfounded = unfounded(name)
+        result.unfounded = unfounded(name) if "/" not in name else _inconsistent(name)
     return [_change(name, before.get(name), now.get(name)) for name in dict.fromkeys([*before, *now])]
+
+
+def _inconsistent(trial: str) -> str:
+    """Return why a trial is no result; its facts and scores are one record."""
+    problem = load(trial.partition("/")[0]).problem
+    return f"is no result: {problem}" if problem else ""
 
 
 def _change(name: str, before: Result | None, now: Result | None) -> Change:
@@ -119,16 +125,15 @@ def _wilson(share: float, count: int) -> tuple[float, float]:
 
 
 def _read(contents: Iterator[tuple[str, str | bytes]]) -> dict[str, Result]:
-    """Collect the results of metrics/*/evaluate.json and metrics/*/trials.json, by their names."""
+    """Collect the results of metrics/*/scores.json and metrics/*/trainings.json, by their names."""
     results: dict[str, Result] = {}
-    for path, content_of_file in contents:
-        name = PurePosixPath(path.partition(":")[2] or path).parent.name
+    for path, content in contents:
         try:
-            content = json.loads(content_of_file)
-            rows = content if path.endswith("trials.json") else content.get("seeds", [content])
-            for row in rows:
-                result = results.setdefault(f"{name}/{row['name']}" if "name" in row else name, Result())
-                _add(result, row)
+            for record in json.loads(content):
+                if "test" in record or record.get("status", "finished") != "finished":
+                    tried = "name" in record
+                    name = f"{record['of']}/{record['name']}" if tried else record["of"]
+                    _add(results.setdefault(name, Result()), record)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise InputError(f"{path}: not the results of trainings, each with a test accuracy") from None
     return results

@@ -151,6 +151,16 @@ def code(name: str, phase: str) -> Path:
     return CODE / name / f"{phase}.yaml"
 
 
+def trainings(name: str) -> Path:
+    """The records of the trainings of an experiment or sweep: what they were made from, and their numbers."""
+    return METRICS / name / "trainings.json"
+
+
+def scores(name: str) -> Path:
+    """The records of the evaluations of an experiment, one per seed."""
+    return METRICS / name / "scores.json"
+
+
 def training(seed: int, trial: str | None = None) -> str:
     """Name one training among those of an experiment or sweep: `seed-1`, `kernel-5_seed-1`."""
     return f"{trial}_seed-{seed}" if trial else f"seed-{seed}"

@@ -2,13 +2,16 @@
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from convlab import files, results
-from convlab.config import load_item
-from convlab.schema import SPLITS, Experiment, Sweep
+from convlab.errors import InputError
+from convlab.explain import validate
+from convlab.folders import load
+from convlab.made_from import Record
+from convlab.schema import SPLITS, Experiment
 
 WHERE = ("device", "device_name", "threads", "driver", "cuda", "cudnn", "python", "torch", "platform")
 
@@ -56,57 +59,63 @@ class Run:
 
 
 def read_run(name: str) -> Run:
-    """Read the run of an experiment or sweep from metrics/, plots/ and data/configs/.
+    """Read the run of an experiment or sweep from metrics/ and plots/.
 
     Raises:
-        InputError: it has not run yet, or one of its files is damaged.
+        InputError: it has not run yet, its parts do not belong together, or one of its files is damaged.
     """
-    item = load_item(files.config(name))
-    return _sweep_run(name, item) if isinstance(item, Sweep) else _experiment_run(name, item)
+    folder = load(name)
+    if folder.problem:
+        raise InputError(folder.problem)
+    if not folder.trainings:
+        raise InputError(f"{files.trainings(name)}: not there; `dvc repro` writes it")
+    is_sweep = (files.METRICS / name / "trials.json").is_file()
+    return _sweep_run(name, folder.trainings) if is_sweep else _experiment_run(name, folder.trainings)
 
 
-def finished() -> list[str]:
-    """List the experiments and sweeps that have results, by name."""
-    found = [*files.METRICS.glob("*/train.json"), *files.METRICS.glob("*/trials.json")]
-    return sorted(path.parent.name for path in found if files.config(path.parent.name).is_file())
+def configuration(record: Record) -> Experiment:
+    """Return the configuration that a training was made from.
+
+    Raises:
+        InputError: it is of a schema that is not today's.
+    """
+    try:
+        return validate(Experiment, record["configuration"], [("", record["configuration"])])
+    except InputError as error:
+        raise InputError(f"{files.trainings(record['of'])}: {error}") from None
 
 
-def _experiment_run(name: str, experiment: Experiment) -> Run:
-    facts = files.read_json(files.METRICS / name / "train.json")
-    scores = results.read(name, "evaluate.json") or {}
-    if scores and not results.of_same_weights(facts, scores):
-        scores = {}
+def _experiment_run(name: str, trainings: list[Record]) -> Run:
+    scored = {facts["seed"]: scores for facts, scores in load(name).scored()}
     clocks = results.timings(name)
     curves = files.read_curves(files.PLOTS / name / "curves.csv")
-    scored = {row["seed"]: row for row in scores.get("seeds", [])}
-    further = zip(experiment.each_seed()[1:], facts.get("seeds", [])[1:], strict=False)
+    first, *further = trainings
+    found = ["trainings.json", "timing.json", *(["scores.json"] if scored else [])]
     return Run(
         name=name,
         stage="train",
-        fingerprint=facts["fingerprint"],
-        params=_params(experiment),
-        metrics=_numbers(facts) | _scores(scores),
-        curves=_of_seed(curves, experiment.seed),
-        timing=results.own_timing(facts, clocks),
-        artifacts=_artifacts(name, ["train.json", "timing.json", *(["evaluate.json"] if scores else [])]),
-        model=(name, experiment.seed),
+        fingerprint=first["fingerprint"],
+        params=_params(configuration(first)),
+        metrics=_numbers(first) | _scores(scored.get(first["seed"], {})),
+        curves=_of_seed(curves, first["seed"]),
+        timing=_timing(first, clocks),
+        artifacts=_artifacts(name, found),
+        model=(name, first["seed"]),
         children=[
-            _child(files.training(one.seed), one, row | scored.get(one.seed, {}), clocks, curves)
-            for one, row in further
+            _child(files.training(one["seed"]), scored.get(one["seed"], {}) | one, clocks, curves)
+            for one in further
         ],
     )
 
 
-def _sweep_run(name: str, sweep: Sweep) -> Run:
-    rows = {(row["name"], row["seed"]): row for row in files.read_json(files.METRICS / name / "trials.json")}
+def _sweep_run(name: str, trainings: list[Record]) -> Run:
     clocks = results.timings(name)
     curves = files.read_curves(files.PLOTS / name / "curves.csv")
     children = []
-    for trial in sweep.trials:
-        seed = trial.experiment.seed
-        if row := rows.get((trial.name, seed)):
-            own = [record for record in curves if record["trial"] == trial.name]
-            children.append(_child(files.training(seed, trial.name), trial.experiment, row, clocks, own))
+    for one in trainings:
+        own = [record for record in curves if record["trial"] == one["name"]]
+        child = _child(files.training(one["seed"], one["name"]), one, clocks, own)
+        children.append(replace(child, params=child.params | {"status": one["status"]}))
     # The best by validation: the test scores of a sweep choose nothing, they are shown.
     best = max(children, key=lambda run: run.metrics.get("best_validation_accuracy", -1.0))
     together = hashlib.sha256("".join(run.fingerprint for run in children).encode())
@@ -123,28 +132,28 @@ def _sweep_run(name: str, sweep: Sweep) -> Run:
         best_trial=best.name,
         metrics={key: best.metrics[key] for key in shown if key in best.metrics},
         timing=first | {"seconds": seconds, "epoch_seconds": [], "images_per_second": None},
-        artifacts=_artifacts(name, ["trials.json", "timing.json"]),
+        artifacts=_artifacts(name, ["trainings.json", "timing.json"]),
         children=children,
     )
 
 
-def _child(
-    name: str,
-    experiment: Experiment,
-    row: dict[str, Any],
-    clocks: list[dict[str, Any]],
-    curves: list[dict[str, Any]],
-) -> Run:
+def _child(name: str, row: Record, clocks: list[dict[str, Any]], curves: list[dict[str, Any]]) -> Run:
     """Make the run of one training among several: a trial of a sweep, or a further seed of an experiment."""
     return Run(
         name=name,
         stage="trial",
         fingerprint=row["fingerprint"],
-        params=_params(experiment) | ({"status": row["status"]} if "status" in row else {}),
+        params=_params(configuration(row)),
         metrics=_numbers(row) | _scores(row),
-        curves=_of_seed(curves, experiment.seed),
-        timing=results.own_timing(row, clocks),
+        curves=_of_seed(curves, row["seed"]),
+        timing=_timing(row, clocks),
     )
+
+
+def _timing(record: Record, clocks: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return a training's own timing, and what it ran on, which its record knows by itself."""
+    where = {"device": record["device"]} if "device" in record else {}
+    return record["environment"] | where | results.own_timing(record, clocks)
 
 
 def _of_seed(curves: list[dict[str, Any]], seed: int) -> list[dict[str, Any]]:
@@ -168,7 +177,6 @@ def _params(experiment: Experiment) -> dict[str, str]:
 
 def _numbers(facts: dict[str, Any]) -> dict[str, float]:
     keys = ("epochs", "best_epoch", "parameters", "flops", "kernel_norm", "weight_norm")
-    facts = results.named_today(facts)
     return {key: facts[key] for key in keys if key in facts}
 
 
@@ -186,7 +194,7 @@ def _scores(evaluation: dict[str, Any]) -> dict[str, float]:
 
 
 def _artifacts(name: str, metrics: list[str]) -> list[Path]:
-    wanted = [files.config(name), *(files.METRICS / name / file for file in metrics)]
+    wanted = [files.METRICS / name / file for file in metrics]
     wanted += sorted((files.PLOTS / name).rglob("*.csv")) + sorted(
         path for path in (files.PLOTS / name / "figures").glob("*") if path.suffix in (".png", ".svg")
     )

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convlab import files
-from convlab.config import load_experiment
 from convlab.errors import InputError
-from convlab.records import Run, read_run
+from convlab.folders import load
+from convlab.records import Run, configuration, read_run
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -180,7 +180,8 @@ def _milliseconds(run: Run, after: float) -> int:
 
 def _log_model(client: "MlflowClient", run_id: str, name: str, seed: int) -> None:
     """Log the model: raw uint8 images in, logits out, as an exported program (no pickle)."""
-    experiment, weights = load_experiment(files.config(name)), files.weights(name, seed)
+    record = next(one for one in load(name).trainings if one["seed"] == seed)
+    experiment, weights = configuration(record), files.weights(name, seed)
     folder = files.PROCESSED / name / experiment.data_key()
     if not weights.is_file() or not (folder / "statistics.json").is_file():
         return  # a fresh clone has the results in git, but not yet the weights

@@ -11,7 +11,6 @@ from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from convlab import evaluate as evaluation
 from convlab import files
@@ -104,14 +103,6 @@ def at_once(experiments: list[Experiment]) -> int:
     else:
         most = ALL_THREADS // max((one.threads or ALL_THREADS for one in experiments), default=1)
     return max(1, min(most, len(experiments)))
-
-
-def row(trial: Trial, finished: Finished) -> dict[str, Any]:
-    """Lay out a trial's line in trials.json."""
-    facts = finished.results
-    line = {"name": trial.name, "overrides": trial.overrides, "seed": facts["seed"]}
-    line |= {"fingerprint": facts["fingerprint"], "status": finished.status}
-    return line | ({"reason": finished.reason} if finished.reason else {}) | facts
 
 
 def _job(label: str, trial: Trial, prepared: Path, scored: bool) -> Job:
