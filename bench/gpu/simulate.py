@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -237,8 +237,8 @@ def brought(one: Simulation) -> None:
     one.expect("it is brought", not one.shell("python bench/gpu/bring.py ../out", one.home).returncode)
     for name, count in SEEDS.items():
         folder = one.home / "metrics" / name
-        found = [len(seeds_in(path)) for path in folder.glob("tr*.json")]
-        one.expect(f"{name} has {count} seeds: {found}", found == [count])
+        found = len({record["seed"] for record in json.loads((folder / "trainings.json").read_text())})
+        one.expect(f"{name} has {count} seeds: {found}", found == count)
     recorded = yaml.safe_load((one.home / "dvc.lock").read_text())["stages"]
     stages = {f"train@{name}" for name in SEEDS if name != "mnist_vgg_l2"} | {"sweep@mnist_vgg_l2"}
     one.expect(f"recorded: {sorted(recorded)}", stages <= set(recorded))
@@ -255,13 +255,6 @@ def select(path: Path, names: list[str]) -> None:
     """Select what was trained."""
     params = yaml.safe_load(path.read_text())
     path.write_text(yaml.safe_dump({**params, "run": names, "run_sweeps": ["mnist_vgg_l2"]}, sort_keys=False))
-
-
-def seeds_in(path: Path) -> set[int]:
-    """Return the seeds that a train.json or a trials.json tells of."""
-    content = json.loads(path.read_text())
-    rows: list[Mapping[str, Any]] = content if isinstance(content, list) else content.get("seeds", [content])
-    return {row["seed"] for row in rows}
 
 
 def copy_tree(source: Path, target: Path) -> None:

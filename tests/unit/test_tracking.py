@@ -6,73 +6,66 @@ import sys
 import time
 
 import pytest
+import result
 
 from convlab import files, records, tracking
-from convlab.config import dump_item
+from convlab.folders import finished
 from convlab.records import Run
-from convlab.schema import Sweep, Trial
 
 
-def put(monkeypatch, folder, recipe, validation_loss=0.25, seeds=1, name="one", started="2026-01-01"):
-    """Write the files of an experiment as the stages do, in `folder`."""
+def put(monkeypatch, folder, recipe, stale=False, seeds=1, name="one", started="2026-01-01"):
+    """Write the files of an experiment as the stages do; `stale`: with scores of other weights."""
     monkeypatch.chdir(folder)
-    experiment = recipe(seeds=seeds)
     facts, evaluations, timings, curves = [], [], [], []
-    for number, one in enumerate(experiment.each_seed()):
+    for number, one in enumerate(recipe(seeds=seeds).each_seed()):
         # the fingerprint says nothing of the name: equal recipes have equal fingerprints
-        fingerprint = f"f{one.seed}"
-        facts.append({"seed": one.seed, "epochs": 2, "best_epoch": 1, "fingerprint": fingerprint})
-        facts[-1] |= {"validation_loss": 0.25, "parameters": 10}
-        scores = {"loss": 0.1, "accuracy": 0.9 - number / 10}
-        validation = scores | {"loss": validation_loss}
-        evaluations.append({"seed": one.seed, "train": scores, "validation": validation, "test": scores})
-        timings.append({"fingerprint": fingerprint, "started_at": f"{started}T00:00:00+00:00"})
-        timings[-1] |= {"seconds": 3.0, "epoch_seconds": [1.0, 2.0]}
-        curves += [{"epoch": n, "lr": 0.1, "train_loss": 1 / n, "seed": one.seed} for n in (1, 2)]
-    files.write_text(files.config(name), dump_item(experiment))
-    files.write_json(files.METRICS / name / "train.json", files.by_seed(facts))
-    files.write_json(files.METRICS / name / "evaluate.json", files.by_seed(evaluations))
-    files.write_json(files.METRICS / name / "timing.json", files.by_seed(timings))
+        content = one.model_dump(mode="json", exclude_defaults=True)
+        numbers = {"epochs": 2, "best_epoch": 1, "validation_loss": 0.25, "weights": f"w{one.seed}"}
+        facts.append(result.training(name, one.seed, configuration=content, **numbers))
+        scores = result.scores_of(0.9 - number / 10) | {"validation": {"loss": 0.25, "accuracy": 0.9}}
+        weights = {"weights": "of another training"} if stale else {}
+        evaluations.append(result.evaluation(facts[-1], **scores, **weights))
+        clock = {"started_at": f"{started}T00:00:00+00:00", "epoch_seconds": [1.0, 2.0]}
+        timings.append(result.clock(facts[-1], seconds=3.0, **clock))
+        for n in (1, 2):
+            row = {"epoch": n, "lr": 0.1, "train_loss": 1 / n, "validation_loss": 0.25}
+            curves.append({**row, "seed": one.seed})
+    result.put(facts, evaluations, files.by_seed(timings))
     files.write_csv(files.PLOTS / name / "curves.csv", curves)
+    return [one["fingerprint"] for one in facts]
 
 
 def put_sweep(monkeypatch, folder, recipe, seeds=1):
     """Write the files of a sweep over three points, of which the last is infeasible."""
     monkeypatch.chdir(folder)
     points = {"a": (0.8, 0.99), "b": (0.9, 0.7), "c": None}
-    trials, rows, curves, timing = [], [], [], {}
-    for name, scores in points.items():
-        for one in recipe(seeds=seeds).each_seed():
-            trials.append(Trial(name=name, overrides={}, experiment=one))
-            row = {"name": name, "seed": one.seed, "fingerprint": f"{name}{one.seed}"}
+    rows, timing = [], {}
+    for number, (name, scores) in enumerate(points.items(), start=1):
+        for one in recipe(lr=number / 10, seeds=seeds).each_seed():
+            content = {"configuration": one.model_dump(mode="json", exclude_defaults=True)}
             if scores is None:
-                rows.append(row | {"status": "infeasible", "reason": "nothing is left"})
+                told = {"status": "infeasible", "reason": "nothing is left"}
+                rows.append(result.training("many", one.seed, name, **content, **told))
                 continue
-            validation, test = ({"loss": 0.1, "accuracy": score} for score in scores)
-            rows.append(row | {"status": "finished", "validation": validation, "test": test})
-            curves.append({"trial": name, "epoch": 1, "lr": 0.1, "seed": one.seed})
-            timing[files.training(one.seed, name)] = {
-                "fingerprint": row["fingerprint"],
-                "started_at": "2026-01-01T00:00:00+00:00",
-                "seconds": float(one.seed),
-                "epoch_seconds": [float(one.seed)],
-            }
-    files.write_text(files.config("many"), dump_item(Sweep(trials=trials)))
-    files.write_json(files.METRICS / "many" / "trials.json", rows)
-    files.write_json(files.METRICS / "many" / "timing.json", timing)
-    files.write_csv(files.PLOTS / "many" / "curves.csv", curves)
+            validation, test = ({"loss": 0.2, "accuracy": score} for score in scores)
+            splits = {"validation": validation, "test": test}
+            rows.append(result.training("many", one.seed, name, epochs=1, **content, **splits))
+            clock = {"started_at": "2026-01-01T00:00:00+00:00", "epoch_seconds": [float(one.seed)]}
+            timing[files.training(one.seed, name)] = result.clock(rows[-1], float(one.seed), **clock)
+    result.put(rows, timing=timing)
+    return [row["fingerprint"] for row in rows]
 
 
 def test_a_run_is_read_back_from_its_files(monkeypatch, tmp_path, recipe):
-    put(monkeypatch, tmp_path, recipe)
+    (fingerprint,) = put(monkeypatch, tmp_path, recipe)
     run = records.read_run("one")
     assert run.params["model.filters"] == "[8, 16]"
     assert run.metrics["test_accuracy"] == 0.9
     assert run.metrics["best_validation_loss"] == 0.25
-    assert run.tags["fingerprint"] == "f1"
+    assert run.tags["fingerprint"] == fingerprint
     assert run.model == ("one", 1)
     assert run.children == []
-    assert records.finished() == ["one"]
+    assert finished() == ["one"]
 
 
 def test_a_sweep_shows_its_best_trial_by_validation_not_by_test(monkeypatch, tmp_path, recipe):
@@ -100,11 +93,11 @@ def test_each_seed_of_a_trial_is_a_run_of_its_own(monkeypatch, tmp_path, recipe)
 
 
 def test_further_seeds_are_children_with_their_own_scores_curves_and_timings(monkeypatch, tmp_path, recipe):
-    put(monkeypatch, tmp_path, recipe, seeds=3)
+    fingerprints = put(monkeypatch, tmp_path, recipe, seeds=3)
     run = records.read_run("one")
     assert [child.name for child in run.children] == ["seed-2", "seed-3"]
     found = [(one.fingerprint, one.params["seed"]) for one in (run, *run.children)]
-    assert found == [("f1", "1"), ("f2", "2"), ("f3", "3")]
+    assert found == list(zip(fingerprints, ("1", "2", "3"), strict=True))
     accuracies = [one.metrics["test_accuracy"] for one in (run, *run.children)]
     assert accuracies == pytest.approx([0.9, 0.8, 0.7])
     for one in (run, *run.children):
@@ -114,12 +107,12 @@ def test_further_seeds_are_children_with_their_own_scores_curves_and_timings(mon
 
 
 def test_scores_of_other_weights_are_left_out(monkeypatch, tmp_path, recipe):
-    put(monkeypatch, tmp_path, recipe, validation_loss=0.5)
+    put(monkeypatch, tmp_path, recipe, stale=True)
     assert "test_accuracy" not in records.read_run("one").metrics
 
 
 def test_so_are_the_scores_of_all_seeds(monkeypatch, tmp_path, recipe):
-    put(monkeypatch, tmp_path, recipe, validation_loss=0.5, seeds=2)
+    put(monkeypatch, tmp_path, recipe, stale=True, seeds=2)
     run = records.read_run("one")
     (child,) = run.children
     assert child.curves
@@ -127,13 +120,14 @@ def test_so_are_the_scores_of_all_seeds(monkeypatch, tmp_path, recipe):
 
 
 def test_a_timing_of_another_training_is_left_out(monkeypatch, tmp_path, recipe):
-    put(monkeypatch, tmp_path, recipe, seeds=2)
+    first, _ = put(monkeypatch, tmp_path, recipe, seeds=2)
     timing = files.read_json(files.METRICS / "one/timing.json")
     timing["seeds"][1]["fingerprint"] = "another"
     files.write_json(files.METRICS / "one/timing.json", timing)
     run = records.read_run("one")
-    assert run.timing["fingerprint"] == "f1"
-    assert run.children[0].timing == {}
+    assert run.timing["fingerprint"] == first
+    assert "seconds" not in run.children[0].timing
+    assert run.children[0].tags["device_name"] == "a CPU"  # which its record knows by itself
 
 
 def test_a_point_of_a_curve_has_the_clock_of_the_run(monkeypatch, tmp_path, recipe):
@@ -203,7 +197,7 @@ def runs(empty, tmp_path, monkeypatch):
 
 
 def test_two_seeds_of_a_trial_are_two_children_with_names_of_their_own(runs, monkeypatch, tmp_path, recipe):
-    put_sweep(monkeypatch, tmp_path, recipe, seeds=2)
+    fingerprints = put_sweep(monkeypatch, tmp_path, recipe, seeds=2)
     found = runs("many")
     children = [("many", f"{point}_seed-{seed}") for point in "abc" for seed in (1, 2)]
     assert sorted(found, key=str) == sorted([(None, "many"), *children], key=str)
@@ -212,7 +206,7 @@ def test_two_seeds_of_a_trial_are_two_children_with_names_of_their_own(runs, mon
         run = found["many", f"a_seed-{seed}"]
         assert run.data.params["seed"] == str(seed)
         assert run.data.metrics["timing/seconds"] == seed
-        assert run.data.tags["fingerprint"] == f"a{seed}"
+        assert run.data.tags["fingerprint"] == fingerprints[seed - 1]
 
 
 def test_further_seeds_of_an_experiment_are_children_of_its_run(runs, monkeypatch, tmp_path, recipe):
