@@ -10,7 +10,7 @@ from rich.table import Table
 
 from convlab import files
 from convlab.config import load_params
-from convlab.errors import Parser, run
+from convlab.errors import InputError, Parser, run
 
 TITLES = ("test accuracy", "test loss")  # what both tables of `convlab results` begin with
 RESULTS_HINT = """\
@@ -37,6 +37,10 @@ def _main() -> int:
     parsers["summary"].add_argument("--svg", metavar="FILE", type=Path, help="draw the network, too")
     parsers["check"].add_argument(
         "--against", metavar="REV", help="a git revision whose test accuracies must not have dropped, too"
+    )
+    parsers["list"].add_argument("--json", action="store_true", help="for a program, with every reason")
+    parsers["verify"].add_argument(
+        "names", nargs="*", metavar="NAME", help="an experiment or a sweep (all that params.yaml selects)"
     )
     options = vars(parser.parse_args())
     command: Callable[..., int] = COMMANDS[options.pop("command")]
@@ -140,6 +144,35 @@ def _cells(trainings: list[dict], quantities: tuple[str, ...]) -> list[str]:
     return cells
 
 
+def list_results(json: bool) -> int:
+    """List every experiment and sweep with its state: fresh, stale (and by what), shortened, never run, …"""
+    from convlab import listing
+
+    found = listing.lines(load_params(files.PARAMS))
+    if json:
+        print(files.json_text(listing.as_json(found)), end="")
+    else:
+        _console().print(listing.table(found))
+    return 0
+
+
+def verify(names: list[str]) -> int:
+    """Compare results with those that are committed at HEAD; exit status 1 if one is not reproduced."""
+    from convlab.explain import nearest
+    from convlab.folders import finished
+    from convlab.verify import verify as compared
+
+    params = load_params(files.PARAMS)
+    known = dict.fromkeys([*params.experiments, *params.sweeps, *finished()])
+    for name in names:
+        if name not in known:
+            raise InputError(f"NAME: found {name!r}{nearest(name, known)}")
+    verdicts = [compared(name) for name in names or [*params.run, *params.run_sweeps]]
+    for verdict in verdicts:
+        print(verdict)
+    return int(any(verdict.kind == "not reproduced" for verdict in verdicts))
+
+
 def report() -> int:
     """Put the reports' numbers and ours side by side into README.md and metrics/, and judge their claims."""
     from convlab.reports import outputs
@@ -163,7 +196,9 @@ COMMANDS: dict[str, Any] = {
     "validate": validate,
     "check": check,
     "track": track,
+    "list": list_results,
     "results": results,
+    "verify": verify,
     "report": report,
     "summary": summary,
 }

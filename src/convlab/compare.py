@@ -10,7 +10,7 @@ be an interval without width, and a drop of one image in each of two seeds a fai
 
 import json
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from math import hypot
 from pathlib import PurePosixPath
@@ -52,6 +52,24 @@ class Result:
     def mean(self) -> float:
         """The mean over seeds."""
         return mean(accuracy for _, accuracy in self.accuracies)
+
+    def add(self, record: Mapping[str, Any]) -> None:
+        """Add a training with its scores, or what stopped it.
+
+        Raises:
+            KeyError, TypeError, ValueError: it has no accuracy that is one.
+        """
+        seed = record.get("seed")
+        if not isinstance(seed, int | None):
+            raise TypeError
+        if record.get("status", "finished") != "finished":
+            self.stopped[seed] = str(record["status"])
+            return
+        accuracy, images = record["test"]["accuracy"], record["test"]["images"]
+        if not 0 <= accuracy <= 1 or not isinstance(images, int) or not 1 <= images <= MOST_IMAGES:
+            raise ValueError
+        self.accuracies.append((seed, float(accuracy)))
+        self.images = images
 
 
 @dataclass(frozen=True)
@@ -111,16 +129,21 @@ def interval(before: Result, now: Result) -> tuple[float, float, str]:
     difference = compare(now.accuracies, before.accuracies)
     if difference and (over_seeds := difference.interval()):
         return *over_seeds, f"over {difference.n} seeds"
-    (low_a, high_a), (low_b, high_b) = (_wilson(side.mean, side.images) for side in (now, before))
+    return *over_images(before, now), f"over {now.images:,} images"
+
+
+def over_images(before: Result, now: Result, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """Give the interval of the rise in accuracy that another set of as many test images may have shown."""
+    (low_a, high_a), (low_b, high_b) = (_wilson(side.mean, side.images, confidence) for side in (now, before))
     rise = now.mean - before.mean
     low = rise - hypot(now.mean - low_a, high_b - before.mean)
-    return low, rise + hypot(high_a - now.mean, before.mean - low_b), f"over {now.images:,} images"
+    return low, rise + hypot(high_a - now.mean, before.mean - low_b)
 
 
-def _wilson(share: float, count: int) -> tuple[float, float]:
+def _wilson(share: float, count: int, confidence: float) -> tuple[float, float]:
     from scipy import stats
 
-    found = stats.binomtest(round(share * count), count).proportion_ci(CONFIDENCE, method="wilson")
+    found = stats.binomtest(round(share * count), count).proportion_ci(confidence, method="wilson")
     return float(found.low), float(found.high)
 
 
@@ -133,24 +156,10 @@ def _read(contents: Iterator[tuple[str, str | bytes]]) -> dict[str, Result]:
                 if "test" in record or record.get("status", "finished") != "finished":
                     tried = "name" in record
                     name = f"{record['of']}/{record['name']}" if tried else record["of"]
-                    _add(results.setdefault(name, Result()), record)
+                    results.setdefault(name, Result()).add(record)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise InputError(f"{path}: not the results of trainings, each with a test accuracy") from None
     return results
-
-
-def _add(result: Result, row: dict[str, Any]) -> None:
-    seed = row.get("seed")
-    if not isinstance(seed, int | None):
-        raise TypeError
-    if row.get("status", "finished") != "finished":
-        result.stopped[seed] = str(row["status"])
-        return
-    accuracy, images = row["test"]["accuracy"], row["test"]["images"]
-    if not 0 <= accuracy <= 1 or not isinstance(images, int) or not 1 <= images <= MOST_IMAGES:
-        raise ValueError
-    result.accuracies.append((seed, float(accuracy)))
-    result.images = images
 
 
 def _present() -> Iterator[tuple[str, str | bytes]]:
@@ -159,18 +168,18 @@ def _present() -> Iterator[tuple[str, str | bytes]]:
 
 
 def _committed(revision: str) -> Iterator[tuple[str, str | bytes]]:
-    commit = _git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    commit = git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
     if commit is None:
         raise InputError(
             f"--against: found {revision!r}; allowed: a branch, tag or commit of this git repository "
             "(`git fetch` brings those that are elsewhere)"
         )
-    listed = _git("ls-tree", "-r", "--name-only", commit.strip(), f"{files.METRICS}/") or ""
+    listed = git("ls-tree", "-r", "--name-only", commit.strip(), f"{files.METRICS}/") or ""
     for path in sorted(path for path in listed.splitlines() if PurePosixPath(path).name in FILES):
-        yield f"{revision}:{path}", _git("show", f"{commit.strip()}:./{path}") or ""
+        yield f"{revision}:{path}", git("show", f"{commit.strip()}:./{path}") or ""
 
 
-def _git(*arguments: str) -> str | None:
+def git(*arguments: str) -> str | None:
     """Give what git says, or None if it refuses, or is not there."""
     try:
         done = subprocess.run(["git", *arguments], capture_output=True, encoding="utf-8", check=True)

@@ -65,8 +65,13 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write JSON atomically, two spaces deep, keys in the order given, so that git diffs read well."""
-    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    """Write JSON atomically."""
+    write_text(path, json_text(content))
+
+
+def json_text(content: Any) -> str:
+    """Return JSON, two spaces deep, keys in the order given, so that git diffs read well."""
+    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def write_csv(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:

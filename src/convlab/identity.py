@@ -50,11 +50,13 @@ NEUTRAL = (
     "provenance",
     "results",
     "schema",
+    "states",
     "strict_yaml",
     "summaries",
     "tracking",
     "train.checkpoint",
     "trainings",
+    "verify",
 )
 # They say which entry a name stands for and nothing else: of what they import the named entries count alone
 REGISTRIES = ("data.augment.registry", "models.registry", "train.optimizers.registry")

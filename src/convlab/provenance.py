@@ -98,6 +98,20 @@ def cpu_name() -> str:
     return f"{name}, {os.cpu_count()} cores"
 
 
+def hardware_here() -> set[str]:
+    """Name what a training could run on here: the processor, and each GPU that there is."""
+    names = {cpu_name()}
+    try:
+        import pynvml
+
+        pynvml.nvmlInit()
+        handles = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
+        names |= {str(pynvml.nvmlDeviceGetName(handle)) for handle in handles}
+    except Exception:  # no driver, no GPU
+        pass
+    return names
+
+
 def _nvidia_driver() -> str | None:
     try:
         import pynvml

@@ -13,6 +13,7 @@ from convlab.config import load_params, read_yaml
 from convlab.folders import load, read
 from convlab.made_from import Record
 from convlab.schema import SPLITS, Experiment
+from convlab.states import differences
 
 Row = dict[str, Any]
 FACTS = (
@@ -25,8 +26,8 @@ def rows(result: str) -> list[Row]:
     """Give the finished trainings of a result, one per seed, in the files' order; empty where none is.
 
     Each has seed, epochs, parameters, report_flops, kernel_norm, weight_norm and penalty (None in a record of
-    before there were any), precision, device, fingerprint; train, validation and test, each {loss,
-    accuracy, images}, of the kept weights and without augmentation; running_accuracy and running_loss as a loop prints
+    before there were any), precision, device, fingerprint; train, validation and test, each {loss, accuracy,
+    images}, of the kept weights and without augmentation; running_accuracy and running_loss as a loop prints
     them (means over the epoch's steps, with dropout and augmentation, the loss with the L2 penalty);
     penalised_test_loss; gap, the accuracy in training (running, where it is known) less that in validation;
     configuration, environment and code, as its record holds them; and timing, {} if there is none of the same
@@ -95,6 +96,7 @@ class Plan:
 
     planned: int
     stops_early: bool
+    experiment: Experiment | None = None  # as params.yaml resolves it now
 
 
 def shortened(row: Row, planned: int) -> bool:
@@ -108,13 +110,15 @@ def shortened(row: Row, planned: int) -> bool:
 class Found:
     """The trainings of a result.
 
-    `planned`: the epochs that would be the whole; `shortened`: a training has fewer; `status`: see `status`.
+    `planned`: the epochs that would be the whole; `shortened`: a training has fewer; `status`: see `status`;
+    `stale`: in what they are not of today's settings and code (epochs apart, which `shortened` tells of).
     """
 
     trainings: list[Row]
     planned: int | None = None
     shortened: bool = False
     status: str = "not run"
+    stale: tuple[str, ...] = ()
 
     def values(self, quantity: str) -> list[float]:
         """Give a number of each training."""
@@ -134,7 +138,19 @@ def find(result: str, plans: Mapping[str, Plan], epochs: int | None = None) -> F
     planned = plan.planned if plan.stops_early else epochs or plan.planned
     trainings = rows(result)
     fewer = any(shortened(row, planned) for row in trainings)
-    return Found(trainings, planned, fewer, status=status(result))
+    return Found(trainings, planned, fewer, status(result), _stale(result, plan))
+
+
+def _stale(result: str, plan: Plan) -> tuple[str, ...]:
+    """Return in what the trainings of a result are not of today's settings and code."""
+    name, _, trial = result.partition("/")
+    reasons: dict[str, None] = {}
+    for facts, scores in load(name).scored():
+        if plan.experiment and facts["name"] == (trial or name):
+            now = plan.experiment.model_copy(update={"seed": facts["seed"], "seeds": 1})
+            records = [facts] if scores is facts else [facts, scores]
+            reasons |= dict.fromkeys(differences(records, now))
+    return tuple(reason for reason in reasons if not reason.startswith("epochs: "))
 
 
 def load_plans() -> dict[str, Plan]:
@@ -156,7 +172,7 @@ def load_plans() -> dict[str, Plan]:
 
 
 def _plan(experiment: Experiment, planned: int) -> Plan:
-    return Plan(planned, experiment.early_stopping is not None)
+    return Plan(planned, experiment.early_stopping is not None, experiment)
 
 
 def _row(facts: Record, scores: Record, clocks: list[Row]) -> Row:
