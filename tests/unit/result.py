@@ -59,6 +59,8 @@ def put(trainings: Sequence[Record], scores: Sequence[Record] | None = None, tim
     """Write a result: an experiment's, with these evaluations, or a sweep's, where there are none to be."""
     name = trainings[0]["of"]
     folder = files.METRICS / name
+    for stale in (files.scores(name), folder / "evaluate.json"):
+        stale.unlink(missing_ok=True)
     files.write_json(files.trainings(name), trainings)
     if scores is None:
         files.write_json(folder / "trials.json", summaries.tried(trainings))

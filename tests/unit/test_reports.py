@@ -189,8 +189,9 @@ def test_a_result_flows_from_its_file_into_all_outputs(tmp_path, monkeypatch):
     one = result.training("digits", epochs=50, precision="bf16")
     result.put([one], [result.evaluation(one, 0.985)])
     made = reports.outputs()
-    assert "| baseline | 99.00% / 98.50% | -0.50 | 1 | – / 50 |" in made[reports.PAGE]
-    assert "| R0 | baseline | 99.00% | 98.50% | 1 | a CPU (bf16) | – |" in made[reports.README]
+    assert "| baseline | 99.00% / 98.50% (stale) | -0.50 | 1 | – / 50 |" in made[reports.PAGE]
+    assert "* baseline: stale: of: digits → unset" in made[reports.PAGE]
+    assert "| R0 | baseline | 99.00% | 98.50% (stale) | 1 | a CPU (bf16) | – |" in made[reports.README]
     assert '"ours": 0.985' in made[reports.REPORTS_JSON]
     assert made[reports.CLAIMS_JSON] == "[]\n"
 
