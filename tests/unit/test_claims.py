@@ -26,12 +26,12 @@ def put(a=(), b=(), seeds_b=None, epochs=40, images=None):
     result.put(rows + [made("b", seed, test, epochs, images) for seed, test in zip(seeds, b, strict=True)])
 
 
-def made(name, seed, test, epochs, images):
+def made(name, seed, test, epochs=40, images=None, of="sweep"):
     scores = {"loss": 1 - test, "accuracy": test}
     splits = {"train": {"loss": 0.0, "accuracy": 1.0}, "validation": scores}
     splits["test"] = {**scores, "images": images}
     norms = {"kernel_norm": 10 * test, "weight_norm": 100 * test}
-    return result.training("sweep", seed, name, epochs=epochs, **norms, **splits)
+    return result.training(of, seed, name, epochs=epochs, **norms, **splits)
 
 
 def claim(relation="above", margin=0.0, metric="test_accuracy"):
@@ -130,9 +130,7 @@ def test_a_single_training_borrows_the_largest_spread_on_its_data_set():
         "restless": [0.5, 0.52, 0.54],
         "two": [0.1, 0.9],
     }.items():
-        files.write_json(files.METRICS / name / "trials.json", [
-            trial("x", 1 + index, number) for index, number in enumerate(numbers)
-        ])  # fmt: skip
+        result.put([made("x", 1 + index, number, of=name) for index, number in enumerate(numbers)])
     plans = PLANS | dict.fromkeys(("calm/x", "restless/x", "two/x"), Plan(40, False))
     judged = judge(plans=plans)
     assert judged["borrowed_from"] == "restless/x"
