@@ -21,8 +21,8 @@ from convlab.folders import load
 from convlab.identity import identity
 from convlab.made_from import Record
 from convlab.models.build import build_model, load_model
-from convlab.records import configuration
 from convlab.schema import SPLITS
+from convlab.tracking.records import configuration
 from convlab.train.device import prepare_process, select_device
 from convlab.train.fit import fit
 from convlab.train.history import History

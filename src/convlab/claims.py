@@ -3,7 +3,7 @@
 The difference a − b is taken seed by seed where both sides have the seed (a paired t interval), else between
 the two groups (Welch's); both at 95 %, and wider by what another set of test images might have given. With
 one seed on a side the spread is borrowed: the largest that a result on the same data set has over its seeds.
-An interval that settles nothing is said to settle nothing.
+Where the interval settles neither, the verdict is 'inconclusive'.
 """
 
 from collections.abc import Mapping, Sequence
@@ -159,7 +159,7 @@ def table(judged: Sequence[Mapping[str, Any]]) -> str:
         verdict += " †" if row["holds_among_all"] is False else ""
         reasons = [row["reason"], *(f"{name} is stale" for name in row["stale"])]
         reason = f" ({'; '.join(filter(None, reasons))})" if any(reasons) else ""
-        cells = [row["report"], row["says"], _expected(row), _shown(row), str(row["n"] or "–"), _trained(row)]
+        cells = [row["report"], row["says"], _expected(row), shown(row), str(row["n"] or "–"), _trained(row)]
         lines.append("| " + " | ".join([*cells, verdict + reason]) + " |")
     lent = sum(row["verdict"] in ("confirmed", "refuted") and bool(row["borrowed_from"]) for row in judged)
     counts += f"; {lent} verdicts on a borrowed spread" if lent else ""
@@ -168,13 +168,13 @@ def table(judged: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _by_seed(found: Found, metric: str) -> list[tuple[Any, float]]:
-    """Give (seed, number) of each training."""
+    """Return (seed, number) of each training."""
     numbers = [(row["seed"], results.value(row, metric)) for row in found.trainings]
     return [(seed, number) for seed, number in numbers if number is not None]
 
 
 def _stopped(result: str, found: Found) -> str:
-    """Say what stopped a result that has not run; else nothing."""
+    """Return what stopped a result that has not run, or an empty text."""
     return "" if found.status in ("finished", "not run") else f"{result} is {found.status}"
 
 
@@ -188,7 +188,7 @@ def _epochs(side: str, found: Found) -> dict[str, Any]:
 
 
 def _number(metric: str, number: float, sign: str = "+") -> str:
-    """Show a difference: accuracies and gaps in points of a percent, other metrics as they are."""
+    """Return a difference as text: accuracies and gaps in percentage points, other metrics as they are."""
     if metric == "gap" or metric.endswith("accuracy"):
         return f"{100 * number:{sign}.2f}"
     return f"{number:{sign}.4f}" if metric.endswith("loss") else f"{number:{sign}.2f}"
@@ -202,7 +202,8 @@ def _expected(row: Mapping[str, Any]) -> str:
     return f"{metric} {row['relation']}" + (f" by {margin}" if row["margin"] else "")
 
 
-def _shown(row: Mapping[str, Any]) -> str:
+def shown(row: Mapping[str, Any]) -> str:
+    """Return a judged claim's difference, with its interval if it has one."""
     if row["difference"] is None:
         return "–"
     ends = [_number(row["metric"], end) for end in row["interval"] or []]

@@ -6,24 +6,38 @@ A result is named `EXPERIMENT` or `SWEEP/TRIAL`, everywhere in the project.
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from convlab import files
-from convlab.config import load_params, read_yaml
+from convlab.config import load_params, read_params
 from convlab.folders import load, read
 from convlab.made_from import Record
-from convlab.schema import SPLITS, Experiment
+from convlab.schema import METRICS, SPLITS, Experiment
 from convlab.states import differences
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 Row = dict[str, Any]
 FACTS = (
     *("seed", "epochs", "parameters", "report_flops", "kernel_norm", "precision", "device", "fingerprint"),
     *("configuration", "environment", "code"),
 )
+# The columns of `frame`: where a training belongs, its numbers, and where and when it ran
+NUMBERS = (*METRICS, "penalty", "parameters", "report_flops", "seconds", "seconds_per_epoch", "epochs")
+CLOCKS = (
+    "device_name",
+    "images_per_second",
+    "peak_memory_mib",
+    "at_once",
+    "started_at",
+    "git_commit",
+    "torch",
+)
 
 
 def rows(result: str) -> list[Row]:
-    """Give the finished trainings of a result, one per seed, in the files' order; empty where none is.
+    """Return the finished trainings of a result, one per seed, in the files' order; empty where none is.
 
     Each has seed, epochs, parameters, report_flops, kernel_norm, weight_norm and penalty (None in a record of
     before there were any), precision, device, fingerprint; train, validation and test, each {loss, accuracy,
@@ -121,7 +135,7 @@ class Found:
     stale: tuple[str, ...] = ()
 
     def values(self, quantity: str) -> list[float]:
-        """Give a number of each training."""
+        """Return a number of each training."""
         return values(self.trainings, quantity)
 
     def hardware(self) -> list[str]:
@@ -134,6 +148,8 @@ def find(result: str, plans: Mapping[str, Plan], epochs: int | None = None) -> F
 
     `epochs`: those of the report, which are then the whole; not so where early stopping ends a training.
     """
+    if result not in plans:
+        return Found([], status="not among the trials")
     plan = plans[result]
     planned = plan.planned if plan.stops_early else epochs or plan.planned
     trainings = rows(result)
@@ -154,25 +170,53 @@ def _stale(result: str, plan: Plan) -> tuple[str, ...]:
 
 
 def load_plans() -> dict[str, Plan]:
-    """Give the plan of every result that params.yaml can have, by the result's name.
+    """Return the plan of every result that params.yaml can have, by the result's name.
 
     Raises:
         InputError: params.yaml is wrong.
     """
-    params, raw = load_params(files.PARAMS), read_yaml(files.PARAMS)
+    params, raw = load_params(files.PARAMS), read_params(files.PARAMS)
     plans = {}
     for name, experiment in params.experiments.items():
         plans[name] = _plan(experiment, experiment.epochs)
     for name, sweep in params.sweeps.items():
         for trial in sweep.trials:
             base = raw["sweeps"][name].get("experiment", trial.name)
-            plan = _plan(trial.experiment, params.experiments[base].epochs)
+            whole = params.experiments.get(base, trial.experiment)
+            plan = _plan(trial.experiment, whole.epochs)
             plans.setdefault(f"{name}/{trial.name}", plan)  # a later seed's trial is no other plan
     return plans
 
 
 def _plan(experiment: Experiment, planned: int) -> Plan:
     return Plan(planned, experiment.early_stopping is not None, experiment)
+
+
+def frame(plans: Mapping[str, Plan] | None = None) -> "DataFrame":
+    """Return a tidy table of all results: one row per finished training, in the order of params.yaml.
+
+    Its columns: result (`EXPERIMENT` or `SWEEP/TRIAL`), name, trial ("" for an experiment), seed; NUMBERS, in
+    the units of metrics/ (accuracies from 0 to 1, seconds); planned_epochs, shortened; precision, device,
+    fingerprint (the same for two results that are one training) and CLOCKS (null without a timing).
+    `plans`: those of `load_plans`, where they are known already.
+
+    Raise:
+        InputError: params.yaml is wrong, or a file of a result is damaged.
+    """
+    from pandas import DataFrame  # takes a second: only where it is needed
+
+    table = []
+    for result in (plans := load_plans() if plans is None else plans):
+        name, _, trial = result.partition("/")
+        found = find(result, plans)
+        for row in found.trainings:
+            one = {"result": result, "name": name, "trial": trial, "seed": row["seed"]}
+            one |= {quantity: value(row, quantity) for quantity in NUMBERS}
+            one |= {"planned_epochs": found.planned, "shortened": found.shortened}
+            one |= {key: row[key] for key in ("precision", "device", "fingerprint")}
+            table.append(one | {key: row["timing"].get(key) for key in CLOCKS})
+    columns = ("result", "name", "trial", "seed", *NUMBERS, "planned_epochs", "shortened", "precision")
+    return DataFrame(table, columns=[*columns, "device", "fingerprint", *CLOCKS])
 
 
 def _row(facts: Record, scores: Record, clocks: list[Row]) -> Row:
@@ -193,7 +237,7 @@ def _row(facts: Record, scores: Record, clocks: list[Row]) -> Row:
 
 
 def timings(name: str) -> list[Row]:
-    """Give the timing of each training of an experiment or a sweep."""
+    """Return the timing of each training of an experiment or a sweep."""
     content = read(name, "timing.json") or {}
     if "fingerprint" in content:  # an experiment's; a sweep's has the names of its trainings for keys
         return [content, *content.get("seeds", [])]

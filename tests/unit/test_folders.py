@@ -10,7 +10,7 @@ from convlab import files, gate, results, summaries
 from convlab.errors import InputError
 from convlab.folders import load
 from convlab.made_from import sealed
-from convlab.records import read_run
+from convlab.tracking.records import read_run
 
 ONE, OTHER = training("one", epochs=4, lr=0.1), training("one", epochs=4, weights="others")
 EDITED = ONE | {"weight_norm": 99.0}

@@ -17,7 +17,7 @@ from convlab.identity import dump_code
 
 TRAININGS = git("ls-files", "metrics/*/trainings.json").split()
 LOCK = yaml.safe_load(git("show", ":dvc.lock"))["stages"]
-IN_GIT = ("src/", "stages/", "params.yaml", "metrics/", "plots/")
+IN_GIT = ("src/", "stages/", "params.yaml", "studies.yaml", "metrics/", "plots/")
 
 
 def in_git(root: Path, path: str) -> bool:

@@ -8,10 +8,11 @@ import yaml
 from result import clock, evaluation, put, training, trial
 
 from convlab import files, results
+from convlab.config import read_params
 from convlab.errors import InputError
 from convlab.results import Plan
 
-PARAMS = yaml.safe_load((Path(__file__).parents[2] / "params.yaml").read_text())
+PARAMS = read_params(Path(__file__).parents[2] / "params.yaml")
 
 
 @pytest.fixture(autouse=True)

@@ -122,7 +122,8 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
 def test_the_command_fails_where_a_result_is_not_reproduced(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shutil.copy(ROOT / "params.yaml", "params.yaml")
+    for name in ("params.yaml", "studies.yaml"):
+        shutil.copy(ROOT / name, name)
     experiment(0.96)
     commit()
     assert run(monkeypatch, "digits") == 0

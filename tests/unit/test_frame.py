@@ -1,0 +1,43 @@
+"""The tidy table of results: one row per training."""
+
+import pytest
+from params import write
+from result import clock, evaluation, put, training, trial
+
+from convlab import results
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path, {"early_stopping": None})
+
+
+def test_without_a_result_there_is_no_row_but_every_column():
+    table = results.frame()
+    assert table.empty
+    assert {"result", "seed", *results.NUMBERS, *results.CLOCKS} <= set(table.columns)
+
+
+def test_each_seed_of_an_experiment_and_of_a_trial_is_a_row():
+    one, two = training("digits", 1), training("digits", 2, epochs=6)
+    clocks = clock(one) | {"seeds": [clock(one), clock(two, seconds=12.0)]}
+    put([one, two], [evaluation(one, 0.9), evaluation(two, 0.8)], clocks)
+    steady = trial("named", "steady", 7, 0.7)
+    put([steady, training("named", 7, "plain", status="diverged")])
+    table = results.frame()
+    assert list(table["result"]) == ["digits", "digits", "named/steady"]
+    assert list(table["trial"]) == ["", "", "steady"]
+    assert list(table["seed"]) == [1, 2, 7]
+    assert list(table["test_accuracy"]) == [0.9, 0.8, 0.7]
+    assert list(table["epochs"]) == [4, 6, 4]
+    assert table["shortened"].all()
+    assert list(table["seconds"].dropna()) == [8.0, 12.0]
+    assert list(table["fingerprint"]) == [made["fingerprint"] for made in (one, two, steady)]
+
+
+def test_the_means_of_the_table_are_those_of_the_rows():
+    one = training("digits")
+    put([one], [evaluation(one, 0.9)])
+    mean = results.frame().groupby("result")["gap"].mean()["digits"]
+    assert mean == pytest.approx(results.rows("digits")[0]["gap"])
