@@ -7,14 +7,28 @@ import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from convlab import files
 from convlab.config import load_params, read_yaml
-from convlab.schema import SPLITS, Experiment
+from convlab.schema import METRICS, SPLITS, Experiment
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 Row = dict[str, Any]
 FACTS = ("epochs", "parameters", "report_flops", "kernel_norm", "precision", "device", "fingerprint")
+# The columns of `frame`: where a training belongs, its numbers, and where and when it ran
+NUMBERS = (*METRICS, "penalty", "parameters", "report_flops", "seconds", "seconds_per_epoch", "epochs")
+CLOCKS = (
+    "device_name",
+    "images_per_second",
+    "peak_memory_mib",
+    "at_once",
+    "started_at",
+    "git_commit",
+    "torch",
+)
 
 
 def rows(result: str) -> list[Row]:
@@ -153,6 +167,33 @@ def load_plans() -> dict[str, Plan]:
 
 def _plan(experiment: Experiment, planned: int) -> Plan:
     return Plan(planned, experiment.epochs, experiment.early_stopping is not None)
+
+
+def frame(plans: Mapping[str, Plan] | None = None) -> "DataFrame":
+    """Return a tidy table of all results: one row per finished training, in the order of params.yaml.
+
+    Its columns: result (`EXPERIMENT` or `SWEEP/TRIAL`), name, trial ("" for an experiment), seed; NUMBERS, in
+    the units of metrics/ (accuracies from 0 to 1, seconds); planned_epochs, shortened; precision, device,
+    fingerprint (the same for two results that are one training) and CLOCKS (null without a timing).
+    `plans`: those of `load_plans`, where they are known already.
+
+    Raise:
+        InputError: params.yaml is wrong, or a file of a result is damaged.
+    """
+    from pandas import DataFrame  # takes a second: only where it is needed
+
+    table = []
+    for result in (plans := load_plans() if plans is None else plans):
+        name, _, trial = result.partition("/")
+        found = find(result, plans)
+        for row in found.trainings:
+            one = {"result": result, "name": name, "trial": trial, "seed": row["seed"]}
+            one |= {quantity: value(row, quantity) for quantity in NUMBERS}
+            one |= {"planned_epochs": found.planned, "shortened": found.shortened}
+            one |= {key: row[key] for key in ("precision", "device", "fingerprint")}
+            table.append(one | {key: row["timing"].get(key) for key in CLOCKS})
+    columns = ("result", "name", "trial", "seed", *NUMBERS, "planned_epochs", "shortened", "precision")
+    return DataFrame(table, columns=[*columns, "device", "fingerprint", *CLOCKS])
 
 
 def named_today(facts: Row) -> Row:
