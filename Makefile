@@ -6,7 +6,7 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: help setup repro mnist test test-all test-campaigns check audit bench bench-gpu ui track report lock
+.PHONY: help setup repro mnist test test-all test-campaigns test-browser check audit bench bench-gpu ui track report book lock
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -45,6 +45,9 @@ test-all: test test-campaigns  ## and the long campaigns: faults, fuzzing, every
 test-campaigns: setup
 	pytest -m campaign
 
+test-browser: setup  ## open every page of the book in Chromium (`apt-get install chromium`, `pip install playwright`)
+	pytest tests/browser -rs
+
 check: setup  ## the gate: exit status 1 when a metric is under its floor in params.yaml
 	@convlab check
 
@@ -70,6 +73,9 @@ track: setup  ## mirror every result into MLflow, once, whatever is there alread
 
 report: setup  ## put the reports' numbers and ours side by side into the README
 	@convlab report
+
+book: setup  ## write the book of results into docs/book: a site that opens offline, from a file
+	@convlab book
 
 lock: setup  ## pin new versions: ranges in pyproject.toml → requirements.lock (needs uv)
 	uv pip compile pyproject.toml --extra pipeline --extra dev --universal --python-version 3.11 --generate-hashes \

@@ -38,6 +38,9 @@ def _main() -> int:
     parsers["check"].add_argument(
         "--against", metavar="REV", help="a git revision whose test accuracies must not have dropped, too"
     )
+    parsers["book"].add_argument(
+        "--out", metavar="FOLDER", type=Path, default=Path("docs/book"), help="where to (default: docs/book)"
+    )
     options = vars(parser.parse_args())
     command: Callable[..., int] = COMMANDS[options.pop("command")]
     return command(**options)
@@ -151,6 +154,16 @@ def report() -> int:
     return 0
 
 
+def book(out: Path) -> int:
+    """Write the book of results: a site that opens from a file, of what metrics/ and plots/ hold."""
+    from convlab.book.site import write
+
+    done = write(out)
+    weight = f"{done.bytes / 1e6:.1f} MB, the front page {done.front_bytes / 1e3:.0f} kB"
+    print(f"{done.front}: {done.pages} pages, {weight}")
+    return 0
+
+
 def summary(experiment: str, svg: Path | None) -> int:
     """Show a network layer by layer: shapes, parameters, operations, memory; it needs no data."""
     from convlab.describe import describe
@@ -165,6 +178,7 @@ COMMANDS: dict[str, Any] = {
     "track": track,
     "results": results,
     "report": report,
+    "book": book,
     "summary": summary,
 }
 
