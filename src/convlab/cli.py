@@ -10,7 +10,7 @@ from rich.table import Table
 
 from convlab import files
 from convlab.config import load_params
-from convlab.errors import Parser, run
+from convlab.errors import InputError, Parser, run
 
 TITLES = ("test accuracy", "test loss")  # what both tables of `convlab results` begin with
 RESULTS_HINT = """\
@@ -37,6 +37,9 @@ def _main() -> int:
     parsers["summary"].add_argument("--svg", metavar="FILE", type=Path, help="draw the network, too")
     parsers["check"].add_argument(
         "--against", metavar="REV", help="a git revision whose test accuracies must not have dropped, too"
+    )
+    parsers["compare"].add_argument(
+        "results", metavar="RESULT", nargs="+", help="EXPERIMENT or SWEEP/TRIAL; with @REV, of a git revision"
     )
     parsers["book"].add_argument(
         "--out", metavar="FOLDER", type=Path, default=Path("docs/book"), help="where to (default: docs/book)"
@@ -121,7 +124,7 @@ def results() -> int:
 def _table(title: str, *columns: str) -> Table:
     table = Table(title=title, title_justify="left")
     for column in columns:
-        left = column in ("experiment", "sweep", "trial", "device")
+        left = column in ("experiment", "sweep", "trial", "device", "letter", "parameter", "metric")
         table.add_column(column, justify="left" if left else "right", overflow="fold")
     return table
 
@@ -154,6 +157,34 @@ def report() -> int:
     return 0
 
 
+def compare(results: list[str]) -> int:
+    """Put results side by side: parameters and metrics that differ, with 95 % intervals."""
+    from convlab import pairwise
+    from convlab.book.words import difference_text, shown
+
+    if len(results) < 2:
+        raise InputError(f"found one result, {results[0]}; allowed: two or more")
+    several = [pairwise.load(name) for name in results]
+    letters = [chr(ord("A") + index) for index in range(len(several))]
+    names = _table("Results", "letter", "experiment", "device")
+    for letter, subject in zip(letters, several, strict=True):
+        names.add_row(letter, subject.name, subject.hardware)
+    params = _table("Parameters that differ", "parameter", *letters)
+    for key, row in pairwise.params_that_differ(several).items():
+        params.add_row(key, *row)
+    first, *others = several
+    metrics = _table("Metrics", "metric", *letters, *(f"{letter} − A" for letter in letters[1:]))
+    for metric in pairwise.NUMBERS:
+        cells = [shown(metric, subject.values(metric)) or "–" for subject in several]
+        changes = [difference_text(metric, pairwise.difference(metric, other, first)) for other in others]
+        metrics.add_row(metric.replace("_", " "), *cells, *changes)
+    console = _console()
+    for table in (names, params, metrics):
+        console.print(table)
+    console.print("±: standard deviation over seeds; [ , ]: 95 % interval; accuracies in points of a percent")
+    return 0
+
+
 def book(out: Path) -> int:
     """Write the book of results: a site that opens from a file, of what metrics/ and plots/ hold."""
     from convlab.book.site import write
@@ -178,6 +209,7 @@ COMMANDS: dict[str, Any] = {
     "track": track,
     "results": results,
     "report": report,
+    "compare": compare,
     "book": book,
     "summary": summary,
 }

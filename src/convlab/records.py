@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,25 @@ def finished() -> list[str]:
     """List the experiments and sweeps that have results, by name."""
     found = [*files.METRICS.glob("*/train.json"), *files.METRICS.glob("*/trials.json")]
     return sorted(path.parent.name for path in found if files.config(path.parent.name).is_file())
+
+
+def by_result(names: Iterable[str] | None = None) -> dict[str, list[Run]]:
+    """Return the runs of every result of some experiments and sweeps (or of all), one for each seed.
+
+    Raise:
+        InputError: one of their files is damaged.
+    """
+    found: dict[str, list[Run]] = {}
+    for name in finished():
+        if names is not None and name not in names:
+            continue
+        run = read_run(name)
+        if run.stage == "train":
+            found[name] = [run, *run.children]
+            continue
+        for child in run.children:
+            found.setdefault(f"{name}/{child.name.rpartition('_seed-')[0]}", []).append(child)
+    return found
 
 
 def _experiment_run(name: str, experiment: Experiment) -> Run:

@@ -88,7 +88,7 @@ def load() -> Contents:
     plans = results.load_plans()
     judged = claims.judge_all(load_params(files.PARAMS).claims, plans)
     chapters = list(_chapters(plans, judged))
-    return Contents(plans, chapters, results.frame(plans), dict(_runs()))
+    return Contents(plans, chapters, results.frame(plans), records.by_result())
 
 
 def figures(name: str) -> list[Path]:
@@ -137,15 +137,3 @@ def _chapters(plans: Mapping[str, Plan], judged: list[dict[str, Any]]) -> Iterat
 
 def _once(named: Iterable[str | None]) -> list[str]:
     return list(dict.fromkeys(result for result in named if result is not None))
-
-
-def _runs() -> Iterator[tuple[str, list[Run]]]:
-    for name in records.finished():
-        run = records.read_run(name)
-        if run.stage == "train":
-            yield name, [run, *run.children]
-            continue
-        by_trial: dict[str, list[Run]] = {}
-        for child in run.children:
-            by_trial.setdefault(child.name.rpartition("_seed-")[0], []).append(child)
-        yield from ((f"{name}/{trial}", runs) for trial, runs in by_trial.items())

@@ -12,7 +12,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markdown_it import MarkdownIt
 
-from convlab.book import chapter, claim, front
+from convlab.book import chapter, claim, comparison, front
 from convlab.book.contents import Chapter, Contents, load
 from convlab.book.images import Images
 from convlab.errors import InputError
@@ -75,12 +75,15 @@ def fill(folder: Path, contents: Contents) -> None:
     for asset in STATIC.iterdir():
         shutil.copy(asset, folder / "assets" / asset.name)
     (folder / "assets/vega.js").write_text(vega(), encoding="utf-8")
-    (folder / "assets/results.js").write_text(script("results", chapter.data(contents)), encoding="utf-8")
+    for name, module in (("results", chapter), ("differences", comparison)):
+        text = script(name, module.data(contents))
+        (folder / f"assets/{name}.js").write_text(text, encoding="utf-8")
 
 
 def _pages(contents: Contents, images: Images) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Yield (address, template, context) of each page."""
     yield "index.html", "front.html", front.context(contents)
+    yield "compare.html", "compare.html", comparison.context(contents)
     for one in contents.chapters:
         yield f"reports/{one.name}.html", "chapter.html", chapter.context(contents, one, images)
     for judged in contents.claims:
@@ -100,7 +103,7 @@ def _environment(contents: Contents) -> Environment:
     environment.filters["anchor"] = lambda text: re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
     environment.globals |= {
         "mark": MARK,
-        "extras": [],
+        "extras": ["compare"],
         "menu": [(one.name, _title(one)) for one in contents.chapters],
     }
     return environment

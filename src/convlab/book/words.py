@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from statistics import mean
 from typing import Any
 
-from convlab import results
+from convlab import claims, results
 from convlab.book.contents import Chapter
+from convlab.pairwise import Difference
 from convlab.reports import Line, text_of
 
 SYMBOLS = {"confirmed": "✓", "refuted": "✗", "inconclusive": "?", "not run": "–"}
@@ -16,8 +17,18 @@ def shown(quantity: str, numbers: Sequence[float]) -> str:
     if not numbers:
         return ""
     if quantity == "gap":
-        return results.mean_and_spread(numbers, lambda number: f"{100 * number:+.2f}")
+        return results.mean_and_spread(numbers, lambda number: f"{100 * number:.2f}")
     return results.mean_and_spread(numbers, lambda number: text_of(quantity, number))
+
+
+def difference_text(metric: str, found: Difference | None) -> str:
+    """Return a difference with its interval and what that is over: `-1.26 [-1.64, -0.88] over 3 seeds`."""
+    if found is None:
+        return "–"
+    if metric in ("epochs", "seconds", "parameters"):
+        return f"{found.value:+,.0f}"
+    ends = [claims.text_of(metric, end) for end in found.interval or ()]
+    return claims.text_of(metric, found.value) + (f" [{', '.join(ends)}] {found.over}" if ends else "")
 
 
 def facts(line: Line) -> list[str]:

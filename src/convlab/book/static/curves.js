@@ -58,17 +58,24 @@ function spec(rows, quantity, domain, range, width) {
 
 // Draw into a panel (templates/_parts.html); returns what draws again after its rows have changed.
 function curves(panel) {
-  const rows = () => [...panel.querySelectorAll("input[name=row]")].map((box, index) => ({
-    result: box.value, label: box.closest("label").textContent.trim(), color: SERIES[index % SERIES.length], checked: box.checked, swatch: box.parentElement.querySelector(".swatch"),
-  }));
+  // A row's colour is its place's; where there are many rows to choose from, its place among the chosen
+  const rows = () => {
+    const boxes = [...panel.querySelectorAll("input[name=row]")];
+    const placed = panel.closest("[data-choose]") ? boxes.filter(box => box.checked) : boxes;
+    return boxes.map(box => ({
+      result: box.value, label: box.closest("label").textContent.trim(), checked: box.checked,
+      color: SERIES[placed.indexOf(box) % SERIES.length], swatch: box.parentElement.querySelector(".swatch"),
+    }));
+  };
   const draw = async () => {
     const all = rows();
-    for (const row of all) if (row.swatch) row.swatch.style.background = row.color;
+    for (const row of all) if (row.swatch) row.swatch.style.background = row.color ?? "transparent";
     const chosen = all.filter(row => row.checked && window.results[row.result]);
     const quantity = QUANTITIES[panel.querySelector("input[name=quantity]:checked").value];
     const splits = [...panel.querySelectorAll("input[name=split]:checked")].map(box => box.value);
     const plot = panel.querySelector(".plot");
     const found = points(chosen, quantity, splits);
+    if (!found.length) { plot.textContent = "No curve is chosen."; return; }
     const width = Math.max(260, plot.clientWidth || 600);
     await embed(plot, spec(found, quantity, chosen.map(row => row.label), chosen.map(row => row.color), width));
   };
