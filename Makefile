@@ -45,7 +45,9 @@ test-all: test test-campaigns  ## and the long campaigns: faults, fuzzing, every
 test-campaigns: setup
 	pytest -m campaign
 
-test-browser: setup  ## open every page of the book in Chromium (`apt-get install chromium`, `pip install playwright`)
+test-browser: setup  ## open every page of the book in Chromium, which is to be installed (`apt-get install chromium`)
+	pip install --quiet --disable-pip-version-check --no-build-isolation -e '.[explore,browser]'
+	-@python -c 'from convlab.book import runtime; runtime.fetch()'
 	pytest tests/browser -rs
 
 check: setup  ## the gate: exit status 1 when a metric is under its floor in params.yaml

@@ -44,6 +44,9 @@ def _main() -> int:
     parsers["book"].add_argument(
         "--out", metavar="FOLDER", type=Path, default=Path("docs/book"), help="where to (default: docs/book)"
     )
+    parsers["book"].add_argument(
+        "--fetch", action="store_true", help="fetch by npm what the explore page needs, once"
+    )
     options = vars(parser.parse_args())
     command: Callable[..., int] = COMMANDS[options.pop("command")]
     return command(**options)
@@ -185,13 +188,18 @@ def compare(results: list[str]) -> int:
     return 0
 
 
-def book(out: Path) -> int:
+def book(out: Path, fetch: bool) -> int:
     """Write the book of results: a site that opens from a file, of what metrics/ and plots/ hold."""
+    from convlab.book import runtime
     from convlab.book.site import write
 
+    if fetch:
+        runtime.fetch()
     done = write(out)
     weight = f"{done.bytes / 1e6:.1f} MB, the front page {done.front_bytes / 1e3:.0f} kB"
     print(f"{done.front}: {done.pages} pages, {weight}")
+    if done.left_out:
+        print(f"the explore page is left out: {done.left_out}")
     return 0
 
 

@@ -119,17 +119,18 @@ def difference(metric: str, a: Subject, b: Subject) -> Difference | None:
 @contextmanager
 def _checked_out(result: str, revision: str) -> Iterator[None]:
     """Work in a temporary folder that holds a result's files as they were at a revision."""
-    name = result.partition("/")[0]
-    wanted = [files.METRICS / name, files.PLOTS / name / "curves.csv", files.config(name), files.PARAMS]
-    listed = _git("ls-tree", "-r", "--name-only", "-z", revision, "--", *(path.as_posix() for path in wanted))
-    if listed is None:
+    found = _git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    if found is None:
         raise InputError(
             f"found {show(revision)} after the @; allowed: a branch, tag or commit of this git repository"
         )
-    paths = [os.fsdecode(path) for path in listed.split(b"\0") if path]
+    commit, name = found.decode().strip(), result.partition("/")[0]
+    wanted = (files.METRICS / name, files.PLOTS / name / "curves.csv", files.config(name), files.PARAMS)
+    listed = _git("ls-tree", "-r", "--name-only", "-z", commit, "--", *(path.as_posix() for path in wanted))
+    paths = [os.fsdecode(path) for path in (listed or b"").split(b"\0") if path]
     with tempfile.TemporaryDirectory(prefix="convlab-") as folder:
         if paths:
-            archive = _git("archive", "--format=tar", revision, "--", *paths) or b""
+            archive = _git("archive", "--format=tar", commit, "--", *paths) or b""
             with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
                 tar.extractall(folder, filter="data")
         with chdir(folder):

@@ -12,8 +12,9 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markdown_it import MarkdownIt
 
-from convlab.book import chapter, claim, comparison, front
+from convlab.book import chapter, claim, comparison, explore, front, runtime
 from convlab.book.contents import Chapter, Contents, load
+from convlab.book.explore import Network
 from convlab.book.images import Images
 from convlab.errors import InputError
 
@@ -30,6 +31,7 @@ class Written:
     pages: int
     front_bytes: int
     bytes: int
+    left_out: str  # why the explore page is not among them; "" where it is
 
 
 def write(out: Path) -> Written:
@@ -61,23 +63,39 @@ def write(out: Path) -> Written:
         sum(path.suffix == ".html" for path in files),
         sum(path.stat().st_size for path in loaded),
         sum(path.stat().st_size for path in files),
+        explore.missing(),
     )
 
 
 def fill(folder: Path, contents: Contents) -> None:
     """Write every page and asset into an empty folder."""
-    environment = _environment(contents)
+    networks = [] if explore.missing() else explore.networks(contents)
+    environment = _environment(contents, ["compare", "explore"] if networks else ["compare"])
     for path, template, context in _pages(contents, Images(folder)):
         target = folder / path
         target.parent.mkdir(exist_ok=True)
         page = environment.get_template(template)
         target.write_text(page.render(root="../" * path.count("/"), path=path, **context), encoding="utf-8")
+    if networks:
+        _write_explore(folder, environment, networks)
     for asset in STATIC.iterdir():
         shutil.copy(asset, folder / "assets" / asset.name)
     (folder / "assets/vega.js").write_text(vega(), encoding="utf-8")
     for name, module in (("results", chapter), ("differences", comparison)):
         text = script(name, module.data(contents))
         (folder / f"assets/{name}.js").write_text(text, encoding="utf-8")
+
+
+def _write_explore(folder: Path, environment: Environment, found: list[tuple[Network, str]]) -> None:
+    """Write the explore page, with the runtime and the networks that it loads when they are needed."""
+    networks = [network for network, _ in found]
+    (folder / "assets/runtime.js").write_text(runtime.script(), encoding="utf-8")
+    for network, text in found:
+        line = f"(window.weights ??= {{}})[{json.dumps(network.name)}] = {json.dumps(text)};\n"
+        (folder / network.script).write_text(line, encoding="utf-8")
+    page = environment.get_template("explore.html")
+    text = page.render(root="", path="explore.html", **explore.context(folder, networks))
+    (folder / "explore.html").write_text(text, encoding="utf-8")
 
 
 def _pages(contents: Contents, images: Images) -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -90,7 +108,7 @@ def _pages(contents: Contents, images: Images) -> Iterator[tuple[str, str, dict[
         yield f"claims/{judged['name']}.html", "claim.html", claim.context(contents, judged)
 
 
-def _environment(contents: Contents) -> Environment:
+def _environment(contents: Contents, extras: list[str]) -> Environment:
     environment = Environment(
         loader=PackageLoader("convlab.book"),
         autoescape=True,
@@ -103,7 +121,7 @@ def _environment(contents: Contents) -> Environment:
     environment.filters["anchor"] = lambda text: re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
     environment.globals |= {
         "mark": MARK,
-        "extras": ["compare"],
+        "extras": extras,
         "menu": [(one.name, _title(one)) for one in contents.chapters],
     }
     return environment

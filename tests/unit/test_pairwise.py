@@ -1,0 +1,119 @@
+"""Results side by side: what differs, by how much, and whether that may be chance."""
+
+import subprocess
+
+import pytest
+import results_world
+
+from convlab import claims, cli, compare, files, pairwise, results
+from convlab.book import comparison
+from convlab.book.contents import load
+from convlab.errors import InputError
+
+ONE, OTHER = "strides/strides-1-1_l2-0.0", "strides/strides-2-1_l2-0.0"
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("world")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        results_world.build(folder)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def here(world, monkeypatch):
+    monkeypatch.chdir(world)
+
+
+def by_seed(result, metric):
+    return claims.by_seed(results.Found(results.rows(result)), metric)
+
+
+def test_only_parameters_that_differ_are_told():
+    several = [pairwise.load(name) for name in (ONE, OTHER)]
+    assert pairwise.params_that_differ(several) == {"model.strides": ["[1, 1]", "[2, 1]"]}
+
+
+@pytest.mark.parametrize("metric", ["test_accuracy", "weight_norm", "gap"])
+def test_the_interval_over_seeds_is_that_of_the_claims(metric):
+    found = pairwise.difference(metric, pairwise.load(OTHER), pairwise.load(ONE))
+    _, difference, interval = claims.compare(by_seed(OTHER, metric), by_seed(ONE, metric))
+    assert found.value == pytest.approx(difference)
+    assert found.interval == pytest.approx(interval)
+
+
+def test_with_two_seeds_against_three_the_interval_is_over_two():
+    found = pairwise.difference("test_accuracy", pairwise.load("digits"), pairwise.load(ONE))
+    assert found.over in ("over 2 seeds", "over 3 seeds")
+
+
+def test_what_is_no_metric_has_a_difference_and_no_interval():
+    found = pairwise.difference("epochs", pairwise.load(OTHER), pairwise.load(ONE))
+    assert (found.value, found.interval) == (0.0, None)
+
+
+def test_one_seed_against_another_is_judged_by_the_test_images(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    results_world.build(tmp_path, {"sweeps/strides/seeds": 1, "experiments/digits/seeds": 1})
+    a, b = pairwise.load(OTHER), pairwise.load(ONE)
+    found = pairwise.difference("test_accuracy", a, b)
+    assert found.over == "over 360 images"
+    assert found.interval == pytest.approx(compare.interval(b.accuracies, a.accuracies)[:2])
+    assert pairwise.difference("weight_norm", a, b).interval is None
+
+
+def test_the_terminal_shows_both_tables(capsys):
+    assert cli.compare([ONE, OTHER]) == 0
+    printed = capsys.readouterr().out
+    assert "model.strides" in printed
+    assert "over 3 seeds" in printed
+    assert "B − A" in printed
+
+
+def test_the_page_has_the_intervals_of_the_terminal():
+    data = comparison.data(load())
+    found = pairwise.difference("test_accuracy", pairwise.load(ONE), pairwise.load(OTHER))
+    low, high, over = data["intervals"]["test_accuracy"][f"{ONE}|{OTHER}"]
+    assert (low, high) == pytest.approx(found.interval, rel=1e-5)
+    assert over == found.over
+    assert data["subjects"][ONE]["params"][data["params"].index("model.strides")] == "[1, 1]"
+
+
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        (["digits"], "found one result, digits; allowed: two or more"),
+        (["digits", "digit"], "did you mean `digits`?"),
+        (["digits", "fashion"], "found 'fashion' (str), which has not run"),
+        (["digits", "strides/none"], f"found 'strides/none' (str), which has not run; allowed: {ONE}"),
+        (["digits", "digits@nowhere"], "found 'nowhere' (str) after the @; allowed: a branch, tag or commit"),
+        (["digits", "digits@--all"], "found '--all' (str) after the @; allowed: a branch, tag or commit"),
+    ],
+)
+def test_bad_names_are_one_line(names, says):
+    with pytest.raises(InputError) as error:
+        cli.compare(names)
+    assert says in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_result_is_compared_with_itself_at_another_revision(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    results_world.build(tmp_path, {"experiments/digits/seeds": 1})
+
+    def git(*arguments):
+        identity = ("-c", "user.name=a", "-c", "user.email=a@b")
+        subprocess.run(["git", *identity, *arguments], check=True, capture_output=True)
+
+    git("init")
+    git("add", "-A")
+    git("commit", "-m", "before")
+    scores = files.read_json(files.METRICS / "digits/evaluate.json")
+    was = scores["test"]["accuracy"]
+    scores["test"]["accuracy"] = was - 0.1
+    files.write_json(files.METRICS / "digits/evaluate.json", scores)
+    found = pairwise.difference("test_accuracy", pairwise.load("digits"), pairwise.load("digits@HEAD"))
+    assert found.value == pytest.approx(-0.1)
+    assert pairwise.load("digits@HEAD").values("test_accuracy") == [was]
