@@ -8,13 +8,14 @@ import torch
 from tabs import ROOT
 
 from convlab import files
-from convlab.book import explore, runtime, site
+from convlab.book import contents, explore, runtime, site
 from convlab.config import load_params
 from convlab.data.dataset import save
 from convlab.data.preprocess import prepare
 from convlab.data.readers import read
 from convlab.data.sources import fetch
 from convlab.models.build import load_model
+from convlab.models.weights import hash_weights
 from convlab.train.run import train
 
 pytest.importorskip("onnxscript", reason="`pip install onnx onnxscript` exports networks")
@@ -41,8 +42,12 @@ def trained(tmp_path_factory):
         save(prepared, where)
         ended = train("digits", experiment, where)
         files.write_tensors(files.weights("digits", experiment.seed), ended.model.state_dict())
+        for file in ("train", "evaluate"):  # the scores beside a network are of its very weights
+            path = files.METRICS / f"digits/{file}.json"
+            first = files.read_json(path)["seeds"][0]
+            files.write_json(path, {**first, "weights": hash_weights(ended.model)})
         assert explore.missing() == ""
-        site.write(folder / "book")
+        assert site.write(folder / "book").left_out == ""
         model = load_model(experiment, prepared.statistics, files.weights("digits", experiment.seed)).eval()
     return folder / "book", model, prepared
 
@@ -103,3 +108,14 @@ def test_a_file_that_is_no_image_is_refused_in_a_line(tab, trained, tmp_path):
     page.set_input_files("#file", tmp_path / "<b>.png")
     page.wait_for_function("document.getElementById('status').textContent.includes('is no image')")
     assert page.inner_text("#status") == "<b>.png is no image that the browser can read."
+
+
+def test_weights_that_the_scores_are_not_of_are_left_out(trained, monkeypatch):
+    monkeypatch.chdir(trained[0].parent)
+    path = files.METRICS / "digits/train.json"
+    before = path.read_bytes()
+    try:
+        files.write_json(path, {**files.read_json(path), "weights": "another"})
+        assert explore.networks(contents.load()) == []
+    finally:
+        path.write_bytes(before)

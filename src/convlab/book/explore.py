@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convlab import files
+from convlab import files, results
 from convlab.book import runtime
 from convlab.book.contents import Contents
 from convlab.book.words import shown
@@ -38,7 +39,7 @@ class Network:
 
 
 def missing() -> str:
-    """Say what the page lacks; "" where it can be made."""
+    """Say what the page lacks, whatever has been trained; "" where nothing."""
     if not runtime.is_here():
         return "ONNX Runtime Web is not here: `convlab book --fetch` fetches it by npm"
     try:
@@ -46,26 +47,37 @@ def missing() -> str:
         import onnxscript  # noqa: F401
     except ImportError as error:
         return f"{error.name} is not installed: `pip install onnx onnxscript`"
-    return "" if next(_trained(), None) else "no small network is trained here: `dvc repro`"
+    return ""
 
 
 def networks(contents: Contents) -> list[tuple[Network, str]]:
-    """Return the networks whose weights are here, each with its ONNX file, packed; the better ones first."""
+    """Return the networks whose weights are here, each with its ONNX file, packed; the better ones first.
+
+    Weights that the committed scores are not of are left alone: the page would show an accuracy beside them.
+    """
+    from convlab.export import to_onnx
+    from convlab.models.build import load_model
+    from convlab.models.weights import hash_weights
+
     found = []
-    for name, experiment, statistics in _trained():
+    for name, experiment, weights in _trained():
         accuracies = list(contents.of(name)["test_accuracy"])
+        statistics = _statistics(experiment) if accuracies else None
+        if statistics is None:
+            continue
+        model = load_model(experiment, statistics, weights)
+        if hash_weights(model) != (results.read(name, "train.json") or {}).get("weights"):
+            continue
         dataset = DATASETS[experiment.dataset]
         network = Network(
             name,
             experiment.dataset,
-            shown("test_accuracy", accuracies) or "not evaluated",
+            shown("test_accuracy", accuracies),
             list(dataset.shape),
             dataset.largest,
             list(dataset.classes),
         )
-        found.append(
-            (max(accuracies, default=0.0), network, runtime.packed(_onnx(name, experiment, statistics)))
-        )
+        found.append((max(accuracies), network, runtime.packed(to_onnx(model, statistics))))
     order = list(DATASETS)
     found.sort(key=lambda one: (order.index(one[1].dataset), -one[0], one[1].name))
     return [(network, text) for _, network, text in found]
@@ -90,39 +102,35 @@ def data(found: list[Network]) -> dict[str, Any]:
     return {network.name: {key: getattr(network, key) for key in keys} for network in found}
 
 
-def _onnx(name: str, experiment: Experiment, statistics: "Statistics") -> bytes:
-    from convlab.export import to_onnx
-    from convlab.models.build import load_model
-
-    return to_onnx(load_model(experiment, statistics, files.weights(name, experiment.seed)), statistics)
-
-
-def _trained() -> Iterator[tuple[str, Experiment, "Statistics"]]:
-    """Yield the experiments whose weights are here, small, and computed by PyTorch, with their statistics."""
+def _trained() -> Iterator[tuple[str, Experiment, Path]]:
+    """Yield the experiments whose weights are here, small, and computed by PyTorch."""
     for name, experiment in load_params(files.PARAMS).experiments.items():
         weights = files.weights(name, experiment.seed)
         small = weights.is_file() and weights.stat().st_size <= LARGEST
-        if small and experiment.engine == "torch" and (statistics := _statistics(experiment)):
-            yield name, experiment, statistics
+        if small and experiment.engine == "torch":
+            yield name, experiment, weights
+
+
+@cache
+def _measured(dataset: str, key: str, raw: Path) -> "Statistics":
+    """Measure the statistics of a data set's training images, once for all that see the same."""
+    from convlab.data.preprocess import prepare
+    from convlab.data.readers import read
+
+    found = load_params(files.PARAMS).experiments.values()
+    experiment = next(one for one in found if one.dataset == dataset and one.data_key() == key)
+    return prepare(read(dataset, raw), experiment).statistics
 
 
 def _statistics(experiment: Experiment) -> "Statistics | None":
-    """Find the statistics of an experiment's data, which those that see the same images share; else None."""
-    from convlab.data.dataset import Statistics, load_statistics
+    """Find the statistics of an experiment's data, or measure them; None where its images are not here."""
+    from convlab.data.dataset import load_statistics
 
-    prepared = sorted(files.PROCESSED.glob(f"*/{experiment.data_key()}/statistics.json"))
+    key = experiment.data_key()
+    prepared = sorted(files.PROCESSED.glob(f"*/{key}/statistics.json"))
     if prepared:
         return load_statistics(prepared[0].parent)
-    recipe, dataset = experiment.preprocess, DATASETS[experiment.dataset]
-    if recipe.scaling == "zscore_channel":  # those of the training images, which are not here
-        return None
-    channels = experiment.input_shape[0]
-    return Statistics(
-        scale=1.0 if recipe.scaling == "none" else 1.0 / dataset.largest,
-        mean=[0.0] * channels,
-        std=[1.0] * channels,
-        greyscale=recipe.greyscale,
-        per_image=recipe.scaling == "zscore_image",
-        input_shape=experiment.input_shape,
-        classes=list(dataset.classes),
-    )
+    raw = files.RAW / experiment.dataset
+    if all((raw / name).is_file() for name in DATASETS[experiment.dataset].files):
+        return _measured(experiment.dataset, key, files.RAW)
+    return None

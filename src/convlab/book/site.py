@@ -48,7 +48,7 @@ def write(out: Path) -> Written:
     out.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
     try:
-        fill(folder, contents)
+        left_out = fill(folder, contents)
         folder.chmod(0o755)
         if out.exists():
             shutil.rmtree(out)
@@ -63,13 +63,14 @@ def write(out: Path) -> Written:
         sum(path.suffix == ".html" for path in files),
         sum(path.stat().st_size for path in loaded),
         sum(path.stat().st_size for path in files),
-        explore.missing(),
+        left_out,
     )
 
 
-def fill(folder: Path, contents: Contents) -> None:
-    """Write every page and asset into an empty folder."""
-    networks = [] if explore.missing() else explore.networks(contents)
+def fill(folder: Path, contents: Contents) -> str:
+    """Write every page and asset into an empty folder; say why the explore page is not among them."""
+    left_out = explore.missing()
+    networks = [] if left_out else explore.networks(contents)
     environment = _environment(contents, ["compare", "explore"] if networks else ["compare"])
     for path, template, context in _pages(contents, Images(folder)):
         target = folder / path
@@ -84,6 +85,7 @@ def fill(folder: Path, contents: Contents) -> None:
     for name, module in (("results", chapter), ("differences", comparison)):
         text = script(name, module.data(contents))
         (folder / f"assets/{name}.js").write_text(text, encoding="utf-8")
+    return left_out or ("" if networks else "no small network of these results is here: `dvc repro` trains")
 
 
 def _write_explore(folder: Path, environment: Environment, found: list[tuple[Network, str]]) -> None:
