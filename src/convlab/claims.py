@@ -158,7 +158,14 @@ def table(judged: Sequence[Mapping[str, Any]]) -> str:
         verdict = f"**{row['verdict']}**" if row["verdict"] in ("confirmed", "refuted") else row["verdict"]
         verdict += " †" if row["holds_among_all"] is False else ""
         reason = f" ({row['reason']})" if row["reason"] else ""
-        cells = [row["report"], row["says"], expected(row), difference_of(row), str(row["n"] or "–"), _trained(row)]
+        cells = [
+            row["report"],
+            row["says"],
+            expected(row),
+            difference_of(row),
+            str(row["n"] or "–"),
+            _trained(row),
+        ]
         lines.append("| " + " | ".join([*cells, verdict + reason]) + " |")
     lent = sum(row["verdict"] in ("confirmed", "refuted") and bool(row["borrowed_from"]) for row in judged)
     counts += f"; {lent} verdicts on a borrowed spread" if lent else ""

@@ -171,7 +171,7 @@ def compare(results: list[str]) -> int:
     letters = [chr(ord("A") + index) for index in range(len(several))]
     names = _table("Results", "letter", "experiment", "device")
     for letter, subject in zip(letters, several, strict=True):
-        names.add_row(letter, subject.name, subject.hardware)
+        names.add_row(letter, subject.name, ", ".join(subject.found.hardware()))
     params = _table("Parameters that differ", "parameter", *letters)
     for key, row in pairwise.params_that_differ(several).items():
         params.add_row(key, *row)

@@ -12,11 +12,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import chdir, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from statistics import mean
-from typing import Any
 
-from convlab import claims, compare, files, records, results
+from convlab import claims, compare, files, intervals, records, results
+from convlab.config import load_params
 from convlab.errors import InputError
 from convlab.explain import nearest, show
+from convlab.intervals import Borrowed
+from convlab.results import Found
 from convlab.schema import METRICS
 
 # What is compared, in the order of a table; only METRICS get an interval
@@ -25,18 +27,31 @@ NUMBERS = (*METRICS, "epochs", "seconds", "parameters")
 
 @dataclass(frozen=True)
 class Subject:
-    """A result, as it is compared: its configuration by dotted keys, and (seed, number) of every metric."""
+    """A result, as it is compared: its trainings, and its configuration by dotted keys.
+
+    `accuracies`: of the test images, as `compare` has them; `borrowed`: the spread of the test accuracy that a
+    single training on its data set is judged by, None where no result there has enough seeds.
+    """
 
     name: str
-    hardware: str
+    found: Found
     params: Mapping[str, str]
-    numbers: Mapping[str, list[tuple[Any, float]]]
     accuracies: compare.Result
-    fingerprints: tuple[str, ...]
+    borrowed: Borrowed | None
+
+    @property
+    def dataset(self) -> str | None:
+        """The data set that it was trained on."""
+        return self.params.get("dataset")
+
+    @property
+    def fingerprints(self) -> list[str]:
+        """Which trainings it is: two results may be the same."""
+        return [row["fingerprint"] for row in self.found.trainings]
 
     def values(self, metric: str) -> list[float]:
         """Return a metric's number of each training."""
-        return [number for _, number in self.numbers[metric]]
+        return self.found.values(metric)
 
 
 @dataclass(frozen=True)
@@ -73,21 +88,23 @@ def subjects(names: Sequence[str] | None = None) -> dict[str, Subject]:
     Raise:
         InputError: one of their files is damaged.
     """
-    accuracies = compare.present()
+    accuracies, lent = compare.present(), _lent()
     found = {}
     for result, runs in records.by_result(names).items():
-        rows = results.rows(result)
-        if not rows:
-            continue
-        found[result] = Subject(
-            name=result,
-            hardware=", ".join(results.Found(rows).hardware()),
-            params={key: text for key, text in runs[0].params.items() if key not in ("seed", "status")},
-            numbers={metric: claims.by_seed(results.Found(rows), metric) for metric in NUMBERS},
-            accuracies=accuracies.get(result, compare.Result()),
-            fingerprints=tuple(row["fingerprint"] for row in rows),
-        )
+        if rows := results.rows(result):
+            params = {key: text for key, text in runs[0].params.items() if key not in ("seed", "status")}
+            accuracy = accuracies.get(result, compare.Result())
+            found[result] = Subject(result, Found(rows), params, accuracy, lent.get(params["dataset"]))
     return found
+
+
+def _lent() -> dict[str, Borrowed | None]:
+    """Return the spread of the test accuracy that single trainings borrow, by data set."""
+    if not files.PARAMS.is_file():  # of a revision without one
+        return {}
+    plans, experiments = results.load_plans(), claims.by_result(load_params(files.PARAMS))
+    datasets = dict.fromkeys(experiment.dataset for experiment in experiments.values())
+    return {name: claims.lent("test_accuracy", name, plans, experiments) for name in datasets}
 
 
 def params_that_differ(several: Sequence[Subject]) -> dict[str, list[str]]:
@@ -98,22 +115,30 @@ def params_that_differ(several: Sequence[Subject]) -> dict[str, list[str]]:
 
 
 def difference(metric: str, a: Subject, b: Subject) -> Difference | None:
-    """Compare a with b; None where one has no such number.
+    """Compare a with b, as a claim is judged; None where one has no such number.
 
-    The interval is over seeds where both sides have two or more; of a test accuracy else over the test
-    images, where those are of the same data set.
+    The interval is over seeds where both sides have two or more. With one seed on a side, of a test accuracy
+    alone: by a borrowed spread, else over the test images. None for a training and itself, or two data sets.
     """
-    if not (a.numbers[metric] and b.numbers[metric]):
+    ours, theirs = (claims.by_seed(one.found, metric) for one in (a, b))
+    if not (ours and theirs):
         return None
-    if metric not in METRICS:
-        return Difference(mean(a.values(metric)) - mean(b.values(metric)), None)
-    if metric == "test_accuracy" and a.params.get("dataset") == b.params.get("dataset"):
-        value = mean(a.values(metric)) - mean(b.values(metric))
-        if a.fingerprints != b.fingerprints and a.accuracies.images and b.accuracies.images:
-            low, high, over = compare.interval(b.accuracies, a.accuracies)
-            return Difference(value, (low, high), over)
-    n, value_, interval = claims.compare(a.numbers[metric], b.numbers[metric])
-    return Difference(value_ or 0.0, interval, f"over {n} seeds" if interval else "")
+    value = mean(number for _, number in ours) - mean(number for _, number in theirs)
+    alike = a.dataset == b.dataset and a.fingerprints != b.fingerprints
+    if metric not in METRICS or not alike:
+        return Difference(value, None)
+    single = min(len(ours), len(theirs)) == 1
+    borrowed = (a.borrowed or b.borrowed) if single and metric == "test_accuracy" else None
+    images = claims.images_error_of(metric, (a.found, b.found))
+    found = intervals.compare(ours, theirs, images=images, borrowed=borrowed)
+    interval = found.interval() if found else None
+    if found and interval:
+        over = f"over {found.n} seeds" if found.n > 1 else f"spread of {borrowed.result}" if borrowed else ""
+        return Difference(found.value, interval, over)
+    if metric == "test_accuracy" and single:
+        low, high, over = compare.interval(b.accuracies, a.accuracies)
+        return Difference(value, (low, high), over)
+    return Difference(value, None)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import results_world
 from convlab import claims, cli, compare, files, pairwise, results
 from convlab.book import comparison
 from convlab.book.contents import load
+from convlab.config import load_params
 from convlab.errors import InputError
 
 ONE, OTHER = "strides/strides-1-1_l2-0.0", "strides/strides-2-1_l2-0.0"
@@ -27,21 +28,20 @@ def here(world, monkeypatch):
     monkeypatch.chdir(world)
 
 
-def by_seed(result, metric):
-    return claims.by_seed(results.Found(results.rows(result)), metric)
-
-
 def test_only_parameters_that_differ_are_told():
     several = [pairwise.load(name) for name in (ONE, OTHER)]
     assert pairwise.params_that_differ(several) == {"model.strides": ["[1, 1]", "[2, 1]"]}
 
 
 @pytest.mark.parametrize("metric", ["test_accuracy", "weight_norm", "gap"])
-def test_the_interval_over_seeds_is_that_of_the_claims(metric):
+def test_the_interval_over_seeds_is_that_of_a_claim(metric):
     found = pairwise.difference(metric, pairwise.load(OTHER), pairwise.load(ONE))
-    _, difference, interval = claims.compare(by_seed(OTHER, metric), by_seed(ONE, metric))
-    assert found.value == pytest.approx(difference)
-    assert found.interval == pytest.approx(interval)
+    params = load_params(files.PARAMS)
+    claim = params.claims["strides_cost"].model_copy(update={"metric": metric})
+    judged = claims.judge("", claim, results.load_plans(), claims.by_result(params))
+    assert (claim.a, claim.b) == (OTHER, ONE)
+    assert found.value == pytest.approx(judged["difference"], rel=1e-5)
+    assert found.interval == pytest.approx(judged["interval"], rel=1e-5)
 
 
 def test_with_two_seeds_against_three_the_interval_is_over_two():
@@ -62,6 +62,19 @@ def test_one_seed_against_another_is_judged_by_the_test_images(tmp_path, monkeyp
     assert found.over == "over 360 images"
     assert found.interval == pytest.approx(compare.interval(b.accuracies, a.accuracies)[:2])
     assert pairwise.difference("weight_norm", a, b).interval is None
+
+
+def test_one_seed_borrows_the_spread_of_several_on_its_data_set(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    results_world.build(tmp_path, {"experiments/digits/seeds": 1})
+    found = pairwise.difference("test_accuracy", pairwise.load("digits"), pairwise.load(ONE))
+    assert found.over.startswith("spread of strides/")
+    assert pairwise.difference("test_loss", pairwise.load("digits"), pairwise.load(ONE)).interval is None
+
+
+def test_a_training_and_itself_have_no_interval():
+    found = pairwise.difference("test_accuracy", pairwise.load(ONE), pairwise.load(ONE))
+    assert (found.value, found.interval) == (0.0, None)
 
 
 def test_the_terminal_shows_both_tables(capsys):

@@ -28,7 +28,7 @@ def data(contents: Contents) -> dict[str, Any]:
         "params": list(varied),
         "subjects": {
             name: {
-                "hardware": found.hardware,
+                "hardware": ", ".join(found.found.hardware()),
                 "params": [row[index] for row in varied.values()],
                 "texts": [shown(key, found.values(key)) or "–" for key in NUMBERS],
                 "means": [rounded(_mean(found.values(key))) for key in NUMBERS],
@@ -43,7 +43,7 @@ def intervals(subjects: dict[str, Subject]) -> dict[str, dict[str, list[Any]]]:
     """Return the interval of every difference that has one, by metric and by pair."""
     found: dict[str, dict[str, list[Any]]] = {}
     for a, b in combinations(subjects.values(), 2):
-        several = min(len(a.fingerprints), len(b.fingerprints)) > 1
+        several = min(len(a.found.trainings), len(b.found.trainings)) > 1
         for metric in NUMBERS if several else ("test_accuracy",):
             one = pairwise.difference(metric, a, b)
             if one and one.interval:

@@ -86,7 +86,7 @@ def load() -> Contents:
         InputError: one of them is wrong or damaged.
     """
     plans = results.load_plans()
-    judged = claims.judge_all(load_params(files.PARAMS).claims, plans)
+    judged = claims.judge_all(load_params(files.PARAMS), plans)
     chapters = list(_chapters(plans, judged))
     return Contents(plans, chapters, results.frame(plans), records.by_result())
 
