@@ -3,14 +3,12 @@
 A result is named `EXPERIMENT` or `SWEEP/TRIAL`, as everywhere; `@REV` behind it means that of a git revision.
 """
 
-import io
-import os
 import subprocess
-import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import chdir, contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from pathlib import Path
 from statistics import mean
 
 from convlab import claims, compare, files, intervals, records, results
@@ -29,8 +27,8 @@ NUMBERS = (*METRICS, "epochs", "seconds", "parameters")
 class Subject:
     """A result, as it is compared: its trainings, and its configuration by dotted keys.
 
-    `accuracies`: of the test images, as `compare` has them; `borrowed`: the spread of the test accuracy that a
-    single training on its data set is judged by, None where no result there has enough seeds.
+    `accuracies`: of the test images, as `compare` has them; `borrowed`: the spread of the test accuracy by
+    which a single training on its data set is judged, None where no result there has enough seeds.
     """
 
     name: str
@@ -152,12 +150,9 @@ def _checked_out(result: str, revision: str) -> Iterator[None]:
     commit, name = found.decode().strip(), result.partition("/")[0]
     wanted = (files.METRICS / name, files.PLOTS / name / "curves.csv", files.config(name), files.PARAMS)
     listed = _git("ls-tree", "-r", "--name-only", "-z", commit, "--", *(path.as_posix() for path in wanted))
-    paths = [os.fsdecode(path) for path in (listed or b"").split(b"\0") if path]
     with tempfile.TemporaryDirectory(prefix="convlab-") as folder:
-        if paths:
-            archive = _git("archive", "--format=tar", commit, "--", *paths) or b""
-            with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-                tar.extractall(folder, filter="data")
+        for path in filter(None, (listed or b"").decode().split("\0")):
+            files.write_bytes(Path(folder) / path, _git("show", f"{commit}:./{path}") or b"")
         with chdir(folder):
             yield
 

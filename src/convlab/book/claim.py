@@ -69,17 +69,26 @@ def number_of(metric: str, number: float) -> str:
     )
 
 
-def _reading(judged: dict[str, Any]) -> str:
-    """Say in a sentence what the interval tells."""
+def _reading(judged: dict[str, Any]) -> list[str]:
+    """Say in sentences what the interval tells, and what it rests on."""
+    wanted, because = _wanted(judged), f" ({judged['reason']})" if judged["reason"] else ""
     if judged["verdict"] == "not run":
-        return "One of the two results has not been run, so there is nothing to compare."
-    if judged["interval"] is None:
-        return "With one seed there is no interval: the difference may be chance, and no verdict is given."
-    wanted = _wanted(judged)
-    if judged["verdict"] == "inconclusive":
-        return f"The 95 % interval holds differences that agree with the claim ({wanted}), and others."
-    verb = "agrees with" if judged["verdict"] == "confirmed" else "contradicts"
-    return f"The whole 95 % interval {verb} the claim ({wanted})."
+        return [f"One of the two results has not been run, so there is nothing to compare{because}."]
+    if judged["interval"] is None or judged["p"] is None:
+        return [f"No verdict is given: the difference may be chance{because}."]
+    rests = f"n = {judged['n']}." if judged["n"] > 1 else f"It rests on one seed: {judged['reason']}."
+    match judged["verdict"]:
+        case "confirmed":
+            said = f"The whole 95 % interval agrees with the claim: {wanted}."
+        case "refuted":
+            said = f"The whole 95 % interval contradicts the claim: {wanted}."
+        case _:
+            return [
+                f"The 95 % interval holds differences that agree with the claim ({wanted}), and others.",
+                rests,
+            ]
+    among = "holds" if judged["holds_among_all"] else "does not hold"
+    return [said, rests, f"p = {judged['p']:.2g}; among all claims together the verdict {among} (Holm)."]
 
 
 def _wanted(judged: dict[str, Any]) -> str:
