@@ -161,7 +161,7 @@ def report() -> int:
 
 
 def compare(results: list[str]) -> int:
-    """Put results side by side: parameters and metrics that differ, with 95 % intervals."""
+    """Put results side by side: parameters and metrics that differ, with intervals."""
     from convlab import pairwise
     from convlab.book.words import difference_text, shown
 
