@@ -2,11 +2,11 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-# What every command needs: the environment's tools first on the path, no word to anybody's server
+# What every command needs: the environment's tools first on the path, no telemetry
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: help setup repro mnist test test-all test-campaigns test-browser check audit bench bench-gpu ui track report book lock
+.PHONY: help setup repro mnist push gc test test-all test-campaigns test-browser check audit bench bench-gpu ui promote track report book lock
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -34,6 +34,12 @@ mnist: setup  ## R0 on the real MNIST: baseline, grid, L2 study, to early stoppi
 	dvc exp run -S 'run=[mnist_vgg]' -S 'run_sweeps=[mnist_vgg_l2,mnist_vgg_stride_kernel]' \
 		$(if $(EPOCHS),-S '+experiments.mnist_vgg.epochs=$(EPOCHS)')
 
+push: setup  ## push the outputs of all that has been computed, selected now or not, to DVC's remote
+	python -m convlab.kept dvc push
+
+gc: setup  ## remove from DVC's cache what belongs to nothing that has been computed (`dvc gc -w`: that is selected)
+	python -m convlab.kept dvc gc --workspace
+
 test: setup  ## lint, type check, unit tests, and the pipeline for real in a temporary clone
 	ruff format --check
 	ruff check
@@ -46,7 +52,7 @@ test-campaigns: setup
 	pytest -m campaign
 
 test-browser: setup  ## open every page of the book in Chromium, which is to be installed (`apt-get install chromium`)
-	pip install --quiet --disable-pip-version-check --no-build-isolation -e '.[explore,browser]'
+	pip install --quiet --disable-pip-version-check --no-build-isolation -e '.[export,browser]'
 	-@python -c 'from convlab.book import runtime; runtime.fetch()'
 	pytest tests/browser -rs
 
@@ -67,13 +73,16 @@ bench: setup  ## time training against the plain loop, Lightning and Keras (10 m
 bench-gpu: setup  ## the same on a GPU, against the plain loop
 	python bench/suite.py --device cuda --resume
 
-ui: setup track  ## MLflow on http://127.0.0.1:5000 with every run
-	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port 5000 --workers 1
+ui: setup  ## MLflow on http://127.0.0.1:5000 with every run (PORT=5001: elsewhere)
+	@convlab ui $(if $(PORT),--port $(PORT))
+
+promote: setup  ## make the best network of each data set its champion in MLflow's registry
+	@convlab promote
 
 track: setup  ## mirror every result into MLflow, once, whatever is there already
 	@convlab track
 
-report: setup  ## put the reports' numbers and ours side by side into the README
+report: setup  ## write the tables of results and docs/configuration.md
 	@convlab report
 
 book: setup  ## write the book of results into docs/book: a site that opens offline, from a file

@@ -1,4 +1,4 @@
-"""What the work around the training loop takes: start-up, `dvc repro` with nothing to do, and the stages.
+"""The time of the work around the training loop: start-up, `dvc repro` with nothing to do, and the stages.
 
     python bench/around.py            (a minute or two; nothing else should run; after `dvc repro`)
 
@@ -30,7 +30,7 @@ STAGES = {
 
 
 def seconds(*commands: list[str]) -> float:
-    """Run commands one after the other and give the seconds they take together."""
+    """Run commands one after the other and return the seconds they take together."""
     started = time.perf_counter()
     for command in commands:
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)

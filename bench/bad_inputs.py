@@ -1,4 +1,4 @@
-"""Bad inputs to the real commands, and what these say: the table of bench/README.md.
+"""Bad inputs to the real commands, and their messages: the table of bench/README.md.
 
     python bench/bad_inputs.py            (a minute or two)
 
@@ -33,19 +33,19 @@ class Case:
     environment: str = ""
 
 
-def edit(old: str, new: str) -> Callable[[Path], None]:
-    """Replace a text in params.yaml once."""
+def edit(old: str, new: str, file: str = "params.yaml") -> Callable[[Path], None]:
+    """Replace a text in a file once."""
 
     def change(clone: Path) -> None:
-        text = (clone / "params.yaml").read_text(encoding="utf-8")
+        text = (clone / file).read_text(encoding="utf-8")
         assert old in text, old
-        (clone / "params.yaml").write_text(text.replace(old, new, 1), encoding="utf-8")
+        (clone / file).write_text(text.replace(old, new, 1), encoding="utf-8")
 
     return change
 
 
 def write(path: str, content: bytes) -> Callable[[Path], None]:
-    """Put a file somewhere."""
+    """Write a file."""
 
     def change(clone: Path) -> None:
         (clone / path).parent.mkdir(parents=True, exist_ok=True)
@@ -85,17 +85,23 @@ CASES = [
     Case("a list without brackets", "dvc exp run -S run=digits resolve"),
     Case("an override of what is not there", "dvc exp run -S experiments.digits.epoch=3 resolve"),
     Case("a data set with a typo", VALIDATE, edit("dataset: mnist\n", "dataset: mnst\n")),
-    Case("a floor in percent", VALIDATE, edit("test_accuracy: 0.95", "test_accuracy: 95")),
-    Case("a list of another length", VALIDATE, edit("kernels: [3, 3]", "kernels: [3, 3, 3]")),
+    Case("a floor in percent", VALIDATE, edit("test_accuracy: 0.95", "test_accuracy: 95", "studies.yaml")),
+    Case("a list of another length", VALIDATE, edit("kernels:\n", "kernels:\n      - 3\n")),
     Case("a key given twice", VALIDATE, edit("seeds: 1 ", "lr: 0.1\nseeds: 1 ")),
     Case("a tab", VALIDATE, edit("  method: last", "\tmethod: last")),
     Case("a name that is not there", VALIDATE, edit("run:\n- digits", "run:\n- digit")),
     Case("lines that stand for a billion values", VALIDATE, edit("seed:", f"{ALIASES}seed:")),
     Case(
-        "a grid of a million points", VALIDATE, edit("l2: [0.0,", f"lr: {[*range(1, 1001)]}\n      l2: [0.0,")
+        "a grid of a million points",
+        VALIDATE,
+        edit("l2: [0.0,", f"lr: {[*range(1, 1001)]}\n      l2: [0.0,", "studies.yaml"),
     ),
-    Case("a network for no machine", RESOLVE, edit("filters: [16, 32]", "filters: [160000, 320000]")),
-    Case("a network that leaves no image", RESOLVE, edit("strides: [1, 1]", "strides: [8, 8]")),
+    Case("a network for no machine", RESOLVE, edit("- 16\n      - 32\n", "- 160000\n      - 320000\n")),
+    Case(
+        "a network that leaves no image",
+        RESOLVE,
+        edit("strides:\n      - 1\n      - 1\n", "strides: [8, 8]\n"),
+    ),
     Case("a folder that is not the repository", "cd tests && convlab validate"),
     Case("a command with a typo", "convlab chek"),
     Case("an experiment with a typo", "convlab summary digts"),
@@ -155,7 +161,7 @@ def row(clone: Path, case: Case) -> tuple[str, str, str, int, bool]:
 
 
 def tell(clone: Path, command: str) -> tuple[int, str]:
-    """Run a command as a user types it; give its exit status and what it says on stderr."""
+    """Run a command as a user types it; return its exit status and its stderr."""
     environment = {
         **{
             key: value
@@ -182,7 +188,7 @@ def table(rows: list[tuple[str, str, str, int, bool]]) -> str:
 
 
 def cell(line: str) -> str:
-    """Make a line fit into a cell; a backtick would end its code."""
+    """Return a line as a table cell; a backtick would end its code."""
     short = line if len(line) <= LONGEST else f"{line[: LONGEST - 60]} … {line[-60:]}"
     return short.replace("|", "\\|").replace("`", "'")
 

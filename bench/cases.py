@@ -1,4 +1,4 @@
-"""What is measured: the networks, the ways to train them, and random images for both.
+"""What is measured: the networks, the contenders that train them, and random images for both.
 
 No torch: Keras' process must not carry it.
 """
@@ -20,7 +20,7 @@ from convlab.data.catalogue import DATASETS
 from convlab.errors import InputError
 from convlab.schema import Experiment
 
-BASELINE = "plain"  # the way that every ratio is to
+BASELINE = "plain"  # every ratio is to this one
 # Experiments of params.yaml, as tables and figures call their networks
 NETWORKS = {
     "mnist_vgg": "R0 · 6 convolutions, MNIST",
@@ -29,7 +29,7 @@ NETWORKS = {
     "mnist_2x2": "R3 · 2×2 kernels, MNIST",
     "fashion_preact": "R4 · pre-activation ResNet, Fashion-MNIST",
 }
-WITH_PEERS = "mnist_vgg"  # where every way is measured; elsewhere only the COMMON ones
+WITH_ALL = "mnist_vgg"  # where every contender is measured; elsewhere only the COMMON ones
 # Uniform bytes as fractions of 255: what a z-score of random images subtracts and divides by
 MEAN, STD = 0.5, 0.29
 
@@ -46,8 +46,8 @@ Train = Callable[[Experiment, Data, Callable[[], None]], None]
 
 
 @dataclass(frozen=True)
-class Way:
-    """A way to train: the function `train` of a module in this folder, with its settings.
+class Contender:
+    """An implementation that is measured: the function `train` of a module here, with its settings.
 
     `packages` are what it needs beside convlab's own; `precision` is what its products are computed in.
     """
@@ -59,14 +59,14 @@ class Way:
     settings: dict[str, Any] = field(default_factory=dict)
 
 
-def _ours(label: str, precision: str, **settings: Any) -> Way:
-    return Way(label, "ours", (), precision, {"precision": precision, **settings})
+def _ours(label: str, precision: str, **settings: Any) -> Contender:
+    return Contender(label, "ours", (), precision, {"precision": precision, **settings})
 
 
-WAYS = {
-    "plain": Way("plain PyTorch loop, DataLoader", "peers.plain", ("torchvision",)),
-    "lightning": Way("PyTorch Lightning", "peers.with_lightning", ("lightning", "torchvision")),
-    "keras": Way("Keras 3 on TensorFlow", "peers.with_keras", ("keras", "tensorflow")),
+CONTENDERS = {
+    "plain": Contender("plain PyTorch loop, DataLoader", "baselines.plain", ("torchvision",)),
+    "lightning": Contender("PyTorch Lightning", "baselines.with_lightning", ("lightning", "torchvision")),
+    "keras": Contender("Keras 3 on TensorFlow", "baselines.with_keras", ("keras", "tensorflow")),
     "fp32": _ours("convlab, fp32", "fp32"),
     "bf16": _ours("convlab, bf16", "bf16"),
     "fp32_returning": _ours("convlab, fp32, freed memory returned", "fp32", keep_memory=False),
@@ -75,19 +75,19 @@ WAYS = {
 COMMON = ("plain", "fp32", "bf16")
 
 
-def trainer(way: str) -> Train:
-    """Import what trains in this way."""
-    return partial(import_module(WAYS[way].module).train, **WAYS[way].settings)
+def trainer(contender: str) -> Train:
+    """Return the training function of a contender."""
+    return partial(import_module(CONTENDERS[contender].module).train, **CONTENDERS[contender].settings)
 
 
-def ways_of(network: str, device: str = "cpu") -> tuple[str, ...]:
-    """Name the ways in which a network is trained; the peers and the allocator are a CPU's."""
-    return tuple(WAYS) if network == WITH_PEERS and device == "cpu" else COMMON
+def contenders_of(network: str, device: str = "cpu") -> tuple[str, ...]:
+    """Return the contenders for a network; other frameworks and the allocator are measured on a CPU alone."""
+    return tuple(CONTENDERS) if network == WITH_ALL and device == "cpu" else COMMON
 
 
 def versions() -> dict[str, str | None]:
-    """Give the version of every package that a way needs; None where it is not installed."""
-    packages = sorted({package for way in WAYS.values() for package in way.packages})
+    """Return the version of every package that a contender needs; None where it is not installed."""
+    packages = sorted({package for contender in CONTENDERS.values() for package in contender.packages})
     distributions = packages_distributions()  # tensorflow may come as tensorflow-cpu
     return {name: version(distributions[name][0]) if find_spec(name) else None for name in packages}
 
@@ -105,7 +105,7 @@ def experiment_of(network: str, device: str = "cpu") -> Experiment:
 
 
 def random_data(experiment: Experiment) -> Data:
-    """Make as many random images as the experiment trains on, of its data set's shape."""
+    """Return as many random images as the experiment trains on, of its data set's shape."""
     dataset = DATASETS[experiment.dataset]
     images = dataset.train_images - experiment.split.validation
     random = np.random.default_rng(experiment.seed)

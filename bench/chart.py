@@ -12,21 +12,21 @@ GAP = 0.8  # between networks, in bars
 
 
 def ratio_chart(rows: dict[str, dict[str, list[float]]], conditions: str) -> Figure:
-    """Draw a bar for the median ratio of each way, from the smallest to the largest as its error bar.
+    """Draw a bar for the median ratio of each contender, from the smallest to the largest as its error bar.
 
     Args:
-        rows: network → way → ratios to the plain loop, one per round.
+        rows: network → contender → ratios to the plain loop, one per round.
         conditions: on what they were measured, for the foot of the figure.
     """
-    ways = list(dict.fromkeys(way for found in rows.values() for way in found))
-    colours = dict(zip(ways, PALETTE, strict=False))
+    contenders = list(dict.fromkeys(contender for found in rows.values() for contender in found))
+    colours = dict(zip(contenders, PALETTE, strict=False))
     bars = sum(map(len, rows.values())) + GAP * len(rows)
     figure, axes = plt.subplots(figsize=(8, HEIGHT * bars + 1.6))
     middles, place = [], 0.0
     for found in rows.values():
         middles.append(place + (len(found) - 1) / 2)
-        for way, numbers in found.items():
-            _bar(axes, place, numbers, colours[way])
+        for contender, numbers in found.items():
+            _bar(axes, place, numbers, colours[contender])
             place += 1
         place += GAP
     axes.axvline(1, color="#555555", linewidth=1)
@@ -37,8 +37,8 @@ def ratio_chart(rows: dict[str, dict[str, list[float]]], conditions: str) -> Fig
     axes.margins(x=0.12)
     axes.set_xlim(left=0)
     axes.set_xlabel("training speed, as a multiple of the plain PyTorch loop's")
-    handles = [plt.Rectangle((0, 0), 1, 1, color=colours[way]) for way in ways]
-    figure.legend(handles, ways, loc="outside upper center", ncols=len(ways))
+    handles = [plt.Rectangle((0, 0), 1, 1, color=colours[contender]) for contender in contenders]
+    figure.legend(handles, contenders, loc="outside upper center", ncols=len(contenders))
     figure.supxlabel(conditions.replace("; ", ";\n", 1), fontsize=8, color="#555555")
     return figure
 

@@ -104,7 +104,7 @@ def said(row: Row) -> Row:
 
 
 def trained(experiment: Experiment, images: Tensor) -> nn.Module:
-    """Give the network with the weights of the sweep's training in PyTorch."""
+    """Return the network with the weights of the sweep's training in PyTorch."""
     model = build_model(experiment, list(images.shape[1:]), 10)
     model.load_state_dict(files.read_tensors(files.weights(SWEEP, experiment.seed, "torch")))
     place(model, CPU)
@@ -161,7 +161,7 @@ def seconds(work: Callable[[], None]) -> float:
 
 
 def kind_of(module: nn.Module) -> str:
-    """Name a layer by what it does and how it does it."""
+    """Return a layer's kind, with the algorithm."""
     if isinstance(module, nn.Conv2d):
         size, stride = module.kernel_size[0], module.stride[0]
         way = "Winograd" if isinstance(layer_of(module, Parts(1)), WinogradConv2d) else "patches"
@@ -171,7 +171,7 @@ def kind_of(module: nn.Module) -> str:
 
 
 def difference_of_logits(model: nn.Module, images: Tensor) -> Row:
-    """Compare what both engines compute from the same weights."""
+    """Compare the outputs of both engines for the same weights."""
     model.eval()
     with torch.inference_mode():
         theirs = model(images.contiguous(memory_format=torch.channels_last))

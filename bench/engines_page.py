@@ -50,7 +50,7 @@ def reported() -> dict[str, float]:
 
 
 def epochs_table(results: Row, report: dict[str, float]) -> str:
-    """Make the table of seconds an epoch, with the report's, and say what else was compared."""
+    """Make the table of seconds an epoch, with the report's, and a sentence on what else was compared."""
     by_engine = {engine: [row for row in results["epochs"] if row["engine"] == engine] for engine in ENGINES}
     rounds = len(by_engine["numpy"])
     lines = [
@@ -78,7 +78,7 @@ def epochs_table(results: Row, report: dict[str, float]) -> str:
 
 
 def comparison(by_engine: dict[str, list[Row]], logits: Row) -> str:
-    """Say how far apart the engines are."""
+    """Return a sentence on how far apart the engines are."""
     theirs, ours = (np.array(by_engine[engine][0]["losses"][:100]) for engine in ENGINES)
     apart = float((np.abs(ours - theirs) / theirs).max())
     return (

@@ -1,4 +1,4 @@
-"""A small pipeline in a folder of its own, to be broken: run it, take it back, look at what it left.
+"""A small pipeline in a folder of its own, to be broken: run it, restore it, inspect what it left.
 
 Two seeds' worth of digits and a sweep of two trials in two workers, each long enough for checkpoints.
 """
@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
+from convlab.config import read_params
 
 REPOSITORY = Path(__file__).parent.parent
 SIZE = "200m"  # of the clone's own disk, where one can be mounted
@@ -62,9 +64,10 @@ class Clone:
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(REPOSITORY / name, folder / name)
         subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
-        params = yaml.safe_load((folder / "params.yaml").read_text())
+        params = read_params(folder / "params.yaml")
         shrink(params)
         (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+        (folder / "studies.yaml").write_text("{}\n")  # all stands in params.yaml now
         self.clear()
 
     def start(self, *command: str, stdout: Any = None, **environment: str) -> Process:
@@ -194,7 +197,7 @@ def _hear_interrupts() -> None:
 
 @contextmanager
 def own_disk(folder: Path) -> Iterator[bool]:
-    """Mount a small disk in memory at `folder`; gives whether that is possible here (Linux, as root)."""
+    """Mount a small disk in memory at `folder`; return whether that is possible here (Linux, as root)."""
     folder.mkdir()
     mounted = mount("-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", folder)
     try:
@@ -205,14 +208,14 @@ def own_disk(folder: Path) -> Iterator[bool]:
 
 
 def mount(*arguments: str | Path) -> bool:
-    """Mount something; gives whether it worked."""
+    """Mount something; return whether it worked."""
     if not shutil.which("mount"):
         return False
     return subprocess.run(["mount", *arguments], stderr=subprocess.DEVNULL).returncode == 0
 
 
 def unmount(folder: Path) -> None:
-    """Unmount a folder, at once, even while somebody uses it."""
+    """Unmount a folder, at once, even while it is in use."""
     subprocess.run(["umount", "--lazy", folder], check=True)
 
 
@@ -245,7 +248,7 @@ def end(process: Process) -> None:
 
 
 def with_patience(done: Callable[[], bool], seconds: float) -> bool:
-    """Wait until something is done, or so many seconds; say if it is."""
+    """Wait until something is done, or so many seconds; return whether it is."""
     end = time.monotonic() + seconds
     while time.monotonic() < end and not done():
         time.sleep(0.02)

@@ -1,4 +1,4 @@
-"""The kinds of harm of the fault campaign.
+"""The kinds of fault in the fault campaign.
 
 Each is a context: entered at a random moment of a `dvc repro`, left when that has ended. It gives whether
 there was something to harm: a process that still ran, a checkpoint, a database.
@@ -45,7 +45,7 @@ class Scene:
     server: Process | None = None
 
     def ended(self) -> bool:
-        """Has it ended?"""
+        """Return whether it has ended."""
         return self.process.poll() is not None
 
 
@@ -63,7 +63,7 @@ class Kind:
 
 
 def group_signal(number: signal.Signals) -> Fault:
-    """All get a signal at once: a power cut, a batch system, Ctrl-C."""
+    """All processes get a signal at once: a power cut, a batch system, Ctrl-C."""
 
     @contextmanager
     def fault(scene: Scene) -> Iterator[bool]:
@@ -86,7 +86,7 @@ def one_process(scene: Scene) -> Iterator[bool]:
 
 @contextmanager
 def out_of_memory(scene: Scene) -> Iterator[bool]:
-    """A worker, or else the largest process, gets hardly any more memory."""
+    """The memory of a worker, or else of the largest process, is limited to little more than it has."""
     found = session(scene.process.pid)
     workers = [one for one in found if "--multiprocessing-fork" in _words(one)]
     victim = scene.chance.choice(workers) if workers else max(found, key=_resident, default=0)
@@ -135,7 +135,7 @@ def truncated_data(scene: Scene) -> Iterator[bool]:
 
 @contextmanager
 def disk_full(scene: Scene) -> Iterator[bool]:
-    """The disk is full but for some kilobytes, until the end, or until somebody makes room.
+    """The disk is full but for some kilobytes, until the end, or until room is made.
 
     Where its own SQLite finds no room, DVC tries again and again, and does not end.
     """
@@ -153,7 +153,7 @@ def disk_full(scene: Scene) -> Iterator[bool]:
 
 @contextmanager
 def read_only(scene: Scene) -> Iterator[bool]:
-    """A folder cannot be written any more, until the end."""
+    """A folder is read-only, until the end."""
     there = [folder for name in FOLDERS if (folder := scene.clone.folder / name).is_dir()]
     folder = scene.chance.choice(there)
     hit = not scene.ended() and mount("--bind", folder, folder)
@@ -166,7 +166,7 @@ def read_only(scene: Scene) -> Iterator[bool]:
 
 @contextmanager
 def database_deleted(scene: Scene) -> Iterator[bool]:
-    """Somebody deletes MLflow's database while everything goes on."""
+    """MLflow's database is deleted while everything runs."""
     there = (scene.clone.folder / "mlflow.db").exists()
     (scene.clone.folder / "mlflow.db").unlink(missing_ok=True)
     yield there
@@ -218,7 +218,7 @@ KINDS = {
 
 @contextmanager
 def tracking_server(clone: Clone, port: int | None = None) -> Iterator[tuple[Process, str]]:
-    """Start an MLflow server in the clone; gives it and its address."""
+    """Start an MLflow server in the clone; return it and its address."""
     if port is None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))

@@ -5,7 +5,7 @@
 In a temporary copy with a small pipeline on the embedded digits. In each round one stage has not run, or now
 and then none has; one kind of harm is done at a random moment, and then the next `dvc repro` has to end, with
 the same files to the last byte, without a process left behind or an MLflow run that looks alive. Each round
-is written down at once; the same command goes on with the missing ones.
+is written down at once; the same command resumes with the missing ones.
 """
 
 import random

@@ -4,7 +4,7 @@
     python bench/fuzz.py --only idx --repeat 123        that one input again, with what it raises
 
 Anything else is a problem: another exception, a crash, ten seconds of work for one input, more memory than a
-bounded process has. Each input comes from (seed, reader, number) alone; the same command goes on where it
+bounded process has. Each input comes from (seed, reader, number) alone; the same command resumes where it
 stopped. At its end the table of bench/README.md is written.
 """
 
@@ -13,6 +13,7 @@ import multiprocessing
 import pickle
 import random
 import resource
+import shutil
 import signal
 import struct
 import tempfile
@@ -134,11 +135,11 @@ class Part:
         self.state = state
 
     def state_dict(self) -> Any:
-        """Give it."""
+        """Return the state."""
         return self.state
 
     def load_state_dict(self, state: Any) -> None:
-        """Take it."""
+        """Load a state."""
         self.state = state
 
 
@@ -167,10 +168,10 @@ def tensors(chance: random.Random, folder: Path) -> Any:
 
 
 def checkpoint(chance: random.Random, folder: Path) -> Any:
-    """Go on from two checkpoints, of which one or both are damaged, or have lost their names.
+    """Resume from two checkpoints, of which one or both are damaged, or have lost their names.
 
     Raises:
-        ValueError: it goes on from something else than one of them, or the beginning.
+        ValueError: it resumes from anything but one of them or the beginning.
     """
     for name, content in valid_checkpoints().items():
         if chance.random() < 0.1:
@@ -184,7 +185,8 @@ def checkpoint(chance: random.Random, folder: Path) -> Any:
 
 
 def params(chance: random.Random, folder: Path) -> Any:
-    """Read a damaged params.yaml."""
+    """Read a damaged params.yaml, beside the whole studies.yaml."""
+    shutil.copy(PARAMS.with_name("studies.yaml"), folder)
     return load_params(put(folder / "params.yaml", damaged_text(PARAMS.read_bytes(), chance))).run
 
 
@@ -230,7 +232,7 @@ def campaign(name: str, inputs: int, results: dict[str, Any], out: Path) -> None
 
 
 def listen(receiver: Connection, found: dict[str, Any], write: Callable[[], None]) -> None:
-    """Count what a worker says of each input, until it ends."""
+    """Count a worker's outcomes, one for each input, until it ends."""
     while True:
         try:
             outcome, seconds, memory = receiver.recv()
@@ -248,7 +250,7 @@ def listen(receiver: Connection, found: dict[str, Any], write: Callable[[], None
 
 
 def work(name: str, seed: int, numbers: range, sender: Connection) -> None:
-    """Try inputs with bounded memory and time, and say of each how it went."""
+    """Try inputs with bounded memory and time, and send the outcome of each."""
     with open("/dev/null", "w") as null, redirect_stdout(null), redirect_stderr(null):
         begin = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()

@@ -40,7 +40,7 @@ CASES: list[tuple[str, Callable[[], nn.Module], tuple[int, ...]]] = [
 
 
 def against_differences(make: Callable[[], nn.Module], shape: tuple[int, ...], seed: int) -> float:
-    """Compare a layer with central differences of itself in float64; give the largest relative error."""
+    """Compare a layer with central differences of itself in float64; return the largest relative error."""
     chance = np.random.default_rng(seed)
     _, layer = build(make, torch.float64, seed)
     images = rows(chance.standard_normal(shape))
@@ -59,7 +59,7 @@ def against_differences(make: Callable[[], nn.Module], shape: tuple[int, ...], s
 
 
 def against_autograd(make: Callable[[], nn.Module], shape: tuple[int, ...], seed: int) -> float:
-    """Compare a layer's outputs and gradients with PyTorch's in float32; give the largest relative error."""
+    """Compare outputs and gradients with PyTorch's in float32; return the largest relative error."""
     module, layer = build(make, torch.float32, seed)
     generator = torch.Generator().manual_seed(seed)
     images = torch.randn(shape, generator=generator).requires_grad_()
@@ -73,7 +73,7 @@ def against_autograd(make: Callable[[], nn.Module], shape: tuple[int, ...], seed
 
 
 def largest_error(found: list[np.ndarray], expected: list[np.ndarray]) -> float:
-    """Give the largest error of pairs of arrays, found and expected, of which the first are ∂L/∂x.
+    """Return the largest error of pairs of arrays, found and expected, of which the first are ∂L/∂x.
 
     It is the root mean square of the difference over that of what is expected, or over that of ∂L/∂x if this
     is larger: a bias adds up a number from each pixel, and they may cancel. Before a normalisation they do,
@@ -110,7 +110,7 @@ def _size(array: np.ndarray) -> float:
 
 
 def _slope(layer: Layer, images: np.ndarray, weights: np.ndarray, values: np.ndarray, entry: int) -> float:
-    """Move one entry of a layer's input or parameters (a view of them) up and down, and see what L does."""
+    """Return the central difference of L in one entry of a layer's input or parameters (a view of them)."""
     before = values[entry]
     losses = []
     for step in (STEP, -STEP):

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from cases import WITH_PEERS, experiment_of
+from cases import WITH_ALL, experiment_of
 from convlab.models.weights import penalised
 from convlab.train.best import BestWeights
 from convlab.train.optimizers.registry import build_optimizer
@@ -75,10 +75,14 @@ def steps(name: str, count: int = STEPS) -> dict[str, list[float]]:
         theirs.append([weight.numpy() for weight in pair.theirs.trainable_weights])
     lengths = [distance(weights, start) for weights in theirs]
     found = {}
-    for way, nearer in (("ε as it is", None), ("ε scaled", scale_eps), ("ε scaled, β rounded", round_betas)):
+    for variant, nearer in (
+        ("ε as it is", None),
+        ("ε scaled", scale_eps),
+        ("ε scaled, β rounded", round_betas),
+    ):
         ours = our_steps(Pair(name, seed=3, l2=PENALTY), batches, nearer)
         apart = [distance(*sides) for sides in zip(ours, theirs, strict=True)]
-        found[way] = [difference / length for difference, length in zip(apart, lengths, strict=True)]
+        found[variant] = [difference / length for difference, length in zip(apart, lengths, strict=True)]
     return found
 
 
@@ -132,7 +136,7 @@ def schedules_that_differ(count: int) -> int:
 
 def our_schedule(losses: list[float]) -> tuple[list[float], int, int]:
     """Return the rate after each epoch, the last epoch and the kept one, with R0's plateau and patience."""
-    recipe, model = experiment_of(WITH_PEERS), nn.Linear(1, 1)
+    recipe, model = experiment_of(WITH_ALL), nn.Linear(1, 1)
     schedule = Schedule(build_optimizer(model, recipe), recipe)
     best = BestWeights(recipe.keep, recipe.early_stopping)
     rates: list[float] = []
@@ -148,7 +152,7 @@ def our_schedule(losses: list[float]) -> tuple[list[float], int, int]:
 
 def keras_schedule(losses: list[float]) -> tuple[list[float], int, int]:
     """Return the same of Keras' callbacks."""
-    recipe: Any = experiment_of(WITH_PEERS)
+    recipe: Any = experiment_of(WITH_ALL)
     kept = [0]
     model = SimpleNamespace(
         optimizer=SimpleNamespace(learning_rate=recipe.lr), stop_training=False, metrics=[]

@@ -4,7 +4,7 @@ from typing import Any
 
 
 def keras_table(results: dict[str, Any]) -> str:
-    """Make the table: how far each quantity is from Keras', and why where that is too far."""
+    """Return the table: how far each quantity is from Keras', and why where that is too far."""
     rows = results["quantities"]
     lines = [
         f"{results['device_name']}, Python {results['python']}, PyTorch {results['torch']}, Keras "

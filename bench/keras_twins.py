@@ -87,7 +87,7 @@ class Pair:
         self.prototypes = self._random(CLASSES, *self.shape)
 
     def batch(self, count: int) -> tuple[Tensor, Tensor]:
-        """Draw images [N, C, H, W] that can be told apart, and their labels."""
+        """Return images [N, C, H, W] of separable classes, and their labels."""
         labels = torch.randint(CLASSES, (count,), generator=self.generator)
         noise = self._random(count, *self.shape)
         return (noise + self.prototypes[labels]) / 2 * self.largest, labels
@@ -214,7 +214,7 @@ def shake(model: nn.Module, generator: torch.Generator) -> None:
 
 @contextmanager
 def floats(dtype: str) -> Iterator[None]:
-    """Let Keras compute in this type, and what is built meanwhile."""
+    """Let Keras compute in this type, inside the context."""
     keras.config.set_floatx(dtype)
     keras.config.set_dtype_policy(dtype)
     try:

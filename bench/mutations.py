@@ -1,4 +1,4 @@
-"""Random damage to a file, as discs, networks, editors and attackers do it; seeded, to be repeated."""
+"""Random damage to a file, as disks, networks, editors and attackers cause it; seeded, so repeatable."""
 
 import random
 import struct
@@ -133,7 +133,7 @@ def _line(content: bytes, chance: random.Random) -> bytes:
 
 
 def _value(content: bytes, chance: random.Random) -> bytes:
-    """Put something else in the place of a word or a number, or of everything behind a colon."""
+    """Replace a word, a number, or everything after a colon."""
     lines = content.split(b"\n")
     at = chance.randrange(len(lines))
     words = lines[at].split(b" ")

@@ -1,6 +1,6 @@
-"""Measure one way to train one network, in this process; prints one line of JSON.
+"""Measure one contender on one network, in this process; prints one line of JSON.
 
-python bench/one.py NETWORK WAY [--seconds 3] [--device cuda]        in the repository's root
+python bench/one.py NETWORK CONTENDER [--seconds 3] [--device cuda]        in the repository's root
 """
 
 import json
@@ -14,7 +14,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from cases import WAYS, experiment_of, random_data, trainer
+from cases import CONTENDERS, experiment_of, random_data, trainer
 from convlab.errors import InputError, run
 from options import Parser, seconds
 
@@ -24,7 +24,7 @@ SECONDS = 3.0
 
 
 class Enough(Exception):
-    """There are enough steps to tell how long one takes."""
+    """There are enough steps for a measurement."""
 
 
 class Clock:
@@ -60,7 +60,7 @@ class Clock:
             self.times[-1] = time.perf_counter()
 
     def step_seconds(self) -> list[float]:
-        """Give how long each step after the warm-up took; on a GPU all of them the mean."""
+        """Return the seconds of each step after the warm-up; on a GPU the mean for all of them."""
         if self.wait and self.warm is not None:
             steps = len(self.times) - 1 - self.warm
             return [(self.times[-1] - self.times[self.warm]) / steps] * steps
@@ -71,14 +71,14 @@ def main() -> None:
     """Parse the command line, measure, print."""
     parser = Parser(description=__doc__.split("\n")[0])
     parser.add_argument("network", help="an experiment of params.yaml")
-    parser.add_argument("way", choices=WAYS)
+    parser.add_argument("contender", choices=CONTENDERS)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--seconds", type=seconds, default=SECONDS, help="of measuring, after the warm-up")
     options = parser.parse_args()
-    print(json.dumps(measure(options.network, options.way, options.seconds, options.device)))
+    print(json.dumps(measure(options.network, options.contender, options.seconds, options.device)))
 
 
-def measure(network: str, way: str, seconds: float, device: str = "cpu") -> dict[str, Any]:
+def measure(network: str, contender: str, seconds: float, device: str = "cpu") -> dict[str, Any]:
     """Train until it is clear how long a step takes.
 
     Returns:
@@ -94,7 +94,7 @@ def measure(network: str, way: str, seconds: float, device: str = "cpu") -> dict
     clock = Clock(seconds, gpu().synchronize if device == "cuda" else None)
     began = time.perf_counter()
     with suppress(Enough):
-        trainer(way)(experiment, data, clock.tick)
+        trainer(contender)(experiment, data, clock.tick)
         raise InputError(f"{network}: the training ended before there was anything to measure")
     steps = clock.step_seconds()
     return {
@@ -114,7 +114,7 @@ def gpu() -> Any:
 
 
 def peak_memory_mib() -> float:
-    """Give the most memory that this process has held."""
+    """Return the peak memory of this process."""
     try:  # Linux counts into ru_maxrss what the parent process held when it forked
         lines = Path("/proc/self/status").read_text().splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024

@@ -33,7 +33,7 @@ def train(
 
 
 def statistics_of(experiment: Experiment) -> Statistics:
-    """Give what `preprocess` would measure on uniform random images."""
+    """Return the statistics that `preprocess` would measure on uniform random images."""
     dataset, scaling = DATASETS[experiment.dataset], experiment.preprocess.scaling
     channels = experiment.input_shape[0]
     by_channel = scaling == "zscore_channel"

@@ -1,8 +1,8 @@
-"""Does the faster way train as well? R0's network on real MNIST: the plain loop, ours in fp32, ours in bf16.
+"""Does the faster code train as well? R0's network on real MNIST: the plain loop, ours in fp32, ours in bf16.
 
     python bench/parity.py [--seeds 3] [--images 7500] [--epochs 3] [--out FILE]
 
-The same training images, the same initial weights for the same seed, a process for each training, one way
+The same training images, the same initial weights for the same seed, a process for each training, one
 after the other. Accuracy is on R0's validation images, the last 5,000 of the published training images; the
 test images are never opened.
 """
@@ -14,7 +14,8 @@ from typing import Any
 
 import torch
 
-from cases import BASELINE, COMMON, WAYS, WITH_PEERS, Data, experiment_of
+from baselines import plain
+from cases import BASELINE, COMMON, CONTENDERS, WITH_ALL, Data, experiment_of
 from convlab import files
 from convlab.data.dataset import Split
 from convlab.data.readers import read_idx
@@ -28,20 +29,19 @@ from convlab.train.fit import History, fit
 from convlab.train.inference import logits_of, score
 from options import Parser, count
 from ours import statistics_of
-from peers import plain
 from suite import CPU, child, results_path
 
 Row = dict[str, Any]
 
 
 def main() -> None:
-    """Train every way with every seed, or, as a child process, one way with one seed."""
+    """Train every contender with every seed, or, as a child process, one with one seed."""
     parser = Parser(description=__doc__.split("\n")[0])
     parser.add_argument("--seeds", type=count, default=3)
     parser.add_argument("--images", type=count, default=7500, help="to train on")
     parser.add_argument("--epochs", type=count, default=3)
     parser.add_argument("--out", type=Path, default=results_path("-parity"), help="(%(default)s)")
-    parser.add_argument("--one", choices=COMMON, help="train this way alone, with --seed, and print JSON")
+    parser.add_argument("--one", choices=COMMON, help="train this one alone, with --seed, and print JSON")
     parser.add_argument("--seed", type=count, default=1)
     options = parser.parse_args()
     training, held_out = real_data(options.images)  # before anything else: it may not be there
@@ -60,9 +60,9 @@ def real_data(images: int) -> tuple[Data, Data]:
     Raises:
         InputError: the files are not there, or there are not so many.
     """
-    folder, held_out = files.RAW / "mnist", experiment_of(WITH_PEERS).split.validation
+    folder, held_out = files.RAW / "mnist", experiment_of(WITH_ALL).split.validation
     if not folder.is_dir():
-        raise InputError(f"{folder}: not there; put {WITH_PEERS} into `run` and `dvc repro download`")
+        raise InputError(f"{folder}: not there; put {WITH_ALL} into `run` and `dvc repro download`")
     pixels = read_idx(folder / "train-images-idx3-ubyte.gz")[:, None]
     labels = read_idx(folder / "train-labels-idx1-ubyte.gz").astype("int64")
     if images > len(labels) - held_out:
@@ -71,23 +71,26 @@ def real_data(images: int) -> tuple[Data, Data]:
 
 
 def all_of(options: Any) -> list[Row]:
-    """Train every way with every seed, each in a process of its own, with a line each."""
+    """Train every contender with every seed, each in a process of its own, with a line each."""
     rows = []
     shared = ["--images", str(options.images), "--epochs", str(options.epochs)]
     for seed in range(1, options.seeds + 1):
-        for way in COMMON:
-            rows.append(child("parity.py", "--one", way, "--seed", str(seed), *shared))
+        for contender in COMMON:
+            rows.append(child("parity.py", "--one", contender, "--seed", str(seed), *shared))
             accuracy, took = rows[-1]["accuracy"][-1], rows[-1]["seconds"][-1]
-            print(f"seed {seed}  {WAYS[way].label:<30} {accuracy:.2%} after {took:.0f} s", flush=True)
+            print(
+                f"seed {seed}  {CONTENDERS[contender].label:<30} {accuracy:.2%} after {took:.0f} s",
+                flush=True,
+            )
     return rows
 
 
-def train_one(way: str, seed: int, epochs: int, training: Data, held_out: Data) -> Row:
-    """Train one way with one seed.
+def train_one(contender: str, seed: int, epochs: int, training: Data, held_out: Data) -> Row:
+    """Train one contender with one seed.
 
     Returns:
-        way and seed; after each epoch: the accuracy on the held-out images, and the seconds of training so
-        far, without those of validation.
+        contender and seed; after each epoch: the accuracy on the held-out images, and the seconds of training
+        so far, without those of validation.
     """
     changes = {
         "seed": seed,
@@ -95,12 +98,12 @@ def train_one(way: str, seed: int, epochs: int, training: Data, held_out: Data) 
         "schedule": Constant(name="constant"),  # the plain loop has no other
         "early_stopping": None,
     }
-    experiment = experiment_of(WITH_PEERS).model_copy(update=changes)
+    experiment = experiment_of(WITH_ALL).model_copy(update=changes)
     validation = Split(*(torch.from_numpy(part.copy()) for part in held_out))
-    trainer = _train_plain if way == BASELINE else _train_ours
-    accuracy, epoch_seconds = trainer(experiment, WAYS[way].precision, training, validation)
+    trainer = _train_plain if contender == BASELINE else _train_ours
+    accuracy, epoch_seconds = trainer(experiment, CONTENDERS[contender].precision, training, validation)
     seconds = [sum(epoch_seconds[: epoch + 1]) for epoch in range(epochs)]
-    return {"way": way, "seed": seed, "accuracy": accuracy, "seconds": seconds}
+    return {"way": contender, "seed": seed, "accuracy": accuracy, "seconds": seconds}
 
 
 def _train_plain(

@@ -71,7 +71,7 @@ def quantities() -> list[Row]:
     with floats("float64"):
         rows += losses(STEPPED)
         found = {name: steps(name) for name in STEPPED}
-    for way, count, tolerance, reason in (
+    for variant, count, tolerance, reason in (
         (
             "ε as it is",
             1,
@@ -83,8 +83,10 @@ def quantities() -> list[Row]:
         ("ε scaled", 20, 1e-5, "Keras rounds β to float32, 7e-6 of a step, which grows with each step"),
         ("ε scaled, β rounded", 20, 1e-10, ""),
     ):
-        shares = [found[name][way][count - 1] for name in STEPPED]
-        quantity = f"Adam, {way}: weights after {count} step{'s' * (count > 1)}, of the way from the start"
+        shares = [found[name][variant][count - 1] for name in STEPPED]
+        quantity = (
+            f"Adam, {variant}: weights after {count} step{'s' * (count > 1)}, of the way from the start"
+        )
         rows.append(row(quantity, f"{len(STEPPED)} networks, float64", shares, tolerance, reason))
     differing = schedules_that_differ(SERIES)
     rows.append(

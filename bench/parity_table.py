@@ -3,7 +3,7 @@
 from statistics import mean, stdev
 from typing import Any
 
-from cases import BASELINE, COMMON, WAYS
+from cases import BASELINE, COMMON, CONTENDERS
 from convlab.intervals import compare
 from speed_table import spread
 
@@ -12,24 +12,24 @@ Row = dict[str, Any]
 
 
 def parity_table(results: Row) -> str:
-    """Make the table: accuracies, their differences to the plain loop's seed by seed, and the times."""
+    """Return the table: accuracies, their differences to the plain loop's seed by seed, and the times."""
     lines = [
         f"{results['device_name']}, PyTorch {results['torch']}: R0's network, {results['images']:,} training "
         f"images, {results['epochs']} epochs, accuracy on {results['held_out']:,} held-out training images; "
         "medians (min–max) of the seconds of training.",
         "",
-        f"| way | n | accuracy | difference, 95 % interval | seconds | seconds to {GOAL:.0%} |",
+        f"| contender | n | accuracy | difference, 95 % interval | seconds | seconds to {GOAL:.0%} |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",
     ]
-    for way in COMMON:
-        rows = [row for row in results["trainings"] if row["way"] == way]
+    for contender in COMMON:
+        rows = [row for row in results["trainings"] if row["way"] == contender]
         found = [row["accuracy"][-1] for row in rows]
         deviation = f" ± {100 * stdev(found):.2f}" if len(found) > 1 else ""
         cells = [
-            WAYS[way].label,
+            CONTENDERS[contender].label,
             str(len(rows)),
             f"{100 * mean(found):.2f}{deviation} %",
-            "–" if way == BASELINE else difference(results["trainings"], way),
+            "–" if contender == BASELINE else difference(results["trainings"], contender),
             spread([row["seconds"][-1] for row in rows], "{:.1f}".format),
             time_to(GOAL, rows),
         ]
@@ -37,11 +37,11 @@ def parity_table(results: Row) -> str:
     return "\n".join(lines) + "\n"
 
 
-def difference(trainings: list[Row], way: str) -> str:
-    """Show the mean difference to the plain loop's accuracy, paired by seed, in points with its interval."""
+def difference(trainings: list[Row], contender: str) -> str:
+    """Return the mean difference to the plain loop's accuracy, paired by seed, in points, with interval."""
     sides = [
         [(row["seed"], row["accuracy"][-1]) for row in trainings if row["way"] == side]
-        for side in (way, BASELINE)
+        for side in (contender, BASELINE)
     ]
     found = compare(sides[0], sides[1])
     if found is None:
@@ -51,7 +51,7 @@ def difference(trainings: list[Row], way: str) -> str:
 
 
 def time_to(goal: float, rows: list[Row]) -> str:
-    """Show the seconds of training up to the first epoch that reaches `goal`; with how many that do not."""
+    """Return the seconds of training up to the first epoch that reaches `goal`; with how many that do not."""
     times = [
         next(
             (spent for found, spent in zip(row["accuracy"], row["seconds"], strict=True) if found >= goal),

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from cases import WAYS
+from cases import CONTENDERS
 
 FORWARD, BACKWARD = "convolution, forward", "convolution, gradients"
 IDLE = "the GPU idle"
@@ -35,7 +35,7 @@ DIRECTIONS = {
 
 
 def kind_of(operator: str) -> str:
-    """Say what an operator of PyTorch does in a step."""
+    """Return what an operator of PyTorch does in a step."""
     name = operator.removeprefix("aten::")
     return next((kind for start, kind in KINDS.items() if name.startswith(start)), REST)
 
@@ -53,21 +53,21 @@ def by_kind(measured: dict[str, Any]) -> dict[str, float]:
 
 
 def profile_table(results: dict[str, Any]) -> str:
-    """Make the table: milliseconds and share of each kind of work, way by way."""
-    ways = {way: by_kind(measured) for way, measured in results["ways"].items()}
-    kinds = list(dict.fromkeys(kind for found in ways.values() for kind in found))
+    """Make the table: milliseconds and share of each kind of work, for each contender."""
+    contenders = {contender: by_kind(measured) for contender, measured in results["ways"].items()}
+    kinds = list(dict.fromkeys(kind for found in contenders.values() for kind in found))
     kinds = [kind for kind in kinds if kind != REST] + [REST]
-    heads = " | ".join(f"{WAYS[way].label}: ms | share" for way in ways)
+    heads = " | ".join(f"{CONTENDERS[contender].label}: ms | share" for contender in contenders)
     lines = [
         f"{results['device_name']}, PyTorch {results['torch']}; means of {results['steps']} steps.",
         "",
         f"| of a step | {heads} |",
-        "| --- |" + " ---: | ---: |" * len(ways),
+        "| --- |" + " ---: | ---: |" * len(contenders),
     ]
     for kind in kinds:
-        cells = [_cells(found.get(kind, 0.0), found) for found in ways.values()]
+        cells = [_cells(found.get(kind, 0.0), found) for found in contenders.values()]
         lines.append(f"| {kind} | {' | '.join(cells)} |")
-    whole = [_cells(sum(found.values()), found) for found in ways.values()]
+    whole = [_cells(sum(found.values()), found) for found in contenders.values()]
     return "\n".join([*lines, f"| the whole step | {' | '.join(whole)} |", ""])
 
 

@@ -78,7 +78,7 @@ def _check(name: str, trial: Trial, sweep: bool, curves: list[dict[str, Any]]) -
 
 
 def _write(name: str, trials: list[Trial], sweep: bool) -> None:
-    """Bring what follows from code and model alone (fingerprints, sizes) up to date."""
+    """Update what follows from code and model alone (fingerprints, sizes)."""
     folder = files.METRICS / name
     facts_path = folder / ("trials.json" if sweep else "train.json")
     content, timing = files.read_json(facts_path), files.read_json(folder / "timing.json")

@@ -1,12 +1,14 @@
-"""Tables of the suite's results: every network and way, and the short one of the README. Pure."""
+"""Tables of the suite's results: every network and contender, and the short one of the README. Pure."""
 
 from collections.abc import Callable
 from statistics import median
 from typing import Any
 
-from cases import BASELINE, NETWORKS, WAYS, WITH_PEERS, ways_of
+from cases import BASELINE, CONTENDERS, NETWORKS, WITH_ALL, contenders_of
 
-SHORT = [way for way in WAYS if not way.endswith("_returning")]  # what the README and the figure show
+SHORT = [
+    contender for contender in CONTENDERS if not contender.endswith("_returning")
+]  # what the README and the figure show
 PACKAGES = {
     "python": "Python",
     "torch": "PyTorch",
@@ -17,15 +19,17 @@ PACKAGES = {
 Results = dict[str, Any]
 
 
-def values(results: Results, network: str, way: str, quantity: str) -> list[float]:
-    """List a quantity of one network and way, a number per round that measured it."""
+def values(results: Results, network: str, contender: str, quantity: str) -> list[float]:
+    """Return a quantity of one network and contender, a number per round that measured it."""
     return [
-        row[quantity] for row in results["measurements"] if (row["network"], row["way"]) == (network, way)
+        row[quantity]
+        for row in results["measurements"]
+        if (row["network"], row["way"]) == (network, contender)
     ]
 
 
-def ratios(results: Results, network: str, way: str) -> list[float]:
-    """Divide a way's images/s by the plain loop's of the same round."""
+def ratios(results: Results, network: str, contender: str) -> list[float]:
+    """Return a contender's images/s divided by the plain loop's of the same round."""
     speeds = {
         (row["round"], row["way"]): row["images_per_second"]
         for row in results["measurements"]
@@ -33,59 +37,63 @@ def ratios(results: Results, network: str, way: str) -> list[float]:
     }
     rounds = sorted({number for number, _ in speeds})
     return [
-        speeds[number, way] / speeds[number, BASELINE]
+        speeds[number, contender] / speeds[number, BASELINE]
         for number in rounds
-        if (number, way) in speeds and (number, BASELINE) in speeds
+        if (number, contender) in speeds and (number, BASELINE) in speeds
     ]
 
 
-def share_of_roofline(results: Results, network: str, way: str) -> float:
-    """Give the share of the matrix-product peak in a way's precision that its median speed makes use of."""
-    peak = max(peaks[WAYS[way].precision] for peaks in results["peaks"])
-    speed = median(values(results, network, way, "images_per_second"))
+def share_of_roofline(results: Results, network: str, contender: str) -> float:
+    """Return a contender's median speed as a share of the matrix-product peak in its precision."""
+    peak = max(peaks[CONTENDERS[contender].precision] for peaks in results["peaks"])
+    speed = median(values(results, network, contender, "images_per_second"))
     return speed * results["networks"][network]["training_flops"] / peak
 
 
 def full_table(results: Results) -> str:
-    """Make the table of every network and way, with its conditions above."""
+    """Return the table of every network and contender, with its conditions above."""
     lines = [
         conditions(results),
         "",
-        "| network | way | images/s | ratio | share of the roofline | memory, MiB | start-up, s |",
+        "| network | contender | images/s | ratio | share of the roofline | memory, MiB | start-up, s |",
         "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
     ]
     for network in results["networks"]:
         name = f"{NETWORKS.get(network, network)}, batch {results['networks'][network]['batch_size']}"
-        for way in ways_of(network, results["device"]):
-            cells = [name if way == BASELINE else "", WAYS[way].label, *_cells(results, network, way)]
+        for contender in contenders_of(network, results["device"]):
+            cells = [
+                name if contender == BASELINE else "",
+                CONTENDERS[contender].label,
+                *_cells(results, network, contender),
+            ]
             lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 
 def short_table(results: Results) -> str:
-    """Make the README's table: R0's network, without the ways that only bench/README.md explains."""
+    """Return the README's table: R0's network, without the contenders that only bench/README.md explains."""
     lines = [
-        f"| R0's network, batch {results['networks'][WITH_PEERS]['batch_size']} "
+        f"| R0's network, batch {results['networks'][WITH_ALL]['batch_size']} "
         "| images/s | ratio | share of the roofline | memory, MiB |",
         "| --- | ---: | ---: | ---: | ---: |",
     ]
-    for way in SHORT:
-        cells = [WAYS[way].label, *_cells(results, WITH_PEERS, way)[:4]]
+    for contender in SHORT:
+        cells = [CONTENDERS[contender].label, *_cells(results, WITH_ALL, contender)[:4]]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join([*lines, "", conditions(results), ""])
 
 
-def _cells(results: Results, network: str, way: str) -> list[str]:
-    """Show the numbers of a row; a way that was not measured says why."""
-    speeds = values(results, network, way, "images_per_second")
+def _cells(results: Results, network: str, contender: str) -> list[str]:
+    """Return the cells of a row; of a contender that was not measured, the reason."""
+    speeds = values(results, network, contender, "images_per_second")
     if not speeds:
-        return [results["absent"].get(way, "failed"), *["–"] * 4]
+        return [results["absent"].get(contender, "failed"), *["–"] * 4]
     return [
         spread(speeds, "{:,.0f}".format),
-        "1" if way == BASELINE else spread(ratios(results, network, way), "{:.2f}".format),
-        f"{share_of_roofline(results, network, way):.0%}",
-        f"{median(values(results, network, way, 'peak_memory_mib')):,.0f}",
-        f"{median(values(results, network, way, 'start_up_seconds')):.1f}",
+        "1" if contender == BASELINE else spread(ratios(results, network, contender), "{:.2f}".format),
+        f"{share_of_roofline(results, network, contender):.0%}",
+        f"{median(values(results, network, contender, 'peak_memory_mib')):,.0f}",
+        f"{median(values(results, network, contender, 'start_up_seconds')):.1f}",
     ]
 
 
@@ -97,7 +105,7 @@ def spread(numbers: list[float], text: Callable[[float], str]) -> str:
 
 
 def conditions(results: Results) -> str:
-    """Say on what, with what and how often it was measured, and where the roofline is."""
+    """Return the conditions: hardware, versions, number of rounds, and the roofline."""
     versions = ", ".join(f"{name} {results[key]}" for key, name in PACKAGES.items() if results[key])
     peaks = " and ".join(
         f"{max(peak[name] for peak in results['peaks']) / 1e9:,.0f} GFLOP/s in {name}"
@@ -110,12 +118,12 @@ def conditions(results: Results) -> str:
 
 
 def chart_rows(results: Results) -> dict[str, dict[str, list[float]]]:
-    """Give the ratios to draw: network → way → one per round."""
+    """Return the ratios to draw: network → contender → one per round."""
     return {
         NETWORKS.get(network, network): {
-            WAYS[way].label: found
-            for way in SHORT
-            if way != BASELINE and (found := ratios(results, network, way))
+            CONTENDERS[contender].label: found
+            for contender in SHORT
+            if contender != BASELINE and (found := ratios(results, network, contender))
         }
         for network in results["networks"]
     }

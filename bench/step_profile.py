@@ -18,7 +18,7 @@ from typing import Any
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile, schedule
 
-from cases import COMMON, WAYS, WITH_PEERS, experiment_of, random_data, trainer
+from cases import COMMON, CONTENDERS, WITH_ALL, experiment_of, random_data, trainer
 from convlab.errors import run
 from convlab.files import write_json
 from convlab.provenance import environment, occasion
@@ -32,7 +32,7 @@ WARM_UP = 3  # steps
 
 
 def main() -> None:
-    """Profile each way, write and print."""
+    """Profile each contender, write and print."""
     parser = Parser(description=__doc__.split("\n")[0])
     parser.add_argument("--steps", type=count, default=10)
     parser.add_argument("--device", choices=("cpu", "cuda", "auto"), default="cpu")
@@ -42,31 +42,33 @@ def main() -> None:
     results: dict[str, Any] = {**occasion(), **environment(device), "steps": options.steps, "ways": {}}
     # The plain loop first: what ours tells the allocator holds for the rest of this process.
     native = select_precision("auto", device)
-    for way in (way for way in COMMON if WAYS[way].precision in ("fp32", native)):
+    for contender in (
+        contender for contender in COMMON if CONTENDERS[contender].precision in ("fp32", native)
+    ):
         profiled = kernel_seconds if device.type == "cuda" else operator_seconds
-        results["ways"][way] = {
-            "operators": profiled(way, options.steps),
-            "convolutions": convolution_seconds(way, options.steps) if device.type == "cpu" else {},
+        results["ways"][contender] = {
+            "operators": profiled(contender, options.steps),
+            "convolutions": convolution_seconds(contender, options.steps) if device.type == "cpu" else {},
         }
     write_json(options.out or results_path("-profile", device), results)
     print(profile_table(results))
 
 
-def operator_seconds(way: str, steps: int) -> dict[str, float]:
+def operator_seconds(contender: str, steps: int) -> dict[str, float]:
     """Measure each operator's own seconds in a step (mean of `steps`), without those of operators it calls.
 
     What Python does between them is the own time of `ProfilerStep*`; together they make the step.
     """
-    averages = profiled_steps(way, steps, "cpu")
+    averages = profiled_steps(contender, steps, "cpu")
     return ordered({event.key: event.self_cpu_time_total / 1e6 / steps for event in averages})
 
 
-def kernel_seconds(way: str, steps: int) -> dict[str, float]:
+def kernel_seconds(contender: str, steps: int) -> dict[str, float]:
     """Measure the seconds in a step of the kernels that each operator launches; and IDLE, the rest of a step.
 
     Kernels that no operator launched, as those of a compiled graph, stand under their own names.
     """
-    averages = profiled_steps(way, steps, "cuda")
+    averages = profiled_steps(contender, steps, "cuda")
     seconds: dict[str, float] = {}
     kernels = {"count": 0.0, "seconds": 0.0}
     for event in averages:
@@ -76,14 +78,14 @@ def kernel_seconds(way: str, steps: int) -> dict[str, float]:
             kernels["count"] += event.count / steps
             kernels["seconds"] += event.self_device_time_total / 1e6 / steps
     seconds["kernels of no operator"] = max(0.0, kernels["seconds"] - sum(seconds.values()))
-    step = child("one.py", WITH_PEERS, way, "--device", "cuda")["step_seconds"]
+    step = child("one.py", WITH_ALL, contender, "--device", "cuda")["step_seconds"]
     seconds[f"{IDLE} between {kernels['count']:.0f} kernels"] = max(0.0, step - sum(seconds.values()))
     return ordered({name: value for name, value in seconds.items() if value})
 
 
-def profiled_steps(way: str, steps: int, device: str) -> Any:
+def profiled_steps(contender: str, steps: int, device: str) -> Any:
     """Train under PyTorch's profiler for some steps after the warm-up; give its averages, by operator."""
-    experiment = experiment_of(WITH_PEERS, device)
+    experiment = experiment_of(WITH_ALL, device)
     plan = schedule(wait=0, warmup=WARM_UP, active=steps)
     left = WARM_UP + steps
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if device == "cuda" else [])]
@@ -97,21 +99,21 @@ def profiled_steps(way: str, steps: int, device: str) -> Any:
                 raise Enough
 
         with suppress(Enough):
-            trainer(way)(experiment, random_data(experiment), tick)
+            trainer(contender)(experiment, random_data(experiment), tick)
     return profiler.key_averages()
 
 
 def ordered(seconds: dict[str, float]) -> dict[str, float]:
-    """Put the most expensive first."""
+    """Return them with the most expensive first."""
     return dict(sorted(seconds.items(), key=lambda item: -item[1]))
 
 
-def convolution_seconds(way: str, steps: int) -> dict[str, float]:
-    """Let oneDNN say how long its convolutions took, by direction; empty where PyTorch has no oneDNN.
+def convolution_seconds(contender: str, steps: int) -> dict[str, float]:
+    """Return the seconds of oneDNN's convolutions, by direction; empty where PyTorch has no oneDNN.
 
     Its lines: `onednn_verbose,v1,primitive,exec,cpu,convolution,KERNEL,DIRECTION,…,MILLISECONDS`.
     """
-    command = [sys.executable, str(FOLDER / "one.py"), WITH_PEERS, way, "--seconds", str(steps / 10)]
+    command = [sys.executable, str(FOLDER / "one.py"), WITH_ALL, contender, "--seconds", str(steps / 10)]
     variables = {**os.environ, "ONEDNN_VERBOSE": "profile_exec"}
     lines = subprocess.check_output(command, text=True, env=variables).splitlines()
     totals: dict[str, float] = {}

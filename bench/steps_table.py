@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-WAYS = {
+VARIANTS = {
     "eager, bf16": "kernel by kernel",
     "graph, bf16": "one CUDA graph",
     "graph and torch.compile, bf16": "compiled, one graph",
@@ -13,9 +13,11 @@ WAYS = {
 
 def steps_table(results: Mapping[str, Any]) -> str:
     """Return the Markdown table of milliseconds per step, and what eight trainings at once make of it."""
-    lines = ["| a step, ms | " + " | ".join(WAYS.values()) + " |", "| --- |" + " ---: |" * len(WAYS)]
+    lines = ["| a step, ms | " + " | ".join(VARIANTS.values()) + " |", "| --- |" + " ---: |" * len(VARIANTS)]
     for name in results["graph, bf16"]:
-        lines.append(f"| `{name}` | " + " | ".join(_cell(results[way].get(name)) for way in WAYS) + " |")
+        lines.append(
+            f"| `{name}` | " + " | ".join(_cell(results[variant].get(name)) for variant in VARIANTS) + " |"
+        )
     at_once = results["mnist_vgg at once, milliseconds of a step each"]
     shares = [
         f"{label}: {sum(times) / len(times):.2f} ms a step each, {sum(times) / len(times) ** 2:.2f} in effect"

@@ -2,9 +2,10 @@
 
     python bench/suite.py [--device cuda] [--rounds 3] [--networks mnist_vgg …] [--seconds 3] [--out FILE]
 
-Every measurement is a process of its own (one.py). A round measures every network in every way, one after the
-other, so that what slows the machine for a while slows all of them; ratios are taken within a round. The file
-is written after each round: cut off, it keeps the rounds before, and with --resume goes on after them.
+Every measurement is a process of its own (one.py). A round measures every network with every contender, one
+after the other, so that what slows the machine for a while slows all of them; ratios are taken within a
+round. The file is written after each round: cut off, it keeps the rounds before, and with --resume it
+continues after them.
 """
 
 import json
@@ -18,7 +19,7 @@ from typing import Any
 
 import torch
 
-from cases import BASELINE, NETWORKS, WAYS, Way, experiment_of, versions, ways_of
+from cases import BASELINE, CONTENDERS, NETWORKS, Contender, contenders_of, experiment_of, versions
 from convlab.data.catalogue import DATASETS
 from convlab.errors import InputError, run
 from convlab.files import read_json, write_json
@@ -44,7 +45,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=seconds, default=SECONDS, help="of measuring, each; plus a warm-up")
     parser.add_argument("--device", choices=("cpu", "cuda", "auto"), default="cpu")
     parser.add_argument("--out", type=Path, help="(bench/results/<device>.json)")
-    parser.add_argument("--resume", action="store_true", help="go on after the rounds that the file holds")
+    parser.add_argument("--resume", action="store_true", help="continue after the rounds that the file holds")
     options = parser.parse_args()
     device = select_device(options.device)
     options.device, options.out = device.type, options.out or results_path(device=device)
@@ -68,19 +69,21 @@ def main() -> int:
 
 
 def results_path(kind: str = "", device: torch.device = CPU) -> Path:
-    """Name the file of results by the processor or the GPU; `kind` sets other results apart."""
+    """Return the results' file, named by the processor or the GPU; `kind` sets other results apart."""
     name = re.sub(r"[^a-z0-9]+", "-", environment(device)["device_name"].lower())
     return RESULTS / f"{name.strip('-')}{kind}.json"
 
 
 def describe(networks: list[str], seconds: float, device: torch.device = CPU) -> dict[str, Any]:
-    """State what stands beside the measurements: hardware, versions, what is absent and why, the networks.
+    """Return what stands beside the measurements: hardware, versions, what is absent and why, networks.
 
     Raises:
         InputError: a network that params.yaml does not have.
     """
     found = versions()
-    absent = {name: why for name, way in WAYS.items() if (why := why_absent(way, found, device))}
+    absent = {
+        name: why for name, contender in CONTENDERS.items() if (why := why_absent(contender, found, device))
+    }
     facts = {}
     for name in networks:
         experiment = experiment_of(name)
@@ -105,7 +108,7 @@ def describe(networks: list[str], seconds: float, device: torch.device = CPU) ->
 
 
 def resumed(results: dict[str, Any], path: Path) -> dict[str, Any]:
-    """Give what a file holds, to go on with; without one, `results`, which are still empty.
+    """Return what a file holds, to continue from; without one, `results`, which are still empty.
 
     Raises:
         InputError: it was measured on something else, or something else was.
@@ -119,31 +122,34 @@ def resumed(results: dict[str, Any], path: Path) -> dict[str, Any]:
     return before
 
 
-def why_absent(way: Way, found: dict[str, str | None], device: torch.device = CPU) -> str:
-    """Say why a way cannot be measured here; nothing where it can."""
-    if any(found[package] is None for package in way.packages):
+def why_absent(contender: Contender, found: dict[str, str | None], device: torch.device = CPU) -> str:
+    """Return why a contender cannot be measured here; an empty text where it can."""
+    if any(found[package] is None for package in contender.packages):
         return "not installed"
-    native = way.precision in ("fp32", select_precision("auto", device))  # emulated, it would take hours
-    return "" if native else f"no {way.precision} here"
+    native = contender.precision in (
+        "fp32",
+        select_precision("auto", device),
+    )  # emulated, it would take hours
+    return "" if native else f"no {contender.precision} here"
 
 
 def measure_round(results: dict[str, Any], number: int, options: Any) -> int:
-    """Measure every network in every way once, with a line each; give how many failed."""
+    """Measure every network with every contender once, a line each; return how many failed."""
     failed = 0
     for network in options.networks:
-        for way in ways_of(network, options.device):
-            if way in results["absent"]:
+        for contender in contenders_of(network, options.device):
+            if contender in results["absent"]:
                 continue
-            label = f"round {number}/{options.rounds}  {network:<18} {WAYS[way].label:<38}"
+            label = f"round {number}/{options.rounds}  {network:<18} {CONTENDERS[contender].label:<38}"
             began = time.perf_counter()
             try:
                 shared = ("--seconds", str(options.seconds), "--device", options.device)
-                found = child("one.py", network, way, *shared)
+                found = child("one.py", network, contender, *shared)
             except subprocess.CalledProcessError as error:
                 failed += 1
                 print(f"{label} failed: {(error.stderr.strip() or 'no message').splitlines()[-1]}")
                 continue
-            results["measurements"].append({"round": number, "network": network, "way": way, **found})
+            results["measurements"].append({"round": number, "network": network, "way": contender, **found})
             speed, memory = found["images_per_second"], found["peak_memory_mib"]
             took = time.perf_counter() - began
             print(f"{label} {speed:8,.1f} images/s {memory:7,.0f} MiB {took:5.0f} s", flush=True)
@@ -151,7 +157,7 @@ def measure_round(results: dict[str, Any], number: int, options: Any) -> int:
 
 
 def child(script: str, *arguments: str) -> Any:
-    """Run a script of this folder in a process of its own; give the JSON of its last line.
+    """Run a script of this folder in a process of its own; return the JSON of its last line.
 
     Raises:
         CalledProcessError: it failed.

@@ -1,9 +1,9 @@
-"""What running a sweep's trials side by side is worth: R0's nine and its five, in both ways, in turn.
+"""The gain of running a sweep's trials side by side: R0's nine and its five, both ways, in turn.
 
     python bench/sweeps.py            (about four minutes on two cores; nothing else should run)
 
 One after the other with all cores each, against as many at once as there are cores with a thread each; an
-epoch of random images each, with start-up of processes and the scores on all splits. Both ways are the real
+epoch of random images each, with start-up of processes and the scores on all splits. Both are the real
 `Trainings`, as the sweep stage runs them.
 """
 
@@ -21,13 +21,14 @@ from convlab.config import load_params
 from convlab.data.dataset import save
 from convlab.data.preprocess import prepare
 from convlab.data.readers import Raw
+from convlab.executors import WORKERS
 from convlab.schema import Sweep, Trial
 from convlab.train.device import ALL_THREADS
-from convlab.trainings import WORKERS, Trainings
+from convlab.trainings import Trainings
 
 ROUNDS, IMAGES, HELD_OUT = 3, 3840, 640
 SWEEPS = ("mnist_vgg_l2", "mnist_vgg_stride_kernel")
-WAYS = {"one after the other": (1, None), f"{ALL_THREADS} at once": (ALL_THREADS, 1)}
+MODES = {"one after the other": (1, None), f"{ALL_THREADS} at once": (ALL_THREADS, 1)}
 
 
 def random_images() -> Raw:
@@ -39,7 +40,7 @@ def random_images() -> Raw:
 
 
 def shortened(sweep: Sweep, threads: int | None) -> Sweep:
-    """Give the sweep with one epoch of the random images, and so many threads a training."""
+    """Return the sweep with one epoch of the random images, and so many threads a training."""
     changes = {"epochs": 1, "threads": threads}
     trials = []
     for trial in sweep.trials:
@@ -50,7 +51,7 @@ def shortened(sweep: Sweep, threads: int | None) -> Sweep:
 
 
 def measure(name: str, sweep: Sweep, workers: int, threads: int | None, folder: Path) -> float:
-    """Run a whole sweep and give its seconds."""
+    """Run a whole sweep and return its seconds."""
     plan = shortened(sweep, threads)
     experiment = plan.trials[0].experiment
     prepared = folder / "processed" / experiment.data_key()
@@ -67,22 +68,22 @@ def measure(name: str, sweep: Sweep, workers: int, threads: int | None, folder: 
 
 
 def main() -> None:
-    """Measure every way in turn, and print a row each."""
+    """Measure both in turn, and print a row each."""
     params = load_params()
     found: dict[tuple[str, str], list[float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(ROUNDS):
             for name in SWEEPS:
-                for way, (workers, threads) in WAYS.items():
+                for mode, (workers, threads) in MODES.items():
                     seconds = measure(name, params.sweeps[name], workers, threads, Path(folder))
-                    found.setdefault((name, way), []).append(seconds)
-    print("| sweep | trials | way | seconds, median | min–max | ratio |")
+                    found.setdefault((name, mode), []).append(seconds)
+    print("| sweep | trials | trainings | seconds, median | min–max | ratio |")
     print("| --- | ---: | --- | ---: | ---: | ---: |")
-    for (name, way), took in found.items():
-        serial = found[name, next(iter(WAYS))]
+    for (name, mode), took in found.items():
+        serial = found[name, next(iter(MODES))]
         ratio = median(one / other for one, other in zip(serial, took, strict=True))
         print(
-            f"| `{name}` | {len(params.sweeps[name].trials)} | {way} | {median(took):.1f} "
+            f"| `{name}` | {len(params.sweeps[name].trials)} | {mode} | {median(took):.1f} "
             f"| {min(took):.1f}–{max(took):.1f} | {ratio:.2f} |"
         )
 

@@ -7,7 +7,7 @@ Beside FILE stand the results of parity.py, step_profile.py, faults.py and parit
 
 from pathlib import Path
 
-from cases import WITH_PEERS
+from cases import WITH_ALL
 from chart import ratio_chart
 from convlab.errors import run
 from convlab.figures.style import save
@@ -37,7 +37,7 @@ def main() -> None:
     figure = save(ratio_chart(chart_rows(results), conditions(results)), file.with_suffix(".png"))
     picture = f"\n![ratios to the plain loop](results/{figure.name})\n"
     put(BENCH_README, results["device"], full_table(results) + picture)
-    if results["device"] == "cpu" and WITH_PEERS in results["networks"]:
+    if results["device"] == "cpu" and WITH_ALL in results["networks"]:
         put(README, "bench", short_table(results))
     for name, table in (("parity", parity_table), ("profile", profile_table)):
         other = file.with_name(f"{file.stem}-{name}.json")

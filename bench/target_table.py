@@ -7,7 +7,7 @@ PEER = "airbench94_muon"
 
 
 def target_table(results: dict[str, Any]) -> str:
-    """Make the table: ours, and the peer's where it ran; accuracies as mean ± standard deviation."""
+    """Return the table: ours, and airbench's where it ran; accuracies as mean ± standard deviation."""
     target = results["target"]
     lines = [
         f"{results['device_name']}, Python {results['python']}, PyTorch {results['torch']}, "

@@ -66,6 +66,10 @@ def main() -> None:
     options.data = options.prepared and options.prepared / experiment.data_key()
     if options.data and not options.data.is_dir():
         raise InputError(f"--prepared: found no {options.data}; allowed: a folder that has it")
+    if options.peer and not options.peer.is_file():
+        raise InputError(f"--peer: found {str(options.peer)!r}; allowed: airbench94_muon.py's path")
+    if options.peer and experiment.device != "cuda":
+        raise InputError("--peer: airbench trains on CUDA alone, which is not here; leave it out")
     raw = files.RAW / experiment.dataset
     if not options.data and not raw.is_dir():
         raise InputError(f"{raw}: not there; `dvc repro download` fetches it for what `run` selects")
@@ -75,17 +79,13 @@ def main() -> None:
         )
         print(json.dumps(block(experiment, prepared, options.target, options.first, options.seeds)))
         return
-    if options.peer and not options.peer.is_file():
-        raise InputError(f"--peer: found {str(options.peer)!r}; allowed: airbench94_muon.py's path")
-    if options.peer and experiment.device != "cuda":
-        raise InputError("--peer: airbench trains on CUDA alone, which is not here; leave it out")
     device = torch.device(experiment.device)
     options.out = options.out or results_path(f"-{options.experiment}", device)
     print(target_table(measure(options, experiment, device)))
 
 
 def measure(options: Any, experiment: Experiment, device: torch.device) -> Row:
-    """Let ours and the peer's blocks take turns until all are in the file; give what it holds.
+    """Alternate blocks of ours and of airbench's until all are in the file; return its content.
 
     Raises:
         InputError: the file is of another measurement.
@@ -109,7 +109,7 @@ def measure(options: Any, experiment: Experiment, device: torch.device) -> Row:
         if options.peer:
             runs = len(results["ours"]) - len(results["peer"])
             place = [str(options.data)] if options.data else []
-            results["peer"] += child("peers/airbench.py", str(options.peer), str(runs), *place)
+            results["peer"] += child("baselines/airbench.py", str(options.peer), str(runs), *place)
         files.write_json(options.out, results)
         print(f"{len(results['ours'])} of {options.seeds} seeds", flush=True)
     return results
@@ -160,7 +160,7 @@ def one(experiment: Experiment, prepared: Prepared, target: float, device: torch
 
 
 def seconds_to(target: float, history: History) -> float | None:
-    """Add up the seconds of training until the validation accuracy first reached `target`."""
+    """Return the seconds of training until the validation accuracy first reached `target`."""
     for epoch, record in enumerate(history.records, start=1):
         if record["validation_accuracy"] >= target:
             return sum(history.training_seconds[:epoch])

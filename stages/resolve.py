@@ -1,6 +1,7 @@
 """resolve: params.yaml → a resolved configuration per experiment and sweep, and the code behind each phase.
 
 All of them, selected or not: later stages depend on their own files alone, so an edit reruns what it reaches.
+And results in git that DVC took away, because something else is selected now, come back.
 """
 
 import sys
@@ -9,6 +10,7 @@ from convlab import files
 from convlab.config import dump_item, load_params
 from convlab.errors import run
 from convlab.identity import dump_code
+from convlab.kept import bring_back
 from convlab.networks import check_selected
 
 
@@ -25,6 +27,8 @@ def main() -> None:
         texts |= {files.code(name, phase): text for phase, text in dump_code(item).items()}
     for path, text in texts.items():
         files.write_text(path, text)
+    if back := bring_back({*params.run, *params.run_sweeps}):
+        print(f"resolve: back from git, as another selection keeps them: {', '.join(back)}")
     counts = f"{len(params.experiments)} experiments, {len(params.sweeps)} sweeps"
     print(f"resolve: {counts} → {files.CONFIGS}/, {files.CODE}/")
 

@@ -98,7 +98,7 @@ def main() -> int:
 def unpack(folder: Path, target: Path) -> None:
     """Unpack the pieces of a folder, of each collection in its order, as far as they are whole.
 
-    Raise:
+    Raises:
         InputError: there are none, or there is nothing in them.
     """
     archives = sorted({path.name.rsplit(".", 1)[0] for path in folder.glob("lease-*.tar.gz.[0-9]*")})
@@ -122,7 +122,7 @@ def unpack(folder: Path, target: Path) -> None:
 def check(name: str, item: Item, manifest: Mapping[str, Any], came: Path) -> None:
     """Check that a result is what this checkout would compute.
 
-    Raise:
+    Raises:
         InputError: it is not; says in what.
     """
     outputs = manifest["items"][name]["files"]
@@ -161,7 +161,7 @@ def altered(stage: str, item: Item, there: Mapping[str, Mapping[str, str]]) -> s
 
 
 def take(name: str, facts: Mapping[str, Any], came: Path) -> None:
-    """Put a result in place of the former one."""
+    """Replace the former result by this one."""
     for folder in (files.METRICS / name, files.PLOTS / name):
         shutil.rmtree(folder, ignore_errors=True)
     models = [path for path in facts["files"] if Path(path).is_relative_to(files.MODELS)]

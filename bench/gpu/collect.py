@@ -30,7 +30,7 @@ LARGE = (str(files.MODELS), str(files.PREDICTIONS))
 
 
 def main() -> None:
-    """Wait, pack, and print how the lease stands."""
+    """Wait, pack, and print the state of the lease."""
     parser = Parser(description=__doc__.split("\n")[0])
     parser.add_argument("lease", type=Path, metavar="LEASE")
     parser.add_argument("out", type=Path, metavar="OUT")
@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def has_ended(lease: Path) -> bool:
-    """Tell whether the daemon has come to its end, or was killed."""
+    """Return whether the daemon has ended or was killed."""
     daemon = _text(lease / "daemon.pid").strip()
     try:
         alive = b"lease.py" in Path(f"/proc/{daemon}/cmdline").read_bytes()  # of a zombie it is empty
@@ -112,7 +112,7 @@ def found(lease: Path) -> tuple[list[Source], list[Source]]:
 
 
 def for_the_next(lease: Path) -> list[Source]:
-    """Return what the next lease can go on with, once this one has ended, the smallest first: the newest
+    """Return what the next lease can resume, once this one has ended, the smallest first: the newest
     checkpoint of what was begun, and the weights of trainings that are in no item's results yet."""
     if not has_ended(lease):
         return []

@@ -9,8 +9,8 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+from convlab.executors.job import Job
 from convlab.schema import Trial
-from convlab.trainings import Job
 from gpu.schedule import Training
 from gpu.worker import serve
 
@@ -56,7 +56,7 @@ class Crew:
         ]
 
     def give(self, worker: Worker, training: Training) -> None:
-        """Let a worker train."""
+        """Give a worker a training."""
         experiment = training.experiment
         folder = self.lease / "prepared" / experiment.data_key()
         trial = Trial(name=training.wanted[0].trial.name, overrides={}, experiment=experiment)
@@ -76,7 +76,7 @@ class Crew:
                 worker.process.terminate()
 
     def look(self, seconds: float) -> Iterator[Event]:
-        """Wait for something to happen, at most so long, and give what happened; the dead are replaced."""
+        """Wait for events, at most so long, and return them; dead workers are replaced."""
         by_end = {worker.connection: worker for worker in self.workers}
         for end in wait(list(by_end), seconds):
             worker = by_end[end]  # type: ignore[index]
@@ -108,7 +108,7 @@ class Crew:
                 yield Event(training, "failed", said=value)
 
     def end(self) -> None:
-        """Ask all to end; who is training writes a checkpoint first. After 20 seconds they are killed."""
+        """Ask all to end, which writes checkpoints of what they train. After 20 seconds they are killed."""
         for worker in self.workers:
             worker.process.terminate()
         for worker in self.workers:

@@ -17,9 +17,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from convlab import files
 from convlab.config import dump_item
 from convlab.errors import InputError, Parser, run
+from convlab.executors.job import Job
 from convlab.ledger import Finished, Ledger
 from convlab.schema import SPLITS, Sweep
-from convlab.trainings import Job, Trainings
+from convlab.trainings import Trainings
 from gpu.plan import Item, load_items, with_seeds
 from gpu.splits import facts_of
 from options import count
@@ -59,7 +60,7 @@ def main() -> None:
 def lay_out(name: str, item: Item, lease: Path, folder: Path) -> None:
     """Set up a folder for the stages, with the configuration, the data and the trainings; go there.
 
-    Raise:
+    Raises:
         InputError: a training is not in the lease's ledger.
     """
     files.write_text(folder / files.config(name), dump_item(item))
@@ -71,7 +72,7 @@ def lay_out(name: str, item: Item, lease: Path, folder: Path) -> None:
 
 
 def copy(job: Job, ledger: Ledger, own: Path) -> None:
-    """Put a training from the lease's ledger into that of a stage."""
+    """Copy a training from the lease's ledger into that of a stage."""
     finished = ledger.find(job.fingerprint)
     if finished is None:
         raise InputError(f"{job.label}: not in {ledger.folder}")

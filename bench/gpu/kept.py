@@ -1,4 +1,4 @@
-"""What a former lease left, put into .gpu/ledger, so that the next one goes on with it."""
+"""What a former lease left, put into .gpu/ledger, so that the next one resumes it."""
 
 import shutil
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ KEPT = files.scratch() / "lease"
 
 
 def pack_kept(wanted: list[Wanted], data: Mapping[str, Any], target: Path, room: int) -> int:
-    """Copy what there is of these trainings, as far as there is room; return how many they are.
+    """Copy what there is of these trainings, as far as there is room; return their number.
 
     A finished one has finished.json and its weights, another one its checkpoints. `data`: the manifest's
     facts of the prepared data. What was trained with other code or data has another fingerprint, and stays.

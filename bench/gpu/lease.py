@@ -2,7 +2,7 @@
 
     python3 bench/gpu/lease.py --for SECONDS [--reserve SECONDS] [--workers N] [--scale FACTOR] [PLAN]
 
-In the folder LEASE (/tmp/convlab-lease), which lease.sh has set up; it goes on from whatever is done there.
+In the folder LEASE (/tmp/convlab-lease), which lease.sh has set up; it resumes from whatever is done there.
 """
 
 import os
@@ -96,7 +96,7 @@ def trainings_of(plan: Plan, lease: Path) -> list[Training]:
 
 
 def note(event: Event, schedule: Schedule) -> None:
-    """Bring an event into the schedule and the log."""
+    """Record an event in the schedule and the log."""
     training = event.training
     if event.kind == "done":
         try:

@@ -13,7 +13,7 @@ Outputs = Mapping[str, Mapping[str, Any]]  # path → its md5 and size
 
 @contextmanager
 def selection(experiments: list[str], sweeps: list[str]) -> Iterator[None]:
-    """Let DVC see the stages of these names: params.yaml selects them inside, and is as before at the end."""
+    """Select these names in params.yaml, inside the context, so that DVC sees their stages."""
     before = files.PARAMS.read_bytes()
     kept = files.scratch() / "params.yaml.before"  # should the process be killed in between
     files.write_bytes(kept, before)
@@ -47,7 +47,7 @@ def record(stage_names: list[str], known: Outputs) -> dict[str, str]:
 
 
 def _fill(item: Any, known: Outputs) -> None:
-    """Give a dependency or an output of a stage its hash."""
+    """Set the hash of a dependency or an output of a stage."""
     if item.exists:
         item.save()
         if not item.IS_DEPENDENCY and item.use_cache:

@@ -1,4 +1,4 @@
-"""Pack what the lease needs into .gpu/: wheels, raw images losslessly small, what they have to become there.
+"""Pack what the lease needs into .gpu/: wheels, raw images losslessly small, what they must become there.
 
     python bench/gpu/pack.py [NAME …]     experiments and sweeps; without names, those of bench/gpu/plan.yaml
 
@@ -163,7 +163,7 @@ def pack_set(dataset: str, raw: Raw, parts: Parts) -> dict[str, Any]:
 
 
 def fetch_wheels(folder: Path) -> None:
-    """Bring the wheels of what the GPU machine lacks, in requirements.lock's versions, for its Python."""
+    """Fetch the wheels of what the GPU machine lacks, in requirements.lock's versions, for its Python."""
     pattern = re.compile(rf"^({'|'.join(PACKAGES)})==\S+", re.MULTILINE)
     versions = [found.group() for found in pattern.finditer(Path("requirements.lock").read_text())]
     python = os.environ.get("PYTHON_VERSION", "3.12")

@@ -50,7 +50,7 @@ class Wanted:
 def read_plan(path: Path) -> Plan:
     """Return the plan that a file holds.
 
-    Raise:
+    Raises:
         InputError: it is not of this form.
     """
     content = read_yaml(path)
@@ -69,7 +69,7 @@ def read_plan(path: Path) -> Plan:
 def load_items(names: Iterable[str], path: Path = Path("params.yaml")) -> dict[str, Item]:
     """Return the experiments and sweeps of these names, as params.yaml says.
 
-    Raise:
+    Raises:
         InputError: there is none of a name.
     """
     return items_of(load_params(path), names)

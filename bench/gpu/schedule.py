@@ -42,7 +42,7 @@ class Training:
 
 
 class Schedule:
-    """All trainings with their states, and what is known of their speed."""
+    """All trainings with their states, and their measured speed."""
 
     def __init__(self, trainings: list[Training], ledger: Path, scale: float = 1.0):
         self.trainings, self.ledger, self.scale = trainings, ledger, scale
@@ -75,7 +75,7 @@ class Schedule:
         return self.scale * training.wanted[0].entry.seconds
 
     def ended(self, training: Training, seconds: float | None) -> None:
-        """Take note of a training that is in the ledger now; without `seconds` they are read there."""
+        """Record a training that is in the ledger now; without `seconds` they are read there."""
         content: dict[str, Any] = read_json(self.ledger / training.key / "finished.json")
         if content["status"] == "finished":
             seconds = seconds or content["timing"]["seconds"]
@@ -84,12 +84,12 @@ class Schedule:
         training.state, training.seconds, training.worker = "done", seconds, None
 
     def failed(self, training: Training) -> None:
-        """Take note of an attempt that ended in an error, or with its process."""
+        """Record an attempt that ended in an error, or with its process."""
         training.state = "waiting" if training.attempts < ATTEMPTS else "failed"
         training.worker = None
 
     def late(self, training: Training, seconds: float, to_come: int, left: float) -> bool:
-        """Take note of an epoch; return whether the training will not end before the deadline.
+        """Record an epoch; return whether the training will not end before the deadline.
 
         `to_come`: so many epochs at least; `left`: seconds until the deadline. The first epoch, in which the
         device warms up, is no measure, and of the last three the fastest is taken.
@@ -99,7 +99,7 @@ class Schedule:
         return bool(recent) and to_come * min(recent) > MARGIN * max(left, 0.0)
 
     def stopped(self, training: Training) -> None:
-        """Take note of a training that was too slow for what is left: it waits for another lease, and others
+        """Record a training that was too slow for what is left: it waits for another lease, and others
         of its kind are not begun on the plan's guess."""
         recent = training.paces[1:][-3:]
         self._note_speed(training, min(recent) / steps(training.experiment, 1))

@@ -1,4 +1,4 @@
-"""Set `seeds` in params.yaml line by line, so that comments and the rest of the text stay as they are."""
+"""Set `seeds` in params.yaml and studies.yaml line by line, so that comments and the rest stay."""
 
 import re
 from collections.abc import Mapping
@@ -10,18 +10,21 @@ from convlab.config import load_params
 from convlab.errors import InputError
 from convlab.files import write_text
 from convlab.schema import Experiment, Params
+from convlab.strict_yaml import read_yaml
 from gpu.plan import Item, seeds_of, with_seeds
 
 
 def set_seeds(path: Path, wanted: Mapping[str, int]) -> list[str]:
-    """Give items their numbers of seeds, and let all others keep theirs; return what was changed, in words.
+    """Set the number of seeds of items, and leave all others; return a text on what was changed.
 
     An experiment's `seeds` hold for the sweeps over it too, which therefore get a number of their own.
 
-    Raise:
+    Raises:
         InputError: the text is not laid out as expected; nothing is changed then.
     """
-    before, text = load_params(path), path.read_text(encoding="utf-8")
+    before = load_params(path)
+    files = {section: _holding(section, path) for section in ("experiments", "sweeps")}
+    texts = {file: file.read_text(encoding="utf-8") for file in files.values()}
     known: dict[str, Item] = {**before.experiments, **before.sweeps}
     target = {
         name: with_seeds(item, wanted[name]) if name in wanted else item for name, item in known.items()
@@ -32,18 +35,20 @@ def set_seeds(path: Path, wanted: Mapping[str, int]) -> list[str]:
             if _items(load_params(path))[name] != target[name]:
                 section = "experiments" if name in before.experiments else "sweeps"
                 seeds = seeds_of(target[name])
-                write_text(path, edited(path.read_text(encoding="utf-8"), section, name, seeds))
+                file = files[section]
+                write_text(file, edited(file.read_text(encoding="utf-8"), section, name, seeds))
                 changed.append(f"{section}.{name}.seeds: {seeds}")
         if _items(load_params(path)) != target:
             raise InputError(f"{path}: set by hand {', '.join(changed)}")
     except BaseException:
-        write_text(path, text)
+        for file, text in texts.items():
+            write_text(file, text)
         raise
     return changed
 
 
 def edited(text: str, section: str, name: str, seeds: int) -> str:
-    """Return params.yaml with the number of seeds of one experiment or sweep."""
+    """Return params.yaml or studies.yaml with the number of seeds of one experiment or sweep."""
     lines = text.splitlines(keepends=True)
     start = next((i for i, line in enumerate(lines) if line.startswith(f"{section}:")), len(lines))
     pattern = re.compile(rf"^  {re.escape(name)}:\s*(#.*)?$")
@@ -61,6 +66,12 @@ def edited(text: str, section: str, name: str, seeds: int) -> str:
         end += 1
     lines.insert(place + 1, f"    seeds: {seeds}\n")
     return "".join(lines)
+
+
+def _holding(section: str, path: Path) -> Path:
+    """Return the file that has a section: params.yaml or the studies.yaml beside it."""
+    studies = path.with_name("studies.yaml")
+    return studies if studies.exists() and section in read_yaml(studies) else path
 
 
 def selected(text: str, experiments: list[str], sweeps: list[str]) -> str:

@@ -24,6 +24,7 @@ from typing import Any
 import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from convlab.config import read_params
 from convlab.errors import Parser, run
 from options import seconds
 from small_data import expect_small_data, write_small_data
@@ -111,7 +112,7 @@ class Simulation:
         return json.loads(path.read_text()) if path.is_file() else {"trainings": [], "ended": False}
 
     def wait(self, what: str, true: Callable[[], bool], limit: float = 1800) -> None:
-        """Wait for something; that it does not come is wrong."""
+        """Wait for something; record a failure if it does not come."""
         until = time.monotonic() + limit
         while not true() and time.monotonic() < until:
             time.sleep(0.2)
@@ -203,7 +204,7 @@ def set_up(one: Simulation) -> None:
 
 def shrink(path: Path) -> None:
     """Leave seconds of work in params.yaml, line by line as `bring` expects it."""
-    params = yaml.safe_load(path.read_text())
+    params = read_params(path)
     for experiment in params["experiments"].values():
         experiment |= {"epochs": 2, "split": {"method": "last", "validation": VALIDATION}, "threads": None}
     params["experiments"]["cifar10_resnet18"]["model"]["widths"] = [8, 8, 16, 16]
@@ -213,6 +214,7 @@ def shrink(path: Path) -> None:
     params |= {"sweeps": {"mnist_vgg_l2": params["sweeps"]["mnist_vgg_l2"]}, "claims": {}, "thresholds": {}}
     params |= {"run": ["mnist_vgg"], "run_sweeps": []}
     path.write_text(yaml.safe_dump(params, sort_keys=False))
+    path.with_name("studies.yaml").write_text("{}\n")  # all stands in params.yaml now
 
 
 def command_line(process: int) -> bytes:
@@ -222,7 +224,7 @@ def command_line(process: int) -> bytes:
 
 
 def kill_worker(one: Simulation) -> None:
-    """Kill a worker in the midst of a training."""
+    """Kill a worker during a training."""
 
     def running() -> list[int]:
         rows = one.status()["trainings"]
@@ -233,7 +235,7 @@ def kill_worker(one: Simulation) -> None:
 
 
 def brought(one: Simulation) -> None:
-    """Bring the results home, and look at whether DVC takes them for its own."""
+    """Bring the results home, and check whether DVC accepts them as its own."""
     one.expect("it is brought", not one.shell("python bench/gpu/bring.py ../out", one.home).returncode)
     for name, count in SEEDS.items():
         folder = one.home / "metrics" / name

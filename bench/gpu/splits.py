@@ -1,4 +1,4 @@
-"""Prepared data on the GPU machine: decoded, split as ever, and refused unless it is what it is at home.
+"""Prepared data on the GPU machine: decoded, split as usual, and refused unless equal to that at home.
 
 python3 bench/gpu/splits.py LEASE DATASET      LEASE/packed/ → LEASE/prepared/KEY for each of its data keys
 """
@@ -54,7 +54,7 @@ def main() -> int:
 def unpack(lines: Mapping[str, Any], folder: Path) -> Raw:
     """Return a data set from its packed files.
 
-    Raise:
+    Raises:
         InputError: one is missing or damaged; says which.
     """
     labels = np.frombuffer(lzma.decompress(_content(lines["labels"], folder)), np.uint8).astype(np.int64)
@@ -68,7 +68,7 @@ def unpack(lines: Mapping[str, Any], folder: Path) -> Raw:
 def prepare_as(data: Mapping[str, Any], raw: Raw, folder: Path) -> None:
     """Write the prepared data of a manifest's key, with the statistics that were measured at home.
 
-    Raise:
+    Raises:
         InputError: a file is not the same as at home; nothing is left then.
     """
     prepared = prepare(raw, Experiment.model_validate(data["experiment"]))

@@ -27,14 +27,15 @@ def serve(connection: Connection, ledger: Path, workers: int) -> None:
     """
     import torch
 
-    from convlab import trainings
+    from convlab.executors.job import train_job
+    from convlab.executors.processes import prepare_worker
     from convlab.interrupt import Interrupted
     from convlab.ledger import Ledger
     from convlab.train import checkpoint
     from convlab.train import run as training
     from convlab.train.device import select_device
 
-    trainings._prepare_worker()
+    prepare_worker()
     checkpoint.EPOCH_SECONDS = CHECKPOINT_SECONDS
     gpu = select_device("auto").type == "cuda"
     if gpu:
@@ -50,7 +51,7 @@ def serve(connection: Connection, ledger: Path, workers: int) -> None:
             torch.cuda.reset_peak_memory_stats()
         began = time.monotonic()
         try:
-            trainings._run(job, Ledger(ledger), workers)
+            train_job(job, Ledger(ledger), workers)
         except Interrupted as ended:
             os._exit(128 + ended.number)
         except BaseException:
@@ -63,7 +64,7 @@ def serve(connection: Connection, ledger: Path, workers: int) -> None:
 
 
 class Telling(Reporter):
-    """A reporter that tells the daemon of each epoch too."""
+    """A reporter that also reports each epoch to the daemon."""
 
     def __init__(self, connection: Connection, experiment: Experiment, label: str, epochs: int, images: int):
         super().__init__(label, epochs, images, None)

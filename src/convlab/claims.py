@@ -3,7 +3,7 @@
 The difference a − b is taken seed by seed where both sides have the seed (a paired t interval), else between
 the two groups (Welch's); both at 95 %, and wider by what another set of test images might have given. With
 one seed on a side the spread is borrowed: the largest that a result on the same data set has over its seeds.
-An interval that settles nothing is said to settle nothing.
+Where the interval settles neither, the verdict is 'inconclusive'.
 """
 
 from collections.abc import Mapping, Sequence
@@ -158,14 +158,7 @@ def table(judged: Sequence[Mapping[str, Any]]) -> str:
         verdict = f"**{row['verdict']}**" if row["verdict"] in ("confirmed", "refuted") else row["verdict"]
         verdict += " †" if row["holds_among_all"] is False else ""
         reason = f" ({row['reason']})" if row["reason"] else ""
-        cells = [
-            row["report"],
-            row["says"],
-            expected(row),
-            difference_of(row),
-            str(row["n"] or "–"),
-            _trained(row),
-        ]
+        cells = [row["report"], row["says"], expected(row), shown(row), str(row["n"] or "–"), _trained(row)]
         lines.append("| " + " | ".join([*cells, verdict + reason]) + " |")
     lent = sum(row["verdict"] in ("confirmed", "refuted") and bool(row["borrowed_from"]) for row in judged)
     counts += f"; {lent} verdicts on a borrowed spread" if lent else ""
@@ -180,7 +173,7 @@ def by_seed(found: Found, metric: str) -> list[tuple[Any, float]]:
 
 
 def _stopped(result: str, found: Found) -> str:
-    """Say what stopped a result that has not run; else nothing."""
+    """Return what stopped a result that has not run, or an empty text."""
     return "" if found.status in ("finished", "not run") else f"{result} is {found.status}"
 
 
@@ -194,7 +187,7 @@ def _epochs(side: str, found: Found) -> dict[str, Any]:
 
 
 def text_of(metric: str, number: float, sign: str = "+") -> str:
-    """Return a difference as text: accuracies and gaps in points of a percent, other metrics as they are."""
+    """Return a difference as text: accuracies and gaps in percentage points, other metrics as they are."""
     if metric == "gap" or metric.endswith("accuracy"):
         return f"{100 * number:{sign}.2f}"
     return f"{number:{sign}.4f}" if metric.endswith("loss") else f"{number:{sign}.2f}"
@@ -209,8 +202,8 @@ def expected(row: Mapping[str, Any]) -> str:
     return f"{metric} {row['relation']}" + (f" by {margin}" if row["margin"] else "")
 
 
-def difference_of(row: Mapping[str, Any]) -> str:
-    """Return the difference of a judged claim with its interval: `-1.26 [-1.64, -0.88]`."""
+def shown(row: Mapping[str, Any]) -> str:
+    """Return a judged claim's difference, with its interval if it has one."""
     if row["difference"] is None:
         return "–"
     ends = [text_of(row["metric"], end) for end in row["interval"] or []]

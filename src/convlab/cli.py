@@ -1,5 +1,6 @@
 """The command `convlab`: what is done with results, beside the pipeline that makes them."""
 
+import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -8,8 +9,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from convlab import files
-from convlab.config import load_params
+from convlab import __version__, files
+from convlab.config import load_declared, load_params
 from convlab.errors import InputError, Parser, run
 
 TITLES = ("test accuracy", "test loss")  # what both tables of `convlab results` begin with
@@ -28,6 +29,7 @@ def main() -> None:
 
 def _main() -> int:
     parser = Parser(prog="convlab", description=__doc__)
+    parser.add_argument("--version", action="version", version=f"convlab {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     parsers = {
         name: commands.add_parser(name, help=function.__doc__, description=function.__doc__)
@@ -35,9 +37,36 @@ def _main() -> int:
     }
     parsers["summary"].add_argument("experiment", metavar="EXPERIMENT", help="or SWEEP/TRIAL")
     parsers["summary"].add_argument("--svg", metavar="FILE", type=Path, help="draw the network, too")
+    parsers["import"].add_argument(
+        "name", metavar="NAME", help="of a data set under `datasets` in params.yaml"
+    )
     parsers["check"].add_argument(
         "--against", metavar="REV", help="a git revision whose test accuracies must not have dropped, too"
     )
+    parsers["track"].add_argument(
+        "--experiments",
+        action="store_true",
+        help="and the results of all DVC experiments, from their commits",
+    )
+    parsers["ui"].add_argument(
+        "--port", metavar="N", type=_port, default=5000, help="5000, unless it is taken"
+    )
+    predict_options = parsers["predict"]
+    predict_options.add_argument("images", metavar="IMAGE", nargs="+", type=Path, help="or a folder of them")
+    predict_options.add_argument(
+        "--model",
+        metavar="NAME",
+        help="an experiment, SWEEP/TRIAL, or DATASET@champion: its best trained here",
+    )
+    predict_options.add_argument(
+        "--explain", metavar="FILE", type=Path, help="draw where it looked (Grad-CAM)"
+    )
+    predict_options.add_argument("--json", dest="as_json", action="store_true", help="print JSON")
+    predict_options.add_argument(
+        "--csv", metavar="FILE", type=Path, help="write a table (a folder prints one)"
+    )
+    parsers["export"].add_argument("model", metavar="NAME", help="as in `convlab predict --model`")
+    parsers["export"].add_argument("--onnx", metavar="FILE", type=Path, required=True, help="what to write")
     parsers["compare"].add_argument(
         "results", metavar="RESULT", nargs="+", help="EXPERIMENT or SWEEP/TRIAL; with @REV, of a git revision"
     )
@@ -88,14 +117,41 @@ def check(against: str | None) -> int:
     return 1 if failed or compare.FAILED in kinds else 0
 
 
-def track() -> int:
+def track(experiments: bool) -> int:
     """Mirror every result into MLflow, once, whatever is there already; exit status 1 if one could not be."""
-    from convlab.records import finished
-    from convlab.tracking import mirror, tracking_uri
+    from convlab.tracking import mirror_all
+    from convlab.tracking.experiments import mirror_experiments
+    from convlab.tracking.records import finished
+    from convlab.tracking.store import shown_uri
 
-    done = [mirror(name) for name in finished()]
-    print(f"mlflow: {sum(done)} of {len(done)} experiments and sweeps are in {tracking_uri()}")
-    return 0 if all(done) else 1
+    names = finished()
+    done = mirror_all(names)
+    print(f"mlflow: {len(done)} of {len(names)} experiments and sweeps are in {shown_uri()}")
+    kept, all_kept = mirror_experiments() if experiments else (0, 0)
+    if experiments:
+        print(f"mlflow: {kept} of {all_kept} DVC experiments are there")
+    return 0 if (len(done), kept) == (len(names), all_kept) else 1
+
+
+def ui(port: int) -> int:
+    """Mirror every result, and show MLflow's pages on this machine."""
+    from convlab.tracking.ui import serve
+
+    return serve(port)
+
+
+def promote() -> int:
+    """Make the best network of each data set its champion in MLflow's registry, and say which it is."""
+    from convlab.tracking.registry import promote
+
+    return promote()
+
+
+def _port(text: str) -> int:
+    number = int(text) if text.isdecimal() else 0
+    if not 1 <= number <= 65535:
+        raise argparse.ArgumentTypeError(f"found {text!r}; allowed: a number from 1 to 65535")
+    return number
 
 
 def results() -> int:
@@ -127,7 +183,7 @@ def results() -> int:
 def _table(title: str, *columns: str) -> Table:
     table = Table(title=title, title_justify="left")
     for column in columns:
-        left = column in ("experiment", "sweep", "trial", "device", "letter", "parameter", "metric")
+        left = column in ("experiment", "sweep", "trial", "device")
         table.add_column(column, justify="left" if left else "right", overflow="fold")
     return table
 
@@ -150,10 +206,10 @@ def _cells(trainings: list[dict], quantities: tuple[str, ...]) -> list[str]:
 
 
 def report() -> int:
-    """Put the reports' numbers and ours side by side into README.md and metrics/, and judge their claims."""
-    from convlab.reports import outputs
+    """Put the reports' numbers beside ours, judge their claims, and write docs/configuration.md."""
+    from convlab import reference, reports
 
-    current = outputs()
+    current = reports.outputs() | reference.outputs()
     for path, text in current.items():
         files.write_text(path, text)
     print(f"{', '.join(map(str, current))}: up to date")
@@ -211,15 +267,55 @@ def summary(experiment: str, svg: Path | None) -> int:
     return 0
 
 
+def predict(
+    images: list[Path], model: str | None, explain: Path | None, as_json: bool, csv: Path | None
+) -> int:
+    """Say what a trained network takes pictures for: PNG, JPEG and others, of any size."""
+    from convlab.predict import command
+
+    command(images, model, explain, as_json, csv)
+    return 0
+
+
+def export(model: str, onnx: Path) -> int:
+    """Write a trained network as an ONNX file: raw pixels in, logits out."""
+    from convlab import onnx_model
+    from convlab.trained import load_trained
+
+    if onnx.suffix != ".onnx":
+        raise InputError(f"--onnx: found {str(onnx)!r}; allowed: a file whose name ends in .onnx")
+    trained = load_trained(model)
+    size = onnx_model.export(trained, onnx)
+    shape = " × ".join(map(str, trained.dataset.shape))
+    classes = len(trained.statistics.classes)
+    print(f"{onnx}: {trained.says()}; {size / 2**20:.2f} MiB, opset {onnx_model.OPSET}")
+    print(f"  {onnx_model.INPUT}: uint8, N × {shape}, from 0 to {trained.dataset.largest}, as they are")
+    print(f"  {onnx_model.OUTPUT}: float32, N × {classes}")
+    return 0
+
+
+def import_(name: str) -> int:
+    """Make a data set of one's own images, as params.yaml declares it under `datasets`."""
+    from convlab.own.importing import import_images
+
+    import_images(load_declared(files.PARAMS), name, _console())
+    return 0
+
+
 COMMANDS: dict[str, Any] = {
     "validate": validate,
     "check": check,
     "track": track,
+    "ui": ui,
+    "promote": promote,
     "results": results,
     "report": report,
     "compare": compare,
     "book": book,
     "summary": summary,
+    "import": import_,
+    "predict": predict,
+    "export": export,
 }
 
 if __name__ == "__main__":

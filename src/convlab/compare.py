@@ -55,7 +55,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Change:
-    """What became of a result: FAILED, ROSE, NOISE, EQUAL, NEW or GONE, and how to say it."""
+    """What became of a result: FAILED, ROSE, NOISE, EQUAL, NEW or GONE, and a text for it."""
 
     result: str
     kind: str
@@ -108,7 +108,7 @@ def present() -> dict[str, Result]:
 
 
 def interval(before: Result, now: Result) -> tuple[float, float, str]:
-    """Give the 95 % interval of the rise in accuracy, and say what kind it is."""
+    """Return the 95 % interval of the rise in accuracy, and its kind."""
     from convlab.intervals import compare  # brings SciPy, which a plain `convlab check` can do without
 
     difference = compare(now.accuracies, before.accuracies)
@@ -175,7 +175,7 @@ def _committed(revision: str) -> Iterator[tuple[str, str | bytes]]:
 
 
 def _git(*arguments: str) -> str | None:
-    """Give what git says, or None if it refuses, or is not there."""
+    """Return git's output, or None if it fails or is not installed."""
     try:
         done = subprocess.run(["git", *arguments], capture_output=True, encoding="utf-8", check=True)
     except (OSError, ValueError, subprocess.SubprocessError):

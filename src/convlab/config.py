@@ -1,41 +1,97 @@
-"""params.yaml: defaults + overrides → one `Experiment`, or a `Sweep` of them.
+"""params.yaml and studies.yaml: defaults + overrides → one `Experiment`, or a `Sweep` of them.
 
-Every error that can be seen in params.yaml itself is raised here, before any work, as one `InputError`
-line that names the key, what was found and what is allowed.
+Every error that can be seen in these files themselves is raised here, before any work, as one `InputError`
+line that names the file, the key, what was found and what is allowed. But what nobody selected, and only does
+not go with the defaults as they are now (`-S device=cuda`), is left out with a warning.
 """
 
 import copy
 import itertools
-import math
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from convlab.data.catalogue import DATASETS
+from convlab import files
+from convlab.data.catalogue import PUBLISHED, imported
+from convlab.doubts import doubts
 from convlab.errors import InputError
-from convlab.explain import Layers, nearest, short, show, validate
-from convlab.schema import SPLITS, Claim, Experiment, Params, Sweep, SweepEntry, Trial, number
-from convlab.schema.training import EMA, Cosine, Lookahead, OneCycle
+from convlab.explain import Conflict, Layers, mapping, nearest, short, show, validate
+from convlab.own.card import check_declared, unbalanced
+from convlab.schema import DatasetEntry, Experiment, Params, Sweep, SweepEntry, Trial, number
 from convlab.strict_yaml import read_yaml
+from convlab.studies import read_claims, read_thresholds
 
 # Every other key at the top is a default of all experiments.
-STUDIES = ("experiments", "sweeps", "claims", "thresholds", "run", "run_sweeps")
-FLOORS = tuple(f"{split}_accuracy" for split in SPLITS)
+STUDIES = ("datasets", "experiments", "sweeps", "claims", "thresholds", "run", "run_sweeps")
+APART = (
+    "sweeps",
+    "claims",
+    "thresholds",
+)  # may stand in studies.yaml, where DVC takes them for no parameters
 RESERVED = ("datasets",)  # data/configs/datasets.yaml is the list for the download stage
-MOST_WARMUP = 0.9  # of a training, without a warning
-MOST_TRAININGS = 2000  # of one sweep: the product of a grid's lists grows faster than one thinks
+MOST_TRAININGS = 2000  # of one sweep: the product of a grid's lists grows fast
 
 
 def load_params(path: Path = Path("params.yaml")) -> Params:
-    """Read and check params.yaml.
+    """Read and check params.yaml, and the studies.yaml beside it.
+
+    Raises:
+        InputError: with one line that says what is wrong and what to do.
+    """
+    raw, apart = read_params(path), _read_studies(path)
+    try:
+        return _resolve(raw)
+    except InputError as error:
+        section = re.match(r"\w*", str(error))
+        file = _studies(path) if section and section.group() in apart else path
+        raise InputError(f"{file}: {error}") from None
+
+
+def read_params(path: Path) -> dict[str, Any]:
+    """Read params.yaml and the studies.yaml beside it, if there is one, as one mapping, unchecked.
+
+    Raises:
+        InputError: one of them is no mapping, or a section stands in the wrong one, or in both.
+    """
+    content = read_yaml(path)
+    if not isinstance(content, Mapping):
+        raise InputError(f"{path}: found {show(content)}; allowed: a mapping of keys to values")
+    apart = _read_studies(path)
+    for key in apart:
+        if key in content:
+            raise InputError(f"{_studies(path)}: `{key}` stands in {path} too; keep one of them")
+    return {**content, **apart}
+
+
+def _read_studies(path: Path) -> Mapping[str, Any]:
+    file = _studies(path)
+    content = read_yaml(file) if file.exists() else None
+    if content is None:
+        return {}
+    if not isinstance(content, Mapping):
+        raise InputError(f"{file}: found {show(content)}; allowed: a mapping of keys to values")
+    for key in content:
+        if key not in APART:
+            raise InputError(f"{file}: unknown key `{short(str(key))}`{nearest(key, APART)}")
+    return content
+
+
+def _studies(path: Path) -> Path:
+    return path.with_name("studies.yaml")
+
+
+def load_declared(path: Path = files.PARAMS) -> dict[str, DatasetEntry]:
+    """Read which data sets params.yaml declares, whatever its experiments are: they may wait for one.
 
     Raises:
         InputError: with one line that says what is wrong and what to do.
     """
     try:
-        return _resolve(read_yaml(path))
+        raw = read_yaml(path)
+        return _declared(raw if isinstance(raw, Mapping) else {})
     except InputError as error:
         message = str(error)
         raise InputError(message if message.startswith(str(path)) else f"{path}: {message}") from None
@@ -64,7 +120,7 @@ def load_experiment(path: Path) -> Experiment:
     """Read the resolved configuration of an experiment."""
     item = load_item(path)
     if not isinstance(item, Experiment):
-        raise InputError(f"{path}: a sweep, where an experiment is wanted")
+        raise InputError(f"{path}: is a sweep; expected an experiment")
     return item
 
 
@@ -72,7 +128,7 @@ def load_sweep(path: Path) -> Sweep:
     """Read the resolved configuration of a sweep."""
     item = load_item(path)
     if not isinstance(item, Sweep):
-        raise InputError(f"{path}: an experiment, where a sweep is wanted")
+        raise InputError(f"{path}: is an experiment; expected a sweep")
     return item
 
 
@@ -88,50 +144,97 @@ def dump_item(item: Experiment | Sweep) -> str:
 
 
 def trials_of(name: str, item: Experiment | Sweep) -> list[Trial]:
-    """Give the trainings that an item stands for: a sweep's trials, or an experiment's seeds."""
+    """Return the trainings that an item stands for: a sweep's trials, or an experiment's seeds."""
     if isinstance(item, Sweep):
         return item.trials
     return [Trial(name=name, overrides={}, experiment=experiment) for experiment in item.each_seed()]
 
 
-def _resolve(raw: Any) -> Params:
-    if not isinstance(raw, Mapping):
-        raise InputError(f"found {show(raw)}; allowed: a mapping of keys to values")
+def _resolve(raw: Mapping[str, Any]) -> Params:
     allowed = [*Experiment.model_fields, *STUDIES]
     for key in raw:
         if key not in allowed:
             raise InputError(f"unknown key `{short(str(key))}`{nearest(key, allowed)}")
     defaults = {key: value for key, value in raw.items() if key not in STUDIES}
+    left_out: list[str] = []
 
-    written = _mapping(raw, "experiments", "")
-    experiments = {}
+    own = _declared(raw)
+    for name in own.keys() & imported():
+        check_declared(name, own[name])
+    written = mapping(raw, "experiments", "")
     for name in written:
         _check_name(name, "experiments")
-        overrides = _mapping(written, name, "experiments.")
-        experiments[name] = _merged([(f"experiments.{name}.", overrides), ("", defaults)])
+    run = _selection(raw, "run", written)
+    experiments = {}
+    for name in written:
+        where = f"experiments.{name}"
+        overrides = mapping(written, name, "experiments.")
+        _check_imported(where, overrides.get("dataset"), own)
+        try:
+            experiments[name] = _merged(where, [(f"{where}.", overrides), ("", defaults)])
+        except Conflict as conflict:
+            if name in run:
+                raise
+            left_out.append(f"{conflict}; not selected, so left out")
 
-    sweeps = {}
-    for name, content in _mapping(raw, "sweeps", "").items():
+    entries = mapping(raw, "sweeps", "")
+    for name in entries:
         _check_name(name, "sweeps")
-        if name in experiments:
+        if name in written:
             raise InputError(f"sweeps.{name}: an experiment has this name too; rename one of them")
+    run_sweeps = _selection(raw, "run_sweeps", entries, may_be_empty=True)
+    sweeps = {}
+    for name in entries:
         where = f"sweeps.{name}"
-        entry = validate(SweepEntry, content, [(f"{where}.", _mapping(raw["sweeps"], name, "sweeps."))])
-        sweeps[name] = Sweep(trials=_trials(where, entry, written, defaults))
+        entry = validate(SweepEntry, entries[name], [(f"{where}.", mapping(entries, name, "sweeps."))])
+        try:
+            sweeps[name] = Sweep(trials=_trials(where, entry, written, defaults))
+        except Conflict as conflict:
+            if name in run_sweeps:
+                raise
+            left_out.append(f"{conflict}; not selected, so left out")
 
+    claims, unjudged = read_claims(raw, written, {name: sweeps.get(name) for name in entries})
     return Params(
-        run=_selection(raw, "run", experiments),
-        run_sweeps=_selection(raw, "run_sweeps", sweeps, may_be_empty=True),
+        run=run,
+        run_sweeps=run_sweeps,
+        own=own,
         experiments=experiments,
         sweeps=sweeps,
-        claims=_claims(raw, experiments, sweeps),
-        thresholds=_thresholds(raw, experiments),
-        warnings=_warnings(experiments, sweeps),
+        claims=claims,
+        thresholds=read_thresholds(raw, written),
+        warnings=[*doubts(experiments, sweeps), *left_out, *unjudged, *_unbalanced(experiments)],
     )
 
 
+def _declared(raw: Mapping[str, Any]) -> dict[str, DatasetEntry]:
+    declared = {}
+    for name in mapping(raw, "datasets", ""):
+        _check_name(name, "datasets")
+        where = f"datasets.{name}"
+        if name in PUBLISHED:
+            raise InputError(f"{where}: a published data set has this name; choose another")
+        content = mapping(raw["datasets"], name, "datasets.")
+        declared[name] = validate(DatasetEntry, content, [(f"{where}.", content)])
+    return declared
+
+
+def _unbalanced(experiments: Mapping[str, Experiment]) -> list[str]:
+    """Return a warning for each imported data set in use whose classes are unbalanced."""
+    used = sorted({experiment.dataset for experiment in experiments.values()} - {*PUBLISHED})
+    return [f"datasets.{name}: {harm}" for name in used if (harm := unbalanced(name))]
+
+
+def _check_imported(where: str, dataset: Any, own: Mapping[str, DatasetEntry]) -> None:
+    if isinstance(dataset, str) and dataset in own and dataset not in imported():
+        raise InputError(
+            f"{where}.dataset: found {dataset!r}, which is declared, but not imported yet; "
+            f"run `convlab import {dataset}`"
+        )
+
+
 def merge(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay overrides over a base, section by section.
+    """Return a base with overrides merged into it, section by section.
 
     A section that comes with another `name` (a model, an optimiser, a schedule) replaces the base's whole:
     the settings of the one mean nothing to the other.
@@ -147,12 +250,17 @@ def merge(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, An
     return merged
 
 
-def _merged(layers: Layers) -> Experiment:
-    """Make one experiment of layers, the first of which wins."""
+def _merged(place: str, layers: Layers) -> Experiment:
+    """Make one experiment, which stands at this place, of layers, the first of which wins."""
     content: dict[str, Any] = {}
     for _, layer in reversed(layers):
         content = merge(content, layer)
-    return validate(Experiment, content, layers)
+    try:
+        return validate(Experiment, content, layers)
+    except Conflict as conflict:
+        if str(conflict).startswith(".".join(place.split(".")[:2])):  # its own key, so wrong in any case
+            raise InputError(str(conflict)) from None
+        raise Conflict(f"{place}: {conflict}") from None  # a default that does not go with it
 
 
 def _trials(
@@ -177,7 +285,7 @@ def _trials(
             layers.insert(0, (f"{where}.", {"seeds": entry.seeds}))
         trials += [
             Trial(name=name, overrides=overrides, experiment=experiment)
-            for experiment in _merged(layers).each_seed()
+            for experiment in _merged(place, layers).each_seed()
         ]
         if len(trials) > MOST_TRAININGS:
             raise InputError(f"{where}: more than {MOST_TRAININGS:,} trainings; vary fewer values or seeds")
@@ -185,7 +293,7 @@ def _trials(
 
 
 def _points(where: str, entry: SweepEntry) -> Iterator[tuple[str, str, str, dict[str, Any]]]:
-    """Give a sweep's points, one by one: name, where it stands in params.yaml, experiment, overrides."""
+    """Yield a sweep's points: name, place in params.yaml, experiment, overrides."""
     for name in entry.experiments or []:
         yield name, f"{where}.experiments", name, {}
     base = entry.experiment or ""
@@ -198,7 +306,7 @@ def _points(where: str, entry: SweepEntry) -> Iterator[tuple[str, str, str, dict
 
 
 def _plain(value: Any) -> Any:
-    """Take `1e-05` for a number in an override too, alone or in a list."""
+    """Return an override with `1e-05` read as a number, alone or in a list."""
     return [_plain(part) for part in value] if isinstance(value, list) else number(value)
 
 
@@ -217,7 +325,7 @@ def nest(dotted: Mapping[str, Any], where: str) -> dict[str, Any]:
 
 
 def _point_name(overrides: Mapping[str, Any]) -> str:
-    """Name a grid point by what it varies: `strides-1-1-2_kernels-5-3-3`, `l2-0.0001`."""
+    """Return a grid point's name, from what it varies: `strides-1-1-2_kernels-5-3-3`, `l2-0.0001`."""
 
     def text(value: Any) -> str:
         return "-".join(map(text, value)) if isinstance(value, list) else str(number(value))
@@ -243,133 +351,6 @@ def _selection(
         if names.count(name) > 1:
             raise InputError(f"{key}: {name!r} is listed twice; keep one of them")
     return names
-
-
-def _thresholds(raw: Mapping[str, Any], experiments: Mapping[str, Experiment]) -> dict[str, dict[str, float]]:
-    thresholds: dict[str, dict[str, float]] = {}
-    for name in _mapping(raw, "thresholds", ""):
-        if name not in experiments:
-            raise InputError(f"thresholds: found {show(name)}{nearest(name, experiments)}")
-        floors = _mapping(raw["thresholds"], name, "thresholds.")
-        thresholds[name] = {}
-        for metric, floor in floors.items():
-            if metric not in FLOORS:
-                raise InputError(
-                    f"thresholds.{name}: unknown metric `{short(str(metric))}`{nearest(metric, FLOORS)}"
-                )
-            value = number(floor)
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
-                raise InputError(
-                    f"thresholds.{name}.{metric}: found {show(floor)}; allowed: a number from 0 to 1"
-                )
-            thresholds[name][metric] = float(value)
-    return thresholds
-
-
-def _claims(
-    raw: Mapping[str, Any], experiments: Mapping[str, Experiment], sweeps: Mapping[str, Sweep]
-) -> dict[str, Claim]:
-    known = [*experiments]
-    known += [f"{name}/{trial.name}" for name, sweep in sweeps.items() for trial in sweep.trials]
-    claims = {}
-    for name in _mapping(raw, "claims", ""):
-        where = f"claims.{name}"
-        claim = validate(
-            Claim, raw["claims"][name], [(f"{where}.", _mapping(raw["claims"], name, "claims."))]
-        )
-        for side in ("a", "b"):
-            result = getattr(claim, side)
-            if result not in known:
-                own = [row for row in known if row.startswith(f"{result.partition('/')[0]}/")]
-                allowed = own or [*experiments, *(f"{sweep}/TRIAL" for sweep in sweeps)]
-                raise InputError(
-                    f"{where}.{side}: found {show(result)}{nearest(result, dict.fromkeys(allowed))}"
-                )
-        if claim.a == claim.b:
-            raise InputError(f"{where}: a and b are the same result; compare two")
-        claims[name] = claim
-    return claims
-
-
-def _warnings(experiments: Mapping[str, Experiment], sweeps: Mapping[str, Sweep]) -> list[str]:
-    """Find what is allowed, but hardly meant."""
-    said = [
-        (f"experiments.{name}.{key}", harm)
-        for name, experiment in experiments.items()
-        for key, harm in _doubtful(experiment).items()
-    ]
-    heard = {harm for _, harm in said}
-    said += dict.fromkeys(
-        (f"sweeps.{name}", harm)
-        for name, sweep in sweeps.items()
-        for trial in sweep.trials
-        for harm in _doubtful(trial.experiment).values()
-        if harm not in heard
-    )
-    return [f"{place}: {harm}" for place, harm in said]
-
-
-def _doubtful(experiment: Experiment) -> dict[str, str]:
-    """Say what of an experiment is hardly meant, by key."""
-    return {**_mirrored(experiment), **_stuck(experiment), **_rising(experiment)}
-
-
-def _stuck(experiment: Experiment) -> dict[str, str]:
-    """Say where the average of the weights, which is what is kept, hardly leaves the initial ones."""
-    images = DATASETS[experiment.dataset].train_images - experiment.split.validation
-    steps = experiment.epochs * math.ceil(images / experiment.batch_size)
-    training = f"the training has {steps:,} ({experiment.epochs} × {steps // experiment.epochs:,})"
-    match experiment.average:
-        case EMA(decay=decay) if steps * (1 - decay) < 1:
-            span, share = f"{1 / (1 - decay):,.0f} steps", f"{decay**steps:.0%}"
-            harm = (
-                f"ema with decay {decay:g} spans {span}, but {training}: the kept weights are {share} initial"
-            )
-        case Lookahead(every=every) if steps < every:
-            harm = (
-                f"lookahead goes back every {every:,} steps, but {training}: the kept weights are the initial"
-            )
-        case _:
-            return {}
-    return {"average": harm}
-
-
-def _rising(experiment: Experiment) -> dict[str, str]:
-    """Say where the learning rate has hardly begun to fall when the training ends."""
-    match experiment.schedule:
-        case Cosine(warmup=warmup):
-            share = warmup / experiment.epochs
-        case OneCycle(warmup=share):
-            pass
-        case _:
-            return {}
-    if share <= MOST_WARMUP:
-        return {}
-    start = f"{experiment.schedule.name} warms up for {share:.0%} of the {experiment.epochs} epochs"
-    return {"schedule": f"{start}: the rate has hardly time to fall"}
-
-
-def _mirrored(experiment: Experiment) -> dict[str, str]:
-    """Say where an experiment mirrors images that have no mirror image, by key."""
-    if DATASETS[experiment.dataset].mirrors:
-        return {}
-    start = (
-        f"flip mirrors {experiment.dataset}, where a mirrored image is none of the classes (a 2 becomes no "
-        "digit)"
-    )
-    found = {}
-    if any(step.name in ("flip", "alternating_flip") for step in experiment.augment):
-        found["augment"] = f"{start}: the network learns what the test images never show"
-    if experiment.test_time_augmentation != "none":
-        found["test_time_augmentation"] = f"{start}: the network is asked about what it never saw"
-    return found
-
-
-def _mapping(raw: Mapping[str, Any], key: str, parent: str) -> Mapping[str, Any]:
-    value = raw.get(key, {})
-    if not isinstance(value, Mapping):
-        raise InputError(f"{parent}{key}: found {show(value)}; allowed: a mapping of keys to values")
-    return value
 
 
 def _check_name(name: Any, where: str) -> None:

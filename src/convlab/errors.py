@@ -1,4 +1,4 @@
-"""How a command ends: errors that a user can mend are one clear line and exit status 2."""
+"""How a command ends: errors that a user can correct are one clear line and exit status 2."""
 
 import argparse
 import io
@@ -25,12 +25,12 @@ class Parser(argparse.ArgumentParser):
     """A command line whose complaint is one line, without the usage before it; to be used inside `run`."""
 
     def error(self, message: str) -> NoReturn:
-        """Refuse it."""
+        """Raise the complaint as an `InputError`."""
         raise InputError(f"{message}; see --help")
 
 
 def name_argument() -> str:
-    """Give the one argument of a stage: the name of an experiment or a sweep.
+    """Return the one argument of a stage: the name of an experiment or a sweep.
 
     Raises:
         InputError: there is none, or more than one.
@@ -43,7 +43,7 @@ def name_argument() -> str:
 
 
 def print_anything() -> None:
-    """Let a `?` stand for what a terminal that is not UTF-8 has no letter for, where printing would raise."""
+    """Print a `?` for a character that the terminal's encoding lacks, instead of raising."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # not where a test or a notebook put something else
             stream.reconfigure(errors="replace")

@@ -16,7 +16,7 @@ from convlab.train.loader import place, to_device
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a trained model scores.
+    """The scores of a trained model.
 
     `scores` are {split: {"loss", "accuracy", "images"}}, and under "weights" the hash of the weights, by
     which results.py knows whose scores they are. `probabilities` and `labels` are the test split's: float32

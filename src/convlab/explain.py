@@ -10,11 +10,16 @@ from pydantic import BaseModel, ValidationError
 from convlab.errors import InputError
 from convlab.schema import Section
 
+
+class Conflict(InputError):
+    """Settings of which each is allowed, and which do not go together."""
+
+
 # Where a configuration comes from: pairs of a prefix and what is written there, the one that wins first.
 # `("experiments.digits.", {…}), ("", {…})`: the overrides of an experiment, then the defaults at the top.
 Layers = Sequence[tuple[str, Mapping[str, Any]]]
 
-ALLOWED = {  # pydantic's words for these speak of its own types
+ALLOWED = {  # pydantic's messages for these name its own types
     "model_type": "a mapping of keys to values",
     "model_attributes_type": "a mapping of keys to values",
     "dict_type": "a mapping of keys to values",
@@ -29,7 +34,8 @@ def validate(schema: type[Any], content: Any, layers: Layers) -> Any:
     """Validate a configuration that was merged from layers.
 
     Raises:
-        InputError: one line on the first error, which names the key in the layer where the user wrote it.
+        InputError: one line on the first error, which names the key in the layer where the user wrote it; a
+            `Conflict` if nothing is wrong with that key alone.
     """
     try:
         return schema.model_validate(content)
@@ -39,7 +45,8 @@ def validate(schema: type[Any], content: Any, layers: Layers) -> Any:
             failure.errors(include_url=False), key=lambda error: error["type"] != "extra_forbidden"
         )
         more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-        raise InputError(_explain(schema, errors[0], layers) + more) from None
+        kind = Conflict if errors[0]["type"] == "value_error" else InputError
+        raise kind(_explain(schema, errors[0], layers) + more) from None
 
 
 def _explain(schema: type[BaseModel], error: Any, layers: Layers) -> str:
@@ -100,7 +107,7 @@ def _models_in(annotation: Any) -> list[type[BaseModel]]:
 
 
 def _place(path: Sequence[Any], layers: Layers) -> str:
-    """Name a key with the prefix of the layer that holds it, or its nearest parent."""
+    """Return a key with the prefix of the layer that holds it, or its nearest parent."""
     for depth in range(len(path), -1, -1):
         for prefix, content in layers:
             if _holds(content, path[:depth]):
@@ -120,8 +127,20 @@ def _holds(tree: Any, path: Sequence[Any]) -> bool:
     return True
 
 
+def mapping(raw: Mapping[str, Any], key: str, parent: str) -> Mapping[str, Any]:
+    """Give the mapping under a key, an empty one if the key is not there.
+
+    Raise:
+        InputError: something else stands there.
+    """
+    value = raw.get(key, {})
+    if not isinstance(value, Mapping):
+        raise InputError(f"{parent}{key}: found {show(value)}; allowed: a mapping of keys to values")
+    return value
+
+
 def nearest(name: Any, allowed: Iterable[str]) -> str:
-    """Say what is allowed, and the nearest of it to a typo."""
+    """Return what is allowed, and the nearest of it to a typo."""
     allowed = list(allowed)
     close = difflib.get_close_matches(str(name), allowed, n=1)
     hint = f"; did you mean `{close[0]}`?" if close else ""
@@ -129,10 +148,10 @@ def nearest(name: Any, allowed: Iterable[str]) -> str:
 
 
 def show(value: Any) -> str:
-    """Show a value and its type, shortened."""
+    """Return a value and its type as text, shortened."""
     return "nothing" if value is None else f"{short(repr(value))} ({type(value).__name__})"
 
 
 def short(text: str, most: int = 60) -> str:
-    """Cut a text to what a line can bear."""
+    """Return a text, shortened to what fits a line."""
     return text if len(text) <= most else text[: most - 3] + "…"

@@ -15,9 +15,13 @@ from typing import TYPE_CHECKING, Any
 from convlab.errors import InputError
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import Tensor
 
 PARAMS = Path("params.yaml")
+# One's own data sets: what `convlab import` says of them, for git, and their images, which DVC keeps
+FACTS = Path("datasets")
+IMPORTED = Path("data/imported")
 CONFIGS = Path("data/configs")
 CODE = Path("data/code")
 RAW = Path("data/raw")
@@ -70,7 +74,12 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def write_csv(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write rows with the same keys as CSV, atomically.
+    """Write rows with the same keys as CSV, atomically."""
+    write_text(path, csv_text(rows))
+
+
+def csv_text(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Lay rows with the same keys out as CSV.
 
     Floats are the shortest text that reads back equal; text with a comma, a quote or a line end is quoted.
     """
@@ -79,7 +88,7 @@ def write_csv(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerows([list(rows[0])] if rows else [])
     writer.writerows([str(value) for value in row.values()] for row in rows)
-    write_text(path, text.getvalue())
+    return text.getvalue()
 
 
 def write_tensors(path: Path, tensors: "Mapping[str, Tensor]") -> None:
@@ -87,6 +96,13 @@ def write_tensors(path: Path, tensors: "Mapping[str, Tensor]") -> None:
     from safetensors.torch import save  # brings torch, which takes seconds: only where it is needed
 
     write_bytes(path, save({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}))
+
+
+def write_arrays(path: Path, arrays: "Mapping[str, NDArray[Any]]") -> None:
+    """Write arrays as safetensors, atomically, where torch would be seconds too many."""
+    from safetensors.numpy import save
+
+    write_bytes(path, save(dict(arrays)))
 
 
 def read_tensors(path: Path) -> "dict[str, Tensor]":
@@ -106,8 +122,8 @@ def read_tensors(path: Path) -> "dict[str, Tensor]":
 
 
 def by_seed(parts: list[dict[str, Any]]) -> dict[str, Any]:
-    """Lay out what is known of an experiment: the first seed's at the top, and everybody's under `seeds`
-    where there are several."""
+    """Return the facts of an experiment: the first seed's at the top, and all seeds' under `seeds` if there
+    are several."""
     return parts[0] | ({"seeds": parts} if len(parts) > 1 else {})
 
 
@@ -152,7 +168,7 @@ def code(name: str, phase: str) -> Path:
 
 
 def training(seed: int, trial: str | None = None) -> str:
-    """Name one training among those of an experiment or sweep: `seed-1`, `kernel-5_seed-1`."""
+    """Return the name of one training among those of an experiment or sweep: `seed-1`, `kernel-5_seed-1`."""
     return f"{trial}_seed-{seed}" if trial else f"seed-{seed}"
 
 

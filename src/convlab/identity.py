@@ -55,6 +55,11 @@ NEUTRAL = (
 )
 # They say which entry a name stands for and nothing else: of what they import the named entries count alone
 REGISTRIES = ("data.augment.registry", "models.registry", "train.optimizers.registry")
+# A module's hash → that of an earlier state of it which was shown to compute the same: results stay fresh
+CARRIED = {
+    # data.readers, before there were imported data sets: of the published ones both read the same bytes
+    "399745cc91e57132": "02d055db90d9dbcd",
+}
 
 
 def identity(phase: Phase, experiment: Experiment) -> dict[str, str]:
@@ -121,7 +126,7 @@ def _reached(roots: tuple[str, ...], named: frozenset[str], unused: frozenset[st
         if name in REGISTRIES:
             waiting += named.intersection(_imports(path))
         else:
-            found[name] = hash_source(path)
+            found[name] = CARRIED.get(hash_source(path), hash_source(path))
             waiting += _imports(path)
     return found
 

@@ -14,7 +14,7 @@ POLL = 0.5  # seconds between looks at whether DVC is still there
 
 
 def _parent_of(process: int) -> int | None:
-    """Give the parent of a process, or None where that cannot be known (no Linux, no such process)."""
+    """Return the parent of a process, or None where that cannot be known (no Linux, no such process)."""
     try:
         return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
     except (OSError, ValueError):
@@ -57,7 +57,7 @@ class Request:
 
 @contextmanager
 def deferred() -> Iterator[Request]:
-    """Only take note of SIGINT and SIGTERM inside; a second one works as ever.
+    """Record SIGINT and SIGTERM instead of ending; a second one acts as usual.
 
     In a worker it does not: Ctrl-C reaches worker and parent, and the parent passes it on. Outside the main
     thread, where Python allows no handlers, nothing changes.
@@ -89,7 +89,7 @@ def deferred() -> Iterator[Request]:
 def end_with_dvc() -> None:
     """End this process, as SIGTERM does, when the `dvc repro` that runs it as a stage is gone.
 
-    Killed alone (out of memory), DVC would leave a stage that goes on writing beside the next `dvc repro`.
+    Killed alone (out of memory), DVC would leave a stage that keeps writing beside the next `dvc repro`.
     """
     if "DVC_STAGE" in os.environ:
         threading.Thread(target=_end_with_starters, daemon=True).start()

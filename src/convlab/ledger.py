@@ -3,14 +3,17 @@ finished, then with its outcome, complete or absent."""
 
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from convlab import files
+from convlab.train.checkpoint import KEPT
 from convlab.train.run import Trained
 
+FINISHED = "finished.json"  # written last
 STALE = 7 * 24 * 3600  # seconds
 
 
@@ -34,12 +37,12 @@ class Ledger:
         self.folder = folder
 
     def find(self, key: str) -> Finished | None:
-        """Give the training that was finished under `key`, or None."""
+        """Return the training that was finished under `key`, or None."""
         folder = self.folder / key
-        if not (folder / "finished.json").is_file():  # written last
+        if not (folder / FINISHED).is_file():
             return None
         weights = folder / "model.safetensors"
-        content = files.read_json(folder / "finished.json")
+        content = files.read_json(folder / FINISHED)
         return Finished(**content, weights=weights if weights.is_file() else None)
 
     def checkpoints(self, key: str) -> Path:
@@ -47,12 +50,35 @@ class Ledger:
         return self.folder / key / "checkpoints"
 
     def add(self, key: str, finished: Finished, trained: Trained | None) -> None:
-        """Put a finished training down, with its weights if it has any."""
+        """Record a finished training, with its weights if it has any."""
         if trained:
             files.write_tensors(self.folder / key / "model.safetensors", trained.model.state_dict())
         content = {name: value for name, value in asdict(finished).items() if name != "weights"}
-        files.write_json(self.folder / key / "finished.json", content)
+        files.write_json(self.folder / key / FINISHED, content)
         shutil.rmtree(self.checkpoints(key), ignore_errors=True)
+
+    def contents(self, key: str) -> dict[str, bytes]:
+        """Return the files of a training, by their place in its folder: what `put` takes on another machine.
+
+        Of one that is not finished they are its checkpoints; a writer may be taking old ones away.
+        """
+        found = {}
+        for path in sorted((self.folder / key).rglob("[!.]*")):  # no file that is half written
+            with suppress(FileNotFoundError):
+                if path.is_file():
+                    found[path.relative_to(self.folder / key).as_posix()] = path.read_bytes()
+        return found
+
+    def put(self, key: str, contents: Mapping[str, bytes]) -> None:
+        """Put down what `contents` gave elsewhere, `finished.json` last."""
+        for name in sorted(contents, key=lambda name: name == FINISHED):
+            files.write_bytes(self.folder / key / name, contents[name])
+        old = sorted(self.checkpoints(key).glob("*"))[:-KEPT]
+        if FINISHED in contents:
+            shutil.rmtree(self.checkpoints(key), ignore_errors=True)
+        else:
+            for path in old:
+                path.unlink()
 
     def drop(self, keys: Iterable[str]) -> None:
         """Forget trainings, once their outputs are where the stage declares them.
@@ -70,7 +96,7 @@ class Ledger:
 
 
 def _touched(folder: Path) -> float:
-    """Say when anything in a folder was last written; now, if somebody is removing it."""
+    """Return when anything in a folder was last written; now, if it is being removed."""
     try:
         return max(path.stat().st_mtime for path in (folder, *folder.rglob("*")))
     except OSError:

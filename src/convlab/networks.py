@@ -10,9 +10,10 @@ from convlab.data.catalogue import DATASETS
 from convlab.errors import InputError
 from convlab.models.build import build_model
 from convlab.models.layers import InfeasibleGeometry
-from convlab.schema import CNN, Experiment, ResNet
+from convlab.schema import Experiment
 
 MOST_LAYERS = 1000  # convolutions and linear layers; ResNet-18 has 21
+NETWORK = {"dataset", "preprocess", "model", "init", "batch_norm"}  # what decides what is built, but the seed
 MOST_PARAMETERS = 1 << 30  # 4 GiB in float32, as much again for gradients and twice that for Adam
 
 
@@ -22,9 +23,17 @@ def check_selected(params: Params) -> None:
     Raises:
         InputError: says which, and why. But a trial whose strides leave no image is a row of its sweep.
     """
+    checked = set[str]()  # experiments and trials that differ in their recipes alone have one network
+
+    def check(where: str, experiment: Experiment) -> None:
+        network = experiment.model_dump_json(include=NETWORK)
+        if network not in checked:
+            check_network(where, experiment)
+            checked.add(network)  # not one that was refused: each is to be told
+
     for name in params.run:
         try:
-            check_network(f"{files.PARAMS}: experiments.{name}", params.experiments[name])
+            check(f"{files.PARAMS}: experiments.{name}", params.experiments[name])
         except InfeasibleGeometry as error:
             raise InputError(
                 f"{files.PARAMS}: experiments.{name}.model: {error}; use smaller strides or poolings"
@@ -32,7 +41,7 @@ def check_selected(params: Params) -> None:
     for name in params.run_sweeps:
         for trial in params.sweeps[name].trials:
             with suppress(InfeasibleGeometry):
-                check_network(f"{files.PARAMS}: sweeps.{name}: {trial.name}", trial.experiment)
+                check(f"{files.PARAMS}: sweeps.{name}: {trial.name}", trial.experiment)
 
 
 def check_network(where: str, experiment: Experiment) -> None:
@@ -42,7 +51,7 @@ def check_network(where: str, experiment: Experiment) -> None:
         InputError: it has too many layers or parameters.
         InfeasibleGeometry: the strides and poolings leave nothing of the image.
     """
-    if _layers(experiment) > MOST_LAYERS:
+    if experiment.model.layers > MOST_LAYERS:
         raise InputError(f"{where}.model: more than {MOST_LAYERS:,} layers; use fewer")
     classes = len(DATASETS[experiment.dataset].classes)
     try:
@@ -57,10 +66,3 @@ def check_network(where: str, experiment: Experiment) -> None:
         raise InputError(
             f"{where}.model: more than {MOST_PARAMETERS:,} parameters; use fewer filters or smaller kernels"
         )
-
-
-def _layers(experiment: Experiment) -> int:
-    model = experiment.model
-    if isinstance(model, CNN):
-        return len(model.filters) * model.convolutions + len(model.dense)
-    return 2 * sum(model.blocks) if isinstance(model, ResNet) else 4 * len(model.widths)

@@ -11,13 +11,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean
 
-from convlab import claims, compare, files, intervals, records, results
+from convlab import claims, compare, files, intervals, results
 from convlab.config import load_params
 from convlab.errors import InputError
 from convlab.explain import nearest, show
 from convlab.intervals import Borrowed
 from convlab.results import Found
-from convlab.schema import METRICS
+from convlab.schema import METRICS, Sweep
+from convlab.tracking.records import configuration, finished
+from convlab.tracking.study import flat
 
 # What is compared, in the order of a table; only METRICS get an interval
 NUMBERS = (*METRICS, "epochs", "seconds", "parameters")
@@ -75,7 +77,7 @@ def load(text: str) -> Subject:
             raise InputError(f"{text}: {error}") from None
         if result in found:
             return replace(found[result], name=text)
-        known = [*found, *(name for name in records.finished() if name not in found)]
+        known = [*found, *(name for name in finished() if name not in found)]
     where = f" at {revision}" if at else ""
     raise InputError(f"found {show(result)}, which has not run{where}{nearest(result, known or ['none'])}")
 
@@ -88,12 +90,34 @@ def subjects(names: Sequence[str] | None = None) -> dict[str, Subject]:
     """
     accuracies, lent = compare.present(), _lent()
     found = {}
-    for result, runs in records.by_result(names).items():
+    for result, params in configurations(names).items():
         if rows := results.rows(result):
-            params = {key: text for key, text in runs[0].params.items() if key not in ("seed", "status")}
             accuracy = accuracies.get(result, compare.Result())
             found[result] = Subject(result, Found(rows), params, accuracy, lent.get(params["dataset"]))
     return found
+
+
+def configurations(names: Sequence[str] | None = None) -> dict[str, dict[str, str]]:
+    """Return what every result of some experiments and sweeps (or of all) was configured as, by dotted keys.
+
+    Without the seed: those of its first training stand for all.
+
+    Raise:
+        InputError: a configuration is damaged, or of another form.
+    """
+    found: dict[str, dict[str, str]] = {}
+    for name in finished():
+        if names is None or name in names:
+            item = configuration(name)
+            if isinstance(item, Sweep):
+                for trial in item.trials:
+                    found.setdefault(f"{name}/{trial.name}", flat(trial.experiment))
+            else:
+                found[name] = flat(item)
+    return {
+        result: {key: text for key, text in params.items() if key != "seed"}
+        for result, params in found.items()
+    }
 
 
 def _lent() -> dict[str, Borrowed | None]:
@@ -148,7 +172,13 @@ def _checked_out(result: str, revision: str) -> Iterator[None]:
             f"found {show(revision)} after the @; allowed: a branch, tag or commit of this git repository"
         )
     commit, name = found.decode().strip(), result.partition("/")[0]
-    wanted = (files.METRICS / name, files.PLOTS / name / "curves.csv", files.config(name), files.PARAMS)
+    wanted = (
+        files.METRICS / name,
+        files.PLOTS / name / "curves.csv",
+        files.config(name),
+        files.PARAMS,
+        Path("studies.yaml"),
+    )
     listed = _git("ls-tree", "-r", "--name-only", "-z", commit, "--", *(path.as_posix() for path in wanted))
     with tempfile.TemporaryDirectory(prefix="convlab-") as folder:
         for path in filter(None, (listed or b"").decode().split("\0")):

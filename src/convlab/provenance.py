@@ -35,7 +35,7 @@ def hash_files(paths: Iterable[Path]) -> str:
 
 
 def environment(device: torch.device) -> dict[str, Any]:
-    """Describe the machine and the software: what has to stand beside every timing."""
+    """Return the machine and the software, which stand beside every timing."""
     facts: dict[str, Any] = {
         "device": device.type,
         "device_name": _cpu_name(),
@@ -55,7 +55,7 @@ def environment(device: torch.device) -> dict[str, Any]:
 
 
 def occasion() -> dict[str, Any]:
-    """Say when a run took place, at which git commit, and in which DVC experiment (if any)."""
+    """Return when a run took place, at which git commit, and in which DVC experiment (if any)."""
     return {
         "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "git_commit": _git("rev-parse", "HEAD") or os.environ.get("CONVLAB_COMMIT"),
@@ -87,5 +87,5 @@ def _nvidia_driver() -> str | None:
 
         pynvml.nvmlInit()
         return str(pynvml.nvmlSystemGetDriverVersion())
-    except Exception:  # NVML is a courtesy: its absence must not stop a training
+    except Exception:  # NVML is optional: its absence must not stop a training
         return None

@@ -119,7 +119,7 @@ class Line:
 def outputs() -> dict[Path, str]:
     """Return the current content of README.md, docs/reports.md, metrics/reports.json and metrics/claims.json.
 
-    Raise:
+    Raises:
         InputError: reports.yaml, params.yaml or a result is wrong, or a page lacks a table's markers.
     """
     plans = results.load_plans()

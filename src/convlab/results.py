@@ -7,10 +7,12 @@ import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convlab import files
-from convlab.config import load_params, read_yaml
+from convlab.config import load_params, read_params
 from convlab.schema import METRICS, SPLITS, Experiment
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ CLOCKS = (
 
 
 def rows(result: str) -> list[Row]:
-    """Give the finished trainings of a result, one per seed, in the files' order; empty where none is.
+    """Return the finished trainings of a result, one per seed, in the files' order; empty where none is.
 
     Each has seed (None in a file that states none), epochs, parameters, report_flops, kernel_norm,
     weight_norm and penalty (None in a file of before there were any), precision, device, fingerprint; train,
@@ -125,7 +127,7 @@ class Found:
     status: str = "not run"
 
     def values(self, quantity: str) -> list[float]:
-        """Give a number of each training."""
+        """Return a number of each training."""
         return values(self.trainings, quantity)
 
     def hardware(self) -> list[str]:
@@ -140,6 +142,8 @@ def find(result: str, plans: Mapping[str, Plan], epochs: int | None = None) -> F
 
     `epochs`: those of the report, which are then the whole; not so where early stopping ends a training.
     """
+    if result not in plans:
+        return Found([], status="not among the trials")
     plan = plans[result]
     planned = plan.planned if plan.stops_early else epochs or plan.planned
     trainings = rows(result)
@@ -148,19 +152,20 @@ def find(result: str, plans: Mapping[str, Plan], epochs: int | None = None) -> F
 
 
 def load_plans() -> dict[str, Plan]:
-    """Give the plan of every result that params.yaml can have, by the result's name.
+    """Return the plan of every result that params.yaml can have, by the result's name.
 
     Raises:
         InputError: params.yaml is wrong.
     """
-    params, raw = load_params(files.PARAMS), read_yaml(files.PARAMS)
+    params, raw = load_params(files.PARAMS), read_params(files.PARAMS)
     plans = {}
     for name, experiment in params.experiments.items():
         plans[name] = _plan(experiment, experiment.epochs)
     for name, sweep in params.sweeps.items():
         for trial in sweep.trials:
             base = raw["sweeps"][name].get("experiment", trial.name)
-            plan = _plan(trial.experiment, params.experiments[base].epochs)
+            whole = params.experiments.get(base, trial.experiment)
+            plan = _plan(trial.experiment, whole.epochs)
             plans.setdefault(f"{name}/{trial.name}", plan)  # a later seed's trial is no other plan
     return plans
 
@@ -197,7 +202,7 @@ def frame(plans: Mapping[str, Plan] | None = None) -> "DataFrame":
 
 
 def named_today(facts: Row) -> Row:
-    """Return a training's facts with the norms under their names of today.
+    """Return a training's facts with the norms under their present names.
 
     Files written before there was a `kernel_norm` have it as `weight_norm`, and no norm of all weights.
     """
@@ -254,7 +259,7 @@ def of_same_weights(facts: Row, scores: Row) -> bool:
 
 
 def timings(name: str) -> list[Row]:
-    """Give the timing of each training of an experiment or a sweep."""
+    """Return the timing of each training of an experiment or a sweep."""
     content = read(name, "timing.json") or {}
     if "fingerprint" in content:  # an experiment's; a sweep's has the names of its trainings for keys
         return [content, *content.get("seeds", [])]
@@ -270,6 +275,15 @@ def own_timing(facts: Row, clocks: list[Row]) -> Row:
 
 
 def read(name: str, file: str) -> Any:
-    """Read a file of metrics/NAME/; None if it is not there."""
+    """Read a file of metrics/NAME/; None if it is not there. What comes is shared: do not change it."""
     path = files.METRICS / name / file
-    return files.read_json(path) if path.is_file() else None
+    if not path.is_file():
+        return None
+    found = path.stat()
+    return _parsed(path, (found.st_ino, found.st_mtime_ns, found.st_size))
+
+
+@lru_cache(maxsize=64)
+def _parsed(path: Path, version: tuple[int, int, int]) -> Any:
+    """Parse a file once for all of a sweep's trials, each of which asks for it."""
+    return files.read_json(path)

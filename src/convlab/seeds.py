@@ -15,5 +15,5 @@ def derive_seed(seed: int, purpose: str, epoch: int = 0) -> int:
 
 
 def derive(seed: int, purpose: str, epoch: int = 0, device: str | torch.device = "cpu") -> torch.Generator:
-    """Give the generator of one random stream on a device."""
+    """Return the generator of one random stream on a device."""
     return torch.Generator(device).manual_seed(derive_seed(seed, purpose, epoch))

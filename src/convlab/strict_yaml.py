@@ -1,8 +1,8 @@
-"""Read YAML that may be wrong in any way: plain data alone, each key once, nothing of boundless size, and
-nothing that DVC reads as something else.
+"""Read YAML that may be wrong in any way: plain data, each key once, nothing of unbounded size, and
+nothing that DVC reads differently.
 
 YAML's aliases let a few lines stand for billions of values, and its whole numbers may have any length; both
-are bounded here, where the line is known, so that nothing behind has to be on its guard.
+are bounded here, where the line is known, so that later code need not check.
 
 PyYAML reads YAML 1.1, DVC's ruamel.yaml YAML 1.2: `0100` is 64 to the one and 100 to the other. What is a
 number or a boolean to PyYAML and something else to DVC is refused. What is text to PyYAML alone (`1e-05`,
@@ -135,7 +135,7 @@ def read_yaml(path: Path) -> Any:
         raise InputError(
             f"{path}: line {line}: not valid YAML: {short(str(error.problem), 300)}{advice}"
         ) from None
-    except Exception as error:  # PyYAML's constructors leak whatever they stumble over
+    except Exception as error:  # PyYAML's constructors raise whatever goes wrong inside them
         raise InputError(f"{path}: unreadable: {type(error).__name__}: {short(str(error), 300)}") from None
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from convlab.config import read_params
+
 REPOSITORY = Path(__file__).parents[2]
 RESULTS = ("metrics", "plots", "data")
 COMPARED = ("data/configs/*", "metrics/*/*.json", "plots/*/*.csv", "data/models/*/*", "data/predictions/*")
@@ -56,12 +58,13 @@ class Clone:
         return done
 
     def params(self) -> dict:
-        return yaml.safe_load((self.folder / "params.yaml").read_text())
+        return read_params(self.folder / "params.yaml")
 
     def edit(self, change) -> None:
         params = self.params()
         change(params)
         (self.folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+        (self.folder / "studies.yaml").write_text("{}\n")  # all stands in params.yaml now
 
     def results(self) -> dict[str, str]:
         """Hash every result but the timings and the figures."""

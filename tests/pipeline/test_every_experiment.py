@@ -7,15 +7,15 @@ published ones, and everything else is as it ships.
 import json
 
 import pytest
-import yaml
 from conftest import REPOSITORY, Clone, clone_to, without_mlflow
 
+from convlab.config import read_params
 from small_data import expect_small_data, write_small_data
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.campaign]
 
 TRAIN, TEST, VALIDATION = 100, 40, 30
-EXPERIMENTS = yaml.safe_load((REPOSITORY / "params.yaml").read_text())["experiments"]
+EXPERIMENTS = read_params(REPOSITORY / "params.yaml")["experiments"]
 FIGURES = {"curves.png", "confusion.png", "histograms.png", "gradcam.png", "model.svg"}
 
 

@@ -13,7 +13,7 @@ CODE = "src/convlab/config.py"
 
 @pytest.fixture
 def edited(clone: Clone) -> Iterator[Clone]:
-    """Give the clone with code that says where it is."""
+    """Yield the clone with code that says where it is."""
     with (clone.folder / CODE).open("a") as file:
         file.write('\nprint(f"code of {__file__}")\n')
     yield clone

@@ -61,14 +61,21 @@ def test_a_rerun_gives_the_same_bytes(clone):
 
 
 def test_mlflow_mirrors_every_run_once(clone):
-    seeds = range(20250318, 20250321)
-    trials = [f"{name}_seed-{seed}" for name in ("l2-0.0", "l2-0.001") for seed in seeds]
-    assert sorted(runs(clone)) == sorted((name, "FINISHED") for name in ("digits", "digits_l2", *trials))
+    trials = [f"digits_l2/{name}" for name in ("l2-0.0", "l2-0.001")]
+    seeds = [f"{trial} seed={seed}" for trial in trials for seed in range(20250318, 20250321)]
+    expected = sorted((name, "FINISHED") for name in ("digits", "digits_l2", *trials, *seeds))
+    assert sorted(runs(clone)) == expected
     clone.run("convlab", "track")
-    assert len(runs(clone)) == 8
+    assert sorted(runs(clone)) == expected
     (clone.folder / "mlflow.db").unlink()
     clone.run("convlab", "track")
-    assert len(runs(clone)) == 8
+    assert sorted(runs(clone)) == expected
+
+
+def test_the_best_network_is_promoted(clone):
+    first, again = (clone.run("convlab", "promote").stdout for _ in range(2))
+    assert first.startswith("digits: champion is now digits")
+    assert again.startswith("digits: champion stays digits")
 
 
 def test_experiment_with_another_learning_rate_reruns_what_it_reaches(clone):
@@ -78,6 +85,7 @@ def test_experiment_with_another_learning_rate_reruns_what_it_reaches(clone):
     assert "Running stage 'download'" not in done.stdout
     assert "lr: 0.01" in (clone.folder / "data/configs/digits.yaml").read_text()
     assert "0.01" in clone.run("dvc", "exp", "show", "--csv").stdout
+    assert ("digits lr=0.01 [fast]", "FINISHED") in runs(clone)
     assert "test.accuracy" in clone.run("dvc", "metrics", "diff").stdout
     assert "lr" in clone.run("dvc", "params", "diff").stdout
     clone.run("dvc", "plots", "diff", "HEAD", "fast")

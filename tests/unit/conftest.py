@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 import torch
-import yaml
+from mirrored import Mirror
 from training import MODEL, Make
 
-from convlab.config import STUDIES, merge, nest
+from convlab.config import STUDIES, merge, nest, read_params
 from convlab.data.dataset import Prepared, save
 from convlab.data.preprocess import prepare
 from convlab.data.readers import Raw, read
@@ -19,7 +19,7 @@ from convlab.schema import Experiment, Sweep, Trial
 torch.set_num_threads(1)  # the networks here are too small for more
 
 ROOT = Path(__file__).parents[2]
-PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
+PARAMS = read_params(ROOT / "params.yaml")
 DEFAULTS = {key: value for key, value in PARAMS.items() if key not in STUDIES}
 
 
@@ -120,3 +120,23 @@ def sweep(recipe: Callable[..., Experiment]) -> Make:
         return Sweep(trials=trials)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with MLflow's tables and nothing in them, to copy: making them takes seconds."""
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    from mlflow import MlflowClient
+
+    path = tmp_path_factory.mktemp("mlflow") / "empty.db"
+    MlflowClient(f"sqlite:///{path}").search_experiments()
+    return path
+
+
+@pytest.fixture
+def mirror(empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Mirror:
+    """The mirror of an empty folder, in which the test then is."""
+    monkeypatch.chdir(tmp_path)
+    # MLflow puts the address that it is given into the environment, where the next test would find it
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    return Mirror(tmp_path, empty_store)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from convlab.config import STUDIES, load_params
+from convlab.config import STUDIES, load_params, read_params
 from convlab.schema import Params
 
 ROOT = Path(__file__).parents[2]
@@ -82,7 +82,7 @@ thresholds:
 run: [digits]
 run_sweeps: [strides]
 """
-REPOSITORYS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+REPOSITORYS = read_params(ROOT / "params.yaml")
 DEFAULTS = {key: value for key, value in REPOSITORYS.items() if key not in STUDIES}
 VALID: dict[str, Any] = DEFAULTS | yaml.safe_load(OURS)
 Changes = dict[str, Any]

@@ -190,5 +190,8 @@ def test_what_is_wrong_is_one_line_and_nothing_is_written(tmp_path: Path, case: 
 def test_without_experiments_nothing_can_be_run_or_swept(tmp_path: Path, experiments: object) -> None:
     alone = {"experiments": experiments, "sweeps": {}, "claims": {}}
     assert refusal(tmp_path, alone).startswith("run: found 'digits' (str)")
-    message = refusal(tmp_path, {"experiments": experiments})
+
+
+def test_a_sweep_needs_its_experiment(tmp_path: Path) -> None:
+    message = refusal(tmp_path, {"experiments/digits": GONE, "run": ["cifar"], "thresholds": {}})
     assert message.startswith("sweeps.strides.experiment: found 'digits' (str)")

@@ -58,8 +58,9 @@ DATA = {
         "allowed: fewer than the 1,437 training images of digits",
     ),
     "more validation images by default than a data set has": (
-        {"split/validation": 50000},
-        "split.validation: found 50000; allowed: fewer than the 50,000 training images of cifar10",
+        {"split/validation": 50000, "run": ["cifar"]},
+        "experiments.cifar: split.validation: found 50000; "
+        "allowed: fewer than the 50,000 training images of cifar10",
     ),
     "grey made grey": (
         {f"{DIGITS}/preprocess": {"greyscale": True}},
@@ -67,7 +68,7 @@ DATA = {
     ),
     "grey made grey by default": (
         {"preprocess/greyscale": True},
-        "preprocess.greyscale: found True; allowed: false: digits is grey already",
+        "experiments.digits: preprocess.greyscale: found True; allowed: false: digits is grey already",
     ),
 }
 AUGMENT = {
@@ -111,7 +112,7 @@ AUGMENT = {
     ),
     "an augmentation twice by default": (
         {"augment": [{"name": "flip"}, {"name": "flip"}]},
-        "augment: found flip, flip; allowed: each kind once",
+        "experiments.digits: augment: found flip, flip; allowed: each kind once",
     ),
     "more padding than there is to reflect": (
         {f"{DIGITS}/augment": [{"name": "flip"}, {"name": "crop", "padding": 8, "border": "reflect"}]},
@@ -188,7 +189,7 @@ TRAINING = {
     ),
     "nesterov without momentum": (
         sgd(momentum=0.0, nesterov=True, decoupled=False),
-        "optimizer.momentum: found 0.0; allowed: more than 0, or nesterov: false",
+        "experiments.digits: optimizer.momentum: found 0.0; allowed: more than 0, or nesterov: false",
     ),
     "unknown schedule": (
         {"schedule/name": "platau"},
@@ -217,11 +218,13 @@ TRAINING = {
     ),
     "milestones backwards": (
         schedule("multistep", milestones=[5, 3], factor=0.5),
-        "schedule.milestones: found [5, 3]; allowed: epochs in ascending order, each once",
+        "experiments.digits: schedule.milestones: found [5, 3]; "
+        "allowed: epochs in ascending order, each once",
     ),
     "a milestone twice": (
         schedule("multistep", milestones=[5, 5], factor=0.5),
-        "schedule.milestones: found [5, 5]; allowed: epochs in ascending order, each once",
+        "experiments.digits: schedule.milestones: found [5, 5]; "
+        "allowed: epochs in ascending order, each once",
     ),
     "no milestones": (
         schedule("multistep", milestones=[], factor=0.5),
@@ -268,7 +271,7 @@ RECIPES = {
     ),
     "muon without momentum in nesterov's form": (
         muon(momentum=0.0),
-        "optimizer.momentum: found 0.0; allowed: more than 0, or nesterov: false",
+        "experiments.digits: optimizer.momentum: found 0.0; allowed: more than 0, or nesterov: false",
     ),
     "muon alone": (
         muon(adamw=None),
@@ -308,7 +311,7 @@ RECIPES = {
     "other sizes for a network of one size": (
         {f"{DIGITS}/resize": [{"until": 0.5, "size": 8}]},
         "experiments.digits.resize: found 8 until 0.5; allowed: nothing ([]) with a cnn, whose linear layer "
-        "is made for one size of image; resnet and preact take any",
+        "is made for one size of image",
     ),
     "images made larger": (
         resize((0.5, 32)),

@@ -1,4 +1,4 @@
-"""The benchmark suite: what it computes from measurements, and each way to train for real, in small."""
+"""The benchmark suite: what it computes from measurements, and each contender for real, in small."""
 
 import json
 import subprocess
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from torch import nn
 
-from cases import NETWORKS, WAYS, WITH_PEERS, experiment_of, random_data, versions, ways_of
+from cases import CONTENDERS, NETWORKS, WITH_ALL, contenders_of, experiment_of, random_data, versions
 from chart import ratio_chart
 from convlab import files
 from convlab.errors import InputError
@@ -27,7 +27,7 @@ from suite import resumed
 from table import BENCH_README, FAULTS, KERAS
 
 ROOT = Path(__file__).parents[2]
-# Images/s of each way in each of three rounds; the machine is half as fast in the last
+# Images/s of each contender in each of three rounds; the machine is half as fast in the last
 SPEEDS = {"plain": [100.0, 200.0, 50.0], "fp32": [150.0, 320.0, 75.0], "bf16": [300.0, 500.0, 150.0]}
 
 
@@ -36,13 +36,13 @@ def results(**changes: Any) -> dict[str, Any]:
     rows = [
         {
             "round": number,
-            "network": WITH_PEERS,
-            "way": way,
+            "network": WITH_ALL,
+            "way": contender,
             "images_per_second": speed,
             "start_up_seconds": 2.0,
             "peak_memory_mib": 1000.0,
         }
-        for way, speeds in SPEEDS.items()
+        for contender, speeds in SPEEDS.items()
         for number, speed in enumerate(speeds, start=1)
     ]
     return {
@@ -56,7 +56,7 @@ def results(**changes: Any) -> dict[str, Any]:
         "absent": {"lightning": "not installed", "keras": "not installed"},
         "rounds": 3,
         "peaks": [{"fp32": 1e11, "bf16": 2e11}, {"fp32": 0.9e11, "bf16": 4e11}],
-        "networks": {WITH_PEERS: {"batch_size": 128, "training_flops": 2 * 10**8}},
+        "networks": {WITH_ALL: {"batch_size": 128, "training_flops": 2 * 10**8}},
         "measurements": rows,
         **changes,
     }
@@ -66,8 +66,8 @@ def results(**changes: Any) -> dict[str, Any]:
 
 
 def test_a_ratio_is_of_one_round() -> None:
-    assert ratios(results(), WITH_PEERS, "fp32") == [1.5, 1.6, 1.5]
-    assert ratios(results(), WITH_PEERS, "plain") == [1, 1, 1]
+    assert ratios(results(), WITH_ALL, "fp32") == [1.5, 1.6, 1.5]
+    assert ratios(results(), WITH_ALL, "plain") == [1, 1, 1]
 
 
 def test_a_round_without_the_plain_loop_has_no_ratio() -> None:
@@ -75,12 +75,12 @@ def test_a_round_without_the_plain_loop_has_no_ratio() -> None:
     found["measurements"] = [
         row for row in found["measurements"] if (row["way"], row["round"]) != ("plain", 2)
     ]
-    assert ratios(found, WITH_PEERS, "bf16") == [3, 3]
+    assert ratios(found, WITH_ALL, "bf16") == [3, 3]
 
 
 def test_the_share_is_of_the_highest_peak_in_the_ways_precision() -> None:
-    assert share_of_roofline(results(), WITH_PEERS, "plain") == pytest.approx(100 * 2e8 / 1e11)
-    assert share_of_roofline(results(), WITH_PEERS, "bf16") == pytest.approx(300 * 2e8 / 4e11)
+    assert share_of_roofline(results(), WITH_ALL, "plain") == pytest.approx(100 * 2e8 / 1e11)
+    assert share_of_roofline(results(), WITH_ALL, "bf16") == pytest.approx(300 * 2e8 / 4e11)
 
 
 def test_a_spread_is_a_median_with_its_range() -> None:
@@ -102,7 +102,7 @@ def test_the_tables_have_a_row_for_each_way_measured_or_not() -> None:
 
 def test_the_figure_shows_every_measured_way_but_the_plain_loop() -> None:
     rows = chart_rows(results())
-    assert rows == {NETWORKS[WITH_PEERS]: {"convlab, fp32": [1.5, 1.6, 1.5], "convlab, bf16": [3, 2.5, 3]}}
+    assert rows == {NETWORKS[WITH_ALL]: {"convlab, fp32": [1.5, 1.6, 1.5], "convlab, bf16": [3, 2.5, 3]}}
     (axes,) = ratio_chart(rows, "on a processor; three rounds").axes
     assert [text.get_text() for text in axes.texts] == ["1.50 ×", "3.00 ×"]
 
@@ -110,8 +110,8 @@ def test_the_figure_shows_every_measured_way_but_the_plain_loop() -> None:
 def test_parity_is_paired_by_seed() -> None:
     accuracies = {"plain": [0.95, 0.97, 0.96], "fp32": [0.96, 0.98, 0.97], "bf16": [0.95, 0.985, 0.96]}
     trainings = [
-        {"way": way, "seed": seed, "accuracy": [0.5, accuracy], "seconds": [10.0, 20.0]}
-        for way, found in accuracies.items()
+        {"way": contender, "seed": seed, "accuracy": [0.5, accuracy], "seconds": [10.0, 20.0]}
+        for contender, found in accuracies.items()
         for seed, accuracy in enumerate(found)
     ]
     about = {"device_name": "a processor", "torch": "2.11", "images": 100, "held_out": 50, "epochs": 2}
@@ -193,7 +193,7 @@ def test_training_costs_three_forward_passes_less_the_gradient_of_the_images() -
 
 
 def test_training_r0s_network_takes_0_175_gflop_an_image() -> None:
-    experiment = experiment_of(WITH_PEERS)
+    experiment = experiment_of(WITH_ALL)
     model = build_model(experiment, experiment.input_shape, 10)
     assert training_flops(model, experiment.input_shape) == pytest.approx(0.175e9, rel=0.02)
 
@@ -216,11 +216,11 @@ def test_a_clock_ends_the_training_after_the_warm_up_and_enough_steps() -> None:
     assert all(seconds >= 0 for seconds in clock.step_seconds())
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_every_way_trains_and_is_measured(way: str) -> None:
-    if None in (versions()[package] for package in WAYS[way].packages):
-        pytest.skip(f"{way}: not installed")
-    found = measure("digits", way, seconds=0.0)
+@pytest.mark.parametrize("contender", CONTENDERS)
+def test_every_contender_trains_and_is_measured(contender: str) -> None:
+    if None in (versions()[package] for package in CONTENDERS[contender].packages):
+        pytest.skip(f"{contender}: not installed")
+    found = measure("digits", contender, seconds=0.0)
     assert found["steps"] == STEPS
     assert found["images_per_second"] == pytest.approx(64 / found["step_seconds"])
     assert found["start_up_seconds"] > 0
@@ -234,7 +234,7 @@ def test_random_images_are_as_many_and_as_large_as_the_data_sets(network: str) -
     assert list(images.shape[1:]) == experiment.input_shape
     assert len(images) == len(labels) >= 45_000
     assert images.max() == 255
-    assert set(ways_of(network)) <= set(WAYS)
+    assert set(contenders_of(network)) <= set(CONTENDERS)
 
 
 def test_a_suite_goes_on_after_the_rounds_that_it_holds_if_nothing_else_is_measured(tmp_path: Path) -> None:
@@ -261,7 +261,7 @@ def test_one_measurement_is_one_line_of_json() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["bench/one.py", "digits", "fast"], "argument way: invalid choice: 'fast'"),
+        (["bench/one.py", "digits", "fast"], "argument contender: invalid choice: 'fast'"),
         (["bench/one.py", "mnist_vg", "fp32"], "networks: found 'mnist_vg'; allowed: digits, mnist_vgg"),
         (["bench/one.py", "digits", "fp32", "--seconds", "nan"], "--seconds: found 'nan'; allowed: seconds"),
         (["bench/one.py", "mnist_best", "plain"], "augment: found affine; the plain loop here has crop and"),

@@ -204,11 +204,14 @@ def test_the_table_counts_its_verdicts_and_shows_intervals_in_points():
 
 
 def test_a_claim_on_an_unknown_result_is_one_line(tmp_path, request):
-    text = (request.config.rootpath / "params.yaml").read_text()
+    root = request.config.rootpath
+    (tmp_path / "params.yaml").write_text((root / "params.yaml").read_text())
+    text = (root / "studies.yaml").read_text()
     assert "a: digits_l2/l2-0.001\n" in text
-    (tmp_path / "params.yaml").write_text(text.replace("a: digits_l2/l2-0.001\n", "a: digits_l2/l2-0.002\n"))
+    (tmp_path / "studies.yaml").write_text(text.replace("a: digits_l2/l2-0.001\n", "a: digits_l3/l2-0.001\n"))
     with pytest.raises(
-        InputError, match=r"claims\.digits_l2_weight_norm\.a: found 'digits_l2/l2-0\.002'"
+        InputError,
+        match=r"^studies\.yaml: claims\.digits_l2_weight_norm\.a: found 'digits_l3/l2-0\.001' .*",
     ) as caught:
         load_params()
     assert "\n" not in str(caught.value)

@@ -271,7 +271,8 @@ def check(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
 
 @pytest.fixture
 def with_params(repository: Path) -> None:
-    (repository / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    for name in ("params.yaml", "studies.yaml"):
+        (repository / name).write_bytes((ROOT / name).read_bytes())
     for name in ("digits", "mnist_vgg", "cifar10_simplecnn"):
         experiment(name, 0.9962)
     commit()

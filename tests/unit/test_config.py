@@ -138,9 +138,9 @@ def test_a_sweep_is_not_taken_for_an_experiment_nor_the_other_way(tmp_path: Path
     sweep.write_text(dump_item(params.sweeps["strides"]))
     assert isinstance(load_experiment(experiment), Experiment)
     assert isinstance(load_sweep(sweep), Sweep)
-    with pytest.raises(InputError, match="a sweep, where an experiment is wanted"):
+    with pytest.raises(InputError, match="is a sweep; expected an experiment"):
         load_experiment(sweep)
-    with pytest.raises(InputError, match="an experiment, where a sweep is wanted"):
+    with pytest.raises(InputError, match="is an experiment; expected a sweep"):
         load_sweep(experiment)
 
 

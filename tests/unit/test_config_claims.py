@@ -74,11 +74,6 @@ CLAIMS = {
         {f"{CLAIM}/relation": "higher"},
         "claims.strides_cost.relation: found 'higher' (str); allowed: above, below, same",
     ),
-    "unknown trial": (
-        {f"{CLAIM}/a": "strides/strides-2-2"},
-        f"claims.strides_cost.a: found 'strides/strides-2-2' (str); allowed: {TRIALS}; "
-        "did you mean `strides/strides-2-1_l2-0.0`?",
-    ),
     "a sweep without its trial": (
         {f"{CLAIM}/b": "strides"},
         f"claims.strides_cost.b: found 'strides' (str); allowed: {TRIALS}",

@@ -21,10 +21,10 @@ DIGITS = "experiments/digits"
         ({"schedule/patiense": 1}, "schedule: unknown key `patiense`"),
         ({f"{DIGITS}/schedule": {"patiense": 1}}, "experiments.digits.schedule: unknown key"),
         # an experiment takes what is wrong, or half of what does not fit together, from the defaults
-        ({"preprocess/greyscale": True}, "preprocess.greyscale: found True"),
-        ({"split/validation": 50000}, "split.validation: found 50000"),
+        ({"preprocess/greyscale": True}, "experiments.digits: preprocess.greyscale: found True"),
+        ({"split/validation": 50000, "run": ["cifar"]}, "experiments.cifar: split.validation: found 50000"),
         ({"experiments/fashion/split": {"validation": 60000}}, "experiments.fashion.split.validation: found"),
-        ({"augment": [{"name": "flip"}] * 2}, "augment: found flip, flip"),
+        ({"augment": [{"name": "flip"}] * 2}, "experiments.digits: augment: found flip, flip"),
         (
             {"experiments/cifar/augment": [{"name": "flip"}] * 2},
             "experiments.cifar.augment: found flip, flip",

@@ -55,7 +55,7 @@ def boxes(figure, texts):
 
 
 def overlapping(figure, texts):
-    """Give pairs of boxes of which one covers more than a pixel of the other."""
+    """Return pairs of boxes of which one covers more than a pixel of the other."""
     found = boxes(figure, texts)
     return [pair for pair in combinations(found, 2) if pair[0].padded(-0.5).overlaps(pair[1].padded(-0.5))]
 

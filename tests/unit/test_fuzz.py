@@ -1,6 +1,7 @@
 """Random damage to what is read, a little of it in every run: bench/fuzz.py does the same at length."""
 
 import random
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,7 @@ def test_anything_but_one_line_is_named(monkeypatch: pytest.MonkeyPatch) -> None
 def refused_or_whole(folder: Path, content: bytes) -> None:
     """Run the resolve stage: every file it makes, or one line, exit status 2 and nothing."""
     (folder / "params.yaml").write_bytes(content)
+    shutil.copy(ROOT / "studies.yaml", folder)
     status, message = stage(folder, "resolve")
     made = sorted(path.name for path in folder.glob("data/configs/*"))
     if status == 0:
@@ -73,7 +75,7 @@ def refused_or_whole(folder: Path, content: bytes) -> None:
     else:
         assert status == 2, message
         assert len(message.splitlines()) == 1
-        assert message.startswith("resolve: params.yaml: ")
+        assert message.startswith(("resolve: params.yaml: ", "resolve: studies.yaml: "))
         assert made == []
 
 

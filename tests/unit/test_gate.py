@@ -81,7 +81,8 @@ def test_a_damaged_file_is_one_line(content: str) -> None:
 def test_the_command_says_it_in_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    files.write_text(files.PARAMS, (Path(__file__).parents[2] / "params.yaml").read_text())
+    for name in ("params.yaml", "studies.yaml"):
+        files.write_text(Path(name), (Path(__file__).parents[2] / name).read_text())
     assert "digits" in PARAMS["thresholds"]
     FACTS.unlink()
     monkeypatch.setattr(sys, "argv", ["convlab", "check"])

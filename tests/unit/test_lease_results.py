@@ -13,15 +13,16 @@ import yaml
 from conftest import ROOT
 from training import Make
 
-from convlab import files, trainings
+from convlab import files
 from convlab.config import load_params
 from convlab.data.dataset import Prepared, save
 from convlab.errors import InputError
+from convlab.executors.job import Job, train_job
 from convlab.identity import code_by_phase
 from convlab.ledger import Ledger
 from convlab.schema import Experiment, Sweep
 from convlab.train.run import fingerprint_of
-from convlab.trainings import Job, Trainings
+from convlab.trainings import Trainings
 from gpu.bring import EXPERIMENT, SWEEP, altered, unpack
 from gpu.collect import collect, for_the_next
 from gpu.finish import lay_out
@@ -51,9 +52,7 @@ def test_stages_keep_what_the_lease_trained_and_equal_trainings_are_one(
         folder = tmp_path / "prepared" / one.trial.experiment.data_key()
         save(digits, folder)
         key = fingerprint_of(one.trial.experiment, folder)
-        trainings._run(
-            Job(one.label, one.trial, folder, key, key, scored=True), Ledger(tmp_path / "ledger"), 1
-        )
+        train_job(Job(one.label, one.trial, folder, key, key, scored=True), Ledger(tmp_path / "ledger"), 1)
     capsys.readouterr()
     items: dict[str, Item] = {"alone": experiment, "study": study}
     for name, item in items.items():
@@ -115,7 +114,7 @@ def test_the_next_lease_goes_on_with_what_one_has_trained_or_begun(
         ended = one is not found[-1]
         if ended:
             job = Job(one.label, one.trial, prepared, key, key, scored=True)
-            trainings._run(job, Ledger(lease / "ledger"), 1)
+            train_job(job, Ledger(lease / "ledger"), 1)
         else:
             for name in ("000002-00000000-a", "000003-00000000-b"):
                 files.write_bytes(lease / "ledger" / key / f"checkpoints/{name}.safetensors", b"state")
@@ -152,9 +151,10 @@ def test_the_next_lease_goes_on_with_what_one_has_trained_or_begun(
 
 
 def test_seeds_are_set_and_all_else_stays(tmp_path: Path) -> None:
+    texts = {name: (ROOT / name).read_text() for name in ("params.yaml", "studies.yaml")}
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
     path = tmp_path / "params.yaml"
-    text = (ROOT / "params.yaml").read_text()
-    path.write_text(text)
     before = load_params(path)
     set_seeds(path, {"mnist_cnn": 3, "mnist_vgg_l2": 2, "mnist_cnn_l2": 3})
     after = load_params(path)
@@ -166,7 +166,8 @@ def test_seeds_are_set_and_all_else_stays(tmp_path: Path) -> None:
     def others(content: str) -> list[str]:
         return [line for line in content.splitlines() if not line.startswith("    seeds: ")]
 
-    assert others(path.read_text()) == others(text)
+    for name, text in texts.items():
+        assert others((tmp_path / name).read_text()) == others(text)
 
 
 def test_a_number_of_seeds_is_replaced_where_it_stands() -> None:
@@ -181,6 +182,7 @@ def test_params_are_as_before_after_a_selection(tmp_path: Path, monkeypatch: pyt
     monkeypatch.chdir(tmp_path)
     text = (ROOT / "params.yaml").read_text()
     Path("params.yaml").write_text(text)
+    Path("studies.yaml").write_text((ROOT / "studies.yaml").read_text())
 
     def interrupted() -> None:
         with selection(["mnist_vgg"], []):

@@ -1,13 +1,12 @@
 """The reports' numbers beside ours: tables, reports.json, and that the committed ones are current."""
 
-import copy
 from pathlib import Path
 
 import pytest
 import yaml
 
 from convlab import files, reports
-from convlab.config import load_params
+from convlab.config import load_params, read_params
 from convlab.errors import InputError
 from convlab.reports import Line, Report, Row
 from convlab.results import Found, Plan, load_plans
@@ -177,7 +176,7 @@ def test_the_readme_keeps_everything_but_the_table():
 
 def test_a_result_flows_from_its_file_into_all_outputs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    params = copy.deepcopy(yaml.safe_load((ROOT / "params.yaml").read_text()))
+    params = read_params(ROOT / "params.yaml")
     params |= {"sweeps": {}, "run_sweeps": [], "claims": {}}
     files.PARAMS.write_text(yaml.safe_dump(params))
     own = {"what": "baseline", "result": "digits", "test_accuracy": 0.99, "headline": True}

@@ -16,7 +16,16 @@ from convlab.config import dump_item, load_params
 from convlab.identity import dump_code
 
 LOCK = yaml.safe_load(git("show", ":dvc.lock"))["stages"]
-IN_GIT = ("src/", "stages/", "params.yaml", "data/configs/", "data/code/", "metrics/", "plots/")
+IN_GIT = (
+    "src/",
+    "stages/",
+    "params.yaml",
+    "studies.yaml",
+    "data/configs/",
+    "data/code/",
+    "metrics/",
+    "plots/",
+)
 
 
 def in_git(root: Path, path: str) -> bool:

@@ -7,10 +7,11 @@ import pytest
 import yaml
 
 from convlab import files, results
+from convlab.config import read_params
 from convlab.errors import InputError
 from convlab.results import Plan
 
-PARAMS = yaml.safe_load((Path(__file__).parents[2] / "params.yaml").read_text())
+PARAMS = read_params(Path(__file__).parents[2] / "params.yaml")
 
 
 @pytest.fixture(autouse=True)

@@ -316,6 +316,6 @@ def test_a_warm_up_that_takes_the_whole_training_is_warned_of(
     changes = {"experiments/digits/schedule": schedule, "sweeps": {}, "run_sweeps": [], "claims": {}}
     told = (
         f"experiments.digits.schedule: {schedule['name']} warms up for {share} of the 30 epochs: the rate "
-        "has hardly time to fall"
+        "has too little time to fall"
     )
     assert load(tmp_path, changes).warnings == ([told] if share else [])

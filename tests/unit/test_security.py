@@ -16,6 +16,7 @@ import torch
 
 from convlab import files
 from convlab.errors import InputError
+from convlab.tracking import ui
 
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted(path for part in ("src", "stages", "bench") for path in (ROOT / part).rglob("*.py"))
@@ -93,9 +94,11 @@ def test_nothing_listens_on_other_addresses_than_this_machines() -> None:
         assert "0.0.0.0" not in text, path
         assert '"::"' not in text, path
         assert set(re.findall(r"--host[= ](\S+)", text)) <= {"127.0.0.1"}, path
-    served = [line for line in (ROOT / "Makefile").read_text().splitlines() if "mlflow ui" in line]
-    assert served
-    assert all("--host 127.0.0.1" in line for line in served)
+    served = [path for path in SOURCES if '"mlflow", "server"' in path.read_text()]
+    assert [path.name for path in served] == ["fault_kinds.py", "ui.py"]
+    assert all(re.search(r'"--host", (HOST|"127.0.0.1")', path.read_text()) for path in served)
+    assert ui.HOST == "127.0.0.1"
+    assert "mlflow" not in re.findall(r"^\t@?(\S+)", (ROOT / "Makefile").read_text(), re.M)
 
 
 def test_the_workflow_gives_a_shell_no_text_that_a_stranger_writes() -> None:

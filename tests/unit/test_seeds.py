@@ -2,15 +2,17 @@
 
 import sys
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 import pytest
 from params import Changes, resolve, stage
 
-from convlab import files, records
+from convlab import files
 from convlab.config import load_sweep
 from convlab.data.dataset import load_split
 from convlab.schema import Sweep
+from convlab.tracking import records
 from convlab.train.run import fingerprint_of
 from convlab.trainings import Trainings, row
 
@@ -126,18 +128,20 @@ def test_a_seed_among_others_is_trained_as_it_is_alone(repository: Path) -> None
     assert files.read_json(files.METRICS / "digits/train.json") == fact
 
 
-def test_further_seeds_are_children_of_the_first_ones_run(repository: Path) -> None:
+def test_seeds_are_runs_below_that_of_their_mean(repository: Path) -> None:
     run(repository, "digits", {"experiments/digits/seeds": 3}, "train", "evaluate")
     found = records.read_run("digits")
     scores = files.read_json(files.METRICS / "digits/evaluate.json")["seeds"]
-    assert [child.name for child in found.children] == ["seed-8", "seed-9"]
-    assert found.model == ("digits", 7)
-    for one, seed, score in zip([found, *found.children], (7, 8, 9), scores, strict=True):
+    assert [child.name for child in found.children] == [f"digits seed={seed}" for seed in (7, 8, 9)]
+    assert found.metrics["test_accuracy"] == mean(score["test"]["accuracy"] for score in scores)
+    for one, seed, score in zip(found.children, (7, 8, 9), scores, strict=True):
+        assert one.training is not None
+        assert one.training.missing() is None
         assert one.params["seed"] == str(seed)
         assert [row["seed"] for row in one.curves] == [seed, seed]
         assert one.metrics["test_accuracy"] == score["test"]["accuracy"]
         assert one.timing["fingerprint"] == one.fingerprint
-    assert len({one.fingerprint for one in (found, *found.children)}) == 3
+    assert len({one.fingerprint for one in found.children}) == 3
 
 
 # ---------------------------------------------------------------------------------------------------- a sweep

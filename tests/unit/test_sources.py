@@ -74,6 +74,7 @@ def small_dataset(contents: dict[str, bytes], **where: Any) -> Dataset:
         train_images=10,
         mirrors=True,
         files={name: digest(content) for name, content in contents.items()},
+        format="idx",
         **where,
     )
 

@@ -74,7 +74,8 @@ def test_a_stage_depends_on_the_code_files_of_its_phases_and_on_no_other_code(na
 
 
 def test_every_edit_of_code_reaches_the_stage_that_knows_what_it_means() -> None:
-    assert {"src/convlab", "stages", "params.yaml"} == set(definition("resolve")["deps"])
+    expected = {"src/convlab", "stages", "params.yaml", "studies.yaml", "datasets"}
+    assert expected == set(definition("resolve")["deps"])
     assert set(PIPELINE) == {*PHASES, "resolve", "download"}
 
 
@@ -89,9 +90,12 @@ def modules(*parts: str) -> list[Path]:
 @pytest.mark.parametrize(
     ("part", "forbidden"),
     [
-        ("schema", ("config", "models", "train", "evaluate", "trainings", "tracking", "figures")),
-        ("config.py", ("models", "train", "evaluate", "trainings", "tracking", "figures")),
-        ("data", ("models", "train", "evaluate", "trainings", "tracking", "figures")),
+        (
+            "schema",
+            ("config", "models", "train", "evaluate", "executors", "trainings", "tracking", "figures"),
+        ),
+        ("config.py", ("models", "train", "evaluate", "executors", "trainings", "tracking", "figures")),
+        ("data", ("models", "train", "evaluate", "executors", "trainings", "tracking", "figures")),
         (
             "models",
             (
@@ -100,15 +104,17 @@ def modules(*parts: str) -> list[Path]:
                 "data.sources",
                 "train",
                 "evaluate",
+                "executors",
                 "trainings",
                 "tracking",
                 "figures",
             ),
         ),
-        ("train", ("evaluate", "trainings", "tracking", "figures")),
+        ("train", ("evaluate", "executors", "trainings", "tracking", "figures")),
         ("train/fit.py", ("files", "config", "provenance", "progress")),
         ("evaluate.py", ("trainings", "tracking", "figures")),
         ("trainings.py", ("tracking", "figures")),
+        ("executors", ("trainings", "tracking", "figures")),
     ],
 )
 def test_nothing_imports_from_a_later_part(part: str, forbidden: tuple[str, ...]) -> None:
@@ -119,7 +125,7 @@ def test_nothing_imports_from_a_later_part(part: str, forbidden: tuple[str, ...]
 
 @pytest.mark.parametrize("name", ["dvc", "mlflow"])
 @pytest.mark.parametrize(
-    "part", ["data", "models", "train", "schema", "config.py", "trainings.py", "evaluate.py"]
+    "part", ["data", "models", "train", "schema", "config.py", "executors", "trainings.py", "evaluate.py"]
 )
 def test_training_needs_neither_dvc_nor_mlflow(part: str, name: str) -> None:
     for path in modules(part):

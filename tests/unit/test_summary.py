@@ -4,11 +4,12 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from convlab import cli
-from convlab.config import load_params
+from convlab.config import load_params, read_params
 from convlab.data.catalogue import DATASETS
 from convlab.models.build import build_model
 from convlab.models.summary import layers_of, summarise
@@ -234,8 +235,9 @@ def test_bad_input_is_one_line_and_exit_status_2(
 def test_a_network_that_leaves_nothing_of_the_image_is_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: Any, tmp_path: Path
 ) -> None:
-    text = (ROOT / "params.yaml").read_text().replace("strides: [1, 1]\n", "strides: [4, 4]\n")
-    (tmp_path / "params.yaml").write_text(text)
+    params = read_params(ROOT / "params.yaml")
+    params["experiments"]["digits"]["model"]["strides"] = [4, 4]
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     monkeypatch.setattr(cli.files, "PARAMS", tmp_path / "params.yaml")
     status, _, err = call(monkeypatch, capsys, "digits")
     assert status == 2

@@ -6,10 +6,10 @@ import pytest
 from conftest import ROOT
 
 import time_to_accuracy
+from baselines.airbench import last_seconds
 from convlab import files
 from convlab.errors import InputError
 from convlab.train.history import History
-from peers.airbench import last_seconds
 from target_table import target_table
 from time_to_accuracy import seconds_to
 

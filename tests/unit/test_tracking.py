@@ -1,259 +1,323 @@
+"""MLflow, for real, in a database of the test's own."""
+
 import contextlib
-import os
+import json
+import re
 import shutil
 import sqlite3
+import subprocess
 import sys
 import time
 
 import pytest
+from conftest import DEFAULTS
+from mirrored import put, put_sweep
 
-from convlab import files, records, tracking
-from convlab.config import dump_item
-from convlab.records import Run
-from convlab.schema import Sweep, Trial
-
-
-def put(monkeypatch, folder, recipe, validation_loss=0.25, seeds=1, name="one", started="2026-01-01"):
-    """Write the files of an experiment as the stages do, in `folder`."""
-    monkeypatch.chdir(folder)
-    experiment = recipe(seeds=seeds)
-    facts, evaluations, timings, curves = [], [], [], []
-    for number, one in enumerate(experiment.each_seed()):
-        # the fingerprint says nothing of the name: equal recipes have equal fingerprints
-        fingerprint = f"f{one.seed}"
-        facts.append({"seed": one.seed, "epochs": 2, "best_epoch": 1, "fingerprint": fingerprint})
-        facts[-1] |= {"validation_loss": 0.25, "parameters": 10}
-        scores = {"loss": 0.1, "accuracy": 0.9 - number / 10}
-        validation = scores | {"loss": validation_loss}
-        evaluations.append({"seed": one.seed, "train": scores, "validation": validation, "test": scores})
-        timings.append({"fingerprint": fingerprint, "started_at": f"{started}T00:00:00+00:00"})
-        timings[-1] |= {"seconds": 3.0, "epoch_seconds": [1.0, 2.0]}
-        curves += [{"epoch": n, "lr": 0.1, "train_loss": 1 / n, "seed": one.seed} for n in (1, 2)]
-    files.write_text(files.config(name), dump_item(experiment))
-    files.write_json(files.METRICS / name / "train.json", files.by_seed(facts))
-    files.write_json(files.METRICS / name / "evaluate.json", files.by_seed(evaluations))
-    files.write_json(files.METRICS / name / "timing.json", files.by_seed(timings))
-    files.write_csv(files.PLOTS / name / "curves.csv", curves)
-
-
-def put_sweep(monkeypatch, folder, recipe, seeds=1):
-    """Write the files of a sweep over three points, of which the last is infeasible."""
-    monkeypatch.chdir(folder)
-    points = {"a": (0.8, 0.99), "b": (0.9, 0.7), "c": None}
-    trials, rows, curves, timing = [], [], [], {}
-    for name, scores in points.items():
-        for one in recipe(seeds=seeds).each_seed():
-            trials.append(Trial(name=name, overrides={}, experiment=one))
-            row = {"name": name, "seed": one.seed, "fingerprint": f"{name}{one.seed}"}
-            if scores is None:
-                rows.append(row | {"status": "infeasible", "reason": "nothing is left"})
-                continue
-            validation, test = ({"loss": 0.1, "accuracy": score} for score in scores)
-            rows.append(row | {"status": "finished", "validation": validation, "test": test})
-            curves.append({"trial": name, "epoch": 1, "lr": 0.1, "seed": one.seed})
-            timing[files.training(one.seed, name)] = {
-                "fingerprint": row["fingerprint"],
-                "started_at": "2026-01-01T00:00:00+00:00",
-                "seconds": float(one.seed),
-                "epoch_seconds": [float(one.seed)],
-            }
-    files.write_text(files.config("many"), dump_item(Sweep(trials=trials)))
-    files.write_json(files.METRICS / "many" / "trials.json", rows)
-    files.write_json(files.METRICS / "many" / "timing.json", timing)
-    files.write_csv(files.PLOTS / "many" / "curves.csv", curves)
-
-
-def test_a_run_is_read_back_from_its_files(monkeypatch, tmp_path, recipe):
-    put(monkeypatch, tmp_path, recipe)
-    run = records.read_run("one")
-    assert run.params["model.filters"] == "[8, 16]"
-    assert run.metrics["test_accuracy"] == 0.9
-    assert run.metrics["best_validation_loss"] == 0.25
-    assert run.tags["fingerprint"] == "f1"
-    assert run.model == ("one", 1)
-    assert run.children == []
-    assert records.finished() == ["one"]
-
-
-def test_a_sweep_shows_its_best_trial_by_validation_not_by_test(monkeypatch, tmp_path, recipe):
-    put_sweep(monkeypatch, tmp_path, recipe)
-    run = records.read_run("many")
-    assert run.tags["best_trial"] == "b_seed-1"
-    assert run.metrics == {"best_validation_accuracy": 0.9, "test_accuracy": 0.7}
-    assert run.params == {"trials": "3"}
-    assert [child.params["status"] for child in run.children] == ["finished", "finished", "infeasible"]
-    assert [len(child.curves) for child in run.children] == [1, 1, 0]
-
-
-def test_each_seed_of_a_trial_is_a_run_of_its_own(monkeypatch, tmp_path, recipe):
-    put_sweep(monkeypatch, tmp_path, recipe, seeds=2)
-    run = records.read_run("many")
-    names = ["a_seed-1", "a_seed-2", "b_seed-1", "b_seed-2", "c_seed-1", "c_seed-2"]
-    assert [child.name for child in run.children] == names
-    assert len({child.fingerprint for child in run.children}) == 6
-    for child in run.children[:4]:
-        (row,) = child.curves
-        assert child.name == files.training(row["seed"], row["trial"])
-        assert child.timing["seconds"] == row["seed"]
-        assert child.params["seed"] == str(row["seed"])
-    assert run.timing["seconds"] == 1 + 2 + 1 + 2
-
-
-def test_further_seeds_are_children_with_their_own_scores_curves_and_timings(monkeypatch, tmp_path, recipe):
-    put(monkeypatch, tmp_path, recipe, seeds=3)
-    run = records.read_run("one")
-    assert [child.name for child in run.children] == ["seed-2", "seed-3"]
-    found = [(one.fingerprint, one.params["seed"]) for one in (run, *run.children)]
-    assert found == [("f1", "1"), ("f2", "2"), ("f3", "3")]
-    accuracies = [one.metrics["test_accuracy"] for one in (run, *run.children)]
-    assert accuracies == pytest.approx([0.9, 0.8, 0.7])
-    for one in (run, *run.children):
-        assert [row["seed"] for row in one.curves] == [int(one.params["seed"])] * 2
-        assert one.timing["fingerprint"] == one.fingerprint
-    assert [child.model for child in run.children] == [None, None]
-
-
-def test_scores_of_other_weights_are_left_out(monkeypatch, tmp_path, recipe):
-    put(monkeypatch, tmp_path, recipe, validation_loss=0.5)
-    assert "test_accuracy" not in records.read_run("one").metrics
-
-
-def test_so_are_the_scores_of_all_seeds(monkeypatch, tmp_path, recipe):
-    put(monkeypatch, tmp_path, recipe, validation_loss=0.5, seeds=2)
-    run = records.read_run("one")
-    (child,) = run.children
-    assert child.curves
-    assert "test_accuracy" not in run.metrics | child.metrics
-
-
-def test_a_timing_of_another_training_is_left_out(monkeypatch, tmp_path, recipe):
-    put(monkeypatch, tmp_path, recipe, seeds=2)
-    timing = files.read_json(files.METRICS / "one/timing.json")
-    timing["seeds"][1]["fingerprint"] = "another"
-    files.write_json(files.METRICS / "one/timing.json", timing)
-    run = records.read_run("one")
-    assert run.timing["fingerprint"] == "f1"
-    assert run.children[0].timing == {}
-
-
-def test_a_point_of_a_curve_has_the_clock_of_the_run(monkeypatch, tmp_path, recipe):
-    put(monkeypatch, tmp_path, recipe)
-    points = {(key, step): (value, at) for key, value, at, step in tracking._points(records.read_run("one"))}
-    start = points["train_loss", 1][1] - 1000
-    assert points["train_loss", 2] == (0.5, start + 3000)
-    assert points["timing/epoch_seconds", 2] == (2.0, start + 3000)
-    assert points["test_accuracy", 0] == (0.9, start + 3000)
-    assert "seed" not in {key for key, _ in points}
-
-
-def test_the_digest_changes_with_what_is_mirrored():
-    run = Run("a", "train", "f", {"lr": "0.1"}, {"test_accuracy": 0.9})
-    assert run.digest() == Run("a", "train", "f", {"lr": "0.1"}, {"test_accuracy": 0.9}).digest()
-    assert run.digest() != Run("a", "train", "f", {"lr": "0.1"}, {"test_accuracy": 0.8}).digest()
+from convlab import files
+from convlab.tracking import mirror as mirror_one
+from convlab.tracking import mirror_all, records, store, study, writer
 
 
 def test_without_mlflow_the_files_are_enough(monkeypatch, tmp_path, recipe, capsys):
-    put(monkeypatch, tmp_path, recipe)
+    monkeypatch.chdir(tmp_path)
+    put(recipe)
     monkeypatch.setitem(sys.modules, "mlflow", None)
-    assert tracking.mirror("one") is False
+    assert mirror_one("one") is False
     assert "mlflow: not installed here; `make track`" in capsys.readouterr().err
 
 
 def test_trouble_is_one_warning_and_no_exception(monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/not/there/mlflow.db")
-    assert tracking.mirror("one") is False
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")  # nobody listens on discard
+    assert mirror_one("one") is False
     warning = capsys.readouterr().err
     assert warning.startswith("mlflow: one is not mirrored (")
     assert len(warning.splitlines()) == 1
 
 
-# ------------------------------------------------------------------------------------------------- in MLflow
-
-
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory):
-    """A database with MLflow's tables and nothing in them, to copy: making them takes seconds."""
-    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-    from mlflow import MlflowClient
-
-    path = tmp_path_factory.mktemp("mlflow") / "empty.db"
-    MlflowClient(f"sqlite:///{path}").search_experiments()
-    return path
-
-
-@pytest.fixture
-def runs(empty, tmp_path, monkeypatch):
-    """Mirror names into a database of MLflow's; give its runs by name, each with its parent's name."""
+def test_trouble_with_all_is_one_warning_too(monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
-    # MLflow puts the address that it is given into the environment, where the next test would find it
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
-    shutil.copy(empty, tmp_path / "mlflow.db")
-
-    def mirror(*names):
-        from mlflow import MlflowClient
-
-        assert [tracking.mirror(name) for name in names] == [True] * len(names)
-        client = MlflowClient(tracking.tracking_uri())
-        found = client.search_runs([client.get_experiment_by_name("convlab").experiment_id])
-        by_id = {run.info.run_id: run.info.run_name for run in found}
-        return {(by_id.get(run.data.tags.get("mlflow.parentRunId")), run.info.run_name): run for run in found}
-
-    return mirror
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")  # nobody listens on discard
+    assert mirror_all(["one", "two"]) == []
+    (warning,) = capsys.readouterr().err.splitlines()
+    assert warning.startswith("mlflow: none of 2 results is mirrored (")
 
 
-def test_two_seeds_of_a_trial_are_two_children_with_names_of_their_own(runs, monkeypatch, tmp_path, recipe):
-    put_sweep(monkeypatch, tmp_path, recipe, seeds=2)
-    found = runs("many")
-    children = [("many", f"{point}_seed-{seed}") for point in "abc" for seed in (1, 2)]
-    assert sorted(found, key=str) == sorted([(None, "many"), *children], key=str)
-    assert found[None, "many"].data.tags["best_trial"] == "b_seed-1"
+def test_a_damaged_result_keeps_no_other_out(mirror, recipe, capsys):
+    for name in ("one", "two", "three"):
+        put(recipe, name)
+    files.write_text(files.METRICS / "two/train.json", "{")
+    assert mirror_all(["one", "two", "three"]) == ["one", "three"]
+    (warning,) = capsys.readouterr().err.splitlines()
+    assert "mlflow: two is not mirrored (metrics/two/train.json: unreadable" in warning
+
+
+# ---------------------------------------------------------------------------------------------- what it holds
+
+
+def test_two_seeds_of_a_trial_are_two_runs_below_the_trial(mirror, recipe):
+    put_sweep(recipe, seeds=2)
+    found = mirror("many")
+    trials = [("many", f"many/{point}") for point in "abc"]
+    seeds = [(f"many/{point}", f"many/{point} seed={seed}") for point in "abc" for seed in (1, 2)]
+    assert sorted(found, key=str) == sorted([(None, "many"), *trials, *seeds], key=str)
+    assert found[None, "many"].data.tags["best_trial"] == "b"
     for seed in (1, 2):
-        run = found["many", f"a_seed-{seed}"]
+        run = found["many/a", f"many/a seed={seed}"]
         assert run.data.params["seed"] == str(seed)
         assert run.data.metrics["timing/seconds"] == seed
         assert run.data.tags["fingerprint"] == f"a{seed}"
 
 
-def test_further_seeds_of_an_experiment_are_children_of_its_run(runs, monkeypatch, tmp_path, recipe):
-    put(monkeypatch, tmp_path, recipe, seeds=3)
-    found = runs("one")
-    assert sorted(found, key=str) == [("one", "seed-2"), ("one", "seed-3"), (None, "one")]
-    accuracies = [run.data.metrics["test_accuracy"] for _, run in sorted(found.items(), key=str)]
-    assert accuracies == pytest.approx([0.8, 0.7, 0.9])
+def test_the_run_above_several_seeds_has_their_mean_and_deviation(mirror, recipe):
+    put(recipe, seeds=3)
+    found = mirror("one")
+    seeds = [("one", f"one seed={seed}") for seed in (1, 2, 3)]
+    assert sorted(found, key=str) == [*seeds, (None, "one")]
+    assert [found[key].data.metrics["test_accuracy"] for key in seeds] == pytest.approx([0.9, 0.8, 0.7])
+    together = found[None, "one"].data.metrics
+    assert together["test_accuracy"] == pytest.approx(0.8)
+    assert together["test_accuracy_sd"] == pytest.approx(0.1)
+    assert together["n"] == 3
 
 
-def test_mirroring_again_changes_nothing(runs, monkeypatch, tmp_path, recipe):
-    put(monkeypatch, tmp_path, recipe, seeds=2)
-    put_sweep(monkeypatch, tmp_path, recipe, seeds=2)
-    before, after = runs("one", "many"), runs("one", "many", "one")
+def test_a_run_names_its_data_by_split(mirror, recipe):
+    put(recipe)
+    (run,) = mirror("one").values()
+    inputs = run.inputs.dataset_inputs
+    assert [(one.dataset.name, one.tags[0].value) for one in inputs] == [
+        ("digits", "train"),
+        ("digits", "validation"),
+        ("digits", "test"),
+    ]
+    assert len({one.dataset.digest for one in inputs}) == 3
+
+
+def test_figures_are_artifacts(mirror, recipe):
+    put(recipe)
+    figures = ("confusion.png", "wrong.png")
+    for name in figures:
+        files.write_bytes(files.PLOTS / "one/figures" / name, b"a picture")
+    (run,) = mirror("one").values()
+    found = mirror.client.list_artifacts(run.info.run_id, "figures")
+    assert [one.path for one in found] == [f"figures/{name}" for name in figures]
+
+
+def test_each_data_set_is_an_experiment_of_mlflows_that_opens_on_its_metrics(mirror, recipe):
+    put(recipe)
+    fashion = {"dataset": "fashion_mnist", "split.validation": 6000}
+    put(recipe, "two", **fashion)
+    mirror("one", "two")
+    assert [name for _, name in mirror.runs(dataset="digits")] == ["one"]
+    assert [name for _, name in mirror.runs(dataset="fashion_mnist")] == ["two"]
+    tags = mirror.client.get_experiment_by_name("digits").tags
+    assert tags["mlflow.experimentKind"] == "custom_model_development"
+    columns = json.loads(tags[f"mlflow.sharedViewState.{store.VIEW}"])["selectedColumns"]
+    assert "metrics.`test_accuracy`" in columns
+
+
+# The queries of docs/mlflow.md
+@pytest.mark.parametrize(
+    ("query", "names"),
+    [
+        ("metrics.test_accuracy > 0.85 and tags.kind = 'experiment'", {"good"}),
+        ("tags.item = 'many' and tags.state != 'finished'", {"many", "many/c"}),
+        ("dataset.name = 'digits' and params.`model.name` = 'cnn' and metrics.n > 1", {"poor"}),
+    ],
+)
+def test_what_one_searches_for_is_found(mirror, recipe, query, names):
+    put(recipe, "good")
+    put(recipe, "poor", seeds=2, accuracy=0.8)
+    put_sweep(recipe)
+    mirror("good", "poor", "many")
+    assert {name for _, name in mirror.runs(query)} == names
+
+
+def test_a_name_tells_what_differs_from_the_commit_and_a_description_how_to_rerun(mirror, recipe, tmp_path):
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b"]
+    one = recipe().model_dump(mode="json", exclude_defaults=True)
+    params = DEFAULTS | {"experiments": {"one": one}, "run": ["one"], "run_sweeps": []}
+    files.write_text(files.PARAMS, json.dumps(params))
+    for command in (["init", "-q"], ["add", "params.yaml"], ["commit", "-qm", "start"]):
+        subprocess.run([*git, *command], check=True)
+    put(recipe)
+    put(recipe, started="2026-02-02", lr=0.5)
+    (run,) = mirror("one").values()
+    assert run.info.run_name == "one lr=0.5"
+    told = run.data.tags["mlflow.note.content"]
+    assert "`dvc exp run -S 'run=[one]' -S '++experiments.one.lr=0.5' evaluate@one`" in told
+
+
+def test_a_description_has_the_reports_row_and_the_verdicts(committed, monkeypatch):
+    monkeypatch.chdir(committed)
+    told = records.read_run("mnist_vgg_l2", study.load()).description
+    assert re.search(r"^\* R0, L2 λ = 0: test accuracy 99.60% in the report, \d\d.\d\d% here$", told, re.M)
+    assert re.search(r"^\* R0 says that .*: \*\*(confirmed|refuted|inconclusive)\*\* \(", told, re.M)
+    assert re.search(
+        r"^Run it again: `.*dvc exp run -S 'run_sweeps=\[mnist_vgg_l2\]' sweep@mnist_vgg_l2`$", told, re.M
+    )
+
+
+# --------------------------------------------------------------------------------------------- mirrored again
+
+
+def test_mirroring_again_changes_nothing(mirror, recipe):
+    put(recipe, seeds=2)
+    put_sweep(recipe, seeds=2)
+    before, after = mirror("one", "many"), mirror("one", "many", "one")
     assert before.keys() == after.keys()
     assert {run.info.run_id for run in before.values()} == {run.info.run_id for run in after.values()}
 
 
-def test_trained_again_an_experiment_replaces_its_runs(runs, monkeypatch, tmp_path, recipe):
-    put(monkeypatch, tmp_path, recipe, seeds=2)
-    before = runs("one")
-    put(monkeypatch, tmp_path, recipe, seeds=3, started="2026-02-02")
-    after = runs("one")
-    assert sorted(after, key=str) == [("one", "seed-2"), ("one", "seed-3"), (None, "one")]
+def test_evaluated_again_a_run_shows_the_new_value_though_it_is_smaller(mirror, recipe):
+    put(recipe, accuracy=0.919)
+    (before,) = mirror("one").values()
+    put(recipe, accuracy=0.003)
+    (after,) = mirror("one").values()
+    assert after.info.run_id == before.info.run_id
+    assert after.data.metrics["test_accuracy"] == 0.003
+    put(recipe, accuracy=0.5)
+    (after,) = mirror("one").values()
+    assert after.data.metrics["test_accuracy"] == 0.5
+
+
+def test_scores_that_are_gone_are_not_shown_any_more(mirror, recipe):
+    put(recipe)
+    mirror("one")
+    put(recipe, validation_loss=0.5)
+    (run,) = mirror("one").values()
+    assert "test_accuracy" not in run.data.metrics
+
+
+def test_a_parameter_is_as_trained_though_mlflow_changes_none(mirror, recipe):
+    put(recipe)
+    mirror("one")
+    put(recipe, lr=0.5)
+    (run,) = mirror("one").values()
+    assert run.data.params["lr"] == "0.5"
+
+
+def test_a_renamed_run_keeps_its_name_and_is_not_doubled(mirror, recipe):
+    put(recipe)
+    (run,) = mirror("one").values()
+    mirror.client.update_run(run.info.run_id, name="the one for the talk")
+    put(recipe, accuracy=0.8)
+    assert list(mirror("one")) == [(None, "the one for the talk")]
+
+
+def test_a_description_that_somebody_wrote_stays(mirror, recipe):
+    put(recipe)
+    (run,) = mirror("one").values()
+    mirror.client.set_tag(run.info.run_id, "mlflow.note.content", "for the talk")
+    put(recipe, accuracy=0.8)
+    (run,) = mirror("one").values()
+    assert run.data.tags["mlflow.note.content"] == "for the talk"
+
+
+def test_trained_again_an_experiment_replaces_its_runs(mirror, recipe):
+    put(recipe, seeds=2)
+    before = mirror("one")
+    put(recipe, seeds=3, started="2026-02-02")
+    after = mirror("one")
+    assert sorted(after, key=str) == [*(("one", f"one seed={seed}") for seed in (1, 2, 3)), (None, "one")]
     assert not {run.info.run_id for run in before.values()} & {run.info.run_id for run in after.values()}
 
 
-def test_trained_again_with_fewer_seeds_an_experiment_leaves_no_run_behind(
-    runs, monkeypatch, tmp_path, recipe
+def test_trained_again_with_fewer_seeds_an_experiment_leaves_no_run_behind(mirror, recipe):
+    put(recipe, seeds=3)
+    mirror("one")
+    put(recipe, seeds=2, started="2026-02-02")
+    assert sorted(mirror("one"), key=str) == [("one", "one seed=1"), ("one", "one seed=2"), (None, "one")]
+
+
+def test_without_its_clock_a_result_is_still_the_same_run(mirror, recipe):
+    put(recipe)
+    (before,) = mirror("one").values()
+    put(recipe, started=None, accuracy=0.8)  # as DVC's run cache brings it back
+    (after,) = mirror("one").values()
+    assert after.info.run_id == before.info.run_id
+    assert after.data.metrics["test_accuracy"] == 0.8
+
+
+def test_a_run_without_a_clock_is_of_today(mirror, recipe):
+    put(recipe, started=None)
+    (run,) = mirror("one").values()
+    assert run.info.start_time > 1e12
+
+
+def test_two_experiments_of_one_recipe_keep_their_seeds_apart(mirror, recipe):
+    put(recipe, seeds=2)
+    put(recipe, seeds=2, name="two", started="2026-02-02")
+    found = mirror("one", "two", "one")
+    seeds = [(name, f"{name} seed={seed}") for name in ("one", "two") for seed in (1, 2)]
+    assert sorted(found, key=str) == [*seeds, (None, "one"), (None, "two")]
+
+
+def other_clone(tmp_path, monkeypatch):
+    """Go to another clone, which mirrors into the same database."""
+    folder = tmp_path / "clone"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+
+
+def test_two_clones_do_not_delete_each_others_runs(mirror, recipe, tmp_path, monkeypatch):
+    put(recipe, seeds=2)
+    (here, *_) = (run for (parent, _), run in mirror("one").items() if parent is None)
+    other_clone(tmp_path, monkeypatch)
+    put(recipe, seeds=2, started="2026-02-02")
+    mirror("one")
+    monkeypatch.chdir(tmp_path)
+    mirror("one")
+    home = here.info.experiment_id
+    found = [run.data.tags for run in mirror.client.search_runs([home]) if run.info.run_name == "one"]
+    assert sorted(tags["started_at"][:10] for tags in found) == ["2026-01-01", "2026-02-02"]
+    assert len({tags["clone"] for tags in found}) == 2
+
+
+def test_two_clones_of_one_result_share_its_run(mirror, recipe, tmp_path, monkeypatch):
+    put(recipe)
+    before = mirror("one")
+    other_clone(tmp_path, monkeypatch)
+    put(recipe)
+    after = mirror("one")
+    assert [run.info.run_id for run in before.values()] == [run.info.run_id for run in after.values()]
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["at once", "after a training"])
+def test_an_experiment_of_mlflows_that_was_deleted_is_restored(mirror, recipe, capsys, again):
+    put(recipe)
+    (before,) = mirror("one").values()
+    mirror.client.delete_experiment(before.info.experiment_id)
+    if again:
+        put(recipe, started="2026-02-02")
+    (after,) = mirror("one").values()
+    assert after.info.experiment_id == before.info.experiment_id
+    assert (after.info.run_id == before.info.run_id) is not again
+    assert capsys.readouterr().err == "mlflow: the experiment digits had been deleted; it is restored\n"
+
+
+def test_a_run_that_was_deleted_comes_back_with_its_seeds(mirror, recipe):
+    put(recipe, seeds=2)
+    before = mirror("one")
+    mirror.client.delete_run(before[None, "one"].info.run_id)
+    after = mirror("one")
+    assert before.keys() == after.keys()
+
+
+def test_a_folder_with_signs_of_an_address_in_its_name_has_the_database(
+    empty_store, recipe, tmp_path, monkeypatch
 ):
-    put(monkeypatch, tmp_path, recipe, seeds=3)
-    runs("one")
-    put(monkeypatch, tmp_path, recipe, seeds=2, started="2026-02-02")
-    assert sorted(runs("one"), key=str) == [("one", "seed-2"), (None, "one")]
-
-
-def test_two_experiments_of_one_recipe_keep_their_seeds_apart(runs, monkeypatch, tmp_path, recipe):
-    put(monkeypatch, tmp_path, recipe, seeds=2)
-    put(monkeypatch, tmp_path, recipe, seeds=2, name="two", started="2026-02-02")
-    found = runs("one", "two", "one")
-    assert sorted(found, key=str) == [("one", "seed-2"), ("two", "seed-2"), (None, "one"), (None, "two")]
+    folder = tmp_path / "what? 100%3F #1"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
+    shutil.copy(empty_store, "mlflow.db")
+    put(recipe)
+    assert mirror_one("one")
+    with contextlib.closing(sqlite3.connect("mlflow.db")) as database:
+        assert database.execute("select name from runs").fetchall() == [("one",)]
+    assert {path.name for path in folder.iterdir()} >= {"mlflow.db", "mlartifacts"}
+    assert [path.name for path in tmp_path.iterdir()] == [folder.name]
 
 
 # --------------------------------------------------------------------------------------- trouble with MLflow
@@ -261,10 +325,10 @@ def test_two_experiments_of_one_recipe_keep_their_seeds_apart(runs, monkeypatch,
 
 @pytest.mark.parametrize("harm", ["corrupt", "locked"])
 def test_a_database_that_cannot_be_used_costs_a_warning_not_minutes(
-    harm, runs, monkeypatch, tmp_path, recipe, capsys
+    harm, mirror, monkeypatch, tmp_path, recipe, capsys
 ):
-    put(monkeypatch, tmp_path, recipe)
-    monkeypatch.setattr(tracking, "LOCK_SECONDS", 0.2)
+    put(recipe)
+    monkeypatch.setattr(store, "LOCK_SECONDS", 0.2)
     slept: list[float] = []
     pause = time.sleep
     monkeypatch.setattr(time, "sleep", lambda seconds: (slept.append(seconds), pause(0.01)))
@@ -273,7 +337,7 @@ def test_a_database_that_cannot_be_used_costs_a_warning_not_minutes(
             other.execute("begin exclusive")
         else:
             (tmp_path / "mlflow.db").write_bytes(b"no database" * 1000)
-        assert tracking.mirror("one") is False
+        assert mirror_one("one") is False
     assert sum(slept) < 10  # MLflow's own attempts to open it take 100 seconds
     warning = capsys.readouterr().err
     assert "is locked" in warning if harm == "locked" else "remove it" in warning
@@ -281,12 +345,12 @@ def test_a_database_that_cannot_be_used_costs_a_warning_not_minutes(
 
 
 def test_a_run_that_is_cut_off_halfway_does_not_look_alive_and_is_completed(
-    runs, monkeypatch, tmp_path, recipe
+    mirror, monkeypatch, tmp_path, recipe
 ):
-    put(monkeypatch, tmp_path, recipe, seeds=2)
+    put(recipe, seeds=2)
     with monkeypatch.context() as cut_off:
-        cut_off.setattr(tracking, "_log", lambda *arguments: 1 / 0)
-        assert tracking.mirror("one") is False
+        cut_off.setattr(writer, "_log", lambda *arguments: 1 / 0)
+        assert mirror_one("one") is False
     with contextlib.closing(sqlite3.connect(tmp_path / "mlflow.db")) as database:
         assert database.execute("select status from runs").fetchall() == [("KILLED",)]
-    assert {run.info.status for run in runs("one").values()} == {"FINISHED"}
+    assert {run.info.status for run in mirror("one").values()} == {"FINISHED"}

@@ -12,8 +12,9 @@ from training import THREE, Make, rows, weights
 from convlab import files
 from convlab.data.dataset import Prepared, save
 from convlab.errors import InputError
+from convlab.executors.processes import at_once
 from convlab.schema import Experiment
-from convlab.trainings import Trainings, at_once
+from convlab.trainings import Trainings
 
 FEASIBLE_AND_NOT = {"model.strides": [1, 1]}, {"model.strides": [4, 4]}, {"model.strides": [2, 1]}
 
@@ -101,7 +102,7 @@ def test_as_many_run_at_once_as_there_are_cores_for_their_threads(
     recipe: Callable[..., Experiment], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("CONVLAB_WORKERS")
-    monkeypatch.setattr("convlab.trainings.ALL_THREADS", 8)
+    monkeypatch.setattr("convlab.executors.processes.ALL_THREADS", 8)
     assert at_once([recipe(threads=1)] * 20) == 8
     assert at_once([recipe(threads=1)] * 3) == 3
     assert at_once([recipe(threads=1), recipe(threads=3)] * 9) == 2

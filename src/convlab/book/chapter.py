@@ -39,9 +39,7 @@ def context(contents: Contents, one: Chapter, images: Images) -> dict[str, Any]:
         "configurations": {
             name: contents.params(name) for name in one.results if "/" not in name and contents.params(name)
         },
-        "claims": [
-            {**c, "shown": claims.difference_of(c), "symbol": SYMBOLS[c["verdict"]]} for c in one.claims
-        ],
+        "claims": [{**c, "shown": claims.shown(c), "symbol": SYMBOLS[c["verdict"]]} for c in one.claims],
     }
 
 
@@ -125,14 +123,12 @@ def _curves(contents: Contents, one: Chapter) -> Iterator[dict[str, str]]:
 
 def data(contents: Contents) -> dict[str, Any]:
     """Return the curves of every result, for the script that draws them: a list per column of each seed's."""
-    found = {}
-    for result, runs in contents.runs.items():
-        if result in contents.labels:
-            found[result] = {
-                "label": contents.labels[result],
-                "seeds": [_columns(run.curves) for run in runs if run.curves],
-            }
-    return found
+    names = dict.fromkeys(result.partition("/")[0] for result in contents.labels)
+    seeds = {result: own for name in names for result, own in source.curves(name).items()}
+    return {
+        result: {"label": label, "seeds": [_columns(rows) for rows in seeds.get(result, [])]}
+        for result, label in contents.labels.items()
+    }
 
 
 def _columns(curves: Sequence[dict[str, Any]]) -> dict[str, Any]:

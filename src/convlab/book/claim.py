@@ -21,7 +21,7 @@ def context(contents: Contents, judged: dict[str, Any]) -> dict[str, Any]:
         "symbol": SYMBOLS[judged["verdict"]],
         "metric": judged["metric"].replace("_", " "),
         "expected": _wanted(judged),
-        "shown": claims.difference_of(judged),
+        "shown": claims.shown(judged),
         "reading": _reading(judged),
         "sides": {side: _side(contents, judged, found, numbers[side]) for side, found in sides.items()},
         "points": _chart(judged["metric"], numbers) if all(numbers.values()) else None,
@@ -31,7 +31,7 @@ def context(contents: Contents, judged: dict[str, Any]) -> dict[str, Any]:
         "curves": [
             {"result": name, "label": name}
             for name in dict.fromkeys(judged[side] for side in "ab")
-            if name in contents.runs
+            if name in contents.labels
         ],
     }
 

@@ -7,9 +7,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convlab import claims, files, records, reports, results
+from convlab import claims, files, pairwise, reports, results
 from convlab.config import load_params
-from convlab.records import Run
 from convlab.reports import Line, Report
 from convlab.results import Plan
 
@@ -43,7 +42,7 @@ class Contents:
     plans: Mapping[str, Plan]
     chapters: list[Chapter]
     trainings: "DataFrame"  # see `results.frame`
-    runs: Mapping[str, list[Run]]  # by result: one per seed
+    configurations: Mapping[str, Mapping[str, str]]  # by result; see `pairwise.configurations`
 
     def of(self, result: str) -> "DataFrame":
         """Return the rows of `trainings` that belong to a result."""
@@ -51,8 +50,7 @@ class Contents:
 
     def params(self, result: str) -> dict[str, str]:
         """Return the configuration of a result by dotted keys; empty where it has not run."""
-        runs = self.runs.get(result, [])
-        return {key: text for key, text in runs[0].params.items() if key != "seed"} if runs else {}
+        return dict(self.configurations.get(result, {})) if result in self.labels else {}
 
     @cached_property
     def claims(self) -> list[dict[str, Any]]:
@@ -88,7 +86,17 @@ def load() -> Contents:
     plans = results.load_plans()
     judged = claims.judge_all(load_params(files.PARAMS), plans)
     chapters = list(_chapters(plans, judged))
-    return Contents(plans, chapters, results.frame(plans), records.by_result())
+    return Contents(plans, chapters, results.frame(plans), pairwise.configurations())
+
+
+def curves(name: str) -> dict[str, list[list[dict[str, Any]]]]:
+    """Return the rows of curves.csv of an experiment or a sweep: by result, of each seed."""
+    path = files.PLOTS / name / "curves.csv"
+    found: dict[str, dict[int, list[dict[str, Any]]]] = {}
+    for row in files.read_curves(path) if path.is_file() else []:
+        result = f"{name}/{row['trial']}" if "trial" in row else name
+        found.setdefault(result, {}).setdefault(row["seed"], []).append(row)
+    return {result: list(seeds.values()) for result, seeds in found.items()}
 
 
 def figures(name: str) -> list[Path]:

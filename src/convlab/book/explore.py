@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from tempfile import TemporaryDirectory
+from typing import Any
 
 from convlab import files, results
 from convlab.book import runtime
@@ -12,10 +12,7 @@ from convlab.book.contents import Contents
 from convlab.book.words import shown
 from convlab.config import load_params
 from convlab.data.catalogue import DATASETS
-from convlab.schema import Experiment
-
-if TYPE_CHECKING:
-    from convlab.data.dataset import Statistics
+from convlab.errors import InputError
 
 EXAMPLES = (0, 1, 2, 3, 4, 7)  # digits whose strokes static/explore.js knows
 LARGEST = 4_000_000  # bytes of weights: what a page loads while one waits
@@ -55,29 +52,33 @@ def networks(contents: Contents) -> list[tuple[Network, str]]:
 
     Weights that the committed scores are not of are left alone: the page would show an accuracy beside them.
     """
-    from convlab.export import to_onnx
-    from convlab.models.build import load_model
     from convlab.models.weights import hash_weights
+    from convlab.onnx_model import export
+    from convlab.trained import load_trained
 
     found = []
-    for name, experiment, weights in _trained():
-        accuracies = list(contents.of(name)["test_accuracy"])
-        statistics = _statistics(experiment) if accuracies else None
-        if statistics is None:
-            continue
-        model = load_model(experiment, statistics, weights)
-        if hash_weights(model) != (results.read(name, "train.json") or {}).get("weights"):
-            continue
-        dataset = DATASETS[experiment.dataset]
-        network = Network(
-            name,
-            experiment.dataset,
-            shown("test_accuracy", accuracies),
-            list(dataset.shape),
-            dataset.largest,
-            list(dataset.classes),
-        )
-        found.append((max(accuracies), network, runtime.packed(to_onnx(model, statistics))))
+    with TemporaryDirectory() as folder:
+        for name, weights in _here():
+            accuracies = list(contents.of(name)["test_accuracy"])
+            if not accuracies or weights.stat().st_size > LARGEST:
+                continue
+            try:
+                trained = load_trained(name)
+            except InputError:  # the images whose statistics it needs are not here
+                continue
+            if hash_weights(trained.model) != (results.read(name, "train.json") or {}).get("weights"):
+                continue
+            file, dataset = Path(folder) / f"{name}.onnx", trained.dataset
+            export(trained, file)
+            network = Network(
+                name,
+                trained.experiment.dataset,
+                shown("test_accuracy", accuracies),
+                list(dataset.shape),
+                dataset.largest,
+                list(dataset.classes),
+            )
+            found.append((max(accuracies), network, runtime.packed(file.read_bytes())))
     order = list(DATASETS)
     found.sort(key=lambda one: (order.index(one[1].dataset), -one[0], one[1].name))
     return [(network, text) for _, network, text in found]
@@ -102,35 +103,9 @@ def data(found: list[Network]) -> dict[str, Any]:
     return {network.name: {key: getattr(network, key) for key in keys} for network in found}
 
 
-def _trained() -> Iterator[tuple[str, Experiment, Path]]:
-    """Yield the experiments whose weights are here, small, and computed by PyTorch."""
+def _here() -> Iterator[tuple[str, Path]]:
+    """Yield the experiments whose weights are here, and are run by PyTorch, with their weights."""
     for name, experiment in load_params(files.PARAMS).experiments.items():
         weights = files.weights(name, experiment.seed)
-        small = weights.is_file() and weights.stat().st_size <= LARGEST
-        if small and experiment.engine == "torch":
-            yield name, experiment, weights
-
-
-@cache
-def _measured(dataset: str, key: str, raw: Path) -> "Statistics":
-    """Measure the statistics of a data set's training images, once for all that see the same."""
-    from convlab.data.preprocess import prepare
-    from convlab.data.readers import read
-
-    found = load_params(files.PARAMS).experiments.values()
-    experiment = next(one for one in found if one.dataset == dataset and one.data_key() == key)
-    return prepare(read(dataset, raw), experiment).statistics
-
-
-def _statistics(experiment: Experiment) -> "Statistics | None":
-    """Find the statistics of an experiment's data, or measure them; None where its images are not here."""
-    from convlab.data.dataset import load_statistics
-
-    key = experiment.data_key()
-    prepared = sorted(files.PROCESSED.glob(f"*/{key}/statistics.json"))
-    if prepared:
-        return load_statistics(prepared[0].parent)
-    raw = files.RAW / experiment.dataset
-    if all((raw / name).is_file() for name in DATASETS[experiment.dataset].files):
-        return _measured(experiment.dataset, key, files.RAW)
-    return None
+        if weights.is_file() and experiment.engine == "torch" and experiment.dataset in DATASETS:
+            yield name, weights

@@ -71,7 +71,7 @@ def _claim(judged: dict[str, Any]) -> dict[str, Any]:
     return {
         **judged,
         "symbol": SYMBOLS[judged["verdict"]],
-        "shown": claims.difference_of(judged),
+        "shown": claims.shown(judged),
         "expected": claims.expected(judged),
     }
 

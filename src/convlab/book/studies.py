@@ -62,7 +62,7 @@ def _varied(several: Sequence[dict[str, str]]) -> list[str]:
 def l2(contents: Contents, one: Chapter, name: str) -> dict[str, Any] | None:
     """Lay out a sweep that varies λ alone: its rows, and what the chart draws; None of another sweep."""
     trials = {r: contents.params(r) for r in one.results if r.startswith(f"{name}/") and contents.params(r)}
-    everything = {r: contents.params(r) for r in contents.runs if r.startswith(f"{name}/")}
+    everything = {r: contents.params(r) for r in contents.labels if r.startswith(f"{name}/")}
     if _varied(list(everything.values())) != ["l2"] or not trials:
         return None
     lines = {line.row.result: line for line in one.lines}

@@ -1,9 +1,23 @@
-"""The data sets: their files, checksums, addresses and classes. Plain facts, no code.
+"""The data sets: their files, checksums, addresses and classes.
 
-The MD5s are the published ones, which torchvision checks too.
+Of the published ones these are plain facts; the MD5s are the published ones, which torchvision checks too.
+Of one's own, which `convlab import` made, they lie in datasets/NAME.json, and are looked up there.
 """
 
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import TypeAdapter, ValidationError
+
+from convlab import files
+from convlab.errors import InputError
+
+# What the files of a data set are written in: readers.py has a reader for each
+Format = Literal["digits", "idx", "cifar10", "safetensors"]
+# What lies around the thing in its images: a drawing the other way round is recognised by it
+Background = Literal["dark", "light", "any"]
 
 
 @dataclass(frozen=True)
@@ -25,9 +39,13 @@ class Dataset:
     train_images: int  # as published, before a validation split is held out
     mirrors: bool  # whether an image mirrored left to right is still one of its class
     files: dict[str, str]  # path below data/raw/<dataset>/ → MD5
+    format: Format
+    background: Background = "any"
+    box: float | None = None  # the share of a side that the thing fills, where all are framed alike
     urls: tuple[str, ...] = ()  # a file's name is appended
     archive: Archive | None = None  # or the files come in one archive
     embedded: bool = False  # or they come inside scikit-learn
+    imported: bool = False  # or `convlab import` left them in data/imported/
 
 
 _DIGITS = tuple("0123456789")
@@ -43,7 +61,7 @@ def _idx_files(train_images: str, train_labels: str, test_images: str, test_labe
     }
 
 
-DATASETS = {
+PUBLISHED = {
     # 1,797 digits of 8×8 pixels: the test set of UCI's Optical Recognition of Handwritten Digits
     "digits": Dataset(
         shape=(1, 8, 8),
@@ -52,6 +70,9 @@ DATASETS = {
         train_images=1_437,
         mirrors=False,
         files={"digits.csv.gz": "9b335364a7bfd63947c7480a5bd51f2d"},
+        format="digits",
+        background="dark",
+        box=1.0,
         embedded=True,
     ),
     # LeCun, Cortes, Burges
@@ -67,6 +88,9 @@ DATASETS = {
             "9fb629c4189551a2d022fa330f9573f3",
             "ec29112dd5afa0611ce80d1b7f02629c",
         ),
+        format="idx",
+        background="dark",
+        box=20 / 28,
         urls=(
             "https://ossci-datasets.s3.amazonaws.com/mnist/",
             "https://storage.googleapis.com/cvdf-datasets/mnist/",
@@ -97,6 +121,9 @@ DATASETS = {
             "bef4ecab320f06d8554ea6380940ec79",
             "bb300cfdad3c16e7a12a480ee83cd310",
         ),
+        format="idx",
+        background="dark",
+        box=1.0,
         urls=(
             "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
             "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
@@ -118,6 +145,7 @@ DATASETS = {
             "cifar-10-batches-py/test_batch": "40351d587109b95175f43aff81a1287e",
             "cifar-10-batches-py/batches.meta": "5ff9c542aee3614f3951f8cda6e48888",
         },
+        format="cifar10",
         archive=Archive(
             name="cifar-10-python.tar.gz",
             md5="c58f30108f718f92721af3b95e74349a",
@@ -125,3 +153,42 @@ DATASETS = {
         ),
     ),
 }
+
+
+class Catalogue(dict[str, Dataset]):
+    """The published data sets by name; an imported one is looked up in datasets/ when it is asked for."""
+
+    def __missing__(self, name: str) -> Dataset:
+        """Return an imported data set.
+
+        Raises:
+            KeyError: there is none of this name.
+            InputError: datasets/NAME.json does not hold what `convlab import` writes.
+        """
+        if name not in imported():
+            raise KeyError(name)
+        return _imported(card(name).resolve())
+
+
+DATASETS = Catalogue(PUBLISHED)
+
+
+def card(name: str) -> Path:
+    """Return where the facts of an imported data set lie."""
+    return files.FACTS / f"{name}.json"
+
+
+def imported() -> list[str]:
+    """Return the names of the imported data sets, sorted."""
+    return sorted(path.stem for path in files.FACTS.glob("*.json"))
+
+
+@cache
+def _imported(path: Path) -> Dataset:
+    shown = files.FACTS / path.name
+    content = files.read_json(shown)
+    try:
+        return TypeAdapter(Dataset).validate_python(content["facts"])
+    except (ValidationError, KeyError, TypeError):
+        remedy = f"`git checkout {shown}` brings it back, `convlab import {path.stem}` makes it again"
+        raise InputError(f"{shown}: not what `convlab import` writes; {remedy}") from None

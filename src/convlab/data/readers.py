@@ -9,7 +9,7 @@ import struct
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from convlab.data.catalogue import DATASETS
 from convlab.data.sources import md5
 from convlab.errors import InputError
+from convlab.files import read_tensors
 
 MEND = "remove it and run `dvc repro`"
 DIGITS_TEST = 360  # the last fifth, by other writers than the first: scikit-learn gives no split of its own
@@ -25,7 +26,7 @@ LARGEST_TABLE = 1 << 20  # bytes in the table of digits, which has half as many
 
 
 class DataError(InputError):
-    """A data file does not hold what its format promises."""
+    """A data file violates its format."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +45,18 @@ def read(name: str, folder: Path) -> Raw:
     Raises:
         DataError: a file is missing, damaged, or its arrays do not fit each other.
     """
-    reader = {"digits": _read_digits, "cifar10": _read_cifar10}.get(name, _read_idx_set)
-    raw = reader(folder / name)
     dataset = DATASETS[name]
+    match dataset.format:
+        case "digits":
+            raw = _read_digits(folder / name)
+        case "idx":
+            raw = _read_idx_set(folder / name)
+        case "cifar10":
+            raw = _read_cifar10(folder / name)
+        case "safetensors":
+            raw = _read_safetensors(folder / name)
+        case _:
+            assert_never(dataset.format)
     for part, images, labels in (
         ("train", raw.train_images, raw.train_labels),
         ("test", raw.test_images, raw.test_labels),
@@ -126,6 +136,21 @@ def _gunzip(path: Path, largest: int) -> bytes:
     if len(content) > largest:
         raise DataError(f"{path}: larger than {largest:,} bytes when unpacked; {MEND}")
     return content
+
+
+def _read_safetensors(folder: Path) -> Raw:
+    """Read what `convlab import` writes: the arrays of a `Raw`, by their names in it."""
+    path = folder / "images.safetensors"
+    arrays = {name: tensor.numpy() for name, tensor in read_tensors(path).items()}
+    try:
+        raw = Raw(**arrays)
+    except TypeError:
+        raise DataError(f"{path}: not the arrays that `convlab import` writes; {MEND}") from None
+    for name, array in arrays.items():
+        wanted = np.uint8 if name.endswith("images") else np.int64
+        if array.dtype != wanted:
+            raise DataError(f"{path}: {name} are {array.dtype}, {np.dtype(wanted)} wanted; {MEND}")
+    return raw
 
 
 def _read_cifar10(folder: Path) -> Raw:

@@ -22,6 +22,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 
 from convlab.data.catalogue import DATASETS, Dataset
 from convlab.errors import InputError
+from convlab.files import IMPORTED
 
 BLOCK = 1 << 20  # bytes
 TIMEOUT = 30  # seconds without a byte, then the next source is tried
@@ -69,6 +70,11 @@ def fetch(name: str, folder: Path, mirror: Path | None) -> list[str]:
             break
     if missing:
         tried = "; ".join(reasons) or "no source is known"
+        if dataset.imported:
+            raise InputError(
+                f"{name}: {tried}; bring it back with `dvc checkout {IMPORTED / name}.dvc` or `dvc pull`, or "
+                f"make it again with `convlab import {name}`"
+            )
         raise InputError(
             f"{name}: no source gave {', '.join(missing)}. Tried: {tried}. "
             f"Without a network, put the files below a folder MIRROR as MIRROR/{name}/{missing[0]} "
@@ -111,6 +117,12 @@ def md5(path: Path) -> str:
 def _sources(name: str, dataset: Dataset, mirror: Path | None) -> Iterator[tuple]:
     if dataset.embedded:
         yield "scikit-learn", _from_scikit_learn
+        return
+    if dataset.imported:
+        yield (
+            f"{IMPORTED}/",
+            lambda file, target, digest: _from_file(IMPORTED / name / file, target, digest),
+        )
         return
     if mirror:
         yield (

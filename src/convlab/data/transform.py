@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as R3 states it
-TINY = 1e-7  # an image of one colour has no spread to divide by
+TINY = 1e-7  # an image of one colour has a deviation of 0
 
 
 class Transform(nn.Module):

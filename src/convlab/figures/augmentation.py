@@ -8,7 +8,7 @@ from torch import Tensor
 
 from convlab.figures.style import fit
 
-CELL = 1.25  # inches an image has
+CELL = 1.25  # inches per image
 
 
 def augmentation_grid(
@@ -45,7 +45,7 @@ def augmentation_grid(
 
 
 def label_of(target: Tensor, classes: list[str]) -> str:
-    """Word a label: `cat`, or of a mixture `0.7 cat + 0.3 dog`, the larger share first."""
+    """Return a label as text: `cat`, or of a mixture `0.7 cat + 0.3 dog`, the larger share first."""
     shares, order = target.sort(descending=True, stable=True)
     parts = [(float(share), classes[int(index)]) for share, index in zip(shares, order, strict=True)]
     mixed = [f"{share:.1f} {name}" for share, name in parts if share >= 0.05]

@@ -10,7 +10,7 @@ from convlab.figures.samples import Guesses, show_image
 from convlab.figures.style import PALETTE, WRONG, wrap
 
 PAIRS = 8
-LONG = 24  # characters: a longer name of a pair goes on two lines
+LONG = 24  # characters: a longer name of a pair takes two lines
 EXAMPLES = 3
 
 

@@ -81,7 +81,7 @@ def markers(points: int) -> dict[str, Any]:
 
 
 def whole_numbers(axes: Axes, steps: list[float], most: int = 8) -> None:
-    """Label epochs or iterations by whole numbers, and give a single one room to both sides."""
+    """Label epochs or iterations by whole numbers; a single one gets a margin on both sides."""
     if min(steps) == max(steps):
         axes.set_xlim(steps[0] - 0.5, steps[0] + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(most, integer=True, min_n_ticks=1))
@@ -107,7 +107,7 @@ def _kept(rows: list[dict[str, Any]], keep: str, monitor: str) -> float:
 
 
 def finish(loss: Axes, accuracy: Axes, rows: list[dict[str, Any]]) -> None:
-    """Give both axes their titles, scales and limits."""
+    """Set the titles, scales and limits of both axes."""
     loss.set(title="loss (cross-entropy)", xlabel="epoch", yscale="log")
     accuracy.set(title="accuracy", xlabel="epoch")
     accuracy.yaxis.set_major_formatter(PercentFormatter(1.0))

@@ -80,16 +80,16 @@ def _to_label(row: list[Step]) -> float:
 
 
 def _inches(text: str, size: float = TEXT) -> float:
-    """Measure a text, in bold."""
+    """Return the width of a text in bold."""
     path = TextPath((0, 0), text, size=size, prop=FontProperties(family="DejaVu Sans", weight="bold"))
     return path.get_extents().width / 72
 
 
-# ---------------------------------------------------------------------------------------------- ink on paper
+# ------------------------------------------------------------------------------------------------- drawing
 
 
 def _draw_row(axes: Axes, row: list[Step], y: float, slot: float) -> Point:
-    """Draw the steps of a row around the height `y`, and say where it ends."""
+    """Draw the steps of a row around the height `y`, and return where it ends."""
     end = (0.0, y)
     for number, step in enumerate(row):
         middle = MARGIN + slot * (number + 0.5)
@@ -139,7 +139,7 @@ def _draw_shortcut(axes: Axes, step: Step, label: str, left: float, y: float) ->
 
 
 def _draw_turn(axes: Axes, start: Point, end: Point, between: float, right: float) -> None:
-    """Draw the way from the end of a row, beside its last label and between the rows, to the next one."""
+    """Draw the line from the end of a row, beside its last label and between the rows, to the next one."""
     left = MARGIN - 0.08
     corners = [(right, start[1]), (right, between), (left, between), (left, end[1])]
     _draw_line(axes, [(start[0] + 0.05, start[1]), *corners, (end[0] - 0.04, end[1])])
@@ -156,7 +156,7 @@ def _draw_line(axes: Axes, corners: list[Point]) -> None:
 
 
 def _towards(start: Point, end: Point, distance: float = 0.1) -> Point:
-    """Give the point at a distance from `start`, on a line that is horizontal or vertical."""
+    """Return the point at a distance from `start`, on a line that is horizontal or vertical."""
     share = distance / (abs(end[0] - start[0]) + abs(end[1] - start[1]))
     return start[0] + share * (end[0] - start[0]), start[1] + share * (end[1] - start[1])
 
@@ -169,7 +169,7 @@ def _mix(colour: str, light: float) -> tuple[float, float, float]:
 
 
 def _legend(steps: list[Step], width: float) -> list[list[tuple[str, str, float]]]:
-    """Lay the kinds that were drawn into lines: a word, its colour, where it starts."""
+    """Return the lines of the legend: of each kind that was drawn the label, its colour, where it starts."""
     kinds = {slab.kind: slab.colour for step in steps for slab in [*step.slabs, *step.after]}
     lines: list[list[tuple[str, str, float]]] = [[]]
     left = MARGIN

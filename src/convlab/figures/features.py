@@ -1,4 +1,4 @@
-"""Feature maps: what every convolution makes of an image."""
+"""Feature maps: the output of every convolution for an image."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -26,7 +26,7 @@ def convolutions(model: nn.Module) -> dict[str, nn.Conv2d]:
 
 
 def watch(model: nn.Module, inputs: Tensor, measure: Callable[[Tensor], T]) -> dict[str, T]:
-    """Run inputs [N, C, H, W] through the model; give what `measure` makes of each convolution's output.
+    """Run inputs [N, C, H, W] through the model; return `measure` of each convolution's output.
 
     It sees the output [N, C', H', W'] before a later layer overwrites it in place: keep nothing but a copy.
     """
@@ -45,12 +45,12 @@ def watch(model: nn.Module, inputs: Tensor, measure: Callable[[Tensor], T]) -> d
 
 
 def activations(model: nn.Module, inputs: Tensor) -> dict[str, Tensor]:
-    """Run inputs [N, C, H, W] through the model; give each convolution's output [N, C', H', W']."""
+    """Run inputs [N, C, H, W] through the model; return each convolution's output [N, C', H', W']."""
     return watch(model, inputs, torch.clone)
 
 
 def spread(names: list[str], count: int) -> list[str]:
-    """Choose at most `count` of the names, evenly, the first and the last among them."""
+    """Return at most `count` of the names, evenly spaced, with the first and the last."""
     if len(names) <= count:
         return names
     return [names[round(step * (len(names) - 1) / (count - 1))] for step in range(count)]

@@ -11,13 +11,13 @@ from convlab.figures.samples import Guesses, show_image
 from convlab.figures.style import RIGHT, WRONG, fit
 
 HEAT = "inferno"
-CELL = 1.45  # inches an image has
+CELL = 1.45  # inches per image
 SHRINKING = (nn.MaxPool2d, nn.AdaptiveAvgPool2d, nn.Flatten, nn.Dropout)
 
 
 def halves(model: nn.Sequential) -> tuple[nn.Sequential, nn.Sequential]:
-    """Cut a network behind the last maps that have their full size: its last block with a convolution, and
-    the normalisation and activation that follow it."""
+    """Split a network after its last convolution: the block that holds it, with the normalisation and
+    activation that follow, and the rest."""
     parts = list(model)
     holds = [any(isinstance(layer, nn.Conv2d) for layer in part.modules()) for part in parts]
     cut = len(parts) - holds[::-1].index(True)
@@ -30,7 +30,7 @@ def gradcam(model: nn.Sequential, inputs: Tensor, classes: Tensor) -> Tensor:
     """Compute the heat maps, float32 [N, h, w] from 0 to 1, of inputs [N, C, H, W] for classes int64 [N].
 
     ReLU(Σ αₖ Aₖ) over the last maps A, where αₖ is the mean gradient of the class's logit with respect to
-    Aₖ; divided by each image's own maximum. All 0 where nothing speaks for the class.
+    Aₖ; divided by each image's own maximum. All 0 where there is no evidence for the class.
     """
     model.eval()
     features, head = halves(model)

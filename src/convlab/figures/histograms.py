@@ -21,7 +21,7 @@ from convlab.figures.style import PALETTE
 
 COLORS = PALETTE[:7]  # the eighth is too pale for a line
 BINS = 60
-STRIP_BINS = 30  # of a strip: it is low, so its steps had better be wide
+STRIP_BINS = 30  # of a strip: it is low, so wide bins read better
 TALL = 10  # layers: more go four panels abreast
 PARTS = {"weight": "weights", "bias": "biases"}
 MANY = 1000  # values: from here on the counts need a logarithmic axis
@@ -72,7 +72,7 @@ def _draw(axes: Axes, values: dict[str, Tensor], noun: str) -> str:
     for (label, column), color in zip(counts.items(), cycle(COLORS)):
         axes.stairs(column, edges, fill=len(arrays) == 1, color=color, label=label, linewidth=1.2)
     axes.set_ylabel("count", fontsize=8)
-    if count >= MANY:  # the few large weights are the story; a linear axis hides them
+    if count >= MANY:  # the few large weights matter; a linear axis hides them
         axes.set_yscale("symlog", linthresh=1)
     return f"{count:,} {noun}"
 

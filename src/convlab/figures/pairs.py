@@ -88,7 +88,7 @@ def pair_ratios(model: nn.Module, inputs: Tensor, guesses: Guesses, pairs: Pairs
 
 
 def pair_distances(ratios: Ratios | None, guesses: Guesses) -> dict[str, Any]:
-    """Sum the ratios up over all pairs, for JSON; None stands for no pairs.
+    """Summarise the ratios over all pairs, for JSON; None stands for no pairs.
 
     Per layer and kind of pair the quartiles; and the share of wrong samples that lie nearer to the right one
     of the class they are taken for than to that of their own.
@@ -119,14 +119,14 @@ def _measured(model: nn.Module, images: Tensor, measure: Callable[[Tensor], Tens
 
 
 def _within_fours(maps: Tensor) -> Tensor:
-    """Give the distances, [3, M], between the maps of wrong, taken, own and sibling, [4 M, C, H, W]."""
+    """Return the distances, [3, M], between the maps of wrong, taken, own and sibling, [4 M, C, H, W]."""
     wrong, taken, own, sibling = maps.flatten(1).chunk(4)
     two = ((wrong, taken), (wrong, own), (taken, sibling))
     return torch.stack([(one - other).norm(dim=1) for one, other in two])
 
 
 def _strangers(model: nn.Module, inputs: Tensor, guesses: Guesses) -> Tensor:
-    """Give the median distance between right samples of each two classes, [layers, classes, classes]."""
+    """Return the median distance between right samples of each two classes, [layers, classes, classes]."""
     right, count = guesses.correct(), len(guesses.classes)
     columns = []
     for label in range(count):

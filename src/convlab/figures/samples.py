@@ -1,4 +1,4 @@
-"""Grids of test images with what the network said of them."""
+"""Grids of test images with the network's predictions."""
 
 import math
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ from convlab.data.dataset import Split
 from convlab.figures.style import RIGHT, WRONG, fit, wrap
 
 COLUMNS = 10
-CELL = 1.2  # inches an image has, and the title above it
+CELL = 1.2  # inches per image and the title above it
 LINE = 17  # characters of a title's line at its full size
 
 
 @dataclass(frozen=True)
 class Guesses:
-    """A network's word on the test images: probabilities float32 [N, classes], true labels int64 [N]."""
+    """Predictions for the test images: probabilities float32 [N, classes], true labels int64 [N]."""
 
     probabilities: Tensor
     labels: Tensor
@@ -41,13 +41,13 @@ class Guesses:
         return wrong[confidence.argsort(descending=True, stable=True)]
 
     def caption(self, index: int) -> str:
-        """Say the true class and, where it differs, the predicted one, with its probability."""
+        """Return the true class and, where it differs, the predicted one, with its probability."""
         truth, guess = self.classes[int(self.labels[index])], self.classes[int(self.predicted[index])]
         probability = f"{float(self.probabilities[index].max()):.0%}"
         return f"{truth} ({probability})" if truth == guess else f"{truth} → {guess} ({probability})"
 
     def heading(self, index: int) -> str:
-        """Say what `caption` says in short lines, the predicted class below the true one and the arrow."""
+        """Return the caption in short lines, the predicted class below the true one and the arrow."""
         return wrap(self.caption(index).replace(" → ", "\u00a0→\n"), LINE)
 
 

@@ -13,7 +13,7 @@ TALLEST = 1.15  # the height of the image
 SLANT = 0.2  # how far a box goes back, as a share of its height
 SUM = 0.085  # the radius of an addition's sign
 
-# Kind of layer → its word in the legend, its colour, its thickness (a convolution's says its channels)
+# Kind of layer → its label in the legend, its colour, its thickness (a convolution's shows its channels)
 KINDS: dict[type[nn.Module], tuple[str, str, float]] = {
     nn.Conv2d: ("convolution", PALETTE[0], 0),
     nn.BatchNorm2d: ("batch normalisation", PALETTE[4], 0.07),
@@ -145,7 +145,7 @@ def _thickness(channels: int) -> float:
 
 
 def _word(module: nn.Module) -> str:
-    """Name a layer, with what it is set to."""
+    """Return a layer's label: its kind and settings."""
     if isinstance(module, nn.Conv2d):
         stride = f", stride {module.stride[0]}" if module.stride[0] > 1 else ""
         return f"conv {module.kernel_size[0]}×{module.kernel_size[1]}{stride}"

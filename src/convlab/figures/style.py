@@ -47,7 +47,7 @@ plt.rcParams.update(
 
 
 def fit(text: Text, width: float) -> None:
-    """Shrink a text that is wider than `width` inches; call it when the text's figure has its size."""
+    """Shrink a text that is wider than `width` inches; to be called once the figure has its size."""
     figure = text.get_figure()
     assert figure is not None
     drawn = text.get_window_extent().width / figure.dpi

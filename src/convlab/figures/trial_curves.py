@@ -12,7 +12,7 @@ from convlab.figures.curves import by_seed, finish, markers, whole_numbers
 from convlab.figures.style import PALETTE, fit, wrap
 
 COLORS = PALETTE[:7]  # the eighth is too pale for a line
-LINES = ("-", "--", ":", "-.")  # with seven colours, 28 trials can be told apart
+LINES = ("-", "--", ":", "-.")  # with seven colours, 28 trials are distinguishable
 ABREAST = 5  # panels
 WIDTH = 12  # inches
 LINE = 30  # characters of a panel's title
@@ -96,7 +96,7 @@ def _curve(axes: Axes, seeds: list[Rows], quantity: str, band: bool = True, **lo
 
 
 def _share(panels: list[Axes], across: int, label: str) -> None:
-    """Give all panels the widest limits that one of them has; the first of each row says what it shows."""
+    """Set the widest limits of any panel on all of them; label the axis of the first in each row."""
     lows, highs = zip(*(axes.get_ylim() for axes in panels), strict=True)
     for number, axes in enumerate(panels):
         axes.set_ylim(min(lows), max(highs))

@@ -116,14 +116,14 @@ def _variants(title: str, points: dict[str, Rows]) -> Figure:
 
 
 def _columns(points: dict[str, Rows], quantity: str) -> tuple[list[float], list[float] | None]:
-    """Give each point's mean, NaN where nothing finished, and its deviation, if there are several seeds."""
+    """Return each point's mean, NaN where nothing finished, and its deviation, if there are several seeds."""
     moments = [_moments(_finished(rows), quantity)[0] for rows in points.values()]
     several = any(len(rows) > 1 for rows in points.values())
     return [middle for middle, _ in moments], [spread for _, spread in moments] if several else None
 
 
 def _moments(rows: Rows, *quantities: str) -> list[tuple[float, float]]:
-    """Give mean and standard deviation over the rows, of each quantity."""
+    """Return mean and standard deviation over the rows, of each quantity."""
     found = []
     for quantity in quantities:
         values = [QUANTITIES[quantity](row) for row in rows]
@@ -136,7 +136,7 @@ def _finished(rows: Rows) -> Rows:
 
 
 def _unfinished(rows: Rows) -> str:
-    """Say what became of the seeds that did not finish: `diverged`, `1 of 3 diverged`, or nothing."""
+    """Return the state of the seeds that did not finish: `diverged`, `1 of 3 diverged`, or nothing."""
     statuses = [row["status"] for row in rows if row["status"] != "finished"]
     if not statuses:
         return ""

@@ -63,7 +63,15 @@ def build_model(experiment: Experiment, input_shape: list[int], classes: int) ->
         InfeasibleGeometry: the model leaves nothing of the image.
     """
     seed = derive_seed(experiment.seed, "init")
-    return build(experiment.model, input_shape, classes, seed, experiment.init, experiment.batch_norm)  # type: ignore[arg-type]
+    return build(
+        # A family that the annotation of `build` leaves out: to change it there would make every result stale
+        experiment.model,  # type: ignore[arg-type]
+        input_shape,
+        classes,
+        seed,
+        experiment.init,
+        experiment.batch_norm,
+    )
 
 
 def load_model(experiment: Experiment, statistics: Statistics, weights: Path) -> nn.Module:

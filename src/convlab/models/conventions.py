@@ -1,4 +1,4 @@
-"""What frameworks do unless told otherwise, beyond a network's section: PyTorch's ways and Keras'."""
+"""Defaults of frameworks that a network's section leaves open: PyTorch's and Keras'."""
 
 from typing import assert_never
 
@@ -9,7 +9,7 @@ from convlab.schema import Framework
 
 
 def initialise(network: nn.Module, init: Framework) -> None:
-    """Draw the initial weights anew as a framework does; PyTorch's are those that its layers come with.
+    """Redraw the initial weights as a framework does; PyTorch's are those that its layers come with.
 
     Keras' kernels are uniform within ±√(6 / (fan_in + fan_out)) (Glorot and Bengio, 2010), where a fan is the
     channels on that side times the kernel's area; its biases are 0.

@@ -7,7 +7,7 @@ from convlab.schema import PreAct
 
 
 class PreActBlock(nn.Module):
-    """Twice normalise, activate, convolve 3×3; added to a shortcut that nothing touches.
+    """Normalise, activate, convolve 3×3, and the same again; added to a shortcut without either.
 
     The shortcut is the input itself, or a 1×1 convolution of it where the stride is 2 (R4's Block1).
     """

@@ -8,7 +8,7 @@ from convlab.models.cnn import cnn
 from convlab.models.preact import preact
 from convlab.models.resnet import resnet
 from convlab.models.speedrun import speedrun
-from convlab.schema import CNN, Model, PreAct, ResNet, SpeedRun
+from convlab.schema.models import CNN, Model, PreAct, ResNet, SpeedRun
 
 
 def network_of(section: Model, input_shape: list[int], classes: int) -> nn.Sequential:

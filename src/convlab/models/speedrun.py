@@ -19,7 +19,7 @@ def speedrun(section: SpeedRun, input_shape: list[int], classes: int) -> nn.Sequ
     the identity (Dirac) for as many channels as come in, batch normalisation learns its biases alone, and its
     running statistics follow fast, for there are only 200 steps.
 
-    Raise:
+    Raises:
         InfeasibleGeometry: a feature map shrinks below the pooling.
     """
     channels, height, width = input_shape

@@ -1,4 +1,4 @@
-"""What a model is made of and what it costs: output shapes, parameters, operations, memory."""
+"""The layers of a model and their cost: output shapes, parameters, operations, memory."""
 
 from dataclasses import dataclass
 from math import prod
@@ -120,7 +120,7 @@ def _layer(name: str, module: nn.Module, output: Tensor) -> Layer:
         output_shape=tuple(output.shape[1:]),
         parameters=sum(weight.numel() for weight in weights if weight.requires_grad),
         macs=macs,
-        # floating point: the number of batches seen is a count, no statistic
+        # floating point: the number of batches seen is no statistic
         statistics=sum(buffer.numel() for buffer in module.buffers() if buffer.is_floating_point())
         + sum(weight.numel() for weight in weights if not weight.requires_grad),
         normalised=elements if isinstance(module, nn.BatchNorm2d) else 0,

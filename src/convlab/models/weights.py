@@ -1,4 +1,4 @@
-"""What can be said of a network's weights: which an L2 penalty covers, their norms, and which they are."""
+"""A network's weights: those that an L2 penalty covers, their norms, their hash."""
 
 import hashlib
 from typing import assert_never

@@ -80,16 +80,16 @@ class SharedSGD(Optimizer):
         )
 
     def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """Update the weights at the rate that is in force."""
+        """Update the weights at the current rate."""
         self.sgd.step(self.param_groups[0]["lr"])
 
     def state_dict(self) -> dict[str, Any]:
-        """Give the rate and the velocities, for a checkpoint."""
+        """Return the rate and the velocities, for a checkpoint."""
         velocities = [torch.from_numpy(velocity) for velocity in self.sgd.velocities]
         return {"lr": self.param_groups[0]["lr"], "velocities": velocities}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a checkpoint."""
+        """Resume from a checkpoint."""
         self.param_groups[0]["lr"] = state["lr"]
         for velocity, kept in zip(self.sgd.velocities, state["velocities"], strict=True):
             velocity[...] = kept.numpy()

@@ -49,7 +49,7 @@ class Residual(Layer):
 
 
 def layers_of(layer: Layer) -> list[Layer]:
-    """List the layers with parameters, in the order of the way forward."""
+    """List the layers with parameters, in the order of the forward pass."""
     match layer:
         case Sequential():
             return [found for own in layer.layers for found in layers_of(own)]

@@ -21,11 +21,11 @@ class Parts:
 
     def __init__(self, threads: int):
         self.threads = threads
-        self.pool = ThreadPoolExecutor(max(threads - 1, 1))  # the thread that asks works too
+        self.pool = ThreadPoolExecutor(max(threads - 1, 1))  # the calling thread works, too
         self.blas = ThreadpoolController().select(user_api="blas")
 
     def one_by_one(self) -> AbstractContextManager[Any]:
-        """Give the context for all that is computed: in it, a product uses one thread.
+        """Return the context for all computation: in it, a product uses one thread.
 
         Threads of BLAS that have nothing to do keep looking for work for a while, on cores that parts need.
         """

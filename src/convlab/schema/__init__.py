@@ -7,9 +7,11 @@ import hashlib
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
+from pydantic_core import PydanticKnownError
 
-from convlab.data.catalogue import DATASETS
+from convlab.data.catalogue import DATASETS, imported
+from convlab.schema.datasets import DatasetEntry
 from convlab.schema.models import CNN, Model, PreAct, ResNet, SpeedRun
 from convlab.schema.section import Count, Fraction, NonNegative, Positive, Section, number
 from convlab.schema.training import Augmentation, Average, EarlyStopping, Optimizer, Resize, Schedule
@@ -19,6 +21,7 @@ __all__ = [
     "METRICS",
     "SPLITS",
     "Claim",
+    "DatasetEntry",
     "Experiment",
     "Framework",
     "L2On",
@@ -52,55 +55,102 @@ L2On = Literal["kernels", "kernels_and_biases"]
 NUMPY = {"device": "cpu", "precision": "fp32"}  # what the NumPy engine computes on and in
 
 
+def _known(dataset: str) -> str:
+    """Take the name of a published or an imported data set."""
+    names = [*DATASETS, *imported()]
+    if dataset not in names:
+        raise PydanticKnownError("literal_error", {"expected": ", ".join(f"'{name}'" for name in names)})
+    return dataset
+
+
 class Split(Section):
     """Which training images are held out for validation."""
 
     method: Literal["last", "random"]
+    """The last of the published training images, or as many chosen at random by `seed`."""
     validation: Count
+    """How many images are held out."""
 
 
 class Preprocess(Section):
     """What the network is shown: greyscale first, then scaling."""
 
     greyscale: bool
+    """Replace the channels by 0.299 R + 0.587 G + 0.114 B; for colour images alone."""
     scaling: Literal["none", "unit", "zscore_channel", "zscore_image"]
+    """`unit` divides by the largest pixel value; `zscore_channel` subtracts the mean of each channel over the
+    training images and divides by its standard deviation; `zscore_image` does so for each image by itself;
+    `none` leaves 0 to 255."""
 
 
 class Experiment(Section):
     """A data set, a preprocessing recipe, a model and a training recipe: all that decides a result."""
 
     seed: Annotated[int, Field(ge=0, lt=2**63 - 1000)]
+    """The split, the order of the batches, the initial weights, dropout and augmentation derive from it."""
     seeds: Annotated[int, Field(ge=1, le=1000)]
-    dataset: Literal[tuple(DATASETS)]  # type: ignore[valid-type]
+    """Train this many times, with `seed`, `seed` + 1, …; tables then show mean ± standard deviation."""
+    dataset: Annotated[str, AfterValidator(_known)]
+    """The images: a name of the catalogue, or of a data set that was imported."""
     split: Split
+    """Which training images are held out for validation."""
     preprocess: Preprocess
+    """What the network is shown."""
     labels: Literal["index", "one_hot"]
+    """Class numbers, or vectors with a 1: the same loss in two forms."""
     augment: list[Augmentation]
+    """Random changes of the training images, in this order, new in every epoch; each kind once."""
     resize: list[Resize]
+    """Train on smaller images at first. Not for `cnn`, whose linear layer is made for one size."""
     model: Model
+    """The network: a family and its settings."""
     init: Framework
+    """Initial weights as PyTorch draws them, or as Keras does (Glorot-uniform kernels, biases of 0)."""
     batch_norm: Framework
+    """Momentum and ε of batch normalisation: PyTorch's 0.1 and 1e-5, Keras' 0.01 (PyTorch's way) and 1e-3."""
     epochs: Count
+    """Passes over the training images, at most: early stopping may end a training before."""
     batch_size: Count
+    """Images in a step."""
     lr: Positive
+    """The learning rate at its peak; `schedule` varies it."""
     optimizer: Optimizer
+    """What takes the steps."""
     weight_decay: NonNegative
+    """The optimiser's own, on every parameter; decoupled in AdamW, Muon and decoupled SGD."""
     l2: NonNegative
+    """λ of the penalty λ · Σ w² that is added to the loss."""
     l2_on: L2On
+    """What the penalty covers: kernels of convolutions and linear layers, or their biases too."""
     label_smoothing: Fraction
+    """The share of a label that is spread over all classes."""
     average: Average | None
+    """Validate and keep an average of the weights instead of the weights."""
     schedule: Schedule
+    """How the learning rate changes."""
     monitor: Literal["cross_entropy", "penalised_loss"]
+    """The validation loss that a plateau, early stopping and `keep: lowest_loss` go by, without or with the
+    penalty of L2."""
     early_stopping: EarlyStopping | None
+    """When to stop before the last epoch; `null` trains to the end."""
     keep: Literal["lowest_loss", "highest_accuracy", "last"]
+    """The epoch whose weights are kept, by the validation images, or the last."""
     iterations: bool
+    """Write learning curves with a row for each step, too."""
     test_time_augmentation: Literal["none", "flip", "flip_shift"]
+    """Evaluation averages the logits over 1, 2 (mirrored) or 6 views (mirrored and shifted) of an image."""
     engine: Literal["torch", "numpy"]
+    """PyTorch, or layers written by hand in NumPy (for `preact` with SGD, on a CPU)."""
     compile: bool
+    """Use `torch.compile`: 10 to 30 s at the start; it gained nothing on a CPU."""
     precision: Literal["auto", "fp32", "bf16"]
+    """`auto`: bf16 where the device computes in it natively, else fp32."""
     device: Literal["auto", "cpu", "cuda"]
+    """`auto`: a GPU if there is one."""
     threads: Annotated[int, Field(ge=1, le=1024)] | None
+    """Of the CPU; `null`: all cores. Results differ in their last bits with the number of threads."""
     deterministic: bool
+    """The same bits each time on a GPU, and slower; a CPU always gives them."""
 
     @model_validator(mode="before")
     @classmethod
@@ -118,7 +168,7 @@ class Experiment(Section):
         model, optimizer = self.model, self.optimizer
         limits = {
             "model.name": (model.name, "preact"),
-            "model.activation": (model.activation, "silu"),
+            "model.activation": (getattr(model, "activation", None), "silu"),
             "model.whitening": (model.whitening, None),
             "optimizer.name": (optimizer.name, "sgd"),
             "optimizer.decoupled": (getattr(optimizer, "decoupled", False), False),
@@ -169,11 +219,11 @@ class Experiment(Section):
     @model_validator(mode="after")
     def _resizing_fits(self) -> "Experiment":
         size = min(self.input_shape[1:])
-        if self.resize and self.model.name == "cnn":
+        if self.resize and not self.model.any_size:
             sizes = ", ".join(f"{stage.size} until {stage.until:g}" for stage in self.resize)
             raise ValueError(
-                f"resize|{sizes}|nothing ([]) with a cnn, whose linear layer is made for one size of image; "
-                "resnet and preact take any"
+                f"resize|{sizes}|nothing ([]) with a {self.model.name}, "
+                "whose linear layer is made for one size of image"
             )
         for index, stage in enumerate(self.resize):
             if stage.size >= size:
@@ -189,7 +239,7 @@ class Experiment(Section):
         return [1 if self.preprocess.greyscale else channels, height, width]
 
     def each_seed(self) -> "list[Experiment]":
-        """Give the experiment once for each of its `seeds`: seed, seed + 1, …"""
+        """Return the experiment once for each of its `seeds`: seed, seed + 1, …"""
         numbers = range(self.seed, self.seed + self.seeds)
         return [self.model_copy(update={"seed": seed, "seeds": 1}) for seed in numbers]
 
@@ -227,11 +277,17 @@ class SweepEntry(Section):
     """
 
     experiment: str | None = None
+    """The experiment whose keys are varied, by `grid` or `variants`."""
     experiments: Annotated[list[str], Field(min_length=1)] | None = None
+    """Several experiments that are trained with the same `overrides`, instead of one that is varied."""
     seeds: Count | None = None
+    """The number of seeds of each trial, instead of the experiment's."""
     overrides: dict[str, Any] = Field(default_factory=dict)
+    """Keys that every trial changes; `model.strides` names a key within a section."""
     grid: Annotated[dict[str, Annotated[list[Any], Field(min_length=1)]], Field(min_length=1)] | None = None
+    """Key → values: a trial for each combination."""
     variants: Annotated[dict[str, dict[str, Any]], Field(min_length=1)] | None = None
+    """Name → overrides: a trial for each name."""
 
     @model_validator(mode="after")
     def _one_kind(self) -> "SweepEntry":
@@ -254,12 +310,19 @@ class Claim(Section):
     """
 
     report: Literal["R0", "R1", "R2", "R3", "R4"]
+    """The report that says it."""
     says: str
+    """The claim in words, for the table."""
     metric: Literal[METRICS]  # type: ignore[valid-type]
+    """The quantity that is compared."""
     a: str
+    """A result."""
     relation: Literal["above", "below", "same"]
+    """`a` lies above `b`, below it, or within `margin` of it."""
     b: str
+    """The result that `a` is compared with."""
     margin: NonNegative = 0.0
+    """The difference that has to be exceeded, or with `same` the one that still counts as the same."""
 
     @model_validator(mode="after")
     def _same_needs_a_margin(self) -> "Claim":
@@ -269,18 +332,27 @@ class Claim(Section):
 
 
 class Params(Section):
-    """The whole of params.yaml, checked and resolved. `warnings`: what is allowed, but hardly meant."""
+    """The whole of params.yaml, checked and resolved. `warnings`: what is valid, but probably a mistake."""
 
     run: list[str]
+    """The experiments that `dvc repro` computes."""
     run_sweeps: list[str]
+    """The sweeps that `dvc repro` computes."""
+    own: dict[str, DatasetEntry]
+    """Data sets of one's own, by name (`datasets` in params.yaml)."""
     experiments: dict[str, Experiment]
+    """Each experiment by its name: the keys in which it differs from the defaults at the top."""
     sweeps: dict[str, Sweep]
+    """Each sweep by its name."""
     claims: dict[str, Claim]
+    """Each claim by its name; `make report` judges them."""
     thresholds: dict[str, dict[str, float]]
+    """Floors for `make check`: experiment → accuracy → the least it may be."""
     warnings: list[str]
+    """What is valid, but probably a mistake."""
 
     def datasets(self) -> list[str]:
-        """Give the data sets that the selected experiments and sweeps need, sorted, each once."""
+        """Return the data sets that the selected experiments and sweeps need, sorted, each once."""
         needed = {self.experiments[name].dataset for name in self.run}
         for name in self.run_sweeps:
             needed |= {trial.experiment.dataset for trial in self.sweeps[name].trials}

@@ -1,6 +1,6 @@
 """The `model` section: one class per family of networks (models/ builds them)."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
@@ -19,7 +19,9 @@ class Whitening(Section):
     """A first layer that whitens patches of `kernel` × `kernel` pixels; `eps` is added to their variances."""
 
     kernel: Annotated[int, Field(ge=1, le=5)]
+    """The side of the patches, in pixels."""
     eps: Positive
+    """Added to the variances before they are divided by."""
 
 
 class Network(Section):
@@ -29,8 +31,17 @@ class Network(Section):
     before it that is computed from the training images (models/whitening.py).
     """
 
+    any_size: ClassVar[bool] = True  # False where a linear layer is made for one size of image
+
     input: list[Count] | None = None
+    """Channels, height and width that the network is made for; checked against the data where it is given."""
     whitening: Whitening | None = None
+    """A first layer that is computed from the training images, not trained."""
+
+    @property
+    def layers(self) -> int:
+        """The number of convolutions and linear layers, or about: what says that a network is too deep."""
+        raise NotImplementedError
 
 
 class CNN(Network):
@@ -40,17 +51,30 @@ class CNN(Network):
     them (readings of R0); a list in their place names each convolution's. A pooling of 1 is none.
     """
 
+    any_size: ClassVar[bool] = False
+
     name: Literal["cnn"]
     filters: Counts
+    """Output channels of the convolutions, for each block; its length is the number of blocks."""
     convolutions: Count
+    """Convolutions in each block."""
     kernels: PerBlock
+    """The side of the kernels, for each block; a list in place of a number has one for each convolution."""
     strides: PerBlock
+    """The stride of the first convolution of each block; a list in place of a number has one for each
+    convolution."""
     pools: Counts
+    """The side of the max-pooling that ends each block; 1 is none."""
     norm: Literal["none", "convolution", "block"]
+    """Batch normalisation after each convolution, once at the end of each block, or none."""
     activation: Activation
+    """After each convolution and each dense layer."""
     block_dropout: Annotated[list[Fraction], Field(min_length=1)]
+    """The share of values that dropout zeroes at the end of each block."""
     dense: list[Count]
+    """The widths of the linear layers before the last, which may be none: `[]`."""
     dropout: Fraction
+    """The share that dropout zeroes after each of them."""
 
     @model_validator(mode="after")
     def _one_per_block(self) -> "CNN":
@@ -66,13 +90,18 @@ class CNN(Network):
                     )
         return self
 
+    @property
+    def layers(self) -> int:
+        """The number of convolutions and linear layers, without the last."""
+        return len(self.filters) * self.convolutions + len(self.dense)
+
     def kernels_of(self, block: int) -> list[int]:
-        """Give the kernel of each convolution in a block (counted from 0)."""
+        """Return the kernel of each convolution in a block (counted from 0)."""
         entry = self.kernels[block]
         return entry if isinstance(entry, list) else [entry] * self.convolutions
 
     def strides_of(self, block: int) -> list[int]:
-        """Give the stride of each convolution in a block (counted from 0)."""
+        """Return the stride of each convolution in a block (counted from 0)."""
         entry = self.strides[block]
         return entry if isinstance(entry, list) else [entry] + [1] * (self.convolutions - 1)
 
@@ -82,8 +111,11 @@ class ResNet(Network):
 
     name: Literal["resnet"]
     widths: Counts
+    """Channels of each stage; every stage but the first halves the map."""
     blocks: Counts
+    """Residual blocks in each stage."""
     activation: Activation
+    """After the stem, and twice in each block."""
 
     @model_validator(mode="after")
     def _one_per_stage(self) -> "ResNet":
@@ -91,14 +123,27 @@ class ResNet(Network):
             raise ValueError(f"blocks|{self.blocks}|{len(self.widths)} numbers, one per stage as in widths")
         return self
 
+    @property
+    def layers(self) -> int:
+        """The number of convolutions in the blocks, without those of shortcuts."""
+        return 2 * sum(self.blocks)
+
 
 class PreAct(Network):
     """R4's pre-activation residual network: a stem, then for each width a block of stride 2 and one of 1."""
 
     name: Literal["preact"]
     stem: Count
+    """Channels of the first convolution."""
     widths: Counts
+    """Channels of each stage of two blocks; every stage halves the map."""
     activation: Activation
+    """Before each convolution of a block."""
+
+    @property
+    def layers(self) -> int:
+        """The number of convolutions in the blocks, without those of shortcuts."""
+        return 4 * len(self.widths)
 
 
 class SpeedRun(Network):
@@ -107,10 +152,20 @@ class SpeedRun(Network):
     `patches` is computed from the training images as `whitening` is, without padding, and its biases learn.
     """
 
+    any_size: ClassVar[bool] = False
+
     name: Literal["speedrun"]
     patches: Whitening
+    """The first layer: its patches and what is added to their variances."""
     widths: Counts
+    """Channels of each block of two convolutions, which halves the map."""
     activation: Activation
+    """After the first layer, and twice in each block."""
+
+    @property
+    def layers(self) -> int:
+        """The number of convolutions."""
+        return 1 + 2 * len(self.widths)
 
 
 Model = Annotated[CNN | ResNet | PreAct | SpeedRun, Field(discriminator="name")]

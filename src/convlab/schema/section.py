@@ -29,4 +29,10 @@ class Section(BaseModel):
     A validator of ours raises `ValueError("key|what was found|what is allowed")`; explain.py words it.
     """
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        frozen=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,  # the text below a key is its meaning in docs/configuration.md
+    )

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from convlab.schema.section import Count, Float, Fraction, NonNegative, Positive, Section
 
@@ -20,10 +20,15 @@ class Affine(Section):
 
     name: Literal["affine"]
     rotation: Annotated[Float, Field(ge=0, le=180)]
+    """Degrees, to either side."""
     shift: Fraction
+    """A fraction of the height and of the width."""
     shear: Annotated[Float, Field(ge=0, lt=90)]
+    """Degrees, to either side."""
     zoom: Fraction
+    """A fraction of 1, in each direction by itself."""
     border: Border
+    """What fills the places without a pixel."""
 
 
 class Flip(Section):
@@ -46,7 +51,9 @@ class Crop(Section):
 
     name: Literal["crop"]
     padding: Count
+    """Pixels on each side."""
     border: Border
+    """What the padding is filled with."""
 
 
 class Mixup(Section):
@@ -54,6 +61,7 @@ class Mixup(Section):
 
     name: Literal["mixup"]
     alpha: Positive
+    """The larger, the nearer to an even blend; 1 draws λ uniformly."""
 
 
 class CutMix(Section):
@@ -61,6 +69,7 @@ class CutMix(Section):
 
     name: Literal["cutmix"]
     alpha: Positive
+    """The rectangle's share of the image is 1 − λ, where λ ~ Beta(alpha, alpha)."""
 
 
 Augmentation = Annotated[Affine | Flip | AlternatingFlip | Crop | Mixup | CutMix, Field(discriminator="name")]
@@ -69,16 +78,23 @@ Augmentation = Annotated[Affine | Flip | AlternatingFlip | Crop | Mixup | CutMix
 class Resize(Section):
     """Train on images of `size` × `size` pixels until a fraction `until` of the epochs is done."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"until": 0.5, "size": 24}]})
+
     until: Annotated[Float, Field(gt=0, le=1)]
+    """The fraction of the epochs; above that of the entry before."""
     size: Annotated[int, Field(ge=4)]
+    """Pixels; fewer than the images have."""
 
 
 class Adam(Section):
     """Adam (Kingma and Ba, 2015), or AdamW, whose weight decay is decoupled (Loshchilov and Hutter, 2019)."""
 
     name: Literal["adam", "adamw"]
+    """`adamw` decouples weight decay from the gradient."""
     betas: Betas
+    """The decay of the averages of the gradient and of its square."""
     eps: Positive
+    """Added to the denominator."""
 
 
 def _nesterov_needs_momentum(section: "SGD | Muon | RestBySGD") -> "SGD | Muon | RestBySGD":
@@ -95,8 +111,11 @@ class SGD(Section):
 
     name: Literal["sgd"]
     momentum: Fraction
+    """The share of the velocity that a step keeps."""
     nesterov: bool
+    """Look ahead along the velocity; needs momentum."""
     decoupled: bool
+    """Apply weight decay to the weights instead of the gradient."""
 
     _check = model_validator(mode="after")(_nesterov_needs_momentum)
 
@@ -104,9 +123,16 @@ class SGD(Section):
 class Rest(Section):
     """AdamW with a peak rate of its own."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"lr": 0.001, "betas": [0.9, 0.999], "eps": 1.0e-8}]}
+    )
+
     lr: Positive
+    """The learning rate at its peak."""
     betas: Betas
+    """As in Adam."""
     eps: Positive
+    """As in Adam."""
 
 
 class RestBySGD(Section):
@@ -116,9 +142,13 @@ class RestBySGD(Section):
     """
 
     lr: Positive
+    """For biases and batch normalisation, at its peak."""
     lr_linear: Positive
+    """For linear layers, at its peak."""
     momentum: Fraction
+    """The share of the velocity that a step keeps."""
     nesterov: bool
+    """Look ahead along the velocity; needs momentum."""
 
     _check = model_validator(mode="after")(_nesterov_needs_momentum)
 
@@ -132,11 +162,17 @@ class Muon(Section):
 
     name: Literal["muon"]
     momentum: Fraction
+    """The share of the velocity that a step keeps."""
     nesterov: bool
+    """Look ahead along the velocity; needs momentum."""
     adamw: Rest | None = None
+    """For all weights but the kernels of convolutions: AdamW."""
     sgd: RestBySGD | None = None
+    """The same, by SGD; exactly one of the two."""
     steps: Count = 5
+    """Newton–Schulz steps, which make an update orthogonal."""
     normalise: bool = False
+    """Scale each kernel to the norm √(filters) before each step, in place of weight decay."""
 
     _check = model_validator(mode="after")(_nesterov_needs_momentum)
 
@@ -154,16 +190,25 @@ Optimizer = Annotated[Adam | SGD | Muon, Field(discriminator="name")]
 class EMA(Section):
     """Keep the exponential moving average of the weights: after each step a share of 1 − `decay` is new."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "ema", "decay": 0.999}]})
+
     name: Literal["ema"]
     decay: Fraction
+    """The share of the average that a step keeps."""
 
 
 class Lookahead(Section):
     """Every `every` steps go back to a share `alpha` of the way they led (Zhang et al., 2019)."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"name": "lookahead", "every": 5, "alpha": 0.5}]}
+    )
+
     name: Literal["lookahead"]
     every: Count
+    """Steps between two returns."""
     alpha: Annotated[Float, Field(gt=0, le=1)]
+    """The share of the way that is kept."""
 
 
 Average = Annotated[EMA | Lookahead, Field(discriminator="name")]
@@ -174,7 +219,9 @@ class Plateau(Section):
 
     name: Literal["plateau"]
     factor: Factor
+    """What the rate is multiplied by."""
     patience: Count
+    """Epochs without a better validation loss."""
 
 
 class Constant(Section):
@@ -188,7 +235,9 @@ class Step(Section):
 
     name: Literal["step"]
     every: Count
+    """Epochs."""
     factor: Factor
+    """What the rate is multiplied by."""
 
 
 class MultiStep(Section):
@@ -196,7 +245,9 @@ class MultiStep(Section):
 
     name: Literal["multistep"]
     milestones: Annotated[list[Count], Field(min_length=1)]
+    """Epochs, in ascending order."""
     factor: Factor
+    """What the rate is multiplied by."""
 
     @model_validator(mode="after")
     def _in_order(self) -> "MultiStep":
@@ -208,8 +259,11 @@ class MultiStep(Section):
 class Cosine(Section):
     """Rise linearly for `warmup` epochs, then fall to zero along half a cosine."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "cosine", "warmup": 1.0}]})
+
     name: Literal["cosine"]
     warmup: NonNegative
+    """Epochs; fewer than the training has."""
 
 
 class OneCycle(Section):
@@ -217,6 +271,7 @@ class OneCycle(Section):
 
     name: Literal["one_cycle"]
     warmup: Annotated[Float, Field(gt=0, lt=1)]
+    """The fraction of the training in which the rate rises."""
 
 
 Schedule = Annotated[Plateau | Constant | Step | MultiStep | Cosine | OneCycle, Field(discriminator="name")]
@@ -226,3 +281,4 @@ class EarlyStopping(Section):
     """Stop after `patience` epochs without a better validation loss."""
 
     patience: Count
+    """Epochs without a better validation loss."""

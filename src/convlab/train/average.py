@@ -17,14 +17,14 @@ class Raw:
         self.model = model
 
     def update(self) -> None:
-        """Take note of a step that was made."""
+        """Count a step."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Give everything, for a checkpoint; here the model itself is all there is."""
+        """Return the whole state, for a checkpoint; here the model itself is all there is."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a checkpoint."""
+        """Resume from a checkpoint."""
 
 
 class ExponentialMovingAverage(Raw):
@@ -45,18 +45,18 @@ class ExponentialMovingAverage(Raw):
         torch._foreach_lerp_(self.averages, self.weights, 1 - self.decay)
 
     def state_dict(self) -> dict[str, Any]:
-        """Give the averages, for a checkpoint."""
+        """Return the averages, for a checkpoint."""
         return {"model": self.model.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a checkpoint."""
+        """Resume from a checkpoint."""
         self.model.load_state_dict(state["model"])
 
 
 class SlowWeights(Raw):
     """Lookahead (Zhang et al., 2019): every k steps slow ← slow + α · (fast − slow), then fast ← slow.
 
-    The slow weights are what is kept. The optimiser's moments go on as they are, and so do the statistics of
+    The slow weights are what is kept. The optimiser's moments stay as they are, and so do the statistics of
     batch normalisation, of which the slow model takes the latest each time.
     """
 
@@ -67,7 +67,7 @@ class SlowWeights(Raw):
         self.steps = 0
 
     def update(self) -> None:
-        """Count a step; after every k-th go back."""
+        """Count a step; after every k-th, move back."""
         self.steps += 1
         if self.steps % self.every:
             return
@@ -77,11 +77,11 @@ class SlowWeights(Raw):
             ours.copy_(theirs)
 
     def state_dict(self) -> dict[str, Any]:
-        """Give the slow weights, and how many steps were made, for a checkpoint."""
+        """Return the slow weights and the number of steps, for a checkpoint."""
         return {"model": self.model.state_dict(), "steps": self.steps}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a checkpoint."""
+        """Resume from a checkpoint."""
         self.model.load_state_dict(state["model"])
         self.steps = state["steps"]
 

@@ -9,7 +9,7 @@ from convlab import schema
 
 
 class BestWeights:
-    """Keep the weights of the best epoch, as `keep` understands it; say when early stopping should stop."""
+    """Keep the weights of the best epoch, as `keep` defines it, and decide on early stopping."""
 
     def __init__(self, keep: str, early_stopping: schema.EarlyStopping | None):
         self.keep = keep
@@ -19,7 +19,7 @@ class BestWeights:
         self.state: dict[str, Tensor] = {}
 
     def update(self, epoch: int, monitored: float, accuracy: float, model: nn.Module) -> bool:
-        """Take note of an epoch, of the loss that `monitor` names; True when training should stop."""
+        """Record an epoch, with the loss that `monitor` names; return True when training should stop."""
         score = {"lowest_loss": -monitored, "highest_accuracy": accuracy, "last": epoch}[self.keep]
         if score > self.score:
             self.score, self.epoch = score, epoch
@@ -30,14 +30,14 @@ class BestWeights:
         return epoch - self.lowest_epoch >= self.patience
 
     def state_dict(self) -> dict[str, Any]:
-        """Give everything, for a checkpoint."""
+        """Return the whole state, for a checkpoint."""
         return dict(vars(self))
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a checkpoint."""
+        """Resume from a checkpoint."""
         vars(self).update(state)
 
     def restore(self, model: nn.Module) -> None:
-        """Put the best weights back."""
+        """Load the best weights into the model."""
         if self.keep != "last":
             model.load_state_dict(self.state)

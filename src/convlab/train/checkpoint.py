@@ -1,4 +1,4 @@
-"""Checkpoints: all that a training needs to go on after a cut-off as if there had been none.
+"""Checkpoints: all that a training needs to resume after a cut-off as if there had been none.
 
 One file each: safetensors, with what is not a tensor as JSON in its header, so that no pickle is ever opened.
 A file's name holds the hash of its content: a damaged one is known, and the one before it is taken.
@@ -46,7 +46,7 @@ class Checkpoints:
         self.cost = 0.0  # seconds that the last one took
 
     def due(self, epoch_ended: bool = False) -> bool:
-        """Is it time for one?"""
+        """Return whether it is time for one."""
         if not self.folder:
             return False
         wait = min(max(EPOCH_SECONDS, self.cost / SHARE), self.seconds) if epoch_ended else self.seconds
@@ -83,7 +83,7 @@ class Checkpoints:
             raise Interrupted(self.request.number, f"{self.label} stopped in {where}")
 
     def restore(self, parts: dict[str, Any]) -> int:
-        """Bring `parts` to the newest checkpoint that is whole, and give the epoch to begin with (else 1)."""
+        """Restore `parts` from the newest whole checkpoint; return the epoch to begin with (or 1)."""
         self.found = self._load() or {}
         if not self.found:
             return 1
@@ -94,7 +94,7 @@ class Checkpoints:
         return epoch
 
     def restore_within(self, epoch: int, parts: dict[str, Any]) -> None:
-        """Bring an epoch's own parts to where the checkpoint was, if it was within this epoch."""
+        """Restore an epoch's own parts, if the checkpoint is from within this epoch."""
         if self.found and self.found["epoch"] == epoch and self.found["step"]:
             for name, part in parts.items():
                 part.load_state_dict(self.found[name])

@@ -1,4 +1,4 @@
-"""The device: which one, in which precision, with which memory allocator, and how its time is taken."""
+"""The device: which one, its precision, its memory allocator, and how time on it is measured."""
 
 import ctypes
 import sys
@@ -42,7 +42,7 @@ def select_precision(wanted: str, device: torch.device) -> str:
 
 
 def autocast(precision: str, device: torch.device) -> torch.autocast:
-    """Give the context in which a model's forward pass runs."""
+    """Return the context in which a model's forward pass runs."""
     return torch.autocast(device.type, PRECISIONS[precision], enabled=precision != "fp32")
 
 
@@ -60,7 +60,7 @@ def prepare_process(threads: int | None, deterministic: bool) -> None:
             libc.mallopt(trim_threshold, -1)
             libc.mallopt(top_pad, 64 << 20)
     torch.set_num_threads(threads or ALL_THREADS)
-    torch.backends.cudnn.allow_tf32 = False  # fp32 is what it says
+    torch.backends.cudnn.allow_tf32 = False  # fp32 means full fp32
     torch.backends.cudnn.benchmark = False  # its search costs a second a layout, more than it gains here
     torch.use_deterministic_algorithms(deterministic)
 
@@ -77,7 +77,7 @@ class Stopwatch:
         self.started = time.perf_counter()
 
     def stop(self) -> tuple[float, float | None]:
-        """Give (wall seconds, device seconds or None), once the work asked for until now is done."""
+        """Return (wall seconds, device seconds or None), once all submitted work is done."""
         device_seconds = None
         if self.events:
             self.end.record()
@@ -86,11 +86,11 @@ class Stopwatch:
         return self.before + time.perf_counter() - self.started, device_seconds
 
     def state_dict(self) -> dict[str, Any]:
-        """Give the wall seconds until now, for a checkpoint."""
+        """Return the wall seconds until now, for a checkpoint."""
         return {"before": self.before + time.perf_counter() - self.started}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a checkpoint."""
+        """Resume from a checkpoint."""
         self.before = state["before"]
 
 
@@ -101,12 +101,12 @@ class RandomState:
         self.device = device
 
     def state_dict(self) -> dict[str, Any]:
-        """Give where they are, for a checkpoint."""
+        """Return their states, for a checkpoint."""
         cuda = torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None
         return {"cpu": torch.get_rng_state(), "cuda": cuda}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a checkpoint."""
+        """Resume from a checkpoint."""
         torch.set_rng_state(state["cpu"])
         if state["cuda"] is not None:
             torch.cuda.set_rng_state(state["cuda"], self.device)

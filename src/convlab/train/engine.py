@@ -1,4 +1,4 @@
-"""The engines: what takes a step of a training, PyTorch by automatic differentiation or NumPy by hand."""
+"""The engines that take a training step: PyTorch by automatic differentiation, or NumPy by hand."""
 
 import os
 from collections import Counter
@@ -22,7 +22,7 @@ EAGER = "CONVLAB_EAGER"  # set to anything: each kernel of a GPU's step is launc
 
 
 class Engine(Protocol):
-    """What the training loop asks of an engine."""
+    """What the training loop needs of an engine."""
 
     @property
     def optimizer(self) -> Optimizer:

@@ -65,8 +65,8 @@ def fit(
         device: where everything happens.
         on_step: called after each step with the number of images in it.
         on_epoch: called after each epoch with the history so far.
-        checkpoints: if there is one, the training goes on from it, on a CPU to the same last bit as without
-            the cut-off; and it writes some as it goes.
+        checkpoints: where the training resumes from, on a CPU to the same last bit as without the cut-off,
+            and where it writes new ones.
 
     Raises:
         Diverged: a loss is NaN or infinite; says in which step, at which learning rate.

@@ -1,4 +1,4 @@
-"""What a training keeps account of: its learning curves, and the sums of the epoch that is under way."""
+"""The record of a training: its learning curves, and the running sums of the current epoch."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple, Self
@@ -50,18 +50,18 @@ class History:
     cut_offs: int = 0
 
     def state_dict(self) -> dict[str, Any]:
-        """Give everything, for a checkpoint."""
+        """Return the whole state, for a checkpoint."""
         return asdict(self)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a checkpoint."""
+        """Resume from a checkpoint."""
         for name, value in state.items():
             setattr(self, name, value)
         self.cut_offs += 1
 
 
 class Sums:
-    """What an epoch adds up, step by step.
+    """The running sums of an epoch.
 
     It stays on the device until the epoch's end: reading a number each step would stall a GPU.
     """
@@ -87,7 +87,7 @@ class Sums:
         return loss / sum(self.images), self.hits.sum().item() / sum(self.images)
 
     def require_finite(self, epoch: int) -> None:
-        """Look at the losses; the device has to finish its work for that.
+        """Check the losses, which waits for the device.
 
         Raises:
             Diverged: one is NaN or infinite; says which, at which learning rate, and what to try.
@@ -109,11 +109,11 @@ class Sums:
         ]
 
     def state_dict(self) -> dict[str, Any]:
-        """Give everything, for a checkpoint."""
+        """Return the whole state, for a checkpoint."""
         return dict(vars(self))
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a checkpoint."""
+        """Resume from a checkpoint."""
         device = self.losses.device
         for name, value in state.items():
             setattr(self, name, value.to(device) if isinstance(value, Tensor) else value)

@@ -1,4 +1,4 @@
-"""Run a trained network over a split, with test-time augmentation if asked for, and score what it says."""
+"""Run a trained network over a split, with test-time augmentation if asked for, and score its predictions."""
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +14,7 @@ BATCH = {"cpu": 500, "cuda": 2500}  # images: enough to fill a GPU, few enough f
 
 
 def for_inference(model: nn.Module, recipe: Experiment) -> nn.Module:
-    """Give a model, once it is where it stays, as the recipe's engine computes it: from the same weights."""
+    """Return a model, which is on its device, as the recipe's engine computes it, with the same weights."""
     return NumpyInference(model) if recipe.engine == "numpy" else model
 
 
@@ -38,7 +38,7 @@ def logits_of(
 
 
 def views(images: Tensor, augmentation: str) -> list[Tensor]:
-    """List what test-time augmentation shows of images [N, C, H, W].
+    """Return the views of images [N, C, H, W] that test-time augmentation averages over.
 
     `none`: the images; `flip`: and their mirror images (left to right); `flip_shift`: and both shifted by a
     pixel along a diagonal, one way and the other, with the border repeated (after Jordan, 2024).

@@ -44,7 +44,7 @@ def place(model: nn.Module, device: torch.device) -> None:
 
 
 def shuffled(split: Split, batch_size: int, seed: int, epoch: int, skip: int = 0) -> Iterator[Batch]:
-    """Go through a split in the order of (seed, epoch): a full permutation, better mixed than R0's buffer.
+    """Yield a split in the order of (seed, epoch): a full permutation, where R0 has a shuffle buffer.
 
     The last batch holds what is left over; the first `skip` batches are left out.
     """
@@ -54,18 +54,18 @@ def shuffled(split: Split, batch_size: int, seed: int, epoch: int, skip: int = 0
 
 
 def in_batches(chunks: Iterable[tuple[Tensor, Tensor]], batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Go through chunks of images and targets batch by batch."""
+    """Yield the batches of chunks of images and targets."""
     for images, targets in chunks:
         yield from zip(images.split(batch_size), targets.split(batch_size), strict=True)
 
 
 def in_order(split: Split, batch_size: int) -> Iterator[Split]:
-    """Go through a split from first to last."""
+    """Yield the batches of a split from first to last."""
     yield from map(Split, split.images.split(batch_size), split.labels.split(batch_size))
 
 
 def size_at(settings: list[Resize], done: float) -> int | None:
-    """Give the size of the images when a share of the training is `done` (0 to 1); None: as they are."""
+    """Return the size of the images when a share of the training is `done` (0 to 1); None: as they are."""
     return next((stage.size for stage in settings if done < stage.until), None)
 
 
@@ -77,5 +77,5 @@ def resized(images: Tensor, size: int | None) -> Tensor:
 
 
 def channels_last(images: Tensor) -> Tensor:
-    """Lay images out as [N, H, W, C] in memory, the order in which convolutions are fastest."""
+    """Return images that lie as [N, H, W, C] in memory, the order in which convolutions are fastest."""
     return images.contiguous(memory_format=torch.channels_last)

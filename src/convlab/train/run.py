@@ -23,7 +23,7 @@ from convlab.train.history import History, Record
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained model with what is known of it. `results` are bit-equal on a rerun, `timing` is not."""
+    """A trained model and its records. `results` are bit-equal on a rerun, `timing` is not."""
 
     model: nn.Module
     curves: list[Record]
@@ -33,7 +33,7 @@ class Trained:
 
 
 def fingerprint_of(experiment: Experiment, folder: Path) -> str:
-    """Give the fingerprint of training `experiment` on the prepared data in `folder`."""
+    """Return the fingerprint of training `experiment` on the prepared data in `folder`."""
     parts = ("train.safetensors", "validation.safetensors", "statistics.json")
     return fingerprint(experiment, hash_files(folder / part for part in parts))
 
@@ -43,7 +43,7 @@ def train(
 ) -> Trained:
     """Train one experiment on the prepared data in `folder`; progress is shown under `label`.
 
-    Where there are checkpoints, it goes on from the last.
+    If there are checkpoints, it resumes from the last.
 
     Raises:
         InfeasibleGeometry: the model leaves nothing of the image.
@@ -117,12 +117,12 @@ def size(model: nn.Module, input_shape: list[int]) -> dict[str, int]:
 
 
 def _gpu_utilisation(device: torch.device) -> list[float]:
-    """Ask the driver for the share of the last moments (about a second) in which the GPU was busy, 0 to 1."""
+    """Return the share of the last second or so in which the GPU was busy, from 0 to 1, in a list."""
     if device.type != "cuda":
         return []
     try:
         return [torch.cuda.utilization(device) / 100]
-    except Exception:  # no NVML: the timing goes without
+    except Exception:  # no NVML: the timing has no utilisation
         return []
 
 

@@ -47,13 +47,13 @@ class Schedule:
                 set_rate(group, peak * self.factor(time))
 
     def end_epoch(self, monitored: float) -> None:
-        """Let a plateau see how the epoch went: the loss that `monitor` names."""
+        """Update a plateau with the loss that `monitor` names."""
         if self.plateau:
             self.plateau.step(monitored)
             self.lr = rate_of(self.optimizer.param_groups[0])
 
     def state_dict(self) -> dict[str, Any]:
-        """Give what a plateau has seen, for a checkpoint; the rate itself is the optimiser's."""
+        """Return a plateau's state, for a checkpoint; the rate itself is the optimiser's."""
         return self.plateau.state_dict() if self.plateau else {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -69,7 +69,7 @@ class Schedule:
 def lr_factor(
     settings: Constant | Step | MultiStep | Cosine | OneCycle, epochs: int
 ) -> Callable[[float], float]:
-    """Give what `lr` is multiplied with, by the time in epochs (2.5: the middle of the third)."""
+    """Return the factor of `lr`, a function of the time in epochs (2.5: the middle of the third)."""
     match settings:
         case Constant():
             return lambda time: 1.0

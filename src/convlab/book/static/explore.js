@@ -51,12 +51,12 @@ const session = name => sessions[name] ??= (async () => {
   return ort.InferenceSession.create(bytes);
 })();
 
-// pixels: numbers of the data set's own range, [channels × height × width]
+// pixels: of the data set's own range, [channels × height × width]
 async function logits(name, pixels) {
   const ort = await start();
   const [channels, height, width] = NETWORKS[name].shape;
-  const input = new ort.Tensor("float32", Float32Array.from(pixels), [1, channels, height, width]);
-  return Array.from((await (await session(name)).run({ pixels: input })).logits.data);
+  const input = new ort.Tensor("uint8", Uint8Array.from(pixels, Math.round), [1, channels, height, width]);
+  return Array.from((await (await session(name)).run({ images: input })).logits.data);
 }
 
 function softmax(values) {

@@ -1,4 +1,4 @@
-"""Augmentation of whole batches on the device: no worker, no trip to the host, no waiting for the device."""
+"""Augmentation of whole batches on the device: no worker, no copy to the host, no synchronisation."""
 
 from typing import Any
 

@@ -20,7 +20,7 @@ class Streams:
         self.host = np.random.default_rng(derive_seed(seed, f"augment/{name}/host", epoch))
 
     def state_dict(self) -> dict[str, Any]:
-        """Return where both are, for a checkpoint."""
+        """Return the states of both, for a checkpoint."""
         return {"device": self.device.get_state(), "host": self.host.bit_generator.state}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from convlab.train.optimizers.adam import arguments
 from convlab.train.optimizers.rates import as_rate
 
 # Of an odd polynomial that Jordan chose to bring small singular values near 1 in few steps. They end between
-# about 0.7 and 1.2, not at 1, which costs the training nothing.
+# about 0.7 and 1.2, not at 1, which does the training no harm.
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 TINY = 1e-7
 
@@ -118,14 +118,14 @@ class Muon(Optimizer):
         return {"kernels": super().state_dict(), "rest": self.rest.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a `state_dict`."""
+        """Resume from a `state_dict`."""
         super().load_state_dict(state["kernels"])
         self.rest.load_state_dict(state["rest"])
-        self.param_groups[1:] = self.rest.param_groups  # one and the same again, for the schedule
+        self.param_groups[1:] = self.rest.param_groups  # the same objects again, for the schedule
 
 
 def orthogonalised(matrix: Tensor, steps: int = 5) -> Tensor:
-    """Bring the singular values of a matrix near 1, its singular vectors kept, by Newton–Schulz steps.
+    """Return a matrix with its singular vectors and singular values near 1, by Newton–Schulz steps.
 
     Each is X ← aX + b(XXᵀ)X + c(XXᵀ)²X, from X of norm 1. Only matrix products: fast on a GPU, unlike an SVD.
     """

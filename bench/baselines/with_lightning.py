@@ -10,9 +10,9 @@ import lightning
 import torch
 from torch import Tensor, nn
 
+from baselines.plain import criterion_of, loader_of, model_of, optimizer_of
 from cases import Data
 from convlab.schema import Experiment
-from peers.plain import criterion_of, loader_of, model_of, optimizer_of
 
 
 class Classifier(lightning.LightningModule):

@@ -18,7 +18,7 @@ from convlab.data.catalogue import DATASETS
 from convlab.errors import InputError
 from convlab.models.build import build_model
 from convlab.schema import Experiment
-from convlab.schema.training import Crop, Flip
+from convlab.schema.training import Adam, Crop, Flip
 
 PADDING_MODES = {"zero": "constant", "nearest": "edge", "reflect": "reflect"}
 
@@ -74,12 +74,12 @@ def model_of(experiment: Experiment) -> nn.Module:
 
 
 def loader_of(experiment: Experiment, data: Data) -> DataLoader[tuple[Tensor, int]]:
-    """Give the batches of an epoch, shuffled."""
+    """Return the batches of an epoch, shuffled."""
     return DataLoader(Images(data, transform_of(experiment)), batch_size=experiment.batch_size, shuffle=True)
 
 
 def transform_of(experiment: Experiment) -> transforms.Compose:
-    """Give the experiment's augmentation and preprocessing with torchvision's transforms.
+    """Return the experiment's augmentation and preprocessing with torchvision's transforms.
 
     Raises:
         InputError: a step that no transform of an image can do (or one that this suite does not measure).
@@ -104,7 +104,7 @@ def transform_of(experiment: Experiment) -> transforms.Compose:
 
 
 def criterion_of(experiment: Experiment) -> nn.Module:
-    """Give the loss."""
+    """Return the loss."""
     return nn.CrossEntropyLoss(label_smoothing=experiment.label_smoothing)
 
 
@@ -119,8 +119,8 @@ def optimizer_of(experiment: Experiment, model: nn.Module) -> torch.optim.Optimi
         return torch.optim.SGD(
             model.parameters(), lr, settings.momentum, nesterov=settings.nesterov, weight_decay=decay
         )
-    if settings.name == "muon":
-        raise InputError("optimizer: found muon; the plain loop here has adam, adamw and sgd")
+    if not isinstance(settings, Adam):
+        raise InputError(f"optimizer: found {settings.name}; the plain loop here has adam, adamw and sgd")
     family = torch.optim.AdamW if settings.name == "adamw" else torch.optim.Adam
     betas = (settings.betas[0], settings.betas[1])
     return family(model.parameters(), lr, betas, settings.eps, weight_decay=decay)

@@ -1,6 +1,6 @@
 """Run airbench94_muon.py as its repository has it, some trainings in one process; prints one line of JSON.
 
-    python bench/peers/airbench.py SCRIPT RUNS [FOLDER]        in the repository's root
+    python bench/baselines/airbench.py SCRIPT RUNS [FOLDER]        in the repository's root
 
 CIFAR-10 is read from data/raw, or is in FOLDER as prepared for any experiment, its held-out images included.
 
@@ -37,8 +37,8 @@ def main() -> None:
     raw = from_prepared(Path(sys.argv[3])) if sys.argv[3:] else read("cifar10", files.RAW)
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
-        write_as_it_keeps_them("train", raw.train_images, raw.train_labels)
-        write_as_it_keeps_them("test", raw.test_images, raw.test_labels)
+        write_airbench_cache("train", raw.train_images, raw.train_labels)
+        write_airbench_cache("test", raw.test_images, raw.test_labels)
         print(json.dumps(trainings(load(script), runs)))
 
 
@@ -60,7 +60,7 @@ def load(script: Path) -> ModuleType:
     return module
 
 
-def write_as_it_keeps_them(part: str, images: Any, labels: Any) -> None:
+def write_airbench_cache(part: str, images: Any, labels: Any) -> None:
     """Write a split as airbench's loader does after its download: uint8 [N, H, W, C]."""
     Path("cifar10").mkdir(exist_ok=True)
     content = {

@@ -1,0 +1,67 @@
+"""Where trainings run: the one interface between them and what runs them.
+
+An executor is a function in a module of its own. A further one (Slurm's, say) is a further module that calls
+`job.train_job` for each job, somewhere, and a further name here. Which one is taken is no setting of an
+experiment: it changes no bit of a result.
+"""
+
+import os
+from collections.abc import Sequence
+from importlib.util import find_spec
+from typing import Protocol
+
+from convlab.errors import InputError
+from convlab.executors.job import Job
+from convlab.ledger import Ledger
+
+EXECUTOR = "CONVLAB_EXECUTOR"
+WORKERS = "CONVLAB_WORKERS"
+NAMES = ("processes", "ray")
+
+
+class Executor(Protocol):
+    """Run jobs, as many at once as there is room for, until the ledger holds all of them."""
+
+    def __call__(self, jobs: Sequence[Job], ledger: Ledger) -> None:
+        """Run `jobs`, none of which is in `ledger`; each is there as soon as it ends.
+
+        Raise:
+            Interrupted: SIGINT or SIGTERM came; what was running has written checkpoints.
+            InputError: the place where they were to run is not there, or processes were killed from outside.
+        """
+
+
+def chosen() -> Executor:
+    """Return the executor that CONVLAB_EXECUTOR names: `processes` (the default) or `ray`.
+
+    Raise:
+        InputError: there is no such executor, or it is not installed.
+    """
+    match os.environ.get(EXECUTOR) or "processes":
+        case "processes":
+            from convlab.executors.processes import run_in_processes
+
+            return run_in_processes
+        case "ray":
+            if find_spec("ray") is None:
+                raise InputError(
+                    f"{EXECUTOR}: found 'ray', which is not installed; `pip install '.[ray]'`, or leave it "
+                    "unset"
+                )
+            from convlab.executors.on_ray import run_on_ray
+
+            return run_on_ray
+        case other:
+            raise InputError(f"{EXECUTOR}: found {other!r}; allowed: {', '.join(NAMES)}")
+
+
+def workers_asked_for() -> int | None:
+    """Return how many trainings CONVLAB_WORKERS wants at once, or None if it leaves that open.
+
+    Raise:
+        InputError: CONVLAB_WORKERS is not a number from 1 up.
+    """
+    wanted = os.environ.get(WORKERS, "")
+    if wanted and not (wanted.isdecimal() and int(wanted)):
+        raise InputError(f"{WORKERS}: found {wanted!r}; allowed: a whole number from 1 up, or nothing")
+    return int(wanted) if wanted else None

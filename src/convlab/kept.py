@@ -1,0 +1,88 @@
+"""Results that stay although something else is selected now.
+
+As soon as a stage has left `dvc.yaml`, DVC takes away what it wrote itself: `dvc checkout`, and with it
+`dvc exp run` and `dvc exp apply`, delete the results of an experiment that is not in `run` any more, those in
+git too. `dvc push` does not see its weights, and `dvc gc -w` deletes them from the cache.
+
+    python -m convlab.kept dvc push         (`make push`: a command that sees everything that dvc.lock knows)
+"""
+
+import subprocess
+import sys
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import yaml
+
+from convlab import files
+from convlab.errors import InputError, run
+from convlab.strict_yaml import read_yaml
+
+LOCK = Path("dvc.lock")
+SELECTORS = {
+    "run": "train",
+    "run_sweeps": "sweep",
+}  # key of params.yaml → the stage that computes what it lists
+
+
+def bring_back(selected: Collection[str]) -> list[str]:
+    """Write what git has of results and the work tree lacks, but not what is `selected`: DVC makes that.
+
+    Return the names of the experiments and sweeps; none where there is no git repository.
+    """
+    listed = _git("ls-files", "--deleted", "-z", "--", str(files.METRICS), str(files.PLOTS))
+    gone = [path for path in listed.split("\0") if path and len(Path(path).parts) > 2]
+    gone = [path for path in gone if _name(path) not in selected]
+    if gone:
+        _git("checkout-index", "-z", "--stdin", given="\0".join(gone))
+    return sorted({_name(path) for path in gone if Path(path).exists()})
+
+
+@contextmanager
+def everything_selected() -> Iterator[list[str]]:
+    """Let DVC see the stages of all that has been computed; params.yaml is as before at the end.
+
+    Give the names.
+
+    Raise:
+        InputError: params.yaml or dvc.lock cannot be read.
+    """
+    before = files.PARAMS.read_bytes() if files.PARAMS.exists() else b""
+    params, stages = read_yaml(files.PARAMS), read_yaml(LOCK).get("stages", {})
+    for key, stage in SELECTORS.items():
+        computed = [name.partition("@")[2] for name in stages if name.startswith(f"{stage}@")]
+        params[key] = list(dict.fromkeys([*params[key], *computed]))
+    saved = files.scratch() / "params.yaml.before"  # should the process be killed in between
+    files.write_bytes(saved, before)
+    try:
+        files.write_text(files.PARAMS, yaml.safe_dump(params, sort_keys=False))
+        yield [*params["run"], *params["run_sweeps"]]
+    finally:
+        files.write_bytes(files.PARAMS, before)
+        saved.unlink()
+
+
+def main() -> int:
+    """Run the command of the command line with everything selected."""
+    if len(sys.argv) < 2:
+        raise InputError("found no command; allowed: one of DVC's, such as `python -m convlab.kept dvc push`")
+    with everything_selected():
+        return subprocess.run(sys.argv[1:]).returncode
+
+
+def _name(path: str) -> str:
+    return Path(path).parts[1]
+
+
+def _git(*arguments: str, given: str = "") -> str:
+    """Return what git says; nothing where it is not there, or has no repository here."""
+    try:
+        done = subprocess.run(["git", *arguments], input=given, capture_output=True, text=True)
+    except FileNotFoundError:
+        return ""
+    return "" if done.returncode else done.stdout
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,277 @@
+"""Where one's own images come from: a folder, an .npz file, one of torchvision's sets."""
+
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, assert_never
+
+import numpy as np
+from numpy.lib.format import read_array
+from numpy.typing import NDArray
+from PIL import Image
+
+from convlab import files
+from convlab.data.pictures import SUFFIXES, open_picture
+from convlab.data.sources import MIRROR, mirror_from_environment
+from convlab.errors import InputError
+from convlab.explain import short, show
+from convlab.schema.datasets import DatasetEntry, Published
+
+PARTS = ("train", "test")
+# By which names the arrays of an .npz go: ours and MedMNIST's, Keras'
+SPLIT_NAMES = (
+    ("train_images", "train_labels", "test_images", "test_labels"),
+    ("x_train", "y_train", "x_test", "y_test"),
+)
+WHOLE_NAMES = (("images", "labels"), ("x", "y"))
+LARGEST = 4 << 30  # bytes of an .npz when unpacked
+LITTER = ("Thumbs.db", "desktop.ini", "__MACOSX")  # what file managers leave
+LONGEST = 60  # characters of a class's name
+FORBIDDEN = set("<>&\"'`/\\|")  # they mean something in HTML or in a path
+
+
+@dataclass(frozen=True)
+class Item:
+    """An image of a source: `key` names it, `label` is the index of its class."""
+
+    key: str
+    label: int
+    open: Callable[[], Image.Image]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Images by class. `test` is None where the source does not say which are for testing."""
+
+    classes: list[str]
+    train: list[Item]
+    test: list[Item] | None
+
+
+def read_source(where: str, entry: DatasetEntry) -> Source:
+    """List the images that a declaration names; pictures are opened later, one by one.
+
+    Args:
+        where: the place of the declaration in params.yaml, for messages.
+        entry: the declaration.
+
+    Raises:
+        InputError: nothing there, no classes, a class's name that is not allowed, arrays that do not fit.
+    """
+    if entry.folder is not None:
+        return _check(f"{where}.folder", _from_folder(f"{where}.folder", Path(entry.folder).expanduser()))
+    if entry.npz is not None:
+        return _check(f"{where}.npz", _from_npz(f"{where}.npz", Path(entry.npz).expanduser()))
+    assert entry.torchvision is not None
+    return _check(f"{where}.torchvision", _from_torchvision(f"{where}.torchvision", entry.torchvision))
+
+
+def _check(where: str, source: Source) -> Source:
+    if len(source.classes) < 2:
+        found = f"one class, {short(source.classes[0])!r}" if source.classes else "no class"
+        raise InputError(f"{where}: found {found}; allowed: two or more")
+    for name in source.classes:
+        if not name.strip() or name != name.strip() or len(name) > LONGEST:
+            allowed = f"1 to {LONGEST} characters, without blanks around them"
+            raise InputError(f"{where}: found the class {short(name)!r}; allowed: {allowed}")
+        if not name.isprintable() or FORBIDDEN & set(name):
+            signs = " ".join(sorted(FORBIDDEN))
+            raise InputError(
+                f"{where}: found the class {short(name)!r}; allowed: names without {signs} and without "
+                "control characters; rename it"
+            )
+    return source
+
+
+# ----------------------------------------------------------------------------------------------------- folder
+
+
+def _from_folder(where: str, folder: Path) -> Source:
+    if not folder.is_dir():
+        raise InputError(f"{where}: found {show(str(folder))}, which is no folder here")
+    layout = "one folder per class, or train/ and test/ with one per class in each"
+    inside = _folders(folder)
+    if not inside:
+        held = "images, but no classes" if _files(folder) else "nothing"
+        raise InputError(f"{where}: {folder} holds {held}; allowed: {layout}")
+    split = [path.name for path in inside if path.name in PARTS and _folders(path)]
+    if not split:
+        classes = [path.name for path in inside]
+        return Source(classes, _items(where, folder, folder, classes), None)
+    if split != sorted(PARTS) or len(inside) > len(PARTS):
+        raise InputError(f"{where}: {folder} holds {', '.join(p.name for p in inside)}; allowed: {layout}")
+    classes = [path.name for path in _folders(folder / "train")]
+    others = [path.name for path in _folders(folder / "test")]
+    if others != classes:
+        differing = ", ".join(sorted(set(classes) ^ set(others)))
+        raise InputError(f"{where}: train/ and test/ have other classes: {short(differing)} is in one alone")
+    train, test = (_items(where, folder, folder / part, classes) for part in PARTS)
+    return Source(classes, train, test)
+
+
+def _items(where: str, folder: Path, part: Path, classes: list[str]) -> list[Item]:
+    found = []
+    for label, name in enumerate(classes):
+        if _folders(part / name):
+            inner = _folders(part / name)[0].relative_to(folder)
+            raise InputError(f"{where}: found the folder {inner} in a class; allowed: images alone")
+        for path in _files(part / name):
+            found.append(Item(path.relative_to(folder).as_posix(), label, partial(open_picture, path)))
+    return found
+
+
+def _folders(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not _litter(path))
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_file() and not _litter(path))
+
+
+def _litter(path: Path) -> bool:
+    return path.name.startswith(".") or path.name in LITTER
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """Return the pictures of a folder, by their names' endings, sorted."""
+    return [path for path in _files(folder) if path.suffix.lower() in SUFFIXES]
+
+
+# ----------------------------------------------------------------------------------------------------- arrays
+
+
+def _from_npz(where: str, path: Path) -> Source:
+    arrays = _load_npz(where, path)
+    for train_images, train_labels, test_images, test_labels in SPLIT_NAMES:
+        if {train_images, train_labels, test_images, test_labels} <= set(arrays):
+            parts = {
+                "train": (arrays[train_images], arrays[train_labels]),
+                "test": (arrays[test_images], arrays[test_labels]),
+            }
+            break
+    else:
+        whole = [names for names in WHOLE_NAMES if set(names) <= set(arrays)]
+        if not whole:
+            options = " | ".join(", ".join(names) for names in (*SPLIT_NAMES, *WHOLE_NAMES))
+            found = ", ".join(arrays) or "nothing"
+            raise InputError(f"{where}: {path} holds {short(found)}; allowed: the arrays {options}")
+        parts = {"train": (arrays[whole[0][0]], arrays[whole[0][1]])}
+    names = [str(name) for name in arrays["classes"].ravel()] if "classes" in arrays else None
+    return _from_arrays(where, parts, names)
+
+
+def _load_npz(where: str, path: Path) -> dict[str, NDArray[Any]]:
+    """Read the arrays of an .npz, which is a zip of .npy files; one that holds objects is refused."""
+    arrays = {}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if sum(member.file_size for member in archive.infolist()) > LARGEST:
+                raise InputError(f"{where}: {path} is larger than {LARGEST:,} bytes when unpacked")
+            for name in archive.namelist():
+                with archive.open(name) as file:
+                    arrays[name.removesuffix(".npy")] = read_array(file, allow_pickle=False)
+    except FileNotFoundError:
+        raise InputError(f"{where}: found {show(str(path))}, which is not there") from None
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(
+            f"{where}: {path} is no .npz of plain arrays ({short(reason)}); np.savez_compressed writes one"
+        ) from None
+    return arrays
+
+
+def _from_arrays(
+    where: str, parts: dict[str, tuple[NDArray[Any], NDArray[Any]]], names: list[str] | None
+) -> Source:
+    """Make a source of arrays: images uint8 [N, H, W], [N, H, W, 1] or [N, H, W, 3], labels [N] or [N, 1]."""
+    for part, (images, labels) in parts.items():
+        images = images[..., 0] if images.ndim == 4 and images.shape[3] == 1 else images
+        if images.dtype != np.uint8 or not (images.ndim == 3 or (images.ndim == 4 and images.shape[3] == 3)):
+            raise InputError(
+                f"{where}: the {part} images are {images.dtype} {list(images.shape)}; allowed: uint8, "
+                "[N, H, W] or [N, H, W, 3]"
+            )
+        labels = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
+        if labels.shape != images.shape[:1] or labels.dtype.kind not in "iuU":
+            raise InputError(
+                f"{where}: the {part} labels are {labels.dtype} {list(labels.shape)} for {len(images):,} "
+                "images; allowed: one whole number or name for each"
+            )
+        parts[part] = images, labels
+    found = np.unique(np.concatenate([labels for _, labels in parts.values()])).tolist()
+    if names is not None and found and (found[0] < 0 or found[-1] >= len(names)):
+        raise InputError(
+            f"{where}: labels from {found[0]} to {found[-1]} for {len(names)} names in `classes`"
+        )
+    classes = [names[label] if names else str(label) for label in found]
+    if len(set(classes)) < len(classes):
+        twice = Counter(classes).most_common(1)[0][0]
+        raise InputError(f"{where}: two classes are called {short(twice)!r}; give each a name of its own")
+    index = {label: position for position, label in enumerate(found)}
+    items = {
+        part: [
+            Item(f"{part}/{number}", index[label], partial(Image.fromarray, image))
+            for number, (image, label) in enumerate(zip(images, labels.tolist(), strict=True))
+        ]
+        for part, (images, labels) in parts.items()
+    }
+    return Source(classes, items["train"], items.get("test"))
+
+
+# ------------------------------------------------------------------------------------------------ torchvision
+
+
+def _from_torchvision(where: str, name: Published) -> Source:
+    try:
+        import torchvision.datasets as published
+    except ImportError:
+        raise InputError(f"{where}: torchvision is not installed here; `pip install torchvision`") from None
+    mirror = mirror_from_environment()
+    root = (mirror or files.scratch()) / "torchvision"
+    parts, names = {}, None
+    try:
+        for part in PARTS:
+            train = part == "train"
+            match name:
+                case "CIFAR100":
+                    data = published.CIFAR100(root, train=train, download=True)
+                case "SVHN":
+                    data = published.SVHN(root, split=part, download=True)
+                case "KMNIST":
+                    data = published.KMNIST(root, train=train, download=True)
+                case "EMNIST-balanced" | "EMNIST-letters" | "EMNIST-digits":
+                    split = name.removeprefix("EMNIST-")
+                    data = published.EMNIST(root, split=split, train=train, download=True)
+                case _:
+                    assert_never(name)
+            names = getattr(data, "classes", None)
+            parts[part] = _published_arrays(name, data)
+    except (OSError, RuntimeError, ValueError, EOFError, KeyError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(
+            f"{where}: {name} could not be fetched ({short(reason, 120)}); without a network, lay "
+            f"torchvision's files below a folder MIRROR as MIRROR/torchvision/… and run again with "
+            f"{MIRROR}=MIRROR set"
+        ) from None
+    return _from_arrays(where, parts, list(names) if names else None)
+
+
+def _published_arrays(name: Published, data: Any) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return images uint8 [N, H, W] or [N, H, W, 3], and labels [N], of one of torchvision's sets."""
+    images = np.asarray(data.data)
+    labels = np.asarray(data.labels if name == "SVHN" else data.targets)
+    if name == "SVHN":
+        images = images.transpose(0, 2, 3, 1)
+    if name.startswith("EMNIST"):
+        images = images.transpose(0, 2, 1)  # they are stored column by column
+    return np.ascontiguousarray(images), labels
+
+
+def count_by_class(items: Iterable[Item], classes: list[str]) -> dict[str, int]:
+    """Count the images of each class."""
+    counts = Counter(item.label for item in items)
+    return {name: counts[label] for label, name in enumerate(classes)}

@@ -1,0 +1,39 @@
+"""The `datasets` section: where one's own images come from, and how they are converted (`convlab import`)."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from convlab.schema.section import Float, Section
+
+Fit = Literal["pad", "crop", "stretch"]
+# By torchvision's names; EMNIST comes in several splits
+Published = Literal["CIFAR100", "SVHN", "KMNIST", "EMNIST-balanced", "EMNIST-letters", "EMNIST-digits"]
+
+
+class DatasetEntry(Section):
+    """A data set of one's own: a `folder` of images, an `npz` of arrays, or one of torchvision's.
+
+    Its images become `size` × `size` pixels, grey or in colour. `fit` says how an image that is not square
+    does: padded with the colour of its border, cropped around its middle, or stretched. Where the source has
+    no test images of its own, a share `test` of each class is taken, chosen by `seed`.
+    """
+
+    folder: str | None = None
+    npz: str | None = None
+    torchvision: Published | None = None
+    size: Annotated[int, Field(ge=4, le=512)]
+    greyscale: bool = False
+    fit: Fit = "pad"
+    test: Annotated[Float, Field(gt=0, le=0.5)] = 0.2
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
+    mirrors: bool = True  # whether a mirrored image is still one of its class
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "DatasetEntry":
+        given = [key for key in ("folder", "npz", "torchvision") if getattr(self, key) is not None]
+        if len(given) != 1:
+            raise ValueError(
+                f"|{' and '.join(given) or 'none'} of folder, npz, torchvision|exactly one of them"
+            )
+        return self

@@ -1,0 +1,95 @@
+"""The runs of DVC experiments that are not in the workspace, from the commits that DVC keeps of them."""
+
+import os
+import re
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import chdir, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from convlab import files
+from convlab.errors import InputError
+from convlab.tracking import mirror_all
+from convlab.tracking.store import tracking_uri
+
+READ = (files.METRICS, files.PLOTS, files.CONFIGS, files.PARAMS, Path("reports.yaml"))
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A DVC experiment: its name, its commit, and the one that it began from."""
+
+    name: str
+    commit: str
+    base: str
+
+    def changed(self) -> list[str]:
+        """List the experiments and sweeps that it has other results of than its base."""
+        listed = _git("diff", "--name-only", "--relative", self.base, self.commit, "--", str(files.METRICS))
+        found = re.findall(rf"^{files.METRICS}/([^/]+)/(?:train|evaluate|trials)\.json$", listed, re.M)
+        return sorted(set(found))
+
+
+def kept() -> list[Kept]:
+    """List the DVC experiments of this repository.
+
+    Raise:
+        InputError: this is no git repository.
+    """
+    listed = _git("for-each-ref", "--format=%(objectname) %(refname)", "refs/exps")
+    found = re.findall(r"^([0-9a-f]+) refs/exps/([0-9a-f]{2})/([0-9a-f]{38})/(.+)$", listed, re.M)
+    return [Kept(name, commit, first + rest) for commit, first, rest, name in found]
+
+
+def mirror_experiments() -> tuple[int, int]:
+    """Mirror what each DVC experiment has computed; return how many of them MLflow holds, and of how many.
+
+    Raise:
+        InputError: as `kept`.
+    """
+    found = kept()
+    done = 0
+    for one in found:
+        names = one.changed()
+        with _checked_out(one.commit):
+            done += mirror_all(names, base=one.base, dvc_experiment=one.name) == names
+    return done, len(found)
+
+
+@contextmanager
+def _checked_out(commit: str) -> Iterator[None]:
+    """Stand in a copy of a commit's results, while the database and git stay those of the repository."""
+    paths = _git("ls-tree", "--name-only", commit, "--", *map(str, READ)).split()
+    where = _git("rev-parse", "--absolute-git-dir").strip()
+    uri = tracking_uri()
+    if uri.startswith("sqlite:///"):  # which may be relative to where we stand now
+        uri = f"sqlite:///{Path(uri.removeprefix('sqlite:///')).resolve()}"
+    here = {"DVC_ROOT": str(files.root().resolve()), "GIT_DIR": where, "MLFLOW_TRACKING_URI": uri}
+    kept = {key: os.environ.get(key) for key in here}
+    with tempfile.TemporaryDirectory() as folder, chdir(folder):
+        index = {"GIT_INDEX_FILE": f"{folder}/.index", "GIT_WORK_TREE": folder, "GIT_DIR": where}
+        _git("restore", f"--source={commit}", "--", *paths, **index)
+        os.environ.update(here)
+        try:
+            yield
+        finally:
+            for key, value in kept.items():
+                if value is None:
+                    os.environ.pop(key, None)
+                else:
+                    os.environ[key] = value
+
+
+def _git(*arguments: str, **environment: str) -> str:
+    try:
+        done = subprocess.run(
+            ["git", *arguments], env=os.environ | environment, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError) as error:
+        said = (getattr(error, "stderr", "") or str(error)).strip().splitlines()
+        raise InputError(
+            f"git {arguments[0]}: {said[-1]}; DVC experiments are commits of a git repository"
+        ) from None
+    return done.stdout

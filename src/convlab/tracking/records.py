@@ -1,0 +1,246 @@
+"""What a tracker should hold of each run, read back from the files that the stages wrote."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from statistics import mean
+from typing import Any, Literal
+
+from convlab import files, results
+from convlab.config import load_item
+from convlab.data.catalogue import DATASETS
+from convlab.schema import SPLITS, Experiment, Sweep
+from convlab.tracking.run import WHERE, Data, Run, Training
+from convlab.tracking.study import Study, flat, run_name
+
+CLOCK = ("started_at", "git_commit", "git_dirty", "dvc_experiment", *WHERE)  # what several trainings share
+FACTS = ("epochs", "best_epoch", "parameters", "flops", "kernel_norm", "weight_norm")
+SCORES = {  # of the kept weights; the curves have a `train_loss` and a `validation_loss` of their own
+    f"{split}_{score}" if split == "test" else f"best_{split}_{score}": (split, score)
+    for split in SPLITS
+    for score in ("loss", "accuracy")
+}
+
+
+def configuration_file(name: str) -> Path:
+    """Return the file that says what a result was made by: tracking reads it from nowhere else."""
+    return files.config(name)
+
+
+def configuration(name: str) -> Experiment | Sweep:
+    """Return what a result was made by.
+
+    Raise:
+        InputError: there is none, or it is damaged.
+    """
+    return load_item(configuration_file(name))
+
+
+def finished() -> list[str]:
+    """List the experiments and sweeps that have results, by name."""
+    found = [*files.METRICS.glob("*/train.json"), *files.METRICS.glob("*/trials.json")]
+    return sorted(path.parent.name for path in found if configuration_file(path.parent.name).is_file())
+
+
+def read_run(name: str, study: Study | None = None) -> Run:
+    """Read the run of an experiment or sweep from its files.
+
+    Raise:
+        InputError: it has not run yet, or one of its files is damaged.
+    """
+    item, reader = configuration(name), _Reader(name, study or Study())
+    return reader.sweep(item) if isinstance(item, Sweep) else reader.experiment(item)
+
+
+class _Reader:
+    """Reads an item's runs; it knows the item's clocks, curves, and what is said of it."""
+
+    def __init__(self, name: str, study: Study):
+        self.name, self.study = name, study
+        self.clocks = results.timings(name)
+        self.curves = files.read_curves(files.PLOTS / name / "curves.csv")
+
+    def experiment(self, item: Experiment) -> Run:
+        facts = files.read_json(files.METRICS / self.name / "train.json")
+        scores = results.read(self.name, "evaluate.json") or {}
+        by_seed = {row.get("seed"): row for row in scores.get("seeds", [scores] if scores else [])}
+        changes = self.study.changes(self.name, item)
+        runs = []
+        for one, row in zip(item.each_seed(), facts.get("seeds", [facts]), strict=False):
+            own = by_seed.get(one.seed)
+            if own and results.of_same_weights(row, own):
+                row = row | {split: own[split] for split in SPLITS}
+            runs.append(self._training(self.name, one, row, changes))
+        run = self._together(self.name, "experiment", runs, changes)
+        scored = any("test_accuracy" in one.metrics for one in runs)
+        written = ["train.json", "timing.json", *(["evaluate.json"] if scored else [])]
+        return self._described(replace(run, artifacts=_artifacts(self.name, written)), item)
+
+    def sweep(self, item: Sweep) -> Run:
+        rows = files.read_json(files.METRICS / self.name / "trials.json")
+        found = {(row["name"], row["seed"]): row for row in rows}
+        by_trial: dict[str, list[Run]] = {}
+        for trial in item.trials:
+            if row := found.get((trial.name, trial.experiment.seed)):
+                result = f"{self.name}/{trial.name}"
+                run = self._training(result, trial.experiment, row, {}, trial.name)
+                by_trial.setdefault(result, []).append(run)
+        changes = self.study.changes(self.name, item)
+        children = [
+            self._described(self._together(result, "trial", runs, changes), item)
+            for result, runs in by_trial.items()
+        ]
+        # The best by validation: the test scores of a sweep choose nothing, they are shown.
+        best = max(children, key=lambda run: run.metrics.get("best_validation_accuracy", -1.0))
+        together = hashlib.sha256("".join(run.fingerprint for run in children).encode())
+        shown = ("best_validation_accuracy", "test_accuracy")
+        timing = _sum([run.timing for run in children])
+        sweep = Run(
+            name=run_name(self.name, changes, None, timing.get("dvc_experiment")),
+            item=self.name,
+            result=self.name,
+            kind="sweep",
+            fingerprint=together.hexdigest()[:16],
+            params={"trials": str(len(children))},
+            metrics={key: best.metrics[key] for key in shown if key in best.metrics},
+            about={"best_trial": best.result.partition("/")[2], **_common(children)},
+            data=list({(one.name, one.split): one for run in children for one in run.data}.values()),
+            timing=timing,
+            artifacts=_artifacts(self.name, ["trials.json", "timing.json"]),
+            children=children,
+        )
+        return self._described(sweep, item)
+
+    def _training(
+        self,
+        result: str,
+        experiment: Experiment,
+        row: dict[str, Any],
+        changes: Mapping[str, str],
+        trial: str | None = None,
+    ) -> Run:
+        """Make the run of one training, as it is among several: its name tells the seed."""
+        timing = results.own_timing(row, self.clocks)
+        if self.study.dvc_experiment and not timing.get("dvc_experiment"):  # a copy of DVC's keeps no clock
+            timing = timing | {"dvc_experiment": self.study.dvc_experiment}
+        mine = [one for one in self.curves if one["seed"] == experiment.seed and one.get("trial") == trial]
+        name = run_name(result, dict(changes), experiment.seed, timing.get("dvc_experiment"))
+        return Run(
+            name=name,
+            item=self.name,
+            result=result,
+            kind="seed",
+            fingerprint=row["fingerprint"],
+            params=flat(experiment),
+            metrics=_numbers(row),
+            about=_about(row, timing, self._state(result, row)),
+            data=_data(experiment),
+            curves=mine,
+            timing=timing,
+            training=Training(self.name, experiment, trial, row.get("weights")),
+        )
+
+    def _together(
+        self, result: str, kind: Literal["experiment", "trial"], runs: list[Run], changes: Mapping[str, str]
+    ) -> Run:
+        """Make the run of a result: its one training, or mean, standard deviation and n over its seeds."""
+        first, own = runs[0], kind == "experiment"
+        name = run_name(result, dict(changes), None, first.timing.get("dvc_experiment"))
+        if len(runs) == 1:
+            return replace(first, name=name, kind=kind, metrics=first.metrics | {"n": 1}, exported=own)
+        return replace(
+            first,
+            name=name,
+            kind=kind,
+            params=first.params | {"seeds": str(len(runs))},
+            metrics=_over_seeds([run.metrics for run in runs]),
+            about=_common(runs),
+            curves=_mean_curves([run.curves for run in runs]),
+            timing=_sum([run.timing for run in runs]),
+            training=None,
+            children=[replace(first, exported=own), *runs[1:]],
+        )
+
+    def _described(self, run: Run, item: Experiment | Sweep) -> Run:
+        return replace(run, description=self.study.describe(self.name, item, run.result, run.timing))
+
+    def _state(self, result: str, row: Mapping[str, Any]) -> str:
+        """Say how a training ended: finished, shortened, infeasible, diverged, or finished but not scored."""
+        if row.get("status", "finished") != "finished":
+            return str(row["status"])
+        if "test" not in row:
+            return "not evaluated"
+        plan = self.study.plans.get(result)
+        return "shortened" if plan and plan.shortened(row["epochs"], plan.planned) else "finished"
+
+
+def _numbers(row: dict[str, Any]) -> dict[str, float]:
+    facts = results.named_today(row)
+    scores = {key: facts[split][score] for key, (split, score) in SCORES.items() if split in facts}
+    return {key: facts[key] for key in FACTS if key in facts} | scores
+
+
+def _over_seeds(metrics: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Return the means of what all have, of scores the standard deviations too, and n."""
+    found: dict[str, float] = {"n": len(metrics)}
+    for key in [key for key in metrics[0] if all(key in one for one in metrics)]:
+        numbers = [one[key] for one in metrics]
+        found[key] = mean(numbers)
+        deviation = results.spread(numbers)
+        if key in SCORES and deviation is not None:
+            found[f"{key}_sd"] = deviation
+    return found
+
+
+def _mean_curves(curves: Sequence[list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """Return the mean of several seeds' curves, as far as all go: a mean of fewer would jump."""
+    return [
+        {key: mean(row[key] for row in rows) for key in rows[0] if key not in ("seed", "trial")}
+        for rows in zip(*curves, strict=False)
+    ]
+
+
+def _sum(timings: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return when and where several trainings were, with the seconds of all; {} where no clock is known."""
+    known = [timing for timing in timings if timing]
+    if not known:
+        return {}
+    seconds = sum(timing.get("seconds", 0.0) for timing in known)
+    return {key: known[0][key] for key in CLOCK if key in known[0]} | {"seconds": seconds}
+
+
+def _about(row: Mapping[str, Any], timing: Mapping[str, Any], state: str) -> dict[str, str]:
+    """Return the tags for state and hardware."""
+    tags = {"state": state}
+    if device := row.get("device") or timing.get("device"):
+        tags["device"] = device
+        tags["hardware"] = f"{timing.get('device_name', device)} ({row.get('precision', '?')})"
+    return tags
+
+
+def _common(runs: Sequence[Run]) -> dict[str, str]:
+    """Return the tags of several runs, side by side where they differ."""
+    keys = dict.fromkeys(key for run in runs for key in ("state", "device", "hardware") if key in run.about)
+    return {key: ", ".join(dict.fromkeys(run.about[key] for run in runs if key in run.about)) for key in keys}
+
+
+def _data(experiment: Experiment) -> list[Data]:
+    dataset = DATASETS[experiment.dataset]
+    urls = dataset.archive.urls if dataset.archive else dataset.urls
+    source = json.dumps({"files": dataset.files, "urls": urls})
+    found = []
+    for split in SPLITS:
+        parts = [*dataset.files.values(), experiment.data_key(), split]
+        digest = hashlib.md5(" ".join(parts).encode(), usedforsecurity=False).hexdigest()
+        found.append(Data(experiment.dataset, split, digest, source))
+    return found
+
+
+def _artifacts(name: str, metrics: list[str]) -> list[Path]:
+    wanted = [configuration_file(name), *(files.METRICS / name / file for file in metrics)]
+    wanted += sorted((files.PLOTS / name).rglob("*.csv")) + sorted(
+        path for path in (files.PLOTS / name / "figures").glob("*") if path.suffix in (".png", ".svg")
+    )
+    return [path for path in wanted if path.is_file()]

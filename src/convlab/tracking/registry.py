@@ -1,0 +1,143 @@
+"""The champion of each data set: the best network by validation accuracy, in MLflow's registry.
+
+The test accuracy is shown and chooses nothing.
+"""
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from convlab.errors import InputError
+from convlab.tracking import records, store, study, writer
+from convlab.tracking.run import Run
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+ALIAS = "champion"
+SCORE, LOSS = "best_validation_accuracy", "best_validation_loss"
+
+
+def promote() -> int:
+    """Move each data set's champion to a better network, if there is one whose weights are here, and say so.
+
+    Return the exit status: 1 if MLflow does not answer.
+    """
+    networks = candidates()
+    here = {name: [run for run in found if _missing(run) is None] for name, found in networks.items()}
+    for name, found in networks.items():
+        if ahead := _ahead(found, here[name]):
+            print(f"{name}: {ahead}", file=sys.stderr)
+    if not any(here.values()):
+        return 0
+    try:
+        with store.connected() as client:
+            for name, found in here.items():
+                if found:
+                    print(f"{name}: {_promote(client, name, found)}", flush=True)
+    except ImportError:
+        print("promote: MLflow is not installed here; no champion has moved", file=sys.stderr)
+        return 1
+    except Exception as error:  # whatever a registry may raise
+        print(
+            f"promote: {store.shown_uri()} does not answer ({store.reason(error)}); see MLFLOW_TRACKING_URI",
+            file=sys.stderr,
+        )
+        return 1
+    return 0
+
+
+def candidates() -> dict[str, list[Run]]:
+    """List the trainings of each data set that have a validation accuracy, the best first.
+
+    A result whose files are damaged is named on stderr and left out.
+    """
+    known = study.load()
+    found: dict[str, list[Run]] = {}
+    for name in records.finished():
+        try:
+            trainings = records.read_run(name, known).trainings()
+        except InputError as error:
+            print(f"promote: {name} is left out ({error})", file=sys.stderr)
+            continue
+        for run in trainings:
+            if SCORE in run.metrics:
+                found.setdefault(run.dataset, []).append(run)
+    for runs_of in found.values():
+        runs_of.sort(key=lambda run: (-run.metrics[SCORE], run.metrics[LOSS], run.name))
+    return dict(sorted(found.items()))
+
+
+def _promote(client: "MlflowClient", name: str, found: Sequence[Run]) -> str:
+    """Move the alias of one data set if the best of the trainings found is better; return what is so now."""
+    champion = _champion(client, name)
+    before = champion.tags if champion else {}
+    held = float(before.get("validation_accuracy", -1.0))
+    shown = f"{before.get('title')} ({held:.2%})"
+    for run in found:
+        if run.metrics[SCORE] <= held:
+            break
+        try:
+            version = _register(client, name, run)
+        except InputError as error:
+            print(f"promote: {run.name} is left out ({error})", file=sys.stderr)
+            continue
+        client.set_registered_model_alias(name, ALIAS, version)
+        now = f"{_title(run)} ({run.metrics[SCORE]:.2%})"
+        return f"champion was {shown}, now {now}" if champion else f"champion is now {now}, the first"
+    return f"champion stays {shown}" if champion else "no champion: none of the networks could be exported"
+
+
+def _register(client: "MlflowClient", name: str, run: Run) -> str:
+    """Make a version of the registered model from a training; return its number."""
+    training = run.training
+    assert training is not None
+    tags = {
+        "title": _title(run),
+        "result": run.result,
+        "seed": str(training.experiment.seed),
+        "fingerprint": run.fingerprint,
+        "validation_accuracy": str(run.metrics[SCORE]),
+        "test_accuracy": str(run.metrics["test_accuracy"]),
+    }
+    known = study.load()
+    run_id = writer.put(client, records.read_run(training.item, known))[run.result, run.fingerprint]
+    address = client.get_run(run_id).data.tags.get(writer.MODEL) or writer.export(client, run_id, run)
+    if not client.search_registered_models(f"name = '{name}'"):
+        client.create_registered_model(
+            name, description=f"{name}: raw uint8 images [N, C, H, W] in, logits out"
+        )
+    for version in client.search_model_versions(f"name = '{name}'"):
+        if version.source == address:  # it was champion before, and somebody moved the alias
+            return str(version.version)
+    made = client.create_model_version(
+        name, address, run_id, tags, description=run.description, model_id=address.removeprefix("models:/")
+    )
+    return str(made.version)
+
+
+def _champion(client: "MlflowClient", name: str) -> Any:
+    """Return the version that is champion now, or None."""
+    found = client.search_registered_models(f"name = '{name}'")
+    number = found[0].aliases.get(ALIAS) if found else None
+    return client.get_model_version(name, number) if number else None
+
+
+def _title(run: Run) -> str:
+    """Return the name of a training: its result, and the seed where there are several."""
+    assert run.training is not None
+    return f"{run.result} seed {run.training.experiment.seed}" if run.kind == "seed" else run.result
+
+
+def _missing(run: Run) -> Any:
+    assert run.training is not None
+    return run.training.missing()
+
+
+def _ahead(found: Sequence[Run], here: Sequence[Run]) -> str:
+    """Say which training would be champion if its weights were here; nothing where the best are."""
+    if found and here and found[0].metrics[SCORE] <= here[0].metrics[SCORE]:
+        return ""
+    first = found[0]
+    ahead = f"{_title(first)} ({first.metrics[SCORE]:.2%}) is the best by validation"
+    return f"{ahead}, but {_missing(first)} is not here; `dvc pull` or `dvc repro` brings it"

@@ -1,0 +1,124 @@
+"""MLflow's store, opened by one writer at a time, and in it an experiment of MLflow's for each data set."""
+
+import json
+import logging
+import os
+import re
+import sqlite3
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from convlab import files
+from convlab.errors import InputError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+LOCK_SECONDS = 10.0  # for another program that is writing
+VIEW = "convlab"  # the name of the view of runs that `convlab ui` opens
+# Its columns: what tells runs apart, then how good they are, then what they cost
+COLUMNS = (
+    "attributes.`Dataset`",
+    "metrics.`test_accuracy`",
+    "metrics.`test_accuracy_sd`",
+    "metrics.`n`",
+    "metrics.`best_validation_accuracy`",
+    "metrics.`timing/seconds`",
+    "tags.`state`",
+    "tags.`hardware`",
+)
+TAGS = {
+    "mlflow.experimentKind": "custom_model_development",  # else MLflow's page is about tokens, not metrics
+    f"mlflow.sharedViewState.{VIEW}": json.dumps({"selectedColumns": COLUMNS}),
+}
+
+
+def tracking_uri() -> str:
+    """Return MLFLOW_TRACKING_URI, or the database in the repository's root."""
+    path = str((files.root() / "mlflow.db").resolve())
+    if "?" in path or "%" in path:  # what follows would be settings, or an escape
+        path = os.path.relpath(path)
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{path}"
+
+
+def shown_uri() -> str:
+    """Return the tracking URI without a name and password that may be in it."""
+    return _without_password(tracking_uri())
+
+
+def reason(error: Exception) -> str:
+    """Return in a few words, on one line, what went wrong."""
+    if isinstance(error, InputError):
+        return str(error)
+    return _without_password((str(error).splitlines() or [type(error).__name__])[0])[:200]
+
+
+def clone_id() -> str:
+    """Return what tells this clone from others that mirror into the same server; made at the first call."""
+    path = files.scratch() / "clone"
+    if not path.is_file():
+        files.write_text(path, f"{uuid.uuid4().hex}\n")
+    return path.read_text(encoding="utf-8").strip()
+
+
+@contextmanager
+def connected() -> "Iterator[MlflowClient]":
+    """Open MLflow's client, one writer at a time: first users who create the database together crash."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # a server that is gone must not hold us up
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")  # seconds
+    from filelock import FileLock
+    from mlflow import MlflowClient, set_tracking_uri
+
+    for logger in ("mlflow", "alembic"):
+        logging.getLogger(logger).setLevel(logging.WARNING)
+    files.scratch().mkdir(parents=True, exist_ok=True)
+    with FileLock(files.scratch() / "mlflow.lock", timeout=60):
+        _check_database(tracking_uri())
+        set_tracking_uri(tracking_uri())
+        client = MlflowClient()
+        client.search_experiments(
+            max_results=1
+        )  # a server that is away is found out once, not for each result
+        yield client
+
+
+def experiment_id(client: "MlflowClient", name: str) -> str:
+    """Return the id of an experiment of MLflow's, which is created, or restored if somebody deleted it."""
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        local = tracking_uri().startswith("sqlite:")
+        artifacts = (files.root() / "mlartifacts").resolve().as_uri() if local else None
+        identity = client.create_experiment(name, artifact_location=artifacts)
+        tags: dict[str, str] = {}
+    else:
+        identity, tags = found.experiment_id, found.tags
+        if found.lifecycle_stage == "deleted":
+            client.restore_experiment(identity)
+            print(f"mlflow: the experiment {name} had been deleted; it is restored", file=sys.stderr)
+    for key, value in TAGS.items():
+        if tags.get(key) != value:
+            client.set_experiment_tag(identity, key, value)
+    return str(identity)
+
+
+def _without_password(text: str) -> str:
+    return re.sub(r"//[^/@\s]*@", "//", text)
+
+
+def _check_database(uri: str) -> None:
+    """Raise at once what MLflow would find out by trying to open a database ten times, for 100 seconds."""
+    path = Path(uri.removeprefix("sqlite:///"))
+    if not uri.startswith("sqlite:///") or not path.exists():
+        return
+    with closing(sqlite3.connect(path, timeout=LOCK_SECONDS)) as database:
+        try:
+            database.execute("begin immediate")
+        except sqlite3.OperationalError:
+            raise  # locked, or not readable: not the file's fault
+        except sqlite3.DatabaseError as error:
+            raise InputError(f"{path}: {error}; remove it") from None

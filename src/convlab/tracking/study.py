@@ -1,0 +1,173 @@
+"""What is said about results: the report's row, the verdicts of claims, what differs from the last commit."""
+
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, assert_never
+
+from convlab import claims, files, reports
+from convlab.config import load_params, trials_of
+from convlab.errors import InputError
+from convlab.reports import Line
+from convlab.results import Plan, load_plans
+from convlab.schema import Experiment, Params, Sweep
+
+MOST_SHOWN = 3  # differences in the name of a run
+Flat = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Study:
+    """What params.yaml and reports.yaml say of results, and params.yaml as it is committed.
+
+    `rows` are (report, its row with ours beside it), `judged` the claims with their verdicts, and
+    `dvc_experiment` whose results these are, where they are read from its commit.
+    """
+
+    plans: Mapping[str, Plan] = field(default_factory=dict)
+    rows: Sequence[tuple[str, Line]] = ()
+    judged: Sequence[Mapping[str, Any]] = ()
+    committed: Params | None = None
+    dvc_experiment: str | None = None
+
+    def changes(self, name: str, item: Experiment | Sweep) -> Flat:
+        """Return what all trainings of an item have otherwise than as it is committed, by dotted key."""
+        if self.committed is None:
+            return {}
+        before = self.committed.experiments.get(name) or self.committed.sweeps.get(name)
+        if before is None:
+            return {}
+        old = {(trial.name, trial.experiment.seed): trial.experiment for trial in trials_of(name, before)}
+        now = {(trial.name, trial.experiment.seed): trial.experiment for trial in trials_of(name, item)}
+        if isinstance(item, Experiment) and isinstance(before, Experiment):
+            old, now = {("", 0): before}, {("", 0): item}
+        pairs = [(flat(old[key]), flat(now[key])) for key in now if key in old]
+        changed = [{key: value for key, value in new.items() if was.get(key) != value} for was, new in pairs]
+        first, *others = changed or [{}]
+        return {key: value for key, value in first.items() if all(o.get(key) == value for o in others)}
+
+    def describe(self, name: str, item: Experiment | Sweep, result: str, timing: Mapping[str, Any]) -> str:
+        """Return, in Markdown, a result's rows in the reports, its claims' verdicts, and how to rerun it.
+
+        `result` is the item itself, or a sweep's trial.
+        """
+        parts = [_rows(self.rows, result), _verdicts(self.judged, result)]
+        parts.append(f"Run it again: `{_command(name, item, self.changes(name, item), timing)}`")
+        return "\n\n".join(filter(None, parts))
+
+
+def load(base: str = "HEAD", dvc_experiment: str | None = None) -> Study:
+    """Read what is there; where params.yaml or reports.yaml is wrong, nothing is said about results.
+
+    `base`: the commit whose params.yaml is the one that was committed.
+    """
+    try:
+        params, plans = load_params(files.PARAMS), load_plans()
+        judged = claims.judge_all(params, plans)
+        found = reports.load_reports(plans) if reports.REPORTS.is_file() else {}
+        rows = [
+            (name, reports.line_of(row, plans))
+            for name, report in found.items()
+            for row in report.rows
+            if row.result
+        ]
+    except InputError:
+        return Study(committed=_committed(base, None), dvc_experiment=dvc_experiment)
+    return Study(plans, rows, judged, _committed(base, params), dvc_experiment)
+
+
+def flat(experiment: Experiment) -> Flat:
+    """Return a configuration by dotted keys: `model.kernels` → `[3, 3]`."""
+    found: Flat = {}
+
+    def walk(prefix: str, value: Any) -> None:
+        if isinstance(value, dict):
+            for key, part in value.items():
+                walk(f"{prefix}.{key}" if prefix else key, part)
+        else:
+            found[prefix] = str(value)
+
+    walk("", experiment.model_dump())
+    return found
+
+
+def run_name(result: str, changes: Flat, seed: int | None, dvc_experiment: str | None) -> str:
+    """Return a name that tells a run from others: `digits lr=0.01 seed=2 [fast-lark]`."""
+    shown = [f"{key}={value}" for key, value in changes.items() if key != "seed" or seed is None]
+    if len(shown) > MOST_SHOWN:
+        shown[MOST_SHOWN:] = [f"+{len(shown) - MOST_SHOWN} more"]
+    if seed is not None:
+        shown.append(f"seed={seed}")
+    return " ".join([result, *shown, *([f"[{dvc_experiment}]"] if dvc_experiment else [])])
+
+
+def _committed(base: str, current: Params | None) -> Params | None:
+    """Return params.yaml of a commit, which may be the current one; None where none can be read."""
+    show = ["git", "show", f"{base}:./{files.PARAMS}"]
+    try:
+        text = subprocess.run(show, capture_output=True, check=True, timeout=10).stdout
+        if current and text == files.PARAMS.read_bytes():
+            return current
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / files.PARAMS.name
+            path.write_bytes(text)
+            return load_params(path)
+    except (OSError, subprocess.SubprocessError, InputError):
+        return None
+
+
+def _of(result: str, other: str | None) -> bool:
+    """Tell whether `other` is a result, or a trial of it."""
+    return other is not None and (other == result or other.startswith(f"{result}/"))
+
+
+def _rows(rows: Sequence[tuple[str, Line]], result: str) -> str:
+    """List what the reports have of a result, with ours; of a sweep's trials what counts first."""
+    told = []
+    for report, line in rows:
+        if not _of(result, line.row.result):
+            continue
+        numbers = reports.numbers_of(report, line)
+        for number in numbers if line.row.result == result else numbers[:1]:
+            title, form = reports.QUANTITIES[number["quantity"]]
+            theirs, goal, ours, sd = (
+                "" if number[key] is None else form.format(number[key])
+                for key in ("report_value", "goal", "ours", "sd")
+            )
+            wanted = (
+                f"{theirs} in the report" if theirs else f"the goal is {goal}" if goal else "not reported"
+            )
+            here = (
+                f"{ours} ± {sd.removesuffix('%')} here (n = {number['n']})" if sd else f"{ours or '–'} here"
+            )
+            told.append(f"* {report}, {line.row.what}: {title} {wanted}, {here}")
+    return "\n".join(told)
+
+
+def _verdicts(judged: Sequence[Mapping[str, Any]], result: str) -> str:
+    """List the claims about a result, with their verdicts."""
+    told = []
+    for row in judged:
+        if (_of(result, row["a"]) or _of(result, row["b"])) and row["verdict"] != "not run":
+            reason = row["reason"] or claims.shown(row)
+            told.append(f"* {row['report']} says that {row['says']}: **{row['verdict']}** ({reason})")
+    return "\n".join(told)
+
+
+def _command(name: str, item: Experiment | Sweep, changes: Flat, timing: Mapping[str, Any]) -> str:
+    """Return what a user types to train an item again, from the commit that it was trained at."""
+    commit = timing.get("git_commit")
+    at = f"git checkout {commit[:12]} && " if commit else ""
+    match item:
+        case Sweep():
+            selection, place, target = f"run_sweeps=[{name}]", "", f"sweep@{name}"
+        case Experiment():
+            selection, place, target = f"run=[{name}]", f"++experiments.{name}.", f"evaluate@{name}"
+        case _:
+            assert_never(item)
+    values = {key: "null" if value == "None" else value for key, value in changes.items()}
+    settings = [selection, *(f"{place}{key}={value}" for key, value in values.items())]
+    told = " ".join(f"-S '{setting}'" for setting in settings)
+    return f"{at}dvc exp run {told} {target}"

@@ -1,0 +1,67 @@
+"""Another selection takes no result away: not from the work tree, and not from DVC's cache."""
+
+from collections.abc import Iterator
+
+import pytest
+from conftest import Clone
+
+pytestmark = pytest.mark.pipeline
+
+KEPT = ("python", "-m", "convlab.kept")
+
+
+def gone(clone: Clone) -> list[str]:
+    return clone.run("git", "ls-files", "--deleted").stdout.split()
+
+
+def weights(clone: Clone) -> set[str]:
+    return {path.name for path in (clone.folder / "data/models/digits").glob("*")}
+
+
+@pytest.fixture
+def other(clone: Clone) -> Iterator[Clone]:
+    """Select an experiment that is the digits' by another name, and let DVC follow."""
+
+    def select(params: dict) -> None:
+        params["experiments"]["second"] = params["experiments"]["digits"]
+        params |= {"run": ["second"], "run_sweeps": []}
+
+    clone.edit(select)
+    clone.run("dvc", "checkout", "-q", "--allow-missing")
+    yield clone
+    clone.run("git", "checkout", "-q", ".")
+    clone.run("git", "clean", "-fdq", "data")  # the second's configuration
+    clone.run("dvc", "checkout", "-q")
+
+
+def test_results_in_git_are_back_with_the_next_run_and_weights_with_their_selection(other: Clone) -> None:
+    assert "metrics/digits/train.json" in gone(other)  # what DVC does with what is not selected
+    done = other.run("dvc", "repro", "resolve")
+    assert "back from git, as another selection keeps them: digits, digits_l2" in done.stdout
+    assert gone(other) == []
+    other.run(*KEPT, "dvc", "gc", "--workspace", "--force", PYTHONPATH="src")
+    other.run("git", "checkout", "-q", ".")
+    other.run("dvc", "checkout", "-q")
+    assert weights(other) == {"seed-20250318.safetensors"}
+    done = other.run("dvc", "repro")
+    assert "Running stage 'train" not in done.stdout
+    assert "Running stage 'sweep" not in done.stdout
+
+
+def test_what_is_pushed_is_everything_that_was_computed(other: Clone) -> None:
+    before = (other.folder / "params.yaml").read_bytes()
+    remote = other.folder.parent / "remote"
+    other.run("dvc", "remote", "add", "-q", "-f", "-d", "kept", str(remote))
+    pushed = other.run(*KEPT, "dvc", "push", PYTHONPATH="src").stdout
+    assert "files pushed" in pushed
+    assert (other.folder / "params.yaml").read_bytes() == before
+    other.run("dvc", "push", status=None)
+    done = other.run(*KEPT, "dvc", "status", "--cloud", PYTHONPATH="src").stdout
+    assert "in sync" in done
+
+
+def test_what_its_owner_removed_stays_away(other: Clone) -> None:
+    other.run("git", "rm", "-rq", "metrics/digits_l2", "plots/digits_l2")
+    other.run("dvc", "repro", "resolve")
+    assert not (other.folder / "metrics/digits_l2").exists()
+    other.run("git", "reset", "-q")

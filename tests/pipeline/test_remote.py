@@ -1,0 +1,36 @@
+"""A remote: who has another clone pulls what was computed there, and computes nothing."""
+
+import pytest
+from conftest import Clone
+
+pytestmark = pytest.mark.pipeline
+
+
+@pytest.fixture(scope="module")
+def second(clone: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """Another clone, at the commit of the results, that pulled from a folder which the first pushed to."""
+    remote, folder = (tmp_path_factory.mktemp(name) for name in ("remote", "second"))
+    clone.run("dvc", "remote", "add", "--local", "--default", "store", str(remote))
+    clone.run("dvc", "push", "--run-cache", "--all-commits")
+    clone.run("git", "clone", "--quiet", str(clone.folder), str(folder))
+    second = Clone(folder)
+    second.run("dvc", "remote", "add", "--local", "--default", "store", str(remote))
+    second.run("dvc", "pull", "--run-cache")
+    return second
+
+
+def test_another_clone_pulls_and_is_up_to_date_without_computing(clone: Clone, second: Clone) -> None:
+    done = second.run("dvc", "repro")
+    assert "Running stage" not in done.stdout
+    assert "up to date" in done.stdout
+    assert second.run("git", "status", "--porcelain").stdout == ""
+    assert second.results() == clone.made
+
+
+def test_what_was_computed_anywhere_is_taken_from_the_run_cache(clone: Clone, second: Clone) -> None:
+    (second.folder / "dvc.lock").unlink()  # as on a branch that never computed these
+    done = second.run("dvc", "repro")
+    ran = {line.split("'")[1] for line in done.stdout.splitlines() if line.startswith("Running stage")}
+    assert ran <= {"resolve", "download"}  # their outputs are in git, or kept from run to run
+    assert "Stage 'train@digits' is cached - skipping run, checking out outputs" in done.stdout
+    assert second.results() == clone.made

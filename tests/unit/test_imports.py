@@ -1,0 +1,130 @@
+"""Imports go one way: no circle among modules or rooms, and a training loop that knows no file's place.
+
+A room is what stands at the top of the package: a folder (`data`, `train`) or a single module (`config`).
+"""
+
+import ast
+from collections.abc import Set
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "src/convlab"
+MODULES = {
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted(PACKAGE.rglob("*.py"))
+}
+Graph = dict[str, set[str]]
+
+# Imports that close a circle among the rooms. Each would end with a move of the imported module, which
+# changes the code identity of results.
+AGAINST_THE_STREAM = {
+    ("schema", "data.catalogue"): "the schema takes the names and shapes of data sets from the catalogue",
+    (
+        "numpy_engine.engine",
+        "train.history",
+    ): "`Diverged`, which both engines raise, stands beside the history",
+    ("progress", "train.history"): "progress shows a history; it belongs into `train`",
+}
+# What the training loop reaches and does not need: a module that it uses imports them.
+FIT_REACHES = {
+    "files": "train.checkpoint writes into the folder that it is given; data.dataset loads prepared data",
+    "data.catalogue": "through the schema, which takes the names of data sets from it",
+}
+
+
+def imported(path: Path) -> set[str]:
+    """Return the modules that a module imports, anywhere in it; of ours the submodule, where it is one."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            inside = {f"{node.module}.{alias.name}" for alias in node.names}
+            ours = {name for name in inside if name.removeprefix("convlab.") in MODULES}
+            found |= ours if ours == inside else {str(node.module), *ours}
+    return found
+
+
+def graph() -> Graph:
+    """Return the modules of the package that each of its modules imports, without the package itself."""
+    names = {name: {one.removeprefix("convlab.") for one in imported(path)} for name, path in MODULES.items()}
+    return {name: found & MODULES.keys() - {name} for name, found in names.items()}
+
+
+def circle(edges: Graph) -> list[str]:
+    """Return the names on a circle, or none."""
+    try:
+        TopologicalSorter(edges).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def reached(start: str, edges: Graph) -> set[str]:
+    found, waiting = set[str](), [start]
+    while waiting:
+        for name in edges[waiting.pop()] - found:
+            found.add(name)
+            waiting.append(name)
+    return found
+
+
+def room(name: str) -> str:
+    return name.split(".")[0]
+
+
+def rooms(without: Set[tuple[str, str]]) -> Graph:
+    """Return the rooms that each room imports from, some imports left out."""
+    edges: Graph = {room(name): set() for name in MODULES}
+    for name, found in graph().items():
+        edges[room(name)] |= {room(other) for other in found if (name, other) not in without} - {room(name)}
+    return edges
+
+
+def test_no_circle_among_the_modules() -> None:
+    assert circle(graph()) == []
+
+
+def test_no_circle_among_the_rooms() -> None:
+    assert circle(rooms(AGAINST_THE_STREAM.keys())) == []
+
+
+@pytest.mark.parametrize("pair", AGAINST_THE_STREAM, ids=" → ".join)
+def test_an_exception_is_still_one(pair: tuple[str, str]) -> None:
+    assert pair[1] in graph()[pair[0]], "gone: take it out of the list"
+    assert circle(rooms(AGAINST_THE_STREAM.keys() - {pair})), "no circle with it: take it out of the list"
+
+
+def test_the_training_loop_reaches_no_dvc_no_mlflow_and_no_place() -> None:
+    found = reached("train.fit", graph())
+    tools = {name for module in found | {"train.fit"} for name in imported(MODULES[module])}
+    assert not {name for name in tools if name.split(".")[0] in ("dvc", "mlflow")}
+    places = ("files", "config", "provenance", "results", "records", "tracking", "reports", "figures", "cli")
+    others = {
+        "data.sources",
+        "data.readers",
+        "data.preprocess",
+        "data.catalogue",
+        "models.build",
+        "train.run",
+    }
+    assert {name for name in found if room(name) in places or name in others} == set(FIT_REACHES)
+
+
+def test_the_command_line_is_imported_by_nobody() -> None:
+    assert [name for name, found in graph().items() if "cli" in found] == []
+
+
+def test_heavy_libraries_come_with_what_needs_them() -> None:
+    # `convlab --help` and a stage that ends in bad input must not wait for torch, MLflow or matplotlib
+    heavy = {"torch", "mlflow", "matplotlib", "scipy", "sklearn", "dvc"}
+    light = reached("config", graph()) | {"config", "files", "cli"}
+    for name in light:
+        top = ast.parse(
+            MODULES[name].read_bytes()
+        ).body  # what stands at the top alone: it is imported at once
+        names = {alias.name for node in top if isinstance(node, ast.Import) for alias in node.names}
+        names |= {str(node.module) for node in top if isinstance(node, ast.ImportFrom)}
+        assert not {found.split(".")[0] for found in names} & heavy, name

@@ -1,0 +1,285 @@
+"""`convlab predict` and `convlab export`: a trained network by name, and pictures of one's own."""
+
+import csv
+import io
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from params import changed
+from PIL import Image
+from training import MODEL, first, run
+
+from convlab import cli, files
+from convlab.config import dump_item
+from convlab.data.dataset import Prepared
+from convlab.data.preprocess import prepare
+from convlab.data.readers import Raw
+from convlab.errors import InputError
+from convlab.models.build import build_model
+from convlab.models.weights import hash_weights
+from convlab.onnx_model import OPSET, FromPixels, export
+from convlab.predict import predict
+from convlab.schema import Experiment
+from convlab.trained import _statistics, load_trained, trained_here
+
+Command = Callable[..., tuple[int, str, str]]
+EXPERIMENT = {"model": MODEL, "split": {"method": "random", "validation": 250}, "dataset": "digits"}
+
+
+@pytest.fixture(scope="module")
+def place(
+    digits: Prepared, recipe: Callable[..., Experiment], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A folder in which `digits` was trained for some epochs, and `other` was not."""
+    folder = tmp_path_factory.mktemp("trained")
+    one = recipe(epochs=8)
+    model, history = run(one, digits)
+    params = changed({"experiments/other": {**EXPERIMENT}, "run": ["digits"]})
+    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    for name in ("digits", "other"):
+        files.write_text(folder / files.config(name), dump_item(one))
+    files.write_tensors(folder / files.weights("digits", one.seed), model.state_dict())
+    facts = {"seed": one.seed, "epochs": 8, "parameters": 1, "report_flops": 1, "kernel_norm": 1.0}
+    facts |= {"precision": "fp32", "device": "cpu", "fingerprint": "x", "weights": "y"}
+    accuracy = history.records[-1]["validation_accuracy"]
+    score = {"loss": 1.0, "accuracy": accuracy}
+    scores = {"seed": one.seed, "weights": "y", "train": score, "validation": score, "test": score}
+    files.write_json(folder / "metrics/digits/train.json", facts)
+    files.write_json(folder / "metrics/digits/evaluate.json", scores)
+    for position in range(20):  # of the set's own size, and its 16 as white
+        image = digits.test.images[position, 0].numpy().astype(np.float64) * 255 / 16
+        path = folder / f"pictures/{position:02}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(image.round().astype(np.uint8)).save(path)
+    return folder
+
+
+@pytest.fixture
+def here(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    shutil.copytree(place, tmp_path / "here")
+    monkeypatch.chdir(tmp_path / "here")
+    return tmp_path / "here"
+
+
+@pytest.fixture
+def convlab(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["convlab", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capsys.readouterr()
+        return int(ended.value.code or 0), out, err
+
+    return call
+
+
+@pytest.fixture
+def refused(convlab: Command) -> Callable[..., str]:
+    def call(*arguments: str) -> str:
+        status, out, err = convlab(*arguments)
+        assert (status, out) == (2, "")
+        assert len(err.splitlines()) == 1
+        return err
+
+    return call
+
+
+# ---------------------------------------------------------------------------------------------------- predict
+
+
+@pytest.mark.usefixtures("here")
+def test_pictures_of_test_images_get_the_probabilities_that_the_evaluation_gives(digits: Prepared) -> None:
+    trained = load_trained("digits")
+    found = predict(trained, [Path(f"pictures/{number:02}.png") for number in range(20)])
+    images = digits.test.images[:20]
+    assert all(np.array_equal(one.pixels, image.numpy()) for one, image in zip(found, images, strict=True))
+    with torch.inference_mode():
+        wanted = trained.model(digits.statistics.transform()(images)).softmax(1)
+    assert torch.allclose(torch.stack([one.probabilities for one in found]), wanted, atol=1e-6)
+    right = [int(one.best[0][0]) == label for one, label in zip(found, digits.test.labels[:20], strict=True)]
+    assert sum(right) > 15
+
+
+def test_a_picture_is_a_line_and_the_network_one_more(convlab: Command) -> None:
+    status, out, _ = convlab("predict", "pictures/00.png", "--model", "digits")
+    assert status == 0
+    picture, network = out.splitlines()
+    assert picture.startswith("pictures/00.png: ")
+    assert "% (then " in picture
+    assert network.startswith("by digits, trained on digits, ")
+    assert network.endswith("% right of its validation images")
+
+
+def test_dark_on_light_is_said(convlab: Command) -> None:
+    image = Image.open("pictures/00.png")
+    Image.eval(image.resize((80, 80)), lambda value: 255 - value).save("paper.jpg")
+    _, out, _ = convlab("predict", "paper.jpg", "--model", "digits")
+    assert "inverted (dark on light, where digits is light on dark); cut out and centred as in digits" in out
+
+
+def test_a_folder_gives_csv_and_several_pictures_do_on_demand(convlab: Command, here: Path) -> None:
+    _, out, _ = convlab("predict", "pictures", "--model", "digits")
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert [row["image"] for row in rows] == [f"pictures/{number:02}.png" for number in range(20)]
+    assert set(rows[0]) == {"image", "class", "probability", "inverted", "framed"}
+    _, out, _ = convlab("predict", "pictures", "--model", "digits", "--csv", "table.csv")
+    assert out == "written: table.csv\n"
+    assert list(csv.DictReader((here / "table.csv").open())) == rows
+
+
+def test_json_has_every_probability(convlab: Command) -> None:
+    _, out, _ = convlab(
+        "predict", "pictures/00.png", "pictures/01.png", "--model", "digits@champion", "--json"
+    )
+    content = json.loads(out)
+    assert content["model"] == content["dataset"] == "digits"
+    assert content["weights"] == hash_weights(load_trained("digits").model)
+    for found in content["predictions"]:
+        assert sum(found["probabilities"].values()) == pytest.approx(1, abs=1e-4)
+        assert next(iter(found["probabilities"])) == found["class"]
+
+
+def test_the_explanation_is_a_picture(convlab: Command, here: Path) -> None:
+    status, out, _ = convlab("predict", "pictures/00.png", "--model", "digits", "--explain", "why.png")
+    assert status == 0
+    assert out.splitlines()[-1] == "written: why.png"
+    with Image.open(here / "why.png") as image:
+        assert image.width > 800
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["params.yaml", "--model", "digits"], "params.yaml: not a picture; allowed: PNG"),
+        (["nothing.png", "--model", "digits"], "nothing.png: not there"),
+        (["metrics", "--model", "digits"], "metrics: no pictures in it"),
+        (["pictures"], "--model: not given; allowed: DATASET@champion, or what is trained here: digits"),
+        (
+            ["pictures", "--model", "digitz"],
+            "--model: found 'digitz' (str); trained here: digits; did you mean",
+        ),
+        (["pictures", "--model", "../digits"], "--model: found '../digits'"),
+        (["pictures", "--model", "digits/x"], "digits is an experiment and has no trials"),
+        (
+            ["pictures", "--model", "other"],
+            "other: not trained here; `dvc exp run -S 'run=[other]' -S 'run_sweeps=[]'` does it",
+        ),
+        (["pictures", "--model", "mnist@champion"], "--model: no network for mnist is trained here"),
+        (["pictures", "--model", "nist@champion"], "found the data set 'nist'"),
+        (["pictures", "--model", "digits", "--explain", "a.png"], "--explain: found 20 pictures; allowed"),
+        (["pictures/00.png", "--model", "digits", "--explain", "a.txt"], "ends in .png or .svg"),
+        (["pictures/00.png", "--model", "digits", "--csv", "params.yaml/a.csv"], "cannot be written"),
+    ],
+)
+def test_bad_input_is_one_line(refused: Callable[..., str], arguments: list[str], words: str) -> None:
+    assert words in refused("predict", *arguments)
+
+
+def test_a_selected_experiment_is_trained_by_repro(refused: Callable[..., str], here: Path) -> None:
+    shutil.rmtree(here / "data/models")
+    assert "digits: not trained here; `dvc repro` does it" in refused(
+        "predict", "pictures", "--model", "digits"
+    )
+    assert trained_here() == []
+
+
+def test_weights_of_another_network_are_not_used(
+    refused: Callable[..., str], recipe: Callable[..., Experiment]
+) -> None:
+    other = recipe({"model.filters": [4, 8]}, epochs=8)
+    files.write_text(files.config("digits"), dump_item(other))
+    assert "not of the network that data/configs/digits.yaml describes" in refused(
+        "predict", "pictures", "--model", "digits"
+    )
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("scaling", ["none", "unit", "zscore_image"])
+def test_preprocessing_that_needs_no_training_image_is_known_without_them(
+    recipe: Callable[..., Experiment], digits_raw: Raw, scaling: str
+) -> None:
+    one = recipe({"preprocess.scaling": scaling})
+    assert _statistics("digits", one) == prepare(digits_raw, one).statistics
+
+
+@pytest.mark.usefixtures("here")
+def test_what_needs_the_training_images_asks_for_them(recipe: Callable[..., Experiment]) -> None:
+    with pytest.raises(InputError, match=r"statistics\.json: not there, and neither are the training images"):
+        _statistics("digits", recipe({"preprocess.scaling": "zscore_channel"}))
+
+
+# ----------------------------------------------------------------------------------------------------- export
+
+
+def test_an_exported_network_says_what_pytorch_says(convlab: Command, digits: Prepared) -> None:
+    runtime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    status, out, err = convlab("export", "digits", "--onnx", "digits.onnx")
+    assert status == 0, err
+    assert f"opset {OPSET}" in out
+    assert "images: uint8, N × 1 × 8 × 8, from 0 to 16" in out
+    session = runtime.InferenceSession("digits.onnx", providers=["CPUExecutionProvider"])
+    trained = load_trained("digits")
+    for count in (1, 7):
+        images = first(digits.test, count).images
+        (logits,) = session.run(None, {"images": images.numpy()})
+        with torch.inference_mode():
+            wanted = FromPixels(trained).eval()(images).numpy()
+        assert logits.shape == (count, 10)
+        assert np.abs(logits - wanted).max() < 1e-4
+    said = session.get_modelmeta().custom_metadata_map
+    assert json.loads(said["classes"]) == list("0123456789")
+    assert said["weights"] == hash_weights(trained.model)
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {
+            "dataset": "cifar10",
+            "preprocess": {"greyscale": True, "scaling": "unit"},
+            "model": MODEL | {"whitening": {"kernel": 2, "eps": 0.01}, "activation": "gelu"},
+        },
+        {
+            "dataset": "cifar10",
+            "preprocess": {"greyscale": False, "scaling": "zscore_image"},
+            "model": {"name": "resnet", "widths": [4, 8], "blocks": [1, 1], "activation": "relu"},
+        },
+        {"dataset": "mnist", "model": {"name": "preact", "stem": 4, "widths": [4, 8], "activation": "silu"}},
+    ],
+    ids=["cnn", "resnet", "preact"],
+)
+def test_every_family_and_preprocessing_can_be_exported(
+    recipe: Callable[..., Experiment], changes: dict[str, Any], tmp_path: Path
+) -> None:
+    runtime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    one = recipe(**changes)
+    model = build_model(one, one.input_shape, 10)
+    files.write_text(files.config("net"), dump_item(one))
+    files.write_tensors(files.weights("net", one.seed), model.state_dict())
+    trained = load_trained("net")
+    assert export(trained, tmp_path / "net.onnx") == (tmp_path / "net.onnx").stat().st_size
+    images = torch.randint(256, (3, *trained.dataset.shape), generator=torch.Generator().manual_seed(0))
+    images = images.to(torch.uint8)
+    session = runtime.InferenceSession(tmp_path / "net.onnx", providers=["CPUExecutionProvider"])
+    (logits,) = session.run(None, {"images": images.numpy()})
+    with torch.inference_mode():
+        wanted = FromPixels(trained).eval()(images).numpy()
+    assert np.abs(logits - wanted).max() < 1e-4
+
+
+def test_an_export_needs_a_name_that_says_onnx(refused: Callable[..., str], here: Path) -> None:
+    assert "--onnx: found 'a.pt'; allowed: a file whose name ends in .onnx" in refused(
+        "export", "digits", "--onnx", "a.pt"
+    )
+    assert not (here / "a.pt").exists()

@@ -1,0 +1,136 @@
+"""The champion: which network is, when it moves, and what it answers."""
+
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from mirrored import put, put_network
+
+from convlab import files
+from convlab.data.dataset import load_statistics
+from convlab.models.build import load_model
+from convlab.tracking import registry
+from convlab.tracking.records import read_run
+from convlab.train.inference import logits_of
+
+
+@pytest.fixture
+def network(mirror, recipe, digits):
+    """Make the files of a small network, untrained, that is said to have a validation accuracy."""
+
+    def make(name, accuracy, **changes):
+        put_network(recipe, digits, name, accuracy, **changes)
+
+    return make
+
+
+def champion(mirror):
+    return mirror.client.get_model_version_by_alias("digits", "champion")
+
+
+def test_the_champion_moves_only_to_a_better_network_and_says_so(network, mirror, capsys):
+    network("one", 0.9)
+    assert registry.promote() == 0
+    assert capsys.readouterr().out == "digits: champion is now one (90.00%), the first\n"
+    network("two", 0.8, lr=0.5)
+    registry.promote()
+    assert capsys.readouterr().out == "digits: champion stays one (90.00%)\n"
+    network("three", 0.95, lr=0.25)
+    registry.promote()
+    assert capsys.readouterr().out == "digits: champion was one (90.00%), now three (95.00%)\n"
+    shutil.rmtree(files.METRICS / "three")  # the registry holds the network itself
+    registry.promote()
+    assert capsys.readouterr().out == "digits: champion stays three (95.00%)\n"
+    version = champion(mirror)
+    assert version.tags["result"] == "three"
+    assert version.tags["validation_accuracy"] == "0.95"
+    run = mirror.client.get_run(version.run_id)
+    assert run.info.run_name == "three"
+    assert run.info.status == "FINISHED"
+
+
+@pytest.mark.parametrize("augmentation", ["none", "flip_shift"])
+def test_the_champion_answers_for_raw_images_as_it_was_evaluated(network, recipe, digits, augmentation):
+    network("one", 0.9, test_time_augmentation=augmentation)
+    registry.promote()
+    import mlflow
+
+    answers = mlflow.pyfunc.load_model("models:/digits@champion")
+    training = read_run("one").training
+    statistics = load_statistics(training.prepared)
+    model = load_model(training.experiment, statistics, training.weights)
+    logits = logits_of(model, digits.test, statistics.transform(), "fp32", augmentation)
+    images = digits.test.images.numpy()
+    assert images.dtype == np.uint8
+    np.testing.assert_allclose(answers.predict(images), logits, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(answers.predict(images[:1]), logits[:1], rtol=1e-4, atol=1e-5)
+
+
+def test_what_is_registered_holds_no_pickle(network, tmp_path, mirror):
+    network("one", 0.9)
+    registry.promote()
+    import mlflow
+
+    folder = tmp_path / "there"
+    mlflow.artifacts.download_artifacts("models:/digits@champion", dst_path=str(folder))
+    kinds = {path.suffix for path in folder.rglob("*") if path.is_file()}
+    assert ".pt2" in kinds
+    assert not kinds & {".pkl", ".pth", ".pt"}
+
+
+def test_the_best_of_several_seeds_is_named_with_its_seed(recipe, digits, mirror, capsys):
+    put_network(recipe, digits, "one", 0.9, seeds=2)
+    registry.promote()
+    assert capsys.readouterr().out == "digits: champion is now one seed 1 (90.00%), the first\n"
+
+
+def test_weights_that_are_not_here_are_said_and_the_next_best_is_taken(network, capsys):
+    network("one", 0.9)
+    network("two", 0.95, lr=0.5)
+    path = files.weights("two", 1)
+    path.unlink()
+    assert registry.promote() == 0
+    said = capsys.readouterr()
+    assert said.out == "digits: champion is now one (90.00%), the first\n"
+    assert said.err == (
+        f"digits: two (95.00%) is the best by validation, but {path} is not here; `dvc pull` or `dvc repro` "
+        "brings it\n"
+    )
+
+
+def test_where_no_weights_are_here_mlflow_is_not_asked(mirror, recipe, monkeypatch, capsys):
+    put(recipe)
+    monkeypatch.setattr(registry.store, "connected", lambda: 1 / 0)
+    assert registry.promote() == 0
+    assert "is not here; `dvc pull`" in capsys.readouterr().err
+
+
+def test_weights_of_another_training_are_named_and_not_promoted(network, capsys):
+    network("one", 0.9)
+    network("two", 0.95, lr=0.5)
+    tensors = files.read_tensors(files.weights("two", 1))
+    files.write_tensors(files.weights("two", 1), {name: torch.zeros_like(t) for name, t in tensors.items()})
+    assert registry.promote() == 0
+    said = capsys.readouterr()
+    assert said.out == "digits: champion is now one (90.00%), the first\n"
+    assert "two is left out (data/models/two/seed-1.safetensors: not the weights that" in said.err
+
+
+def test_a_damaged_result_is_named_and_left_out(network, capsys):
+    network("one", 0.9)
+    network("two", 0.95)
+    files.write_text(files.METRICS / "two/train.json", "{")
+    registry.promote()
+    said = capsys.readouterr()
+    assert said.out == "digits: champion is now one (90.00%), the first\n"
+    assert "promote: two is left out (metrics/two/train.json: unreadable" in said.err
+
+
+def test_a_registry_that_is_away_is_one_line(network, monkeypatch, capsys):
+    network("one", 0.9)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://somebody:secret@127.0.0.1:9")
+    assert registry.promote() == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("promote: http://127.0.0.1:9 does not answer (")
+    assert "secret" not in line
