@@ -26,6 +26,7 @@ repro: setup  ## run the pipeline on the selected experiments, then show where t
 	dvc repro
 	@$(MAKE) --no-print-directory dvc_plots/results/index.html
 	@convlab results
+	@convlab verify
 
 dvc_plots/results/index.html: dvc.lock .dvc/plots/page.html .dvc/plots/trials.json
 	dvc plots show --out dvc_plots/results

@@ -139,6 +139,7 @@ def main() -> int:
             ended, said = tell(clone, prepare)
             assert ended == 0, said
         identity = ("-c", "user.name=nobody", "-c", "user.email=nobody@example.org")
+        subprocess.run(["git", "-C", clone, "add", "--all", "--force", "data/configs"], check=True)
         subprocess.run(["git", "-C", clone, *identity, "commit", "-qam", "resolved"], check=False)
         rows = [row(clone, case) for case in CASES]
     text = table(rows)

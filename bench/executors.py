@@ -28,7 +28,7 @@ from convlab.executors import EXECUTOR, WORKERS
 from convlab.provenance import environment
 from convlab.schema import Sweep, Trial
 from convlab.train.device import select_device
-from convlab.trainings import Trainings, row
+from convlab.trainings import Trainings
 
 RESULTS = Path(__file__).parent / "results/executors.json"
 WAYS = ("processes", "ray", "ray, nothing shared")
@@ -56,7 +56,9 @@ def measure(way: str, at_once: int, sweep: Sweep, prepared: Path, ledger: Path) 
     seconds = [finished.timing["seconds"] for _, finished in ended]
     ends = sorted(path.stat().st_mtime for path in ledger.glob("*/finished.json"))
     warm = len(ends) - at_once
-    digest = hashlib.sha256(repr([row(trial, finished) for trial, finished in ended]).encode())
+    digest = hashlib.sha256(
+        repr([(trial.name, finished.status, finished.results) for trial, finished in ended]).encode()
+    )
     for _, finished in ended:
         digest.update(finished.weights.read_bytes() if finished.weights else b"")
     return {

@@ -13,13 +13,16 @@ Only on the machine (and with the number of threads) that the results are from: 
 import sys
 from typing import Any
 
-from convlab import files
-from convlab.config import load_item, trials_of
+from convlab import files, made_from, summaries
 from convlab.data.dataset import load_split, load_statistics
 from convlab.errors import InputError, run
 from convlab.evaluate import evaluate
+from convlab.folders import load
+from convlab.identity import identity
+from convlab.made_from import Record
 from convlab.models.build import build_model, load_model
-from convlab.schema import SPLITS, Sweep, Trial
+from convlab.schema import SPLITS
+from convlab.tracking.records import configuration
 from convlab.train.device import prepare_process, select_device
 from convlab.train.fit import fit
 from convlab.train.history import History
@@ -33,29 +36,31 @@ class OneEpoch(Exception):
 def main() -> None:
     """Check every NAME; write only after all of its checks have passed."""
     for name in sys.argv[1:]:
-        item = load_item(files.config(name))
-        sweep = isinstance(item, Sweep)
+        folder = load(name)
+        if folder.problem or not folder.trainings:
+            raise InputError(folder.problem or f"{files.trainings(name)}: not there; `dvc repro` writes it")
+        pairs = folder.scored()
+        sweep = not folder.scores
         curves = files.read_curves(files.PLOTS / name / "curves.csv")
-        trials = [trial for trial in trials_of(name, item) if _curve(curves, trial, sweep)]
-        for trial in {id(trial): trial for trial in (trials[0], trials[-1])}.values():
-            _check(name, trial, sweep, curves)
-        _write(name, trials, sweep)
+        for record, scores in {id(pair): pair for pair in (pairs[0], pairs[-1])}.values():
+            _check(name, record, scores, _curve(curves, record, sweep), sweep)
+        _write(name, folder.trainings, folder.scores)
         stages = ["sweep"] if sweep else ["train", "evaluate"]
         print(
             f"{name}: the same. dvc commit -f {' '.join(f'{stage}@{name}' for stage in stages)}", flush=True
         )
 
 
-def _check(name: str, trial: Trial, sweep: bool, curves: list[dict[str, Any]]) -> None:
-    experiment = trial.experiment
+def _check(name: str, record: Record, scores: Record, curve: list[dict[str, Any]], sweep: bool) -> None:
+    experiment = configuration(record)
     folder = files.PROCESSED / name / experiment.data_key()
     statistics = load_statistics(folder)
     prepare_process(experiment.threads, experiment.deterministic)
-    label = f"{name}, {files.training(experiment.seed, trial.name)}"
+    label = f"{name}, {files.training(experiment.seed, record['name'])}"
 
     def stop(history: History) -> None:
         found = history.records[0]
-        wanted = {key: value for key, value in _curve(curves, trial, sweep)[0].items() if key in found}
+        wanted = {key: value for key, value in curve[0].items() if key in found}
         if found != wanted:
             raise InputError(f"{label}: epoch 1 is {found}, where the results say {wanted}; run `dvc repro`")
         raise OneEpoch
@@ -68,49 +73,57 @@ def _check(name: str, trial: Trial, sweep: bool, curves: list[dict[str, Any]]) -
     except OneEpoch:
         print(f"{label}: epoch 1 has the same losses and accuracies", flush=True)
 
-    weights = files.weights(name, experiment.seed, trial.name if sweep else None)
-    scores = evaluate(load_model(experiment, statistics, weights), experiment, folder).scores
-    content = files.read_json(files.METRICS / name / ("trials.json" if sweep else "evaluate.json"))
-    wanted = next(row for row in _rows(content) if _is(row, trial, sweep))
-    if any(wanted[split] != scores[split] for split in SPLITS):
-        raise InputError(f"{label}: the scores are {scores}; run `dvc repro`")
+    weights = files.weights(name, experiment.seed, record["name"] if sweep else None)
+    found = evaluate(load_model(experiment, statistics, weights), experiment, folder).scores
+    if any(scores[split] != found[split] for split in SPLITS):
+        raise InputError(f"{label}: the scores are {found}; run `dvc repro`")
     print(f"{label}: the weights have the same scores", flush=True)
 
 
-def _write(name: str, trials: list[Trial], sweep: bool) -> None:
-    """Update what follows from code and model alone (fingerprints, sizes)."""
-    folder = files.METRICS / name
-    facts_path = folder / ("trials.json" if sweep else "train.json")
-    content, timing = files.read_json(facts_path), files.read_json(folder / "timing.json")
-    clocks = list(timing.values()) if sweep else [timing, *timing.get("seeds", [])]
-    for trial in trials:
-        data = files.PROCESSED / name / trial.experiment.data_key()
-        statistics = load_statistics(data)
-        model = build_model(trial.experiment, statistics.input_shape, len(statistics.classes))
-        identity = fingerprint_of(trial.experiment, data)
-        for row in _rows(content):
-            if _is(row, trial, sweep):
-                for clock in clocks:
-                    if clock.get("fingerprint") == row["fingerprint"]:
-                        clock["fingerprint"] = identity
-                row |= {**size(model, statistics.input_shape), "fingerprint": identity}
-    files.write_json(facts_path, content)
-    files.write_json(folder / "timing.json", timing)
+def _write(name: str, trainings: list[Record], scores: list[Record]) -> None:
+    """Bring what follows from code and model alone (fingerprints, modules, sizes) up to date."""
+    path = files.METRICS / name / "timing.json"
+    timing = files.read_json(path)
+    clocks = [timing, *timing.get("seeds", [])] if "fingerprint" in timing else list(timing.values())
+    renewed = [_renewed(name, record) for record in trainings]
+    for before, now in zip(trainings, renewed, strict=True):
+        for clock in clocks:
+            if clock.get("fingerprint") == before["fingerprint"]:
+                clock["fingerprint"] = now["fingerprint"]
+    files.write_json(files.trainings(name), renewed)
+    files.write_json(path, timing)
+    if scores:
+        configured = {record["seed"]: configuration(record) for record in trainings}
+        files.write_json(
+            files.scores(name), [_with_code(record, configured[record["seed"]]) for record in scores]
+        )
+        files.write_json(files.METRICS / name / "train.json", summaries.trained(renewed))
 
 
-def _rows(content: Any) -> list[dict[str, Any]]:
-    return content if isinstance(content, list) else [content, *content.get("seeds", [])]
+def _renewed(name: str, record: Record) -> Record:
+    experiment = configuration(record)
+    folder = files.PROCESSED / name / experiment.data_key()
+    now: Record = {"fingerprint": fingerprint_of(experiment, folder)}
+    if record["status"] == "finished":
+        statistics = load_statistics(folder)
+        model = build_model(experiment, statistics.input_shape, len(statistics.classes))
+        now |= size(model, statistics.input_shape)
+    return _with_code({**record, **now}, experiment)
 
 
-def _is(row: dict[str, Any], trial: Trial, sweep: bool) -> bool:
-    return row["seed"] == trial.experiment.seed and (not sweep or row["name"] == trial.name)
+def _with_code(record: Record, experiment: Any) -> Record:
+    """Return a record with the modules of today, sealed anew."""
+    content = {key: value for key, value in record.items() if key != "seal"}
+    return made_from.sealed(
+        {**content, "code": {phase: identity(phase, experiment) for phase in record["code"]}}
+    )
 
 
-def _curve(curves: list[dict[str, Any]], trial: Trial, sweep: bool) -> list[dict[str, Any]]:
+def _curve(curves: list[dict[str, Any]], record: Record, sweep: bool) -> list[dict[str, Any]]:
     return [
         row
         for row in curves
-        if row["seed"] == trial.experiment.seed and (not sweep or row["trial"] == trial.name)
+        if row["seed"] == record["seed"] and (not sweep or row["trial"] == record["name"])
     ]
 
 

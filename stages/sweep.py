@@ -1,12 +1,12 @@
-"""sweep NAME: an experiment with some of its keys varied → a row, learning curves and weights per trial."""
+"""sweep NAME: an experiment with some keys varied → record, learning curves and weights of each trial."""
 
 import shutil
 
-from convlab import files
+from convlab import files, made_from, summaries
 from convlab.config import load_sweep
 from convlab.errors import name_argument, run
 from convlab.tracking import mirror
-from convlab.trainings import Trainings, row
+from convlab.trainings import Trainings
 
 
 def main() -> None:
@@ -14,17 +14,19 @@ def main() -> None:
     name = name_argument()
     sweep = load_sweep(files.config(name))
     trainings = Trainings(name, sweep, files.PROCESSED / name, files.ledger(name))
-    rows, curves, timing = [], [], {}
+    records, curves, timing = [], [], {}
     (files.MODELS / name).mkdir(parents=True, exist_ok=True)
     for trial, done in trainings.run():
         seed = trial.experiment.seed
         if done.weights:
             shutil.copyfile(done.weights, files.weights(name, seed, trial.name))
-        rows.append(row(trial, done))
+        prepared = files.PROCESSED / name / trial.experiment.data_key()
+        records.append(made_from.of_training(name, trial, done, prepared, scored=True))
         curves += [{"trial": trial.name, **record, "seed": seed} for record in done.curves]
         timing[files.training(seed, trial.name)] = done.timing
     files.write_csv(files.PLOTS / name / "curves.csv", curves)
-    files.write_json(files.METRICS / name / "trials.json", rows)
+    files.write_json(files.trainings(name), records)
+    files.write_json(files.METRICS / name / "trials.json", summaries.tried(records))
     files.write_json(files.METRICS / name / "timing.json", timing)
     mirror(name)
     trainings.clear()  # last: DVC asks for everything again if the stage does not end

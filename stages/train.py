@@ -2,7 +2,7 @@
 
 import shutil
 
-from convlab import files
+from convlab import files, made_from, summaries
 from convlab.config import load_experiment
 from convlab.errors import InputError, name_argument, run
 from convlab.tracking import mirror
@@ -20,13 +20,16 @@ def main() -> None:
             trainings.clear()
             raise InputError(f"experiments.{name}: {done.reason}")
     (files.MODELS / name).mkdir(parents=True, exist_ok=True)
-    curves = []
+    records, curves = [], []
     for trial, done in ended:
+        prepared = files.PROCESSED / name / trial.experiment.data_key()
+        records.append(made_from.of_training(name, trial, done, prepared, scored=False))
         shutil.copyfile(str(done.weights), files.weights(name, trial.experiment.seed))
         curves += [{**record, "seed": trial.experiment.seed} for record in done.curves]
     files.write_csv(files.PLOTS / name / "curves.csv", curves)
     files.write_csv(files.PLOTS / name / "iterations.csv", ended[0][1].iterations)
-    files.write_json(files.METRICS / name / "train.json", files.by_seed([done.results for _, done in ended]))
+    files.write_json(files.trainings(name), records)
+    files.write_json(files.METRICS / name / "train.json", summaries.trained(records))
     # Not declared in dvc.yaml: timings differ from run to run, and nothing may depend on them.
     files.write_json(files.METRICS / name / "timing.json", files.by_seed([done.timing for _, done in ended]))
     mirror(name)

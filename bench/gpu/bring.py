@@ -20,7 +20,7 @@ from typing import IO, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from convlab import files
-from convlab.config import dump_item, load_params, trials_of
+from convlab.config import load_params, trials_of
 from convlab.errors import InputError, Parser, run
 from convlab.identity import Phase, code_by_phase
 from convlab.provenance import fingerprint
@@ -132,17 +132,15 @@ def check(name: str, item: Item, manifest: Mapping[str, Any], came: Path) -> Non
             raise InputError(f"{path}: did not come; collect again")
         if here and _md5(came / path) != facts["md5"]:
             raise InputError(f"{path}: not the one that the manifest tells of; collect again")
-    if (came / files.config(name)).read_text(encoding="utf-8") != dump_item(item):
+    records = files.read_json(came / files.trainings(name))
+    trials = trials_of(name, item)
+    wanted = [trial.experiment.model_dump(mode="json", exclude_defaults=True) for trial in trials]
+    if [one["configuration"] for one in records] != wanted:
         raise InputError("params.yaml resolves it otherwise now")
-    kind = "trials" if isinstance(item, Sweep) else "train"
-    content = files.read_json(came / files.METRICS / name / f"{kind}.json")
-    rows = content if isinstance(content, list) else content.get("seeds", [content])
-    wanted = []
-    for trial in trials_of(name, item):
-        facts = manifest["data"][trial.experiment.data_key()]
-        wanted.append(fingerprint(trial.experiment, data_hash(facts)))
-    if [row["fingerprint"] for row in rows] != wanted:
-        raise InputError("its fingerprint is another: the training code is not the one that ran there")
+    for trial, one in zip(trials, records, strict=True):
+        data = data_hash(manifest["data"][trial.experiment.data_key()])
+        if one["fingerprint"] != fingerprint(trial.experiment, data):
+            raise InputError("its fingerprint is another: the training code is not the one that ran there")
     there = manifest["code"][name]
     changed = {stage: other for stage in _kinds(item)[1:] if (other := altered(stage, item, there))}
     for stage, path in changed.items():

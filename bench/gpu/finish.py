@@ -26,6 +26,7 @@ from gpu.splits import facts_of
 from options import count
 
 STAGES = Path("stages").resolve()
+GIVEN = (files.PROCESSED, files.CONFIGS)  # what the stages start from
 
 
 def main() -> None:
@@ -100,10 +101,10 @@ def stage(script: str, name: str) -> None:
 
 
 def listed(folder: Path) -> dict[str, dict[str, Any]]:
-    """Return the MD5 and the size of each file in a folder, but of prepared data, by its path."""
+    """Return the MD5 and the size of each result in a folder, by its path."""
     found = {}
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and not path.is_relative_to(files.PROCESSED):
+        if path.is_file() and not any(path.is_relative_to(given) for given in GIVEN):
             facts = facts_of(path)
             found[str(path)] = {"md5": facts["md5"], "size": facts["size"]}
     return found

@@ -55,13 +55,14 @@ def judge(
     a, b = results.find(claim.a, plans), results.find(claim.b, plans)
     borrowed = None
     if min(len(a.trainings), len(b.trainings)) == 1:
-        borrowed = lent(claim.metric, experiments[claim.a].dataset, plans, experiments)
+        borrowed = lent(claim.metric, experiments[claim.a].dataset, experiments)
     images = images_error_of(claim.metric, (a, b))
     difference = intervals.compare(
         by_seed(a, claim.metric), by_seed(b, claim.metric), images=images, borrowed=borrowed
     )
     verdict, reason, level = _verdict(claim, (a, b), difference, borrowed)
     interval = difference.interval() if difference else None
+    stale = [result for result, found in ((claim.a, a), (claim.b, b)) if found.stale]
     return {
         "name": name,
         **claim.model_dump(),
@@ -74,19 +75,18 @@ def judge(
         "holds_among_all": None,
         "borrowed_from": borrowed.result if borrowed else None,
         "reason": reason,
+        "stale": stale,
         **_epochs("a", a),
         **_epochs("b", b),
     }
 
 
-def lent(
-    metric: str, dataset: str, plans: Mapping[str, Plan], experiments: Mapping[str, Experiment]
-) -> Borrowed | None:
+def lent(metric: str, dataset: str, experiments: Mapping[str, Experiment]) -> Borrowed | None:
     """Return the largest spread over seeds that a result on a data set has; None if none has enough seeds."""
     found = []
     for result, experiment in experiments.items():
         if experiment.dataset == dataset:
-            numbers = results.find(result, plans).values(metric)
+            numbers = results.values(results.rows(result), metric)
             if len(numbers) >= LENDING:
                 found.append(Borrowed(result, results.spread(numbers) or 0.0, len(numbers)))
     return max(found, key=lambda one: one.deviation, default=None)
@@ -157,7 +157,8 @@ def table(judged: Sequence[Mapping[str, Any]]) -> str:
     for row in judged:
         verdict = f"**{row['verdict']}**" if row["verdict"] in ("confirmed", "refuted") else row["verdict"]
         verdict += " †" if row["holds_among_all"] is False else ""
-        reason = f" ({row['reason']})" if row["reason"] else ""
+        reasons = [row["reason"], *(f"{name} is stale" for name in row["stale"])]
+        reason = f" ({'; '.join(filter(None, reasons))})" if any(reasons) else ""
         cells = [row["report"], row["says"], expected(row), shown(row), str(row["n"] or "–"), _trained(row)]
         lines.append("| " + " | ".join([*cells, verdict + reason]) + " |")
     lent = sum(row["verdict"] in ("confirmed", "refuted") and bool(row["borrowed_from"]) for row in judged)

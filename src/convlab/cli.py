@@ -43,6 +43,10 @@ def _main() -> int:
     parsers["check"].add_argument(
         "--against", metavar="REV", help="a git revision whose test accuracies must not have dropped, too"
     )
+    parsers["list"].add_argument("--json", action="store_true", help="for a program, with every reason")
+    parsers["verify"].add_argument(
+        "names", nargs="*", metavar="NAME", help="an experiment or a sweep (all that params.yaml selects)"
+    )
     parsers["track"].add_argument(
         "--experiments",
         action="store_true",
@@ -119,9 +123,9 @@ def check(against: str | None) -> int:
 
 def track(experiments: bool) -> int:
     """Mirror every result into MLflow, once, whatever is there already; exit status 1 if one could not be."""
+    from convlab.folders import finished
     from convlab.tracking import mirror_all
     from convlab.tracking.experiments import mirror_experiments
-    from convlab.tracking.records import finished
     from convlab.tracking.store import shown_uri
 
     names = finished()
@@ -163,7 +167,7 @@ def results() -> int:
     quantities = ("test_accuracy", "test_loss", "validation_accuracy", "epochs", "seconds")
     for name in params.experiments:
         if trainings := rows(name):
-            devices = sorted({row["timing"].get("device_name", row["device"]) for row in trainings})
+            devices = sorted({row["environment"]["device_name"] for row in trainings})
             table.add_row(name, str(len(trainings)), *_cells(trainings, quantities), "; ".join(devices))
     sweeps = _table("Sweeps", "sweep", "trial", "n", *TITLES, "epochs", "kernel norm")
     of_trials = ("test_accuracy", "test_loss", "epochs", "kernel_norm")
@@ -203,6 +207,35 @@ def _cells(trainings: list[dict], quantities: tuple[str, ...]) -> list[str]:
         show = form.get(quantity.split("_")[-1], "{:.0f}").format
         cells.append(mean_and_spread(numbers, show) if numbers else "–")
     return cells
+
+
+def list_results(json: bool) -> int:
+    """List every experiment and sweep with its state: fresh, stale (and by what), shortened, never run, …"""
+    from convlab import listing
+
+    found = listing.lines(load_params(files.PARAMS))
+    if json:
+        print(files.json_text(listing.as_json(found)), end="")
+    else:
+        _console().print(listing.table(found))
+    return 0
+
+
+def verify(names: list[str]) -> int:
+    """Compare results with those that are committed at HEAD; exit status 1 if one is not reproduced."""
+    from convlab.explain import nearest
+    from convlab.folders import finished
+    from convlab.verify import verify as compared
+
+    params = load_params(files.PARAMS)
+    known = dict.fromkeys([*params.experiments, *params.sweeps, *finished()])
+    for name in names:
+        if name not in known:
+            raise InputError(f"NAME: found {name!r}{nearest(name, known)}")
+    verdicts = [compared(name) for name in names or [*params.run, *params.run_sweeps]]
+    for verdict in verdicts:
+        print(verdict)
+    return int(any(verdict.kind == "not reproduced" for verdict in verdicts))
 
 
 def report() -> int:
@@ -306,9 +339,11 @@ COMMANDS: dict[str, Any] = {
     "validate": validate,
     "check": check,
     "track": track,
+    "list": list_results,
     "ui": ui,
     "promote": promote,
     "results": results,
+    "verify": verify,
     "report": report,
     "compare": compare,
     "book": book,

@@ -10,7 +10,7 @@ be an interval without width, and a drop of one image in each of two seeds a fai
 
 import json
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from math import hypot
 from pathlib import PurePosixPath
@@ -19,11 +19,12 @@ from typing import Any
 
 from convlab import files
 from convlab.errors import InputError
+from convlab.folders import load
 from convlab.gate import unfounded
 
 CONFIDENCE = 0.95  # as in intervals.py
 MOST_IMAGES = 1_000_000_000  # SciPy counts in 64 bits
-FILES = ("evaluate.json", "trials.json")
+FILES = ("scores.json", "trainings.json")
 FAILED, ROSE, NOISE, EQUAL, NEW, GONE = "FAIL", "up", "ok", "equal", "new", "gone"
 KINDS = {
     FAILED: "dropped",
@@ -52,6 +53,24 @@ class Result:
         """The mean over seeds."""
         return mean(accuracy for _, accuracy in self.accuracies)
 
+    def add(self, record: Mapping[str, Any]) -> None:
+        """Add a training with its scores, or what stopped it.
+
+        Raises:
+            KeyError, TypeError, ValueError: it has no accuracy that is one.
+        """
+        seed = record.get("seed")
+        if not isinstance(seed, int | None):
+            raise TypeError
+        if record.get("status", "finished") != "finished":
+            self.stopped[seed] = str(record["status"])
+            return
+        accuracy, images = record["test"]["accuracy"], record["test"]["images"]
+        if not 0 <= accuracy <= 1 or not isinstance(images, int) or not 1 <= images <= MOST_IMAGES:
+            raise ValueError
+        self.accuracies.append((seed, float(accuracy)))
+        self.images = images
+
 
 @dataclass(frozen=True)
 class Change:
@@ -70,12 +89,17 @@ def against(revision: str) -> list[Change]:
     """
     before, now = _read(_committed(revision)), present()
     for name in before.keys() - now.keys():
-        if (files.METRICS / name / "train.json").is_file():  # trained, and not scored: it has not gone
+        if files.trainings(name).is_file():  # trained, and not scored: it has not gone
             now[name] = Result()
     for name, result in now.items():
-        if "/" not in name:  # a trial's facts and scores are one row
-            result.unfounded = unfounded(name)
+        result.unfounded = unfounded(name) if "/" not in name else _inconsistent(name)
     return [_change(name, before.get(name), now.get(name)) for name in dict.fromkeys([*before, *now])]
+
+
+def _inconsistent(trial: str) -> str:
+    """Return why a trial is no result; its facts and scores are one record."""
+    problem = load(trial.partition("/")[0]).problem
+    return f"is no result: {problem}" if problem else ""
 
 
 def _change(name: str, before: Result | None, now: Result | None) -> Change:
@@ -114,47 +138,37 @@ def interval(before: Result, now: Result) -> tuple[float, float, str]:
     difference = compare(now.accuracies, before.accuracies)
     if difference and (over_seeds := difference.interval()):
         return *over_seeds, f"over {difference.n} seeds"
-    (low_a, high_a), (low_b, high_b) = (_wilson(side.mean, side.images) for side in (now, before))
+    return *over_images(before, now), f"over {now.images:,} images"
+
+
+def over_images(before: Result, now: Result, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """Give the interval of the rise in accuracy that another set of as many test images may have shown."""
+    (low_a, high_a), (low_b, high_b) = (_wilson(side.mean, side.images, confidence) for side in (now, before))
     rise = now.mean - before.mean
     low = rise - hypot(now.mean - low_a, high_b - before.mean)
-    return low, rise + hypot(high_a - now.mean, before.mean - low_b), f"over {now.images:,} images"
+    return low, rise + hypot(high_a - now.mean, before.mean - low_b)
 
 
-def _wilson(share: float, count: int) -> tuple[float, float]:
+def _wilson(share: float, count: int, confidence: float) -> tuple[float, float]:
     from scipy import stats
 
-    found = stats.binomtest(round(share * count), count).proportion_ci(CONFIDENCE, method="wilson")
+    found = stats.binomtest(round(share * count), count).proportion_ci(confidence, method="wilson")
     return float(found.low), float(found.high)
 
 
 def _read(contents: Iterator[tuple[str, str | bytes]]) -> dict[str, Result]:
-    """Collect the results of metrics/*/evaluate.json and metrics/*/trials.json, by their names."""
+    """Collect the results of metrics/*/scores.json and metrics/*/trainings.json, by their names."""
     results: dict[str, Result] = {}
-    for path, content_of_file in contents:
-        name = PurePosixPath(path.partition(":")[2] or path).parent.name
+    for path, content in contents:
         try:
-            content = json.loads(content_of_file)
-            rows = content if path.endswith("trials.json") else content.get("seeds", [content])
-            for row in rows:
-                result = results.setdefault(f"{name}/{row['name']}" if "name" in row else name, Result())
-                _add(result, row)
+            for record in json.loads(content):
+                if "test" in record or record.get("status", "finished") != "finished":
+                    tried = "name" in record
+                    name = f"{record['of']}/{record['name']}" if tried else record["of"]
+                    results.setdefault(name, Result()).add(record)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise InputError(f"{path}: not the results of trainings, each with a test accuracy") from None
     return results
-
-
-def _add(result: Result, row: dict[str, Any]) -> None:
-    seed = row.get("seed")
-    if not isinstance(seed, int | None):
-        raise TypeError
-    if row.get("status", "finished") != "finished":
-        result.stopped[seed] = str(row["status"])
-        return
-    accuracy, images = row["test"]["accuracy"], row["test"]["images"]
-    if not 0 <= accuracy <= 1 or not isinstance(images, int) or not 1 <= images <= MOST_IMAGES:
-        raise ValueError
-    result.accuracies.append((seed, float(accuracy)))
-    result.images = images
 
 
 def _present() -> Iterator[tuple[str, str | bytes]]:
@@ -163,18 +177,18 @@ def _present() -> Iterator[tuple[str, str | bytes]]:
 
 
 def _committed(revision: str) -> Iterator[tuple[str, str | bytes]]:
-    commit = _git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    commit = git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
     if commit is None:
         raise InputError(
             f"--against: found {revision!r}; allowed: a branch, tag or commit of this git repository "
             "(`git fetch` brings those that are elsewhere)"
         )
-    listed = _git("ls-tree", "-r", "--name-only", commit.strip(), f"{files.METRICS}/") or ""
+    listed = git("ls-tree", "-r", "--name-only", commit.strip(), f"{files.METRICS}/") or ""
     for path in sorted(path for path in listed.splitlines() if PurePosixPath(path).name in FILES):
-        yield f"{revision}:{path}", _git("show", f"{commit.strip()}:./{path}") or ""
+        yield f"{revision}:{path}", git("show", f"{commit.strip()}:./{path}") or ""
 
 
-def _git(*arguments: str) -> str | None:
+def git(*arguments: str) -> str | None:
     """Return git's output, or None if it fails or is not installed."""
     try:
         done = subprocess.run(["git", *arguments], capture_output=True, encoding="utf-8", check=True)

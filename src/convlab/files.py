@@ -69,8 +69,13 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write JSON atomically, two spaces deep, keys in the order given, so that git diffs read well."""
-    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    """Write JSON atomically."""
+    write_text(path, json_text(content))
+
+
+def json_text(content: Any) -> str:
+    """Return JSON, two spaces deep, keys in the order given, so that git diffs read well."""
+    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def write_csv(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -165,6 +170,16 @@ def config(name: str) -> Path:
 def code(name: str, phase: str) -> Path:
     """The modules, with their hashes, that a phase of an experiment or sweep is computed by."""
     return CODE / name / f"{phase}.yaml"
+
+
+def trainings(name: str) -> Path:
+    """The records of the trainings of an experiment or sweep: what they were made from, and their numbers."""
+    return METRICS / name / "trainings.json"
+
+
+def scores(name: str) -> Path:
+    """The records of the evaluations of an experiment, one per seed."""
+    return METRICS / name / "scores.json"
 
 
 def training(seed: int, trial: str | None = None) -> str:

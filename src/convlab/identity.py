@@ -41,17 +41,22 @@ NEUTRAL = (
     "errors",
     "explain",
     "files",
+    "folders",
     "identity",
     "interrupt",
     "ledger",
+    "made_from",
     "progress",
     "provenance",
     "results",
     "schema",
+    "states",
     "strict_yaml",
+    "summaries",
     "tracking",
     "train.checkpoint",
     "trainings",
+    "verify",
 )
 # They say which entry a name stands for and nothing else: of what they import the named entries count alone
 REGISTRIES = ("data.augment.registry", "models.registry", "train.optimizers.registry")

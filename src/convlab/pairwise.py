@@ -15,10 +15,11 @@ from convlab import claims, compare, files, intervals, results
 from convlab.config import load_params
 from convlab.errors import InputError
 from convlab.explain import nearest, show
+from convlab.folders import load as load_folder
 from convlab.intervals import Borrowed
 from convlab.results import Found
-from convlab.schema import METRICS, Sweep
-from convlab.tracking.records import configuration, finished
+from convlab.schema import METRICS
+from convlab.tracking.records import configuration
 from convlab.tracking.study import flat
 
 # What is compared, in the order of a table; only METRICS get an interval
@@ -77,7 +78,9 @@ def load(text: str) -> Subject:
             raise InputError(f"{text}: {error}") from None
         if result in found:
             return replace(found[result], name=text)
-        known = [*found, *(name for name in finished() if name not in found)]
+        if problem := load_folder(result.partition("/")[0]).problem:
+            raise InputError(f"{text}: {problem}")
+        known = [*found, *(folder.name for folder in sorted(files.METRICS.glob("*/")))]
     where = f" at {revision}" if at else ""
     raise InputError(f"found {show(result)}, which has not run{where}{nearest(result, known or ['none'])}")
 
@@ -106,27 +109,22 @@ def configurations(names: Sequence[str] | None = None) -> dict[str, dict[str, st
         InputError: a configuration is damaged, or of another form.
     """
     found: dict[str, dict[str, str]] = {}
-    for name in finished():
-        if names is None or name in names:
-            item = configuration(name)
-            if isinstance(item, Sweep):
-                for trial in item.trials:
-                    found.setdefault(f"{name}/{trial.name}", flat(trial.experiment))
-            else:
-                found[name] = flat(item)
-    return {
-        result: {key: text for key, text in params.items() if key != "seed"}
-        for result, params in found.items()
-    }
+    for folder in sorted(files.METRICS.glob("*/")):
+        for record in load_folder(folder.name).trainings if names is None or folder.name in names else ():
+            name = folder.name if record["name"] == folder.name else f"{folder.name}/{record['name']}"
+            if name not in found:
+                found[name] = flat(configuration(record))
+                found[name].pop("seed")
+    return found
 
 
 def _lent() -> dict[str, Borrowed | None]:
     """Return the spread of the test accuracy that single trainings borrow, by data set."""
     if not files.PARAMS.is_file():  # of a revision without one
         return {}
-    plans, experiments = results.load_plans(), claims.by_result(load_params(files.PARAMS))
+    experiments = claims.by_result(load_params(files.PARAMS))
     datasets = dict.fromkeys(experiment.dataset for experiment in experiments.values())
-    return {name: claims.lent("test_accuracy", name, plans, experiments) for name in datasets}
+    return {name: claims.lent("test_accuracy", name, experiments) for name in datasets}
 
 
 def params_that_differ(several: Sequence[Subject]) -> dict[str, list[str]]:
@@ -175,7 +173,6 @@ def _checked_out(result: str, revision: str) -> Iterator[None]:
     wanted = (
         files.METRICS / name,
         files.PLOTS / name / "curves.csv",
-        files.config(name),
         files.PARAMS,
         Path("studies.yaml"),
     )

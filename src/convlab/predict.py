@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,49 +11,16 @@ import torch
 from convlab import files
 from convlab.data.dataset import Split
 from convlab.data.framing import show_as
-from convlab.data.pictures import SUFFIXES, Pixels, open_picture
+from convlab.data.pictures import SUFFIXES, open_picture
 from convlab.errors import InputError
 from convlab.models.weights import hash_weights
 from convlab.own.card import fit_of
+from convlab.prediction import Prediction
 from convlab.train.inference import logits_of
 from convlab.trained import Trained, load_trained, shown_here
 
 THEN = 2  # classes that are told after the first
 MOST_EXPLAINED = 12  # pictures in one figure
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """A picture, what of it the network saw (uint8 [C, H, W], of its data set's range), and the probability
-    of each class, float32 [classes].
-
-    `inverted`: it was dark on light where the network knows light on dark, or the other way round; `framed`:
-    it was cut out and centred as the images of its data set are (see data/framing.py).
-    """
-
-    path: Path
-    pixels: Pixels
-    inverted: bool
-    framed: bool
-    probabilities: torch.Tensor
-    classes: Sequence[str]
-
-    @property
-    def best(self) -> list[tuple[str, float]]:
-        """The classes with their probabilities, the most probable first."""
-        order = self.probabilities.argsort(descending=True, stable=True).tolist()
-        return [(self.classes[index], float(self.probabilities[index])) for index in order]
-
-    def row(self) -> dict[str, Any]:
-        """Lay it out as a line of a table."""
-        name, probability = self.best[0]
-        return {
-            "image": str(self.path),
-            "class": name,
-            "probability": round(probability, 6),
-            "inverted": self.inverted,
-            "framed": self.framed,
-        }
 
 
 def command(
@@ -77,7 +43,7 @@ def command(
             from convlab.figures.explained import explained
             from convlab.figures.style import save
 
-            save(explained(trained, predictions), explain)
+            save(explained(trained.says(), trained.model, trained.statistics, predictions), explain)
         if csv is not None:
             files.write_csv(csv, [prediction.row() for prediction in predictions])
     except OSError as error:

@@ -5,15 +5,16 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from convlab.identity import identity
 from convlab.schema import Experiment
+
+if TYPE_CHECKING:
+    import torch  # which takes two seconds that who reads results can spare
 
 
 def fingerprint(experiment: Experiment, data: str) -> str:
@@ -21,8 +22,21 @@ def fingerprint(experiment: Experiment, data: str) -> str:
 
     Equal fingerprints mean bit-equal weights on one machine's CPU with the same versions of the libraries.
     """
-    parts = [experiment.model_dump(exclude_defaults=True), data, identity("train", experiment)]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+    configuration = experiment.model_dump(exclude_defaults=True)
+    return fingerprint_of_parts(configuration, data, identity("train", experiment))
+
+
+def fingerprint_of_parts(configuration: Mapping[str, Any], data: str, code: Mapping[str, str]) -> str:
+    """Return the fingerprint of a resolved configuration, data and code that are written down somewhere."""
+    parts = json.dumps([configuration, data, code], sort_keys=True)
+    return hashlib.sha256(parts.encode()).hexdigest()[:16]
+
+
+def hash_data(folder: Path) -> str:
+    """Return the hash of the prepared data that a training sees."""
+    return hash_files(
+        folder / part for part in ("train.safetensors", "validation.safetensors", "statistics.json")
+    )
 
 
 def hash_files(paths: Iterable[Path]) -> str:
@@ -34,11 +48,13 @@ def hash_files(paths: Iterable[Path]) -> str:
     return digest.hexdigest()
 
 
-def environment(device: torch.device) -> dict[str, Any]:
+def environment(device: "torch.device") -> dict[str, Any]:
     """Return the machine and the software, which stand beside every timing."""
+    import torch
+
     facts: dict[str, Any] = {
         "device": device.type,
-        "device_name": _cpu_name(),
+        "device_name": cpu_name(),
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -72,13 +88,28 @@ def _git(*arguments: str) -> str | None:
     return done.stdout.strip()
 
 
-def _cpu_name() -> str:
+def cpu_name() -> str:
+    """Name this machine's processor, with the number of its cores."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         name = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         name = platform.processor() or platform.machine()
     return f"{name}, {os.cpu_count()} cores"
+
+
+def hardware_here() -> set[str]:
+    """Name what a training could run on here: the processor, and each GPU that there is."""
+    names = {cpu_name()}
+    try:
+        import pynvml
+
+        pynvml.nvmlInit()
+        handles = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
+        names |= {str(pynvml.nvmlDeviceGetName(handle)) for handle in handles}
+    except Exception:  # no driver, no GPU
+        pass
+    return names
 
 
 def _nvidia_driver() -> str | None:

@@ -18,6 +18,7 @@ from convlab.errors import InputError
 from convlab.explain import nearest, show, validate
 from convlab.results import Found, Plan, rounded
 from convlab.schema.section import Count, Float, NonNegative, Positive, Section
+from convlab.states import told
 
 REPORTS = Path("reports.yaml")
 README, PAGE = Path("README.md"), Path("docs/reports.md")
@@ -206,7 +207,7 @@ def table(report: Report, lines: Sequence[Line]) -> str:
         "| --- |" + " ---: |" * (len(columns) + 3),
     ]
     for line in lines:
-        first = _cell(line, columns[0], says=line.ours.status)
+        first = _headline(line, columns[0])
         others = [_cell(line, key) for key in columns[1:]]
         n = str(len(line.ours.trainings)) if line.ours.trainings else "–"
         difference = points(line.difference(columns[0]))
@@ -233,7 +234,7 @@ def _summary(lines: Sequence[Line], headline: str) -> str:
     ours = [line for line in lines if line.row.result]
     run = sum(bool(line.ours.trainings) for line in ours)
     first = next((line for line in ours if headline in line.row.printed()), lines[0])
-    shown = _cell(first, headline, says=first.ours.status)
+    shown = _headline(first, headline)
     return f"{first.row.what}: {shown} (report / ours). {run} of {len(ours)} rows have run"
 
 
@@ -254,7 +255,7 @@ def glance(lines: Mapping[str, Sequence[Line]], judged: Sequence[Mapping[str, An
             quantity = next(
                 key for key in ("test_accuracy", "validation_accuracy") if key in line.row.printed()
             )
-            theirs, _, ours = _cell(line, quantity, says=line.ours.status).partition(" / ")
+            theirs, _, ours = _headline(line, quantity).partition(" / ")
             n, hardware = str(len(line.ours.trainings) or "–"), ", ".join(line.ours.hardware()) or "–"
             rows.append(_markdown([name, line.row.what, theirs, ours, n, hardware, ", ".join(counts) or "–"]))
             counts = ["as above"]
@@ -270,6 +271,11 @@ def insert(text: str, name: str, content: str, page: Path) -> str:
         )
     before, rest = text.split(begin, 1)
     return f"{before}{begin}{content}{end}{rest.split(end, 1)[1]}"
+
+
+def _headline(line: Line, quantity: str) -> str:
+    """Show the number that counts first, and what there is to say of the whole result."""
+    return _cell(line, quantity, says=line.ours.status) + (" (stale)" if line.ours.stale else "")
 
 
 def _cell(line: Line, quantity: str, says: str = "–") -> str:
@@ -316,6 +322,7 @@ def _notes(lines: Sequence[Line], rare: Sequence[str]) -> list[str]:
     for line in lines:
         own = [key for key in rare if key in line.row.printed()]
         texts = [f"{QUANTITIES[key][0]} {_cell(line, key)}" for key in own]
+        texts += [f"stale: {told(line.ours.stale)}"] if line.ours.stale else []
         if texts := [text for text in (*texts, line.row.note, line.row.reason) if text]:
             notes.append(f"* {line.row.what}: {'; '.join(texts)}.")
     return ["", *notes] if notes else []

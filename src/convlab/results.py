@@ -3,23 +3,26 @@
 A result is named `EXPERIMENT` or `SWEEP/TRIAL`, everywhere in the project.
 """
 
-import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convlab import files
 from convlab.config import load_params, read_params
+from convlab.folders import load, read
+from convlab.made_from import Record
 from convlab.schema import METRICS, SPLITS, Experiment
+from convlab.states import differences
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
 Row = dict[str, Any]
-FACTS = ("epochs", "parameters", "report_flops", "kernel_norm", "precision", "device", "fingerprint")
+FACTS = (
+    *("seed", "epochs", "parameters", "report_flops", "kernel_norm", "precision", "device", "fingerprint"),
+    *("configuration", "environment", "code"),
+)
 # The columns of `frame`: where a training belongs, its numbers, and where and when it ran
 NUMBERS = (*METRICS, "penalty", "parameters", "report_flops", "seconds", "seconds_per_epoch", "epochs")
 CLOCKS = (
@@ -36,28 +39,32 @@ CLOCKS = (
 def rows(result: str) -> list[Row]:
     """Return the finished trainings of a result, one per seed, in the files' order; empty where none is.
 
-    Each has seed (None in a file that states none), epochs, parameters, report_flops, kernel_norm,
-    weight_norm and penalty (None in a file of before there were any), precision, device, fingerprint; train,
-    validation and test, each {loss, accuracy, images}, of the kept weights and without augmentation;
-    running_accuracy and running_loss as a loop prints them (means over the epoch's steps, with dropout and
-    augmentation, the loss with the L2 penalty); penalised_test_loss; gap, the accuracy in training (running,
-    where it is known) less that in validation; and timing, {} if there is none of the same fingerprint.
+    Each has seed, epochs, parameters, report_flops, kernel_norm, weight_norm and penalty (None in a record of
+    before there were any), precision, device, fingerprint; train, validation and test, each {loss, accuracy,
+    images}, of the kept weights and without augmentation; running_accuracy and running_loss as a loop prints
+    them (means over the epoch's steps, with dropout and augmentation, the loss with the L2 penalty);
+    penalised_test_loss; gap, the accuracy in training (running, where it is known) less that in validation;
+    configuration, environment and code, as its record holds them; and timing, {} if there is none of the same
+    fingerprint.
 
     Raises:
         InputError: a file is damaged.
     """
     name, _, trial = result.partition("/")
     clocks = timings(name)
-    found = _tried(name, trial) if trial else _trained(name)
-    return [_row(facts, scores, clocks) for facts, scores in found]
+    pairs = load(name).scored()
+    return [_row(facts, scores, clocks) for facts, scores in pairs if facts["name"] == (trial or name)]
 
 
 def status(result: str) -> str:
-    """Say `finished`, `not run`, or what stopped a trial: `infeasible`, `diverged`."""
+    """Say `finished`, `not run`, `inconsistent` or what stopped a trial: `infeasible`, `diverged`."""
+    name, _, trial = result.partition("/")
+    folder = load(name)
+    if folder.problem:
+        return "inconsistent"
     if rows(result):
         return "finished"
-    name, _, trial = result.partition("/")
-    found = [row["status"] for row in read(name, "trials.json") or [] if row["name"] == trial]
+    found = [one["status"] for one in folder.trainings if trial and one["name"] == trial]
     return found[0] if found else "not run"
 
 
@@ -99,32 +106,33 @@ def rounded(number: float | None) -> float | None:
 
 @dataclass(frozen=True)
 class Plan:
-    """What params.yaml says of a result.
-
-    `planned`: the epochs that its experiment states; `configured`: those it is trained for (fewer where a
-    sweep shortens them).
-    """
+    """What params.yaml says of a result: the epochs that its experiment states (a sweep may shorten them)."""
 
     planned: int
-    configured: int
     stops_early: bool
+    experiment: Experiment | None = None  # as params.yaml resolves it now
 
-    def shortened(self, epochs: int, planned: int) -> bool:
-        """Tell whether a training of so many epochs was cut short, rather than ended by early stopping."""
-        return epochs < planned and not (self.stops_early and epochs < self.configured)
+
+def shortened(row: Row, planned: int) -> bool:
+    """Tell whether a training had fewer epochs, and not because early stopping ended it."""
+    own = row["configuration"]
+    stopped_early = own.get("early_stopping") is not None and row["epochs"] < own["epochs"]
+    return row["epochs"] < planned and not stopped_early
 
 
 @dataclass(frozen=True)
 class Found:
     """The trainings of a result.
 
-    `planned`: the epochs that would be the whole; `shortened`: a training has fewer; `status`: see `status`.
+    `planned`: the epochs that would be the whole; `shortened`: a training has fewer; `status`: see `status`;
+    `stale`: in what they are not of today's settings and code (epochs apart, which `shortened` tells of).
     """
 
     trainings: list[Row]
     planned: int | None = None
     shortened: bool = False
     status: str = "not run"
+    stale: tuple[str, ...] = ()
 
     def values(self, quantity: str) -> list[float]:
         """Return a number of each training."""
@@ -132,9 +140,7 @@ class Found:
 
     def hardware(self) -> list[str]:
         """Name what the trainings ran on, with the precision."""
-        devices = [row["timing"].get("device_name", row["device"]) for row in self.trainings]
-        precisions = [row["precision"] for row in self.trainings]
-        return sorted({f"{name} ({bits})" for name, bits in zip(devices, precisions, strict=True)})
+        return sorted({f"{row['environment']['device_name']} ({row['precision']})" for row in self.trainings})
 
 
 def find(result: str, plans: Mapping[str, Plan], epochs: int | None = None) -> Found:
@@ -147,8 +153,20 @@ def find(result: str, plans: Mapping[str, Plan], epochs: int | None = None) -> F
     plan = plans[result]
     planned = plan.planned if plan.stops_early else epochs or plan.planned
     trainings = rows(result)
-    shortened = any(plan.shortened(row["epochs"], planned) for row in trainings)
-    return Found(trainings, planned, shortened, status=status(result))
+    fewer = any(shortened(row, planned) for row in trainings)
+    return Found(trainings, planned, fewer, status(result), _stale(result, plan))
+
+
+def _stale(result: str, plan: Plan) -> tuple[str, ...]:
+    """Return in what the trainings of a result are not of today's settings and code."""
+    name, _, trial = result.partition("/")
+    reasons: dict[str, None] = {}
+    for facts, scores in load(name).scored():
+        if plan.experiment and facts["name"] == (trial or name):
+            now = plan.experiment.model_copy(update={"seed": facts["seed"], "seeds": 1})
+            records = [facts] if scores is facts else [facts, scores]
+            reasons |= dict.fromkeys(differences(records, now))
+    return tuple(reason for reason in reasons if not reason.startswith("epochs: "))
 
 
 def load_plans() -> dict[str, Plan]:
@@ -171,7 +189,7 @@ def load_plans() -> dict[str, Plan]:
 
 
 def _plan(experiment: Experiment, planned: int) -> Plan:
-    return Plan(planned, experiment.epochs, experiment.early_stopping is not None)
+    return Plan(planned, experiment.early_stopping is not None, experiment)
 
 
 def frame(plans: Mapping[str, Plan] | None = None) -> "DataFrame":
@@ -201,21 +219,10 @@ def frame(plans: Mapping[str, Plan] | None = None) -> "DataFrame":
     return DataFrame(table, columns=[*columns, "device", "fingerprint", *CLOCKS])
 
 
-def named_today(facts: Row) -> Row:
-    """Return a training's facts with the norms under their present names.
-
-    Files written before there was a `kernel_norm` have it as `weight_norm`, and no norm of all weights.
-    """
-    if "kernel_norm" in facts or "weight_norm" not in facts:
-        return facts
-    return {"kernel_norm" if key == "weight_norm" else key: fact for key, fact in facts.items()}
-
-
-def _row(facts: Row, scores: Row, clocks: list[Row]) -> Row:
-    facts = named_today(facts)
+def _row(facts: Record, scores: Record, clocks: list[Row]) -> Row:
     penalty, running = facts.get("penalty") or 0.0, facts.get("running_accuracy")
     return {
-        **{key: facts.get(key) for key in ("seed", "weight_norm", "penalty")},
+        **{key: facts.get(key) for key in ("weight_norm", "penalty")},
         **{key: facts[key] for key in FACTS},
         **{
             split: {key: scores[split].get(key) for key in ("loss", "accuracy", "images")} for split in SPLITS
@@ -227,35 +234,6 @@ def _row(facts: Row, scores: Row, clocks: list[Row]) -> Row:
         - scores["validation"]["accuracy"],
         "timing": own_timing(facts, clocks),
     }
-
-
-def _tried(name: str, trial: str) -> list[tuple[Row, Row]]:
-    """Pair the facts of a trial with its scores, seed by seed: one row holds both."""
-    found = read(name, "trials.json") or []
-    return [(row, row) for row in found if row["name"] == trial and row["status"] == "finished"]
-
-
-def _trained(name: str) -> list[tuple[Row, Row]]:
-    """Pair the facts of an experiment with its scores, seed by seed; a seed without both is not finished."""
-    facts, scores = read(name, "train.json"), read(name, "evaluate.json")
-    if not facts or not scores:
-        return []
-    by_seed = {row["seed"]: row for row in scores.get("seeds", [])} | {facts.get("seed"): scores}
-    trainings = facts.get("seeds", [facts])
-    pairs = [(row, by_seed[row.get("seed")]) for row in trainings if row.get("seed") in by_seed]
-    return [(row, own) for row, own in pairs if of_same_weights(row, own)]
-
-
-def of_same_weights(facts: Row, scores: Row) -> bool:
-    """Tell scores from those that an earlier training left: both hold the hash of the weights.
-
-    Files written before they did hold the validation loss of one view, in one precision.
-    """
-    if "weights" in facts and "weights" in scores:
-        return facts["weights"] == scores["weights"]
-    found = scores["validation"]
-    loss = found.get("one_view_loss", found["loss"])
-    return math.isclose(loss, facts["validation_loss"], rel_tol=1e-3, abs_tol=1e-9)
 
 
 def timings(name: str) -> list[Row]:
@@ -272,18 +250,3 @@ def own_timing(facts: Row, clocks: list[Row]) -> Row:
     DVC's run cache restores results without their timing, and that of another training may be left.
     """
     return next((clock for clock in clocks if clock.get("fingerprint") == facts["fingerprint"]), {})
-
-
-def read(name: str, file: str) -> Any:
-    """Read a file of metrics/NAME/; None if it is not there. What comes is shared: do not change it."""
-    path = files.METRICS / name / file
-    if not path.is_file():
-        return None
-    found = path.stat()
-    return _parsed(path, (found.st_ino, found.st_mtime_ns, found.st_size))
-
-
-@lru_cache(maxsize=64)
-def _parsed(path: Path, version: tuple[int, int, int]) -> Any:
-    """Parse a file once for all of a sweep's trials, each of which asks for it."""
-    return files.read_json(path)

@@ -5,7 +5,6 @@ they run is an executor's matter (`convlab.executors`).
 """
 
 from pathlib import Path
-from typing import Any
 
 from convlab import evaluate as evaluation
 from convlab import executors, files
@@ -57,14 +56,6 @@ class Trainings:
         if finished is None:
             raise InputError(f"{job.label}: gone from {self.ledger.folder}; run it again")
         return finished
-
-
-def row(trial: Trial, finished: Finished) -> dict[str, Any]:
-    """Lay out a trial's line in trials.json."""
-    facts = finished.results
-    line = {"name": trial.name, "overrides": trial.overrides, "seed": facts["seed"]}
-    line |= {"fingerprint": facts["fingerprint"], "status": finished.status}
-    return line | ({"reason": finished.reason} if finished.reason else {}) | facts
 
 
 def _job(label: str, trial: Trial, prepared: Path, scored: bool) -> Job:

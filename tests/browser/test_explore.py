@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import results_world
 import torch
+from result import evaluation, put, training
 from tabs import ROOT
 
 from convlab import files
@@ -19,6 +20,14 @@ from convlab.models.weights import hash_weights
 from convlab.train.run import train
 
 pytest.importorskip("onnxscript", reason="`pip install onnx onnxscript` exports networks")
+
+
+def record(experiment, weights):
+    """Put down that the digits' network with these weights was trained so."""
+    made = training(
+        "digits", experiment.seed, configuration=experiment.model_dump(mode="json"), weights=weights
+    )
+    put([made], [evaluation(made)])
 
 
 @pytest.fixture(scope="module")
@@ -42,10 +51,7 @@ def trained(tmp_path_factory):
         save(prepared, where)
         ended = train("digits", experiment, where)
         files.write_tensors(files.weights("digits", experiment.seed), ended.model.state_dict())
-        for file in ("train", "evaluate"):  # the scores beside a network are of its very weights
-            path = files.METRICS / f"digits/{file}.json"
-            first = files.read_json(path)["seeds"][0]
-            files.write_json(path, {**first, "weights": hash_weights(ended.model)})
+        record(experiment, hash_weights(ended.model))
         assert explore.missing() == ""
         assert site.write(folder / "book").left_out == ""
         model = load_model(experiment, prepared.statistics, files.weights("digits", experiment.seed)).eval()
@@ -112,10 +118,6 @@ def test_a_file_that_is_no_image_is_refused_in_a_line(tab, trained, tmp_path):
 
 def test_weights_that_the_scores_are_not_of_are_left_out(trained, monkeypatch):
     monkeypatch.chdir(trained[0].parent)
-    path = files.METRICS / "digits/train.json"
-    before = path.read_bytes()
-    try:
-        files.write_json(path, {**files.read_json(path), "weights": "another"})
-        assert explore.networks(contents.load()) == []
-    finally:
-        path.write_bytes(before)
+    experiment = load_params(files.PARAMS).experiments["digits"]
+    record(experiment, "another")
+    assert explore.networks(contents.load()) == []

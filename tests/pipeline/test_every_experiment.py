@@ -46,9 +46,9 @@ def everything(tmp_path_factory) -> Clone:
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_an_experiment_has_all_of_its_results(everything: Clone, name: str) -> None:
     metrics, plots = everything.folder / "metrics" / name, everything.folder / "plots" / name
-    facts, scores = (json.loads((metrics / f"{file}.json").read_text()) for file in ("train", "evaluate"))
-    assert facts["epochs"] == 1
-    assert set(scores) >= {"train", "validation", "test", "per_class"}
+    facts, scores = (json.loads((metrics / f"{file}.json").read_text()) for file in ("trainings", "scores"))
+    assert {record["epochs"] for record in facts} == {1}
+    assert all(set(record) >= {"train", "validation", "test", "per_class"} for record in scores)
     steps = EXPERIMENTS[name].get("iterations", False)
     assert bool((plots / "iterations.csv").read_text()) == steps
     drawn = {path.name for path in (plots / "figures").iterdir()}
@@ -56,12 +56,12 @@ def test_an_experiment_has_all_of_its_results(everything: Clone, name: str) -> N
     assert ("iterations.png" in drawn) == steps
     assert ("augmentation.png" in drawn) == ("augment" in EXPERIMENTS[name])
     seeds = list((everything.folder / "data/models" / name).iterdir())
-    assert len(seeds) == len(facts.get("seeds", [facts])) == (2 if name == "mnist_cnn" else 1)
+    assert len(seeds) == len(facts) == len(scores) == (2 if name == "mnist_cnn" else 1)
 
 
 def test_sweeps_have_a_row_for_each_point_and_seed(everything: Clone) -> None:
     for name, count in (("cifar10_grey_kernel_stride", 5), ("mnist_cnn_l2", 12)):
-        rows = json.loads((everything.folder / "metrics" / name / "trials.json").read_text())
+        rows = json.loads((everything.folder / "metrics" / name / "trainings.json").read_text())
         assert [row["status"] for row in rows] == ["finished"] * count
         assert (everything.folder / "plots" / name / "figures/trials.png").is_file()
 

@@ -69,7 +69,7 @@ def test_git_holds_the_facts_and_dvc_the_images(own: Clone) -> None:
 
 
 def test_class_names_stand_in_every_result(own: Clone) -> None:
-    scores = json.loads((own.folder / "metrics/shapes_cnn/evaluate.json").read_text())
+    (scores,) = json.loads((own.folder / "metrics/shapes_cnn/scores.json").read_text())
     assert list(scores["per_class"]) == list(SHAPES)
     assert scores["test"]["images"] == 48
     with (own.folder / "plots/shapes_cnn/confusion.csv").open() as file:

@@ -25,12 +25,3 @@ def test_another_clone_pulls_and_is_up_to_date_without_computing(clone: Clone, s
     assert "up to date" in done.stdout
     assert second.run("git", "status", "--porcelain").stdout == ""
     assert second.results() == clone.made
-
-
-def test_what_was_computed_anywhere_is_taken_from_the_run_cache(clone: Clone, second: Clone) -> None:
-    (second.folder / "dvc.lock").unlink()  # as on a branch that never computed these
-    done = second.run("dvc", "repro")
-    ran = {line.split("'")[1] for line in done.stdout.splitlines() if line.startswith("Running stage")}
-    assert ran <= {"resolve", "download"}  # their outputs are in git, or kept from run to run
-    assert "Stage 'train@digits' is cached - skipping run, checking out outputs" in done.stdout
-    assert second.results() == clone.made

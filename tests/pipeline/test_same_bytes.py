@@ -41,7 +41,8 @@ def test_an_experiment_is_the_same_to_the_last_byte(clone: Clone, again: Clone) 
     )
     assert of(again, *places) == of(clone, *places)
     assert {path.rpartition("/")[2] for path in of(clone, *places)} == {
-        *("digits.yaml", "train.json", "evaluate.json", "curves.csv", "iterations.csv", "confusion.csv"),
+        *("digits.yaml", "trainings.json", "scores.json", "train.json", "evaluate.json"),
+        *("curves.csv", "iterations.csv", "confusion.csv"),
         *("seed-20250318.safetensors", "digits.safetensors"),
     }
 
@@ -52,7 +53,7 @@ def test_trials_in_another_order_have_the_same_weights(clone: Clone, again: Clon
     assert len(set(weights.values())) == 6
 
 
-@pytest.mark.parametrize("path", ["metrics/digits_l2/trials.json", "plots/digits_l2/curves.csv"])
+@pytest.mark.parametrize("path", ["metrics/digits_l2/trainings.json", "plots/digits_l2/curves.csv"])
 def test_trials_in_another_order_have_the_same_rows(clone: Clone, again: Clone, path: str) -> None:
     here, there = ((one.folder / path).read_text() for one in (clone, again))
     assert here != there, "the order is another"

@@ -5,12 +5,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import result
+
 from convlab import files
-from convlab.config import dump_item
 from convlab.data.dataset import Prepared, save
 from convlab.models.build import build_model
 from convlab.models.weights import hash_weights
-from convlab.schema import Experiment, Sweep, Trial
+from convlab.schema import SPLITS, Experiment
 from convlab.tracking import mirror_all, store
 
 Recipe = Callable[..., Experiment]
@@ -21,64 +22,55 @@ def put(
     name: str = "one",
     seeds: int = 1,
     accuracy: float = 0.9,
-    validation_loss: float = 0.25,
+    of_these_weights: bool = True,
     started: str | None = "2026-01-01",
     weights: Sequence[str] = (),
     **changes: Any,
-) -> Experiment:
-    """Write the files of an experiment. Its scores are of other weights unless the validation loss is 0.25.
+) -> list[str]:
+    """Write the files of an experiment; return the fingerprints of its trainings.
 
     The fingerprint says nothing of the name: equal recipes have equal fingerprints.
     """
-    experiment = recipe(seeds=seeds, **changes)
     facts, evaluations, timings, curves = [], [], [], []
-    for number, one in enumerate(experiment.each_seed()):
-        fingerprint = f"f{one.seed}"
-        facts.append({"seed": one.seed, "epochs": 2, "best_epoch": 1, "fingerprint": fingerprint})
-        facts[-1] |= {"validation_loss": 0.25, "parameters": 10, "device": "cpu", "precision": "fp32"}
-        scores = {"loss": 0.1, "accuracy": accuracy - number / 10}
-        validation = scores | {"loss": validation_loss}
-        evaluations.append({"seed": one.seed, "train": scores, "validation": validation, "test": scores})
-        if weights:
-            facts[-1]["weights"] = evaluations[-1]["weights"] = weights[number]
-        timings.append({"fingerprint": fingerprint, "started_at": f"{started}T00:00:00+00:00"})
-        timings[-1] |= {"seconds": 3.0, "epoch_seconds": [1.0, 2.0], "device_name": "A chip"}
-        curves += [{"epoch": n, "lr": 0.1, "train_loss": (number + 1) / n, "seed": one.seed} for n in (1, 2)]
-    files.write_text(files.config(name), dump_item(experiment))
-    files.write_json(files.METRICS / name / "train.json", files.by_seed(facts))
-    files.write_json(files.METRICS / name / "evaluate.json", files.by_seed(evaluations))
+    for number, one in enumerate(recipe(seeds=seeds, **changes).each_seed()):
+        numbers = {"epochs": 2, "best_epoch": 2, "validation_loss": 0.25, "weights": f"w{one.seed}"}
+        numbers |= {"weights": weights[number]} if weights else {}
+        content = one.model_dump(mode="json", exclude_defaults=True)
+        facts.append(result.training(name, one.seed, configuration=content, **numbers))
+        scores = {split: {"loss": 0.1, "accuracy": accuracy - number / 10} for split in SPLITS}
+        scores["validation"]["loss"] = 0.25
+        other = {} if of_these_weights else {"weights": "of another training"}
+        evaluations.append(result.evaluation(facts[-1], **scores, **other))
+        clock = {"started_at": f"{started}T00:00:00+00:00", "epoch_seconds": [1.0, 2.0]}
+        timings.append(result.clock(facts[-1], seconds=3.0, **clock))
+        for n in (1, 2):
+            row = {"epoch": n, "lr": 0.1, "train_loss": (number + 1) / n, "validation_loss": 0.25}
+            curves.append({**row, "seed": one.seed})
+    result.put(facts, evaluations, files.by_seed(timings) if started else None)
     files.write_csv(files.PLOTS / name / "curves.csv", curves)
-    clock = files.METRICS / name / "timing.json"
-    clock.unlink(missing_ok=True)
-    if started is not None:
-        files.write_json(clock, files.by_seed(timings))
-    return experiment
+    if started is None:
+        (files.METRICS / name / "timing.json").unlink(missing_ok=True)
+    return [one["fingerprint"] for one in facts]
 
 
-def put_sweep(recipe: Recipe, seeds: int = 1) -> None:
+def put_sweep(recipe: Recipe, seeds: int = 1) -> list[str]:
     """Write the files of a sweep over three points, of which the last is infeasible."""
     points = {"a": (0.8, 0.99), "b": (0.9, 0.7), "c": None}
-    trials, rows, curves, timing = [], [], [], {}
-    for name, scores in points.items():
-        for one in recipe(seeds=seeds).each_seed():
-            trials.append(Trial(name=name, overrides={}, experiment=one))
-            row: dict[str, Any] = {"name": name, "seed": one.seed, "fingerprint": f"{name}{one.seed}"}
+    rows, timing = [], {}
+    for number, (name, scores) in enumerate(points.items(), start=1):
+        for one in recipe(lr=number / 10, seeds=seeds).each_seed():
+            content = {"configuration": one.model_dump(mode="json", exclude_defaults=True)}
             if scores is None:
-                rows.append(row | {"status": "infeasible", "reason": "nothing is left"})
+                told = {"status": "infeasible", "reason": "nothing is left"}
+                rows.append(result.training("many", one.seed, name, **content, **told))
                 continue
-            validation, test = ({"loss": 0.1, "accuracy": score} for score in scores)
-            rows.append(row | {"status": "finished", "validation": validation, "test": test})
-            curves.append({"trial": name, "epoch": 1, "lr": 0.1, "seed": one.seed})
-            timing[files.training(one.seed, name)] = {
-                "fingerprint": row["fingerprint"],
-                "started_at": "2026-01-01T00:00:00+00:00",
-                "seconds": float(one.seed),
-                "epoch_seconds": [float(one.seed)],
-            }
-    files.write_text(files.config("many"), dump_item(Sweep(trials=trials)))
-    files.write_json(files.METRICS / "many" / "trials.json", rows)
-    files.write_json(files.METRICS / "many" / "timing.json", timing)
-    files.write_csv(files.PLOTS / "many" / "curves.csv", curves)
+            validation, test = ({"loss": 0.2, "accuracy": score} for score in scores)
+            splits = {"validation": validation, "test": test}
+            rows.append(result.training("many", one.seed, name, epochs=1, **content, **splits))
+            clock = {"started_at": "2026-01-01T00:00:00+00:00", "epoch_seconds": [float(one.seed)]}
+            timing[files.training(one.seed, name)] = result.clock(rows[-1], float(one.seed), **clock)
+    result.put(rows, timing=timing)
+    return [row["fingerprint"] for row in rows]
 
 
 def put_network(

@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 from params import ROOT, write
+from result import clock, evaluation, put, training
 
 from convlab import files
-from convlab.config import dump_item, load_params
+from convlab.config import load_params
+from convlab.made_from import Record
 from convlab.schema import Experiment
 from convlab.seeds import derive_seed
 
@@ -52,31 +54,23 @@ def build(folder: Path, changes: dict[str, Any] | None = None) -> None:
     shutil.copy(ROOT / ".dvc/plots/page.html", ".dvc/plots/page.html")
 
     seeds = params.experiments["digits"].each_seed()
-    files.write_text(files.config("digits"), dump_item(params.experiments["digits"]))
-    parts = [_training(one, "digits") for one in seeds]
-    files.write_json(files.METRICS / "digits/train.json", files.by_seed([facts for facts, _, _ in parts]))
-    files.write_json(
-        files.METRICS / "digits/evaluate.json", files.by_seed([scores for _, scores, _ in parts])
-    )
-    files.write_json(files.METRICS / "digits/timing.json", files.by_seed([timing for _, _, timing in parts]))
+    trainings = [_training(one, "digits", "digits") for one in seeds]
+    clocks = [_clock(one) for one in trainings]
+    scores = [evaluation(one, **_scores(one["name"], one["seed"])) for one in trainings]
+    put(trainings, scores, files.by_seed(clocks))
     files.write_csv(files.PLOTS / "digits/curves.csv", [row for one in seeds for row in _curves(one)])
     matrix = [{"actual": str(n % 3), "predicted": str(n % 3 if n % 7 else (n + 1) % 3)} for n in range(60)]
     files.write_csv(files.PLOTS / "digits/confusion.csv", matrix)
     picture(files.PLOTS / "digits/figures/wrong.png")
 
-    sweep = params.sweeps["strides"]
-    files.write_text(files.config("strides"), dump_item(sweep))
     rows, timings, curves = [], {}, []
-    for trial in sweep.trials:
+    for trial in params.sweeps["strides"].trials:
         one = trial.experiment
-        facts, scores, timing = _training(one, trial.name)
-        rows.append(
-            {"name": trial.name, "overrides": trial.overrides, "status": "finished", **facts, **scores}
-        )
-        timings[files.training(one.seed, trial.name)] = timing
+        record = _training(one, "strides", trial.name, **_scores(trial.name, one.seed))
+        rows.append(record)
+        timings[files.training(one.seed, trial.name)] = _clock(record)
         curves += [{"trial": trial.name, **row} for row in _curves(one)]
-    files.write_json(files.METRICS / "strides/trials.json", rows)
-    files.write_json(files.METRICS / "strides/timing.json", timings)
+    put(rows, timing=timings)
     files.write_csv(files.PLOTS / "strides/curves.csv", curves)
 
 
@@ -88,33 +82,40 @@ def picture(path: Path) -> None:
     Image.fromarray(np.arange(48 * 64, dtype=np.uint8).reshape(48, 64)).save(path)
 
 
-def _training(one: Experiment, name: str) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """Make up what the files say of a training: its facts, scores and timing."""
-    noise = derive_seed(one.seed, name) % 1000 / 1e5
-    label = f"{name}-{one.seed}"
+def _noise(name: str, seed: int) -> float:
+    return derive_seed(seed, name) % 1000 / 1e5
+
+
+def _scores(name: str, seed: int) -> dict[str, Any]:
+    """Make up what a training scores: less with a stride of 2."""
+    noise = _noise(name, seed)
     accuracy = 0.97 - (0.05 if "strides-2" in name else 0.0) + noise
-    numbers = {"epochs": EPOCHS, "best_epoch": EPOCHS, "parameters": 1234, "flops": 10, "report_flops": 20}
-    numbers |= {
-        "validation_loss": 0.2,
-        "kernel_norm": 3.0 + noise,
-        "weight_norm": 12.0 + noise,
-        "penalty": 0.5,
-    }
-    where = {"precision": "fp32", "device": "cpu", "fingerprint": label, "weights": label}
-    scores = {
+    return {
         split: {"loss": 0.1 + noise, "accuracy": accuracy, "images": 360}
         for split in ("train", "validation", "test")
     }
-    timing = {"fingerprint": label, "seconds": 8.0, "device_name": "a CPU", "git_commit": "0123456789"}
-    timing |= {"started_at": "2026-01-02T03:04:05+00:00", "torch": "2", "images_per_second": 100.0}
-    timing |= {"peak_memory_mib": 50.0, "at_once": 1, "epoch_seconds": [2.0] * EPOCHS}
-    seed = {"seed": one.seed}
-    return {**seed, **numbers, **where}, {**seed, "weights": label, **scores}, timing
+
+
+def _training(one: Experiment, of: str, name: str, **more: Any) -> Record:
+    noise = _noise(name, one.seed)
+    numbers = {"epochs": EPOCHS, "kernel_norm": 3.0 + noise, "weight_norm": 12.0 + noise}
+    return training(of, one.seed, name, configuration=one.model_dump(mode="json"), **numbers, **more)
+
+
+def _clock(record: Record) -> dict[str, Any]:
+    """Make up the timing of a training."""
+    when = {"started_at": "2026-01-02T03:04:05+00:00", "git_commit": "0123456789", "torch": "2"}
+    numbers = {"images_per_second": 100.0, "peak_memory_mib": 50.0, "at_once": 1}
+    return clock(record, 8.0, **when, **numbers, epoch_seconds=[2.0] * EPOCHS)
 
 
 def _curves(one: Experiment) -> list[dict[str, Any]]:
-    keys = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
+    """Make up its curves: at the end it validates as its record says."""
+    keys = ("train_loss", "train_accuracy", "validation_accuracy")
     return [
-        {"epoch": n, "lr": 0.001, **{key: n / (EPOCHS + 1) for key in keys}, "penalty": 0.0, "seed": one.seed}
+        {
+            **{"epoch": n, "lr": 0.001, **{key: n / (EPOCHS + 1) for key in keys}},
+            **{"validation_loss": 0.2 * EPOCHS / n, "penalty": 0.0, "seed": one.seed},
+        }
         for n in range(1, EPOCHS + 1)
     ]

@@ -4,14 +4,15 @@ import math
 from types import SimpleNamespace
 
 import pytest
+import result
 
-from convlab import claims, files
+from convlab import claims
 from convlab.config import load_params
 from convlab.errors import InputError
 from convlab.results import Plan
 from convlab.schema import Claim
 
-PLANS = {"sweep/a": Plan(40, 40, False), "sweep/b": Plan(40, 40, False)}
+PLANS = {"sweep/a": Plan(40, False), "sweep/b": Plan(40, False)}
 
 
 @pytest.fixture(autouse=True)
@@ -19,22 +20,18 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def trial(name, seed, test, epochs=40, status="finished"):
-    scores = {"loss": 1 - test, "accuracy": test}
-    splits = {"train": {"loss": 0.0, "accuracy": 1.0}, "validation": scores, "test": scores}
-    numbers = {"epochs": epochs, "parameters": 1, "report_flops": 2}
-    numbers |= {"kernel_norm": 10 * test, "weight_norm": 100 * test}
-    where = {"precision": "fp32", "device": "cpu", "fingerprint": f"{name}-{seed}"}
-    return {"name": name, "seed": seed, "status": status, **numbers, **where, **splits}
-
-
 def put(a=(), b=(), seeds_b=None, epochs=40, images=None):
-    rows = [trial("a", 1 + index, test, epochs) for index, test in enumerate(a)]
+    rows = [made("a", 1 + index, test, epochs, images) for index, test in enumerate(a)]
     seeds = seeds_b or range(1, 1 + len(b))
-    rows += [trial("b", seed, test, epochs) for seed, test in zip(seeds, b, strict=True)]
-    for row in rows:
-        row["test"] = {**row["test"], "images": images}
-    files.write_json(files.METRICS / "sweep/trials.json", rows)
+    result.put(rows + [made("b", seed, test, epochs, images) for seed, test in zip(seeds, b, strict=True)])
+
+
+def made(name, seed, test, epochs=40, images=None, of="sweep"):
+    scores = {"loss": 1 - test, "accuracy": test}
+    splits = {"train": {"loss": 0.0, "accuracy": 1.0}, "validation": scores}
+    splits["test"] = {**scores, "images": images}
+    norms = {"kernel_norm": 10 * test, "weight_norm": 100 * test}
+    return result.training(of, seed, name, epochs=epochs, **norms, **splits)
 
 
 def claim(relation="above", margin=0.0, metric="test_accuracy"):
@@ -133,10 +130,8 @@ def test_a_single_training_borrows_the_largest_spread_on_its_data_set():
         "restless": [0.5, 0.52, 0.54],
         "two": [0.1, 0.9],
     }.items():
-        files.write_json(files.METRICS / name / "trials.json", [
-            trial("x", 1 + index, number) for index, number in enumerate(numbers)
-        ])  # fmt: skip
-    plans = PLANS | dict.fromkeys(("calm/x", "restless/x", "two/x"), Plan(40, 40, False))
+        result.put([made("x", 1 + index, number, of=name) for index, number in enumerate(numbers)])
+    plans = PLANS | dict.fromkeys(("calm/x", "restless/x", "two/x"), Plan(40, False))
     judged = judge(plans=plans)
     assert judged["borrowed_from"] == "restless/x"
     # sd 0.02, over √2 for both sides: 0.1 ± 4.30265 · 0.0282843
@@ -146,7 +141,7 @@ def test_a_single_training_borrows_the_largest_spread_on_its_data_set():
 
 def test_a_shortened_side_is_not_judged_beside_a_whole_one():
     put(a=[0.9, 0.91], b=[0.8, 0.81])
-    plans = {"sweep/a": Plan(80, 40, False), "sweep/b": Plan(40, 40, False)}
+    plans = {"sweep/a": Plan(80, False), "sweep/b": Plan(40, False)}
     judged = judge(plans=plans)
     assert (judged["verdict"], judged["reason"]) == ("inconclusive", "one side is shortened")
 
@@ -182,13 +177,13 @@ def test_what_has_not_run_is_not_run():
 
 
 def test_what_stopped_a_trial_is_said():
-    files.write_json(files.METRICS / "sweep/trials.json", [{"name": "a", "status": "infeasible"}])
+    result.put([result.training("sweep", 1, "a", status="infeasible")])
     assert judge()["reason"] == "sweep/a is infeasible"
 
 
 def test_a_shortened_training_gives_a_verdict_beside_its_epochs():
     put(a=[0.9, 0.91], b=[0.8, 0.805], epochs=3)
-    judged = judge(plans=dict.fromkeys(PLANS, Plan(40, 3, True)))
+    judged = judge(plans=dict.fromkeys(PLANS, Plan(40, True)))
     assert judged["verdict"] == "confirmed"
     assert judged["shortened_a"]
     assert "| 2 | 3 of 40 | **confirmed** |" in claims.table([judged])

@@ -1,16 +1,18 @@
 """`convlab check --against REV`: real files in a real git repository, and what is said of each change."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
+from result import evaluation, put, scores_of, training
 
 from convlab import cli, compare, files
 from convlab.compare import EQUAL, FAILED, GONE, NEW, NOISE, ROSE, Change, Result, against, interval
 from convlab.errors import InputError
+from convlab.made_from import Record
 
 ROOT = Path(__file__).parents[2]
 
@@ -30,20 +32,27 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def training(accuracy: float, seed: int = 1, images: int = 10_000, **more: Any) -> dict[str, Any]:
-    return {"seed": seed, "test": {"accuracy": accuracy, "images": images}, **more}
-
-
 def experiment(name: str, *accuracies: float) -> None:
-    rows = [training(accuracy, seed) for seed, accuracy in enumerate(accuracies, start=1)]
-    for row in rows:
-        row["weights"] = f"of {row['test']['accuracy']}"
-    files.write_json(files.METRICS / name / "train.json", files.by_seed(rows))
-    files.write_json(files.METRICS / name / "evaluate.json", files.by_seed(rows))
+    facts = [
+        training(name, seed, weights=f"of {accuracy}") for seed, accuracy in enumerate(accuracies, start=1)
+    ]
+    put(facts, [scored(one, accuracy) for one, accuracy in zip(facts, accuracies, strict=True)])
 
 
-def sweep(name: str, *rows: dict[str, Any]) -> None:
-    files.write_json(files.METRICS / name / "trials.json", rows)
+def scored(one: Record, accuracy: float) -> Record:
+    return evaluation(one, **scores_of(accuracy, 10_000))
+
+
+def trial(accuracy: float, seed: int = 1, images: int = 10_000, name: str = "a") -> Record:
+    return training("grid", seed, name, **scores_of(accuracy, images))
+
+
+def stopped(name: str, seed: int = 1, status: str = "diverged") -> Record:
+    return training("grid", seed, name, status=status)
+
+
+def sweep(*trials: Record) -> None:
+    put(trials)
 
 
 def commit() -> None:
@@ -110,19 +119,23 @@ def test_what_is_new_gone_or_equal_does_not_fail() -> None:
     experiment("left", 0.9)
     experiment("kept", 0.9, 0.8)
     commit()
-    for file in ("train", "evaluate"):
-        (files.METRICS / f"left/{file}.json").unlink()
+    shutil.rmtree(files.METRICS / "left")
     experiment("added", 0.5)
     assert kinds() == {"left": GONE, "kept": EQUAL, "added": NEW}
 
 
 @pytest.mark.parametrize(
-    ("file", "told"), [("train", "is of no training that ended: there is no"), ("evaluate", "is missing")]
+    ("lost", "told"),
+    [
+        (["trainings", "train"], "is of no training that ended: there is no"),
+        (["scores", "evaluate"], "is missing"),
+    ],
 )
-def test_half_a_result_fails_though_its_accuracy_is_the_same(file: str, told: str) -> None:
+def test_half_a_result_fails_though_its_accuracy_is_the_same(lost: list[str], told: str) -> None:
     experiment("digits", 0.9, 0.8)
     commit()
-    (files.METRICS / f"digits/{file}.json").unlink()
+    for file in lost:
+        (files.METRICS / f"digits/{file}.json").unlink()
     (change,) = against("HEAD")
     assert change.kind == FAILED
     assert change.text.startswith(told)
@@ -131,45 +144,44 @@ def test_half_a_result_fails_though_its_accuracy_is_the_same(file: str, told: st
 def test_scores_of_the_training_before_fail_though_they_are_the_same() -> None:
     experiment("digits", 0.9, 0.8)
     commit()
-    facts = files.read_json(files.METRICS / "digits/train.json")
-    facts["seeds"][1]["weights"] = "of the training after"
-    files.write_json(files.METRICS / "digits/train.json", facts)
+    after = [training("digits", 1, weights="of 0.9"), training("digits", 2, weights="of the training after")]
+    put(after, files.read_json(files.scores("digits")))
     assert against("HEAD") == [
-        Change("digits", FAILED, "is of another training than metrics/digits/train.json; run `dvc repro`")
+        Change("digits", FAILED, "is of another training than metrics/digits/trainings.json; run `dvc repro`")
     ]
 
 
 def test_trials_are_compared_by_name_and_seed() -> None:
-    sweep("grid", training(0.97, 2, name="a"), training(0.98, 1, name="a"), training(0.9, name="b"))
+    sweep(trial(0.97, 2), trial(0.98, 1), trial(0.9, name="b"))
     commit()
-    sweep("grid", training(0.97, 2, name="a"), training(0.98, 1, name="a"), training(0.5, name="b"))
+    sweep(trial(0.97, 2), trial(0.98, 1), trial(0.5, name="b"))
     assert kinds() == {"grid/a": EQUAL, "grid/b": FAILED}
 
 
 @pytest.mark.parametrize("status", ["diverged", "infeasible"])
 def test_a_trial_that_no_longer_ends_fails_and_one_that_never_did_does_not(status: str) -> None:
-    stopped = {"name": "b", "seed": 1, "status": status}
-    sweep("grid", training(0.97, name="a"), stopped, training(0.9, 1, name="c"), training(0.9, 2, name="c"))
+    never = stopped("b", status=status)
+    sweep(trial(0.97), never, trial(0.9, 1, name="c"), trial(0.9, 2, name="c"))
     commit()
-    sweep("grid", {**stopped, "name": "a"}, stopped, training(0.9, 1, name="c"), {**stopped, "name": "c"})
+    sweep(stopped("a", status=status), never, trial(0.9, 1, name="c"), stopped("c", 2, status))
     assert kinds() == {"grid/a": FAILED, "grid/b": EQUAL, "grid/c": FAILED}
 
 
 def test_a_seed_that_no_longer_ends_fails_though_another_never_did() -> None:
-    ends = [training(0.97, seed, name="a") for seed in (1, 2, 3)]
-    diverged = [{"name": "a", "seed": seed, "status": "diverged"} for seed in (1, 2, 3)]
-    sweep("grid", ends[0], ends[1], diverged[2])
+    ends = [trial(0.97, seed) for seed in (1, 2, 3)]
+    diverged = [stopped("a", seed) for seed in (1, 2, 3)]
+    sweep(ends[0], ends[1], diverged[2])
     commit()
-    sweep("grid", ends[0], diverged[1], diverged[2])
+    sweep(ends[0], diverged[1], diverged[2])
     assert kinds() == {"grid/a": FAILED}
-    sweep("grid", *diverged)
+    sweep(*diverged)
     assert kinds() == {"grid/a": FAILED}
 
 
 def test_an_image_less_with_each_seed_is_no_drop() -> None:
-    sweep("grid", *(training(0.9500, seed, 360, name="a") for seed in (1, 2)))
+    sweep(*(trial(0.9500, seed, 360) for seed in (1, 2)))
     commit()
-    sweep("grid", *(training(0.9500 - 1 / 360, seed, 360, name="a") for seed in (1, 2)))
+    sweep(*(trial(0.9500 - 1 / 360, seed, 360) for seed in (1, 2)))
     assert kinds() == {"grid/a": NOISE}
 
 
@@ -178,22 +190,22 @@ def test_an_image_less_with_each_seed_is_no_drop() -> None:
     [
         b"\xff{}",
         b"[" * 100_000,
-        b'{"seed": [1], "test": {"accuracy": 0.9, "images": 360}}',
-        b'{"seed": 1, "test": {"accuracy": 0.9, "images": 1%s}}' % (b"0" * 30),
-        b'{"seed": 1, "test": {"accuracy": 1%s, "images": 10}}' % (b"0" * 400),
+        b'[{"of": "digits", "seed": [1], "test": {"accuracy": 0.9, "images": 360}}]',
+        b'[{"of": "digits", "seed": 1, "test": {"accuracy": 0.9, "images": 1%s}}]' % (b"0" * 30),
+        b'[{"of": "digits", "seed": 1, "test": {"accuracy": 1%s, "images": 10}}]' % (b"0" * 400),
         b"3",
     ],
     ids=["not utf-8", "deep", "a list of seeds", "images", "accuracy", "a number"],
 )
 def test_a_file_that_holds_no_results_is_named(content: bytes) -> None:
-    path = files.METRICS / "digits/evaluate.json"
+    path = files.scores("digits")
     files.write_bytes(path, content)
     with pytest.raises(InputError, match=f"{path}: not the results of trainings"):
         against("HEAD")
 
 
 def test_a_new_trial_that_cannot_be_is_no_drop() -> None:
-    sweep("grid", {"name": "a", "seed": 1, "status": "infeasible"})
+    sweep(stopped("a", status="infeasible"))
     assert against("HEAD") == [Change("grid/a", NEW, "is none: infeasible")]
 
 
@@ -239,23 +251,23 @@ def test_outside_of_a_repository_it_is_the_same_line(
         "{",
         "3",
         "[3]",
-        "{}",
-        '{"test": {"accuracy": "0.9", "images": 360}}',
-        '{"test": {"accuracy": NaN, "images": 360}}',
-        '{"test": {"accuracy": 1.5, "images": 360}}',
-        '{"test": {"accuracy": 0.9, "images": 0}}',
-        '{"test": {"accuracy": 0.9}}',
+        '[{"test": {"accuracy": 0.9, "images": 360}}]',
+        '[{"of": "digits", "test": {"accuracy": "0.9", "images": 360}}]',
+        '[{"of": "digits", "test": {"accuracy": NaN, "images": 360}}]',
+        '[{"of": "digits", "test": {"accuracy": 1.5, "images": 360}}]',
+        '[{"of": "digits", "test": {"accuracy": 0.9, "images": 0}}]',
+        '[{"of": "digits", "test": {"accuracy": 0.9}}]',
     ],
 )
 @pytest.mark.parametrize("where", ["here", "there"])
 def test_damaged_results_are_one_line_that_names_the_file_and_its_side(content: str, where: str) -> None:
-    path = files.METRICS / "digits/evaluate.json"
+    path = files.scores("digits")
     files.write_text(path, content)
     if where == "there":
         commit()
         path.unlink()
     place = "metrics" if where == "here" else "HEAD:metrics"
-    with pytest.raises(InputError, match=f"^{place}/digits/evaluate.json: not the results of trainings"):
+    with pytest.raises(InputError, match=f"^{place}/digits/scores.json: not the results of trainings"):
         against("HEAD")
 
 

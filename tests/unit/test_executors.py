@@ -45,6 +45,7 @@ def cluster() -> Iterator[str]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("RAY_worker_niceness", "0")
         found = Cluster(initialize_head=True, head_node_args={"num_cpus": 4, "include_dashboard": False})
         yield found.address
         found.shutdown()

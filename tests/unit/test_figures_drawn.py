@@ -107,7 +107,7 @@ def swept(workplace, recipe):
                     model = build_model(experiment, [1, 8, 8], 10)
                     files.write_tensors(files.weights("net", seed, name), model.state_dict())
                 rows.append(row)
-        files.write_json(files.METRICS / "net" / "trials.json", rows)
+        files.write_json(files.trainings("net"), rows)
         files.write_csv(files.PLOTS / "net" / "curves.csv", progress)
         return Sweep(trials=trials)
 

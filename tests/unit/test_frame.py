@@ -2,7 +2,7 @@
 
 import pytest
 from params import write
-from test_results_read import facts, put, scores, timing
+from result import clock, evaluation, put, training, trial
 
 from convlab import results
 
@@ -20,14 +20,11 @@ def test_without_a_result_there_is_no_row_but_every_column():
 
 
 def test_each_seed_of_an_experiment_and_of_a_trial_is_a_row():
-    put(
-        "digits",
-        train=facts(1) | {"seeds": [facts(1), facts(2, epochs=6)]},
-        evaluate=scores(0.9) | {"seeds": [{"seed": 1, **scores(0.9)}, {"seed": 2, **scores(0.8)}]},
-        timing=timing(1) | {"seeds": [timing(1), timing(2, seconds=12.0)]},
-    )
-    trial = {"name": "steady", "status": "finished", **facts(7), **scores(0.7)}
-    put("named", trials=[trial, {"name": "plain", "status": "diverged", "seed": 7}])
+    one, two = training("digits", 1), training("digits", 2, epochs=6)
+    clocks = clock(one) | {"seeds": [clock(one), clock(two, seconds=12.0)]}
+    put([one, two], [evaluation(one, 0.9), evaluation(two, 0.8)], clocks)
+    steady = trial("named", "steady", 7, 0.7)
+    put([steady, training("named", 7, "plain", status="diverged")])
     table = results.frame()
     assert list(table["result"]) == ["digits", "digits", "named/steady"]
     assert list(table["trial"]) == ["", "", "steady"]
@@ -36,10 +33,11 @@ def test_each_seed_of_an_experiment_and_of_a_trial_is_a_row():
     assert list(table["epochs"]) == [4, 6, 4]
     assert table["shortened"].all()
     assert list(table["seconds"].dropna()) == [8.0, 12.0]
-    assert list(table["fingerprint"]) == ["print-1", "print-2", "print-7"]
+    assert list(table["fingerprint"]) == [made["fingerprint"] for made in (one, two, steady)]
 
 
 def test_the_means_of_the_table_are_those_of_the_rows():
-    put("digits", train=facts(1), evaluate=scores(0.9))
+    one = training("digits")
+    put([one], [evaluation(one, 0.9)])
     mean = results.frame().groupby("result")["gap"].mean()["digits"]
     assert mean == pytest.approx(results.rows("digits")[0]["gap"])

@@ -2,33 +2,37 @@
 
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from conftest import PARAMS
+from result import evaluation, put, training
 
 from convlab import cli, files, gate
+from convlab.made_from import Record
 
 FLOORS = {"digits": {"test_accuracy": 0.95}}
-FACTS = files.METRICS / "digits/train.json"
-SCORES = files.METRICS / "digits/evaluate.json"
+FACTS, SCORES = files.trainings("digits"), files.scores("digits")
 
 
 @pytest.fixture(autouse=True)
 def result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A training with two seeds, and its evaluation."""
     monkeypatch.chdir(tmp_path)
-    files.write_json(FACTS, files.by_seed([facts(1), facts(2)]))
-    files.write_json(SCORES, files.by_seed([scores(1), scores(2)]))
+    put([facts(1), facts(2)], [scores(1), scores(2)])
 
 
-def facts(seed: int, weights: str | None = None) -> dict[str, Any]:
-    return {"seed": seed, "validation_loss": 0.1, "weights": weights or f"of {seed}"}
+def facts(seed: int, weights: str | None = None) -> Record:
+    return training("digits", seed, weights=weights or f"of {seed}")
 
 
-def scores(seed: int, accuracy: float = 0.96) -> dict[str, Any]:
-    found = {split: {"loss": 0.1, "accuracy": accuracy} for split in ("train", "validation", "test")}
-    return {"seed": seed, **found, "weights": f"of {seed}"}
+def scores(seed: int, accuracy: float = 0.96) -> Record:
+    return evaluation(facts(seed), accuracy)
+
+
+def remove_training() -> None:
+    """Leave what DVC leaves of a result whose training fails."""
+    for path in (FACTS, files.METRICS / "digits/train.json", files.PLOTS / "digits/curves.csv"):
+        path.unlink()
 
 
 def problem() -> str:
@@ -41,12 +45,12 @@ def test_a_metric_of_the_training_beside_it_holds() -> None:
 
 
 def test_a_metric_under_its_floor_does_not() -> None:
-    files.write_json(SCORES, files.by_seed([scores(1, 0.94), scores(2)]))
-    assert problem() == "is 0.9400, under its floor"
+    put([facts(1), facts(2)], [scores(1, 0.93), scores(2)])
+    assert problem() == "is 0.9450, under its floor"  # the mean over seeds
 
 
 def test_a_training_that_did_not_end_has_no_metric() -> None:
-    FACTS.unlink()
+    remove_training()
     assert problem() == f"is of no training that ended: there is no {FACTS}; run `dvc repro`"
 
 
@@ -55,18 +59,15 @@ def test_a_training_that_did_not_end_has_no_metric() -> None:
     [[facts(1, "other"), facts(2)], [facts(1), facts(2, "other")], [facts(1)], [facts(1), facts(3)]],
     ids=["first seed", "second seed", "fewer seeds", "another seed"],
 )
-def test_a_metric_of_another_training_does_not_hold(trained: list[dict[str, Any]]) -> None:
-    files.write_json(FACTS, files.by_seed(trained))
+def test_a_metric_of_another_training_does_not_hold(trained: list[Record]) -> None:
+    put(trained, [scores(1), scores(2)])
     assert problem() == f"is of another training than {FACTS}; run `dvc repro`"
 
 
-def test_files_of_before_they_named_the_weights_are_told_by_the_validation_loss() -> None:
-    before = [{"seed": 1, "validation_loss": loss} for loss in (0.1, 0.2)]
-    files.write_json(SCORES, scores(1))
-    files.write_json(FACTS, before[0])
-    assert problem() == ""
-    files.write_json(FACTS, before[1])
-    assert "another training" in problem()
+def test_a_training_that_was_not_evaluated_has_no_metric() -> None:
+    SCORES.unlink()
+    (files.METRICS / "digits/evaluate.json").unlink()
+    assert problem() == f"is missing: there is no {SCORES}"
 
 
 @pytest.mark.parametrize(
@@ -74,7 +75,7 @@ def test_files_of_before_they_named_the_weights_are_told_by_the_validation_loss(
 )
 def test_a_damaged_file_is_one_line(content: str) -> None:
     FACTS.write_text(content)
-    assert problem().startswith(("is of no training that can be read", "is of another training"))
+    assert problem().startswith(("cannot be read: ", "is no result: ", "is of no training that ended"))
     assert "\n" not in problem()
 
 
@@ -84,7 +85,7 @@ def test_the_command_says_it_in_one_line(
     for name in ("params.yaml", "studies.yaml"):
         files.write_text(Path(name), (Path(__file__).parents[2] / name).read_text())
     assert "digits" in PARAMS["thresholds"]
-    FACTS.unlink()
+    remove_training()
     monkeypatch.setattr(sys, "argv", ["convlab", "check"])
     with pytest.raises(SystemExit) as ended:
         cli.main()

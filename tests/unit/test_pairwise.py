@@ -4,12 +4,14 @@ import subprocess
 
 import pytest
 import results_world
+from result import evaluation, put
 
 from convlab import claims, cli, compare, files, pairwise, results
 from convlab.book import comparison
 from convlab.book.contents import load
 from convlab.config import load_params
 from convlab.errors import InputError
+from convlab.folders import load as load_folder
 
 ONE, OTHER = "strides/strides-1-1_l2-0.0", "strides/strides-2-1_l2-0.0"
 
@@ -123,10 +125,19 @@ def test_a_result_is_compared_with_itself_at_another_revision(tmp_path, monkeypa
     git("init")
     git("add", "-A")
     git("commit", "-m", "before")
-    scores = files.read_json(files.METRICS / "digits/evaluate.json")
-    was = scores["test"]["accuracy"]
-    scores["test"]["accuracy"] = was - 0.1
-    files.write_json(files.METRICS / "digits/evaluate.json", scores)
+    was = pairwise.load("digits").values("test_accuracy")
+    (record,) = load_folder("digits").trainings
+    put([record], [evaluation(record, was[0] - 0.1)])
     found = pairwise.difference("test_accuracy", pairwise.load("digits"), pairwise.load("digits@HEAD"))
     assert found.value == pytest.approx(-0.1)
-    assert pairwise.load("digits@HEAD").values("test_accuracy") == [was]
+    assert pairwise.load("digits@HEAD").values("test_accuracy") == was
+
+
+def test_a_result_whose_parts_do_not_belong_together_is_none(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    results_world.build(tmp_path)
+    scores = files.read_json(files.METRICS / "digits/evaluate.json")
+    scores["test"]["accuracy"] = 1.0
+    files.write_json(files.METRICS / "digits/evaluate.json", scores)
+    with pytest.raises(InputError, match=r"digits: .*evaluate\.json"):
+        pairwise.load("digits")

@@ -1,5 +1,6 @@
 """`convlab predict` and `convlab export`: a trained network by name, and pictures of one's own."""
 
+import contextlib
 import csv
 import io
 import json
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import result
 import torch
 import yaml
 from params import changed
@@ -47,13 +49,12 @@ def place(
     for name in ("digits", "other"):
         files.write_text(folder / files.config(name), dump_item(one))
     files.write_tensors(folder / files.weights("digits", one.seed), model.state_dict())
-    facts = {"seed": one.seed, "epochs": 8, "parameters": 1, "report_flops": 1, "kernel_norm": 1.0}
-    facts |= {"precision": "fp32", "device": "cpu", "fingerprint": "x", "weights": "y"}
     accuracy = history.records[-1]["validation_accuracy"]
     score = {"loss": 1.0, "accuracy": accuracy}
-    scores = {"seed": one.seed, "weights": "y", "train": score, "validation": score, "test": score}
-    files.write_json(folder / "metrics/digits/train.json", facts)
-    files.write_json(folder / "metrics/digits/evaluate.json", scores)
+    facts = result.training("digits", one.seed, epochs=8)
+    scores = result.evaluation(facts, train=score, validation=score, test=score)
+    with contextlib.chdir(folder):
+        result.put([facts], [scores])
     for position in range(20):  # of the set's own size, and its 16 as white
         image = digits.test.images[position, 0].numpy().astype(np.float64) * 255 / 16
         path = folder / f"pictures/{position:02}.png"

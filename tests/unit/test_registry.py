@@ -120,11 +120,11 @@ def test_weights_of_another_training_are_named_and_not_promoted(network, capsys)
 def test_a_damaged_result_is_named_and_left_out(network, capsys):
     network("one", 0.9)
     network("two", 0.95)
-    files.write_text(files.METRICS / "two/train.json", "{")
+    files.write_text(files.trainings("two"), "{")
     registry.promote()
     said = capsys.readouterr()
     assert said.out == "digits: champion is now one (90.00%), the first\n"
-    assert "promote: two is left out (metrics/two/train.json: unreadable" in said.err
+    assert "promote: two is left out (metrics/two/trainings.json: unreadable" in said.err
 
 
 def test_a_registry_that_is_away_is_one_line(network, monkeypatch, capsys):

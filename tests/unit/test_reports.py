@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import result
 import yaml
 
 from convlab import files, reports
@@ -12,7 +13,7 @@ from convlab.reports import Line, Report, Row
 from convlab.results import Found, Plan, load_plans
 
 ROOT = Path(__file__).parents[2]
-PLANS = {"one": Plan(50, 50, False), "sweep/b": Plan(40, 3, True)}
+PLANS = {"one": Plan(50, False), "sweep/b": Plan(40, True)}
 
 
 def training(accuracy=0.985, **more):
@@ -25,7 +26,8 @@ def training(accuracy=0.985, **more):
         "precision": "bf16",
         "device": "cpu",
     }
-    return {**facts, **splits, "timing": {"seconds": 12.3, "device_name": "a CPU"}, **more}
+    where = {"timing": {"seconds": 12.3}, "environment": {"device_name": "a CPU"}}
+    return {**facts, **splits, **where, **more}
 
 
 def row(**more):
@@ -183,12 +185,12 @@ def test_a_result_flows_from_its_file_into_all_outputs(tmp_path, monkeypatch):
     reports.REPORTS.write_text(yaml.safe_dump({"R0": {"title": "t", "hardware": None, "rows": [own]}}))
     reports.README.write_text("<!-- results -->\n<!-- /results -->\n")
     files.write_text(reports.PAGE, "<!-- R0 -->\n<!-- /R0 -->\n<!-- claims -->\n<!-- /claims -->\n")
-    found = training(fingerprint="same", report_flops=1, validation_loss=0.03)
-    files.write_json(files.METRICS / "digits/train.json", found)
-    files.write_json(files.METRICS / "digits/evaluate.json", found)
+    one = result.training("digits", epochs=50, precision="bf16")
+    result.put([one], [result.evaluation(one, 0.985)])
     made = reports.outputs()
-    assert "| baseline | 99.00% / 98.50% | -0.50 | 1 | – / 50 |" in made[reports.PAGE]
-    assert "| R0 | baseline | 99.00% | 98.50% | 1 | cpu (bf16) | – |" in made[reports.README]
+    assert "| baseline | 99.00% / 98.50% (stale) | -0.50 | 1 | – / 50 |" in made[reports.PAGE]
+    assert "* baseline: stale: of: digits → unset" in made[reports.PAGE]
+    assert "| R0 | baseline | 99.00% | 98.50% (stale) | 1 | a CPU (bf16) | – |" in made[reports.README]
     assert '"ours": 0.985' in made[reports.REPORTS_JSON]
     assert made[reports.CLAIMS_JSON] == "[]\n"
 

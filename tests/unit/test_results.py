@@ -11,21 +11,13 @@ import pytest
 import yaml
 from conftest import git
 
-from convlab import files
+from convlab import files, folders
 from convlab.config import dump_item, load_params
 from convlab.identity import dump_code
 
+TRAININGS = git("ls-files", "metrics/*/trainings.json").split()
 LOCK = yaml.safe_load(git("show", ":dvc.lock"))["stages"]
-IN_GIT = (
-    "src/",
-    "stages/",
-    "params.yaml",
-    "studies.yaml",
-    "data/configs/",
-    "data/code/",
-    "metrics/",
-    "plots/",
-)
+IN_GIT = ("src/", "stages/", "params.yaml", "studies.yaml", "metrics/", "plots/")
 
 
 def in_git(root: Path, path: str) -> bool:
@@ -49,25 +41,37 @@ def dvc_hash(path: Path) -> str:
     return hashlib.md5(json.dumps(entries, sort_keys=True).encode()).hexdigest() + ".dir"
 
 
+@pytest.fixture(scope="module")
+def resolved(committed: Path) -> dict[str, str]:
+    """Return the MD5s of what `resolve` would write from what is committed, by path: git has none of it."""
+    params = load_params(committed / "params.yaml")
+    texts = {"data/configs/datasets.yaml": "".join(f"- {name}\n" for name in params.datasets())}
+    for name, item in (params.experiments | params.sweeps).items():
+        texts[str(files.config(name))] = dump_item(item)
+        texts |= {str(files.code(name, phase)): text for phase, text in dump_code(item).items()}
+    return {path: hashlib.md5(text.encode()).hexdigest() for path, text in texts.items()}
+
+
 @pytest.mark.parametrize("stage", [name for name in LOCK if name != "resolve"])
 def test_a_stage_was_run_with_the_code_and_left_the_results_that_are_committed(
-    stage: str, committed: Path
+    stage: str, committed: Path, resolved: dict[str, str]
 ) -> None:
+    # Not by resolve's entry in dvc.lock: it depends on all of src/, most of which makes no result
     recorded = [*LOCK[stage].get("deps", []), *LOCK[stage].get("outs", [])]
     stale = [
         entry["path"]
         for entry in recorded
-        if in_git(committed, entry["path"]) and dvc_hash(committed / entry["path"]) != entry["md5"]
+        if (in_git(committed, entry["path"]) and dvc_hash(committed / entry["path"]) != entry["md5"])
+        or resolved.get(entry["path"], entry["md5"]) != entry["md5"]
     ]
     assert not stale, f"changed since {stage} ran: run `dvc repro`"
 
 
-def test_the_code_and_the_configurations_are_those_that_resolve_would_write(committed: Path) -> None:
-    # Not by resolve's entry in dvc.lock: it depends on all of src/, most of which makes no result
-    params = load_params(committed / "params.yaml")
-    wanted = {}
-    for name, item in (params.experiments | params.sweeps).items():
-        wanted[files.config(name)] = dump_item(item)
-        wanted |= {files.code(name, phase): text for phase, text in dump_code(item).items()}
-    differ = [str(path) for path, text in wanted.items() if (committed / path).read_text() != text]
-    assert not differ, "run `dvc repro resolve`"
+@pytest.mark.parametrize("name", sorted(path.split("/")[1] for path in TRAININGS))
+def test_the_parts_of_a_result_belong_together(
+    name: str, committed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(committed)
+    folder = folders.load(name)
+    assert folder.problem == ""
+    assert len(folder.scored()) == len([one for one in folder.trainings if one["status"] == "finished"])

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from params import Changes, resolve, stage
+from training import rows as rows_of
 
 from convlab import files
 from convlab.config import load_sweep
@@ -14,7 +15,7 @@ from convlab.data.dataset import load_split
 from convlab.schema import Sweep
 from convlab.tracking import records
 from convlab.train.run import fingerprint_of
-from convlab.trainings import Trainings, row
+from convlab.trainings import Trainings
 
 SMALL: Changes = {
     "experiments/digits/model": {
@@ -67,23 +68,22 @@ POINTS = [("lr-0.001", 7), ("lr-0.001", 8), ("lr-0.01", 7), ("lr-0.01", 8)]
 
 def test_an_experiment_of_three_seeds_is_trained_and_evaluated_with_each(repository: Path) -> None:
     run(repository, "digits", {"experiments/digits/seeds": 3}, "train", "evaluate")
-    facts = files.read_json(files.METRICS / "digits/train.json")
-    scores = files.read_json(files.METRICS / "digits/evaluate.json")
+    facts, scores = files.read_json(files.trainings("digits")), files.read_json(files.scores("digits"))
     timing = files.read_json(files.METRICS / "digits/timing.json")
     seeds = [7, 8, 9]
 
-    # the first seed's at the top, everybody's below
     for content in (facts, scores):
-        assert [row["seed"] for row in content["seeds"]] == seeds
-        assert content.items() >= content["seeds"][0].items()
-    fingerprints = [row["fingerprint"] for row in facts["seeds"]]
+        assert [row["seed"] for row in content] == seeds
+    fingerprints = [row["fingerprint"] for row in facts]
     assert len(set(fingerprints)) == 3
     assert [row["fingerprint"] for row in timing["seeds"]] == fingerprints
     assert timing["fingerprint"] == fingerprints[0]
-    for fact, score in zip(facts["seeds"], scores["seeds"], strict=True):
+    for fact, score in zip(facts, scores, strict=True):
         assert score["validation"]["loss"] == pytest.approx(fact["validation_loss"], rel=1e-5)
-        assert "per_class" not in score
-    assert len(scores["per_class"]) == 10
+        assert len(score["per_class"]) == 10
+    shown = files.read_json(files.METRICS / "digits/evaluate.json")
+    assert shown["seeds"] == {str(score["seed"]): score["test"]["accuracy"] for score in scores}
+    assert shown["test"]["accuracy"] == pytest.approx(sum(shown["seeds"].values()) / 3)
 
     curves = files.read_curves(files.PLOTS / "digits/curves.csv")
     assert [(row["seed"], row["epoch"]) for row in curves] == [
@@ -96,7 +96,7 @@ def test_an_experiment_of_three_seeds_is_trained_and_evaluated_with_each(reposit
     assert not weights[0]["output.weight"].equal(weights[1]["output.weight"])
     predicted = files.read_tensors(files.predictions("digits"))
     right = (predicted["probabilities"].argmax(1) == predicted["labels"]).double().mean().item()
-    assert right == scores["test"]["accuracy"] == scores["seeds"][0]["test"]["accuracy"]
+    assert right == scores[0]["test"]["accuracy"]
 
 
 def test_each_seed_of_a_random_split_has_a_split_of_its_own(repository: Path) -> None:
@@ -122,16 +122,17 @@ def test_of_one_seed_nothing_is_said_twice(repository: Path) -> None:
 def test_a_seed_among_others_is_trained_as_it_is_alone(repository: Path) -> None:
     run(repository, "digits", {"experiments/digits/seeds": 2}, "train")
     among = files.weights("digits", 8).read_bytes()
-    fact = files.read_json(files.METRICS / "digits/train.json")["seeds"][1]
+    fact = files.read_json(files.trainings("digits"))[1]
     run(repository, "digits", {"experiments/digits/seed": 8}, "train")
     assert files.weights("digits", 8).read_bytes() == among
-    assert files.read_json(files.METRICS / "digits/train.json") == fact
+    alone = files.read_json(files.trainings("digits"))[0]
+    assert {key for key in fact if fact[key] != alone[key]} == set()
 
 
 def test_seeds_are_runs_below_that_of_their_mean(repository: Path) -> None:
     run(repository, "digits", {"experiments/digits/seeds": 3}, "train", "evaluate")
     found = records.read_run("digits")
-    scores = files.read_json(files.METRICS / "digits/evaluate.json")["seeds"]
+    scores = files.read_json(files.scores("digits"))
     assert [child.name for child in found.children] == [f"digits seed={seed}" for seed in (7, 8, 9)]
     assert found.metrics["test_accuracy"] == mean(score["test"]["accuracy"] for score in scores)
     for one, seed, score in zip(found.children, (7, 8, 9), scores, strict=True):
@@ -151,7 +152,7 @@ def test_a_sweep_of_two_seeds_has_a_row_curves_weights_and_a_timing_of_each(
     repository: Path,
 ) -> None:
     run(repository, "several", LR, "sweep")
-    rows = files.read_json(files.METRICS / "several/trials.json")
+    rows = files.read_json(files.trainings("several"))
     assert [(row["name"], row["seed"]) for row in rows] == POINTS
     assert len({row["fingerprint"] for row in rows}) == 4
     curves = files.read_curves(files.PLOTS / "several/curves.csv")
@@ -186,14 +187,14 @@ def test_a_sweep_cut_off_between_two_seeds_of_a_point_trains_the_missing_one_alo
     assert resumed[:3] == done
 
     whole = Trainings("several", plan, prepared, repository / "another").run()
-    assert [row(*pair) for pair in resumed] == [row(*pair) for pair in whole]
+    assert rows_of(resumed) == rows_of(whole)
 
 
 def test_each_seed_that_diverges_is_a_row_without_weights(repository: Path) -> None:
     variants = {"fast": {"lr": 1e30}, "slow": {}}
     entry = {"experiment": "digits", "overrides": {"epochs": 1}, "variants": variants}
     run(repository, "several", sweep_of(**entry), "sweep")
-    rows = files.read_json(files.METRICS / "several/trials.json")
+    rows = files.read_json(files.trainings("several"))
     assert [(row["seed"], row["status"]) for row in rows] == [
         (7, "diverged"),
         (8, "diverged"),
@@ -217,7 +218,7 @@ def test_a_sweep_over_experiments_trains_each_on_its_own_data(repository: Path) 
     keys = [trial.experiment.data_key() for trial in plan.trials]
     assert sorted(path.name for path in (files.PROCESSED / "look").iterdir()) == sorted(keys)
     assert len(set(keys)) == 2
-    rows = files.read_json(files.METRICS / "look/trials.json")
+    rows = files.read_json(files.trainings("look"))
     assert [(row["name"], row["overrides"]) for row in rows] == [("digits", {}), ("other", {})]
     images = [(row["train"]["images"], row["validation"]["images"]) for row in rows]
     assert images == [(1187, 250), (1037, 400)]

@@ -58,8 +58,8 @@ def test_rows_can_be_written_as_json_and_read_back_equal(
     sweep: Make, prepared: Path, ledger: Path, tmp_path: Path
 ) -> None:
     found = rows(Trainings("strides", sweep(*FEASIBLE_AND_NOT, epochs=1), prepared, ledger).run())
-    files.write_json(tmp_path / "trials.json", found)
-    assert files.read_json(tmp_path / "trials.json") == found
+    files.write_json(tmp_path / "rows.json", found)
+    assert files.read_json(tmp_path / "rows.json") == found
 
 
 def test_the_order_of_trials_changes_nothing_in_their_rows(

@@ -61,7 +61,7 @@ def test_each_data_set_has_an_address_of_its_own(mirror, recipe, capsys):
 def test_it_shows_a_result_though_another_cannot_be_mirrored(mirror, recipe, tmp_path):
     put(recipe)
     put(recipe, "damaged")
-    (tmp_path / "metrics/damaged/train.json").write_text("{")
+    (tmp_path / "metrics/damaged/trainings.json").write_text("{")
     with socket.socket() as free:
         free.bind((ui.HOST, 0))
         port = free.getsockname()[1]

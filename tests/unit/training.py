@@ -12,7 +12,6 @@ from convlab.models.build import build_model
 from convlab.schema import Experiment, Sweep, Trial
 from convlab.train.fit import fit
 from convlab.train.history import History
-from convlab.trainings import row
 
 # A network whose epoch on the digits takes a fraction of a second
 MODEL = {
@@ -69,7 +68,10 @@ def same(one: nn.Module, other: nn.Module) -> bool:
 
 
 def rows(ended: Ended) -> list[dict[str, Any]]:
-    return [row(trial, finished) for trial, finished in ended]
+    """Return of each training what is to be the same on a rerun."""
+    told = [(trial.name, trial.overrides, one.status, one.reason, one.results) for trial, one in ended]
+    keys = ("name", "overrides", "status", "reason")
+    return [{**dict(zip(keys, own, strict=True)), **results} for *own, results in told]
 
 
 def weights(ended: Ended) -> list[bytes]:

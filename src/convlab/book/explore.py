@@ -6,13 +6,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from convlab import files, results
+from convlab import files
 from convlab.book import runtime
 from convlab.book.contents import Contents
 from convlab.book.words import shown
 from convlab.config import load_params
 from convlab.data.catalogue import DATASETS
 from convlab.errors import InputError
+from convlab.folders import load as load_folder
 
 EXAMPLES = (0, 1, 2, 3, 4, 7)  # digits whose strokes static/explore.js knows
 LARGEST = 4_000_000  # bytes of weights: what a page loads while one waits
@@ -66,7 +67,7 @@ def networks(contents: Contents) -> list[tuple[Network, str]]:
                 trained = load_trained(name)
             except InputError:  # the images whose statistics it needs are not here
                 continue
-            if hash_weights(trained.model) != (results.read(name, "train.json") or {}).get("weights"):
+            if hash_weights(trained.model) != load_folder(name).trainings[0]["weights"]:
                 continue
             file, dataset = Path(folder) / f"{name}.onnx", trained.dataset
             export(trained, file)

@@ -56,6 +56,11 @@ def states(one: Chapter) -> dict[str, Any]:
             for line in rows
             if line.ours.status not in ("finished", "not run")
         ],
+        "stale": [
+            f"{line.row.what} ({line.ours.stale[0]}{' …' if len(line.ours.stale) > 1 else ''})"
+            for line in rows
+            if line.ours.stale
+        ],
         "shortened": [
             f"{line.row.what} ({mean(line.ours.values('epochs')):.0f} of {line.ours.planned} epochs)"
             for line in rows

@@ -58,6 +58,7 @@ def run_on_ray(jobs: Sequence[Job], ledger: Ledger) -> None:
 def _cluster(cpus: int) -> Iterator[None]:
     """Attach to the cluster that RAY_ADDRESS names, or start one here that ends with this process."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_worker_niceness", "0")  # else its workers give way to whatever else runs here
     address = os.environ.get(ADDRESS, "")
     asked = workers_asked_for()
     here = {"address": "local", "include_dashboard": False}

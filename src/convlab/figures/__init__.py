@@ -70,7 +70,7 @@ def draw_experiment(name: str, experiment: Experiment) -> list[Path]:
 
 def draw_sweep(name: str, sweep: Sweep) -> list[Path]:
     """Draw the trials' learning curves, their results side by side, and histograms where L2 is varied."""
-    rows = files.read_json(files.METRICS / name / "trials.json")
+    rows = files.read_json(files.trainings(name))
     figures = {"trials.png": trial_table(name, rows)}
     finished = {(row["name"], row["seed"]) for row in rows if row["status"] == "finished"}
     if finished:

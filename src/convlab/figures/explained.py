@@ -1,30 +1,28 @@
 """Pictures of one's own: what the network saw, what it says, and where the evidence lies."""
 
-from typing import TYPE_CHECKING
-
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
 import torch.nn.functional as F
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from torch import Tensor
+from torch import Tensor, nn
 
+from convlab.data.dataset import Statistics
 from convlab.data.pictures import open_picture
 from convlab.figures.gradcam import HEAT, gradcam
 from convlab.figures.samples import show_image
 from convlab.figures.style import PALETTE, fit
-
-if TYPE_CHECKING:
-    from convlab.predict import Prediction
-    from convlab.trained import Trained
+from convlab.prediction import Prediction
 
 CELL = 1.9  # inches a picture has
 BARS = 5  # classes whose probabilities are drawn
 THUMBNAIL = 400  # pixels: more are lost at this size
 
 
-def explained(trained: "Trained", predictions: "list[Prediction]") -> Figure:
+def explained(
+    title: str, model: nn.Sequential, statistics: Statistics, predictions: list[Prediction]
+) -> Figure:
     """Draw for each picture: it, what the network saw, Grad-CAM for the best two classes, the best five."""
     figure, grid = plt.subplots(
         len(predictions),
@@ -35,9 +33,9 @@ def explained(trained: "Trained", predictions: "list[Prediction]") -> Figure:
     )
     seen = torch.from_numpy(np.stack([prediction.pixels for prediction in predictions]))
     with torch.no_grad():
-        inputs = trained.statistics.transform()(seen)
+        inputs = statistics.transform()(seen)
     best = torch.stack([one.probabilities for one in predictions]).topk(2).indices
-    heats = [gradcam(trained.model, inputs, best[:, place]) for place in (0, 1)]
+    heats = [gradcam(model, inputs, best[:, place]) for place in (0, 1)]
     for position, (row, prediction) in enumerate(zip(grid, predictions, strict=True)):
         picture = open_picture(prediction.path)
         picture.thumbnail((THUMBNAIL, THUMBNAIL))
@@ -54,9 +52,7 @@ def explained(trained: "Trained", predictions: "list[Prediction]") -> Figure:
             axes.spines[:].set_visible(False)
             axes.grid(False)
         _bars(row[4], prediction)
-    figure.suptitle(
-        f"{trained.says()} · Grad-CAM: where the last maps speak for a class (bright)", fontsize=10
-    )
+    figure.suptitle(f"{title} · Grad-CAM: where the last maps speak for a class (bright)", fontsize=10)
     return figure
 
 
@@ -65,7 +61,7 @@ def _overlay(axes: Axes, heat: Tensor, size: torch.Size) -> None:
     axes.imshow(smooth.numpy(), cmap=HEAT, vmin=0, vmax=1, alpha=0.6, interpolation="nearest")
 
 
-def _bars(axes: Axes, prediction: "Prediction") -> None:
+def _bars(axes: Axes, prediction: Prediction) -> None:
     names, shares = zip(*prediction.best[:BARS], strict=True)
     axes.barh(range(len(names)), shares, color=[PALETTE[0], *[PALETTE[5]] * (len(names) - 1)], height=0.65)
     for place, share in enumerate(shares):

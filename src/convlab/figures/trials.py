@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from convlab.figures.style import MAP, PALETTE, count_of
-from convlab.results import named_today
 
 Rows = list[dict[str, Any]]
 BARS: dict[str, Any] = {"markersize": 8, "linewidth": 1, "capsize": 4, "elinewidth": 1.5}
@@ -22,7 +21,7 @@ LONG = 24  # characters of a value: more fit no axis
 QUANTITIES = {  # what is shown of a trial → where its row has it
     "test accuracy": lambda row: row["test"]["accuracy"],
     "test loss": lambda row: row["test"]["loss"],
-    "kernel norm √Σw²": lambda row: named_today(row)["kernel_norm"],
+    "kernel norm √Σw²": lambda row: row["kernel_norm"],
 }
 
 
@@ -31,7 +30,7 @@ def trial_table(title: str, rows: Rows) -> Figure:
 
     Args:
         title: of the figure.
-        rows: of trials.json: one per point and seed, those of a point with the same `name`.
+        rows: of trainings.json: one per point and seed, those of a point with the same `name`.
     """
     points: dict[str, Rows] = {}
     for row in rows:

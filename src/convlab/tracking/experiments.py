@@ -14,7 +14,7 @@ from convlab.errors import InputError
 from convlab.tracking import mirror_all
 from convlab.tracking.store import tracking_uri
 
-READ = (files.METRICS, files.PLOTS, files.CONFIGS, files.PARAMS, Path("reports.yaml"))
+READ = (files.METRICS, files.PLOTS, files.PARAMS, Path("reports.yaml"))
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Kept:
     def changed(self) -> list[str]:
         """List the experiments and sweeps that it has other results of than its base."""
         listed = _git("diff", "--name-only", "--relative", self.base, self.commit, "--", str(files.METRICS))
-        found = re.findall(rf"^{files.METRICS}/([^/]+)/(?:train|evaluate|trials)\.json$", listed, re.M)
+        found = re.findall(rf"^{files.METRICS}/([^/]+)/(?:trainings|scores)\.json$", listed, re.M)
         return sorted(set(found))
 
 

@@ -9,9 +9,12 @@ from statistics import mean
 from typing import Any, Literal
 
 from convlab import files, results
-from convlab.config import load_item
 from convlab.data.catalogue import DATASETS
-from convlab.schema import SPLITS, Experiment, Sweep
+from convlab.errors import InputError
+from convlab.explain import validate
+from convlab.folders import Folder, load
+from convlab.made_from import Record
+from convlab.schema import SPLITS, Experiment, Sweep, Trial
 from convlab.tracking.run import WHERE, Data, Run, Training
 from convlab.tracking.study import Study, flat, run_name
 
@@ -24,69 +27,66 @@ SCORES = {  # of the kept weights; the curves have a `train_loss` and a `validat
 }
 
 
-def configuration_file(name: str) -> Path:
-    """Return the file that says what a result was made by: tracking reads it from nowhere else."""
-    return files.config(name)
-
-
-def configuration(name: str) -> Experiment | Sweep:
-    """Return what a result was made by.
-
-    Raise:
-        InputError: there is none, or it is damaged.
-    """
-    return load_item(configuration_file(name))
-
-
-def finished() -> list[str]:
-    """List the experiments and sweeps that have results, by name."""
-    found = [*files.METRICS.glob("*/train.json"), *files.METRICS.glob("*/trials.json")]
-    return sorted(path.parent.name for path in found if configuration_file(path.parent.name).is_file())
-
-
 def read_run(name: str, study: Study | None = None) -> Run:
-    """Read the run of an experiment or sweep from its files.
+    """Read the run of an experiment or sweep from its records.
 
     Raise:
-        InputError: it has not run yet, or one of its files is damaged.
+        InputError: it has not run yet, its parts do not belong together, or one of its files is damaged.
     """
-    item, reader = configuration(name), _Reader(name, study or Study())
-    return reader.sweep(item) if isinstance(item, Sweep) else reader.experiment(item)
+    folder = load(name)
+    if folder.problem:
+        raise InputError(folder.problem)
+    if not folder.trainings:
+        raise InputError(f"{files.trainings(name)}: not there; `dvc repro` writes it")
+    reader = _Reader(name, study or Study(), folder)
+    is_sweep = (files.METRICS / name / "trials.json").is_file()
+    return reader.sweep() if is_sweep else reader.experiment()
+
+
+def configuration(record: Record) -> Experiment:
+    """Return the configuration that a training was made from.
+
+    Raise:
+        InputError: it is of a schema that is not today's.
+    """
+    try:
+        return validate(Experiment, record["configuration"], [("", record["configuration"])])
+    except InputError as error:
+        raise InputError(f"{files.trainings(record['of'])}: {error}") from None
 
 
 class _Reader:
     """Reads an item's runs; it knows the item's clocks, curves, and what is said of it."""
 
-    def __init__(self, name: str, study: Study):
-        self.name, self.study = name, study
+    def __init__(self, name: str, study: Study, folder: Folder):
+        self.name, self.study, self.folder = name, study, folder
         self.clocks = results.timings(name)
         self.curves = files.read_curves(files.PLOTS / name / "curves.csv")
+        self.trials = [
+            Trial(name=one["name"], overrides=one["overrides"], experiment=configuration(one))
+            for one in folder.trainings
+        ]
 
-    def experiment(self, item: Experiment) -> Run:
-        facts = files.read_json(files.METRICS / self.name / "train.json")
-        scores = results.read(self.name, "evaluate.json") or {}
-        by_seed = {row.get("seed"): row for row in scores.get("seeds", [scores] if scores else [])}
+    def experiment(self) -> Run:
+        item = self.trials[0].experiment.model_copy(update={"seeds": len(self.trials)})
         changes = self.study.changes(self.name, item)
+        scores = {facts["seed"]: own for facts, own in self.folder.scored()}
         runs = []
-        for one, row in zip(item.each_seed(), facts.get("seeds", [facts]), strict=False):
-            own = by_seed.get(one.seed)
-            if own and results.of_same_weights(row, own):
-                row = row | {split: own[split] for split in SPLITS}
-            runs.append(self._training(self.name, one, row, changes))
+        for trial, record in zip(self.trials, self.folder.trainings, strict=True):
+            own = scores.get(record["seed"], {})
+            row = record | {split: own[split] for split in SPLITS if split in own}
+            runs.append(self._training(self.name, trial.experiment, row, changes))
         run = self._together(self.name, "experiment", runs, changes)
-        scored = any("test_accuracy" in one.metrics for one in runs)
-        written = ["train.json", "timing.json", *(["evaluate.json"] if scored else [])]
+        written = ["trainings.json", "timing.json", *(["scores.json"] if scores else [])]
         return self._described(replace(run, artifacts=_artifacts(self.name, written)), item)
 
-    def sweep(self, item: Sweep) -> Run:
-        rows = files.read_json(files.METRICS / self.name / "trials.json")
-        found = {(row["name"], row["seed"]): row for row in rows}
+    def sweep(self) -> Run:
+        item = Sweep(trials=self.trials)
         by_trial: dict[str, list[Run]] = {}
-        for trial in item.trials:
-            if row := found.get((trial.name, trial.experiment.seed)):
-                result = f"{self.name}/{trial.name}"
-                run = self._training(result, trial.experiment, row, {}, trial.name)
-                by_trial.setdefault(result, []).append(run)
+        for trial, record in zip(self.trials, self.folder.trainings, strict=True):
+            result = f"{self.name}/{trial.name}"
+            run = self._training(result, trial.experiment, record, {}, trial.name)
+            by_trial.setdefault(result, []).append(run)
         changes = self.study.changes(self.name, item)
         children = [
             self._described(self._together(result, "trial", runs, changes), item)
@@ -108,7 +108,7 @@ class _Reader:
             about={"best_trial": best.result.partition("/")[2], **_common(children)},
             data=list({(one.name, one.split): one for run in children for one in run.data}.values()),
             timing=timing,
-            artifacts=_artifacts(self.name, ["trials.json", "timing.json"]),
+            artifacts=_artifacts(self.name, ["trainings.json", "timing.json"]),
             children=children,
         )
         return self._described(sweep, item)
@@ -122,7 +122,7 @@ class _Reader:
         trial: str | None = None,
     ) -> Run:
         """Make the run of one training, as it is among several: its name tells the seed."""
-        timing = results.own_timing(row, self.clocks)
+        timing = row["environment"] | results.own_timing(row, self.clocks)
         if self.study.dvc_experiment and not timing.get("dvc_experiment"):  # a copy of DVC's keeps no clock
             timing = timing | {"dvc_experiment": self.study.dvc_experiment}
         mine = [one for one in self.curves if one["seed"] == experiment.seed and one.get("trial") == trial]
@@ -167,19 +167,20 @@ class _Reader:
         return replace(run, description=self.study.describe(self.name, item, run.result, run.timing))
 
     def _state(self, result: str, row: Mapping[str, Any]) -> str:
-        """Say how a training ended: finished, shortened, infeasible, diverged, or finished but not scored."""
-        if row.get("status", "finished") != "finished":
+        """Say what a training is: fresh, stale, shortened, infeasible, diverged, or not evaluated."""
+        if row["status"] != "finished":
             return str(row["status"])
         if "test" not in row:
             return "not evaluated"
-        plan = self.study.plans.get(result)
-        return "shortened" if plan and plan.shortened(row["epochs"], plan.planned) else "finished"
+        if result not in self.study.plans:
+            return "finished"  # params.yaml does not say what it should be
+        found = results.find(result, self.study.plans)
+        return "stale" if found.stale else "shortened" if found.shortened else "fresh"
 
 
 def _numbers(row: dict[str, Any]) -> dict[str, float]:
-    facts = results.named_today(row)
-    scores = {key: facts[split][score] for key, (split, score) in SCORES.items() if split in facts}
-    return {key: facts[key] for key in FACTS if key in facts} | scores
+    scores = {key: row[split][score] for key, (split, score) in SCORES.items() if split in row}
+    return {key: row[key] for key in FACTS if key in row} | scores
 
 
 def _over_seeds(metrics: Sequence[Mapping[str, float]]) -> dict[str, float]:
@@ -239,7 +240,7 @@ def _data(experiment: Experiment) -> list[Data]:
 
 
 def _artifacts(name: str, metrics: list[str]) -> list[Path]:
-    wanted = [configuration_file(name), *(files.METRICS / name / file for file in metrics)]
+    wanted = [files.METRICS / name / file for file in metrics]
     wanted += sorted((files.PLOTS / name).rglob("*.csv")) + sorted(
         path for path in (files.PLOTS / name / "figures").glob("*") if path.suffix in (".png", ".svg")
     )

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from convlab.errors import InputError
+from convlab.folders import finished
 from convlab.tracking import records, store, study, writer
 from convlab.tracking.run import Run
 
@@ -54,14 +55,14 @@ def candidates() -> dict[str, list[Run]]:
     """
     known = study.load()
     found: dict[str, list[Run]] = {}
-    for name in records.finished():
+    for name in finished():
         try:
             trainings = records.read_run(name, known).trainings()
         except InputError as error:
             print(f"promote: {name} is left out ({error})", file=sys.stderr)
             continue
         for run in trainings:
-            if SCORE in run.metrics:
+            if SCORE in run.metrics and run.about["state"] != "stale":
                 found.setdefault(run.dataset, []).append(run)
     for runs_of in found.values():
         runs_of.sort(key=lambda run: (-run.metrics[SCORE], run.metrics[LOSS], run.name))

@@ -3,12 +3,14 @@
 import json
 import logging
 import os
+import random
 import re
 import sqlite3
 import sys
+import time
 import uuid
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 LOCK_SECONDS = 10.0  # for another program that is writing
+LOCK = "convlab-writer"
+WAIT_SECONDS = 120.0  # for the writers of other machines, each of which puts one result at a time
+STALE_SECONDS = 300.0
 VIEW = "convlab"  # the name of the view of runs that `convlab ui` opens
 # Its columns: what tells runs apart, then how good they are, then what they cost
 COLUMNS = (
@@ -85,6 +90,45 @@ def connected() -> "Iterator[MlflowClient]":
             max_results=1
         )  # a server that is away is found out once, not for each result
         yield client
+
+
+@contextmanager
+def alone(client: "MlflowClient") -> Iterator[None]:
+    """Keep the writers of other machines out: to look for a run and then to create it is no single step.
+
+    The lock is a name in the server's registry of models, which it gives to one at a time. One that was left
+    by a writer that was killed is taken away by its own clone, or once it is old.
+
+    Raise:
+        TimeoutError: somebody else held it all the time.
+    """
+    from mlflow.exceptions import MlflowException
+
+    if tracking_uri().startswith("sqlite:"):  # a file of this machine, with a lock of its own
+        yield
+        return
+    until = time.monotonic() + WAIT_SECONDS
+    while True:
+        try:
+            client.create_registered_model(LOCK, description=clone_id())
+            break
+        except MlflowException as error:
+            # DOES_NOT_EXIST: given back while MLflow looked up who has it
+            if error.error_code not in ("RESOURCE_ALREADY_EXISTS", "RESOURCE_DOES_NOT_EXIST"):
+                raise
+        if time.monotonic() > until:
+            raise TimeoutError(f"another writer has held {LOCK!r} for {WAIT_SECONDS:g} s")
+        time.sleep(random.uniform(0.1, 0.5))
+        with suppress(MlflowException):  # it has just been given back
+            held = client.get_registered_model(LOCK)
+            old = time.time() - held.creation_timestamp / 1000 > STALE_SECONDS
+            if old or held.description == clone_id():  # in this clone a file's lock lets one write at a time
+                client.delete_registered_model(LOCK)
+    try:
+        yield
+    finally:
+        with suppress(MlflowException):  # the server is away: it grows old
+            client.delete_registered_model(LOCK)
 
 
 def experiment_id(client: "MlflowClient", name: str) -> str:

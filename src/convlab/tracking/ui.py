@@ -5,7 +5,8 @@ import os
 import socket
 
 from convlab.errors import InputError
-from convlab.tracking import mirror_all, records, store
+from convlab.folders import finished
+from convlab.tracking import mirror_all, store
 
 HOST, PORT = "127.0.0.1", 5000
 
@@ -22,7 +23,7 @@ def serve(port: int) -> int:
     remote = uri.startswith(("http://", "https://"))
     if not remote:
         require_free(port)
-    mirror_all(records.finished())
+    mirror_all(finished())
     print_views(store.shown_uri().rstrip("/") if remote else f"http://{HOST}:{port}")
     if remote:
         return 0

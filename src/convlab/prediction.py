@@ -1,0 +1,44 @@
+"""What a network said of one picture."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from convlab.data.pictures import Pixels
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A picture, what of it the network saw (uint8 [C, H, W], of its data set's range), and the probability
+    of each class, float32 [classes].
+
+    `inverted`: it was dark on light where the network knows light on dark, or the other way round; `framed`:
+    it was cut out and centred as the images of its data set are (see data/framing.py).
+    """
+
+    path: Path
+    pixels: Pixels
+    inverted: bool
+    framed: bool
+    probabilities: Tensor
+    classes: Sequence[str]
+
+    @property
+    def best(self) -> list[tuple[str, float]]:
+        """The classes with their probabilities, the most probable first."""
+        order = self.probabilities.argsort(descending=True, stable=True).tolist()
+        return [(self.classes[index], float(self.probabilities[index])) for index in order]
+
+    def row(self) -> dict[str, Any]:
+        """Lay it out as a line of a table."""
+        name, probability = self.best[0]
+        return {
+            "image": str(self.path),
+            "class": name,
+            "probability": round(probability, 6),
+            "inverted": self.inverted,
+            "framed": self.framed,
+        }

@@ -1,0 +1,94 @@
+"""A result whose parts do not belong together is named, and is no result for any reader."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from result import curves_of, evaluation, put, training, trial
+
+from convlab import files, gate, results, summaries
+from convlab.errors import InputError
+from convlab.folders import load
+from convlab.made_from import sealed
+from convlab.tracking.records import read_run
+
+ONE, OTHER = training("one", epochs=4, lr=0.1), training("one", epochs=4, weights="others")
+EDITED = ONE | {"weight_norm": 99.0}
+MIXED = {key: value for key, value in ONE.items() if key != "seal"} | {"configuration": {"lr": 0.3}}
+
+
+@pytest.fixture(autouse=True)
+def result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An experiment and a sweep, whole."""
+    monkeypatch.chdir(tmp_path)
+    put([ONE], [evaluation(ONE, 0.97)])
+    put([trial("grid", "a", 1, 0.9), training("grid", 1, "b", status="infeasible")])
+
+
+def test_parts_that_belong_together_are_a_result() -> None:
+    assert (load("one").problem, load("grid").problem) == ("", "")
+    assert len(results.rows("one")) == len(results.rows("grid/a")) == 1
+    assert gate.check({"one": {"test_accuracy": 0.95}})[0].problem == ""
+
+
+def records(record: object) -> Callable[[], None]:
+    return lambda: files.write_json(files.trainings("one"), [record])
+
+
+def typed_over(file: str, before: str, after: str) -> Callable[[], None]:
+    path = files.METRICS / "one" / file
+    return lambda: files.write_text(path, path.read_text().replace(before, after))
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        (records(EDITED), "trainings.json has been edited (name one seed 1)"),
+        (records(sealed(MIXED)), "has the numbers of one training with the configuration of another"),
+        (records(sealed({**EDITED, "of": "two"})), "trainings.json is of 'two'"),
+        (records(3), "trainings.json is no list of records"),
+        (lambda: files.write_json(files.trainings("one"), {}), "trainings.json"),
+        (typed_over("scores.json", "0.97", "0.99"), "scores.json has been edited (seed 1)"),
+        (
+            typed_over("evaluate.json", "0.97", "0.99"),
+            "evaluate.json does not say what scores.json adds up to",
+        ),
+        (typed_over("train.json", "3.0", "2.0"), "train.json does not say what trainings.json adds up to"),
+        ((files.METRICS / "one/evaluate.json").unlink, "evaluate.json does not say what scores.json adds"),
+        (
+            lambda: files.write_csv(files.PLOTS / "one/curves.csv", curves_of([training("one", 2)])),
+            "plots/one/curves.csv is of another training than metrics/one/trainings.json",
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_parts_that_do_not_are_named_and_no_result(damage: Callable[[], None], told: str) -> None:
+    damage()
+    assert told in load("one").problem
+    assert "dvc repro" in load("one").problem
+    assert results.rows("one") == []
+    assert results.status("one") == "inconsistent"
+    (check,) = gate.check({"one": {"test_accuracy": 0.0}})
+    assert check.problem.startswith("is no result: ")
+    with pytest.raises(InputError, match="dvc repro"):
+        read_run("one")
+
+
+def test_a_sweeps_summary_that_was_typed_over_is_seen() -> None:
+    shown = summaries.tried(load("grid").trainings)
+    assert shown == {"a": {"test_accuracy": 0.9}, "b": {"status": "infeasible"}}
+    files.write_json(files.METRICS / "grid/trials.json", shown | {"a": {"test_accuracy": 0.95}})
+    assert "trials.json does not say what trainings.json adds up to" in load("grid").problem
+    assert results.status("grid/a") == "inconsistent"
+
+
+def test_scores_of_another_training_leave_the_training_without_any() -> None:
+    put([ONE], [evaluation(OTHER)])
+    assert load("one").problem == ""
+    assert results.rows("one") == []
+
+
+def test_a_folder_is_read_again_when_a_file_of_it_has_changed() -> None:
+    assert load("one") is load("one")
+    put([ONE], [evaluation(ONE, 0.5)])
+    assert results.rows("one")[0]["test"]["accuracy"] == 0.5

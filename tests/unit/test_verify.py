@@ -1,0 +1,136 @@
+"""`convlab verify`: a result in the work tree beside the one that is committed, in a real git repository."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ROOT
+from result import evaluation, put, scores_of, training
+
+from convlab import cli, files
+from convlab.made_from import Record
+from convlab.verify import verify
+
+
+def git(*arguments: str) -> None:
+    identity = ["-c", "user.name=test", "-c", "user.email=test@example.org"]
+    subprocess.run(["git", *identity, *arguments], check=True, capture_output=True)
+
+
+@pytest.fixture(autouse=True)
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    git("init", "-q")
+    git("commit", "-q", "--allow-empty", "-m", "start")
+
+
+def commit() -> None:
+    git("add", "-A")
+    git("commit", "-q", "-m", "results")
+
+
+def experiment(accuracy: float, weights: str = "a", **more: Any) -> None:
+    one = training("digits", weights=weights, **more)
+    put([one], [evaluation(one, **scores_of(accuracy, 360))])
+
+
+def trial(name: str, accuracy: float, **more: Any) -> Record:
+    return training("grid", 1, name, weights=f"{name} {accuracy}", **scores_of(accuracy, 360), **more)
+
+
+def test_equal_weights_are_a_reproduction_to_the_last_bit_on_whatever_machine() -> None:
+    experiment(347 / 360)
+    commit()
+    assert str(verify("digits")) == "digits: reproduced to the last bit"
+    experiment(347 / 360, environment={"device_name": "another CPU"})
+    assert str(verify("digits")) == "digits: reproduced to the last bit"
+
+
+def test_other_weights_are_noise_as_far_as_the_test_images_cannot_tell_them_apart() -> None:
+    experiment(347 / 360)
+    commit()
+    experiment(346 / 360, "b")
+    text = "96.11% here, 96.39% committed, difference -0.28 [-3.2, +2.6]"
+    assert str(verify("digits")) == f"digits: reproduced within noise: {text}"
+    experiment(347 / 360, "b")
+    assert verify("digits").kind == "reproduced within noise"
+    experiment(300 / 360, "b")
+    assert str(verify("digits")).startswith("digits: not reproduced: 83.33% here, 96.39% committed, ")
+    experiment(360 / 360, "b")
+    assert verify("digits").kind == "not reproduced"  # better is not the same either
+
+
+def test_a_sweep_is_judged_by_its_farthest_trial() -> None:
+    put([trial("a", 0.95), trial("b", 0.95), training("grid", 1, "c", status="infeasible")])
+    commit()
+    never = training("grid", 1, "c", status="infeasible")
+    put([trial("a", 0.95), trial("b", 0.94), never])
+    found = str(verify("grid"))
+    assert found.startswith(
+        "grid: reproduced within noise: 2 trials, at most b: 94.00% here, 95.00% committed"
+    )
+    put([trial("a", 0.95), trial("b", 0.5), never])
+    assert verify("grid").kind == "not reproduced"
+    put([trial("a", 0.95), training("grid", 1, "b", status="diverged"), never])
+    assert str(verify("grid")) == "grid: not reproduced: b: diverged"
+
+
+def test_of_many_trials_one_may_differ_by_more() -> None:
+    names = [f"t{number}" for number in range(20)]
+    put([trial(name, 0.95) for name in names])
+    commit()
+    put([trial(name, 0.91 if name == "t7" else 0.95) for name in names])
+    assert verify("grid").kind == "reproduced within noise"
+
+
+def test_other_settings_are_no_reproduction_and_no_failure_of_one() -> None:
+    experiment(0.96, configuration={"lr": 0.001, "epochs": 4})
+    commit()
+    experiment(0.5, "b", configuration={"lr": 0.01, "epochs": 4})
+    text = "made from other settings than the committed one: lr: 0.001 → 0.01"
+    assert str(verify("digits")) == f"digits: not compared: {text}"
+
+
+def test_what_has_no_committed_result_says_so() -> None:
+    experiment(0.96)
+    assert str(verify("digits")) == "digits: not compared: HEAD has no result of it"
+
+
+def test_what_is_not_here_or_does_not_belong_together_is_not_reproduced() -> None:
+    experiment(0.96)
+    commit()
+    path = files.METRICS / "digits/train.json"
+    path.write_text(path.read_text().replace("3.0", "4.0"))
+    assert "train.json does not say what" in str(verify("digits"))
+    assert verify("digits").kind == "not reproduced"
+    shutil.rmtree(files.METRICS / "digits")
+    assert str(verify("digits")) == "digits: not reproduced: there is no result of it here"
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["convlab", "verify", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    return int(str(ended.value.code))
+
+
+def test_the_command_fails_where_a_result_is_not_reproduced(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("params.yaml", "studies.yaml"):
+        shutil.copy(ROOT / name, name)
+    experiment(0.96)
+    commit()
+    assert run(monkeypatch, "digits") == 0
+    experiment(0.5, "b")
+    assert run(monkeypatch, "digits") == 1
+    assert run(monkeypatch) == 1  # what params.yaml selects
+    out = capsys.readouterr().out
+    assert "digits: reproduced to the last bit\ndigits: not reproduced: 50.00% here" in out
+    assert run(monkeypatch, "digts") == 2
+    assert "NAME: found 'digts'; did you mean" in (said := capsys.readouterr().err) or "allowed" in said
