@@ -6,7 +6,7 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: help setup repro mnist push gc test test-all test-campaigns check audit bench bench-gpu ui promote track report lock
+.PHONY: help setup repro mnist push gc test test-all test-campaigns test-browser check audit bench bench-gpu ui promote track report book lock
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -52,6 +52,11 @@ test-all: test test-campaigns  ## and the long campaigns: faults, fuzzing, every
 test-campaigns: setup
 	pytest -m campaign
 
+test-browser: setup  ## open every page of the book in Chromium, which is to be installed (`apt-get install chromium`)
+	pip install --quiet --disable-pip-version-check --no-build-isolation -e '.[export,browser]'
+	-@python -c 'from convlab.book import runtime; runtime.fetch()'
+	pytest tests/browser -rs
+
 check: setup  ## the gate: exit status 1 when a metric is under its floor in params.yaml
 	@convlab check
 
@@ -80,6 +85,9 @@ track: setup  ## mirror every result into MLflow, once, whatever is there alread
 
 report: setup  ## write the tables of results and docs/configuration.md
 	@convlab report
+
+book: setup  ## write the book of results into docs/book: a site that opens offline, from a file
+	@convlab book
 
 lock: setup  ## pin new versions: ranges in pyproject.toml → requirements.lock (needs uv)
 	uv pip compile pyproject.toml --extra pipeline --extra dev --universal --python-version 3.11 --generate-hashes \

@@ -56,9 +56,9 @@ def judge(
     borrowed = None
     if min(len(a.trainings), len(b.trainings)) == 1:
         borrowed = lent(claim.metric, experiments[claim.a].dataset, experiments)
-    images = _images_error(claim.metric, (a, b))
+    images = images_error_of(claim.metric, (a, b))
     difference = intervals.compare(
-        _by_seed(a, claim.metric), _by_seed(b, claim.metric), images=images, borrowed=borrowed
+        by_seed(a, claim.metric), by_seed(b, claim.metric), images=images, borrowed=borrowed
     )
     verdict, reason, level = _verdict(claim, (a, b), difference, borrowed)
     interval = difference.interval() if difference else None
@@ -117,7 +117,7 @@ def _verdict(
     return decide(claim.relation, claim.margin, *interval), "; ".join(reasons), intervals.level(settled)
 
 
-def _images_error(metric: str, sides: tuple[Found, Found]) -> float:
+def images_error_of(metric: str, sides: tuple[Found, Found]) -> float:
     """Return the standard error that the images give to a difference of accuracies, or of gaps: of the split
     whose accuracy is in doubt; 0 for losses, whose spread over images is in no file, and for norms."""
     match metric:
@@ -159,7 +159,7 @@ def table(judged: Sequence[Mapping[str, Any]]) -> str:
         verdict += " †" if row["holds_among_all"] is False else ""
         reasons = [row["reason"], *(f"{name} is stale" for name in row["stale"])]
         reason = f" ({'; '.join(filter(None, reasons))})" if any(reasons) else ""
-        cells = [row["report"], row["says"], _expected(row), shown(row), str(row["n"] or "–"), _trained(row)]
+        cells = [row["report"], row["says"], expected(row), shown(row), str(row["n"] or "–"), _trained(row)]
         lines.append("| " + " | ".join([*cells, verdict + reason]) + " |")
     lent = sum(row["verdict"] in ("confirmed", "refuted") and bool(row["borrowed_from"]) for row in judged)
     counts += f"; {lent} verdicts on a borrowed spread" if lent else ""
@@ -167,7 +167,7 @@ def table(judged: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(["<details>", summary, "", *lines, "", "</details>", ""])
 
 
-def _by_seed(found: Found, metric: str) -> list[tuple[Any, float]]:
+def by_seed(found: Found, metric: str) -> list[tuple[Any, float]]:
     """Return (seed, number) of each training."""
     numbers = [(row["seed"], results.value(row, metric)) for row in found.trainings]
     return [(seed, number) for seed, number in numbers if number is not None]
@@ -187,16 +187,17 @@ def _epochs(side: str, found: Found) -> dict[str, Any]:
     }
 
 
-def _number(metric: str, number: float, sign: str = "+") -> str:
+def text_of(metric: str, number: float, sign: str = "+") -> str:
     """Return a difference as text: accuracies and gaps in percentage points, other metrics as they are."""
     if metric == "gap" or metric.endswith("accuracy"):
         return f"{100 * number:{sign}.2f}"
     return f"{number:{sign}.4f}" if metric.endswith("loss") else f"{number:{sign}.2f}"
 
 
-def _expected(row: Mapping[str, Any]) -> str:
+def expected(row: Mapping[str, Any]) -> str:
+    """Return what a judged claim expects of its metric: `test accuracy within ±0.20`."""
     metric = row["metric"].replace("_", " ")
-    margin = _number(row["metric"], row["margin"], sign="")
+    margin = text_of(row["metric"], row["margin"], sign="")
     if row["relation"] == "same":
         return f"{metric} within ±{margin}"
     return f"{metric} {row['relation']}" + (f" by {margin}" if row["margin"] else "")
@@ -206,8 +207,8 @@ def shown(row: Mapping[str, Any]) -> str:
     """Return a judged claim's difference, with its interval if it has one."""
     if row["difference"] is None:
         return "–"
-    ends = [_number(row["metric"], end) for end in row["interval"] or []]
-    return _number(row["metric"], row["difference"]) + (f" [{ends[0]}, {ends[1]}]" if ends else "")
+    ends = [text_of(row["metric"], end) for end in row["interval"] or []]
+    return text_of(row["metric"], row["difference"]) + (f" [{ends[0]}, {ends[1]}]" if ends else "")
 
 
 def _trained(row: Mapping[str, Any]) -> str:

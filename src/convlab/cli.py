@@ -71,6 +71,15 @@ def _main() -> int:
     )
     parsers["export"].add_argument("model", metavar="NAME", help="as in `convlab predict --model`")
     parsers["export"].add_argument("--onnx", metavar="FILE", type=Path, required=True, help="what to write")
+    parsers["compare"].add_argument(
+        "results", metavar="RESULT", nargs="+", help="EXPERIMENT or SWEEP/TRIAL; with @REV, of a git revision"
+    )
+    parsers["book"].add_argument(
+        "--out", metavar="FOLDER", type=Path, default=Path("docs/book"), help="where to (default: docs/book)"
+    )
+    parsers["book"].add_argument(
+        "--fetch", action="store_true", help="fetch by npm what the explore page needs, once"
+    )
     options = vars(parser.parse_args())
     command: Callable[..., int] = COMMANDS[options.pop("command")]
     return command(**options)
@@ -240,6 +249,49 @@ def report() -> int:
     return 0
 
 
+def compare(results: list[str]) -> int:
+    """Put results side by side: parameters and metrics that differ, with intervals."""
+    from convlab import pairwise
+    from convlab.book.words import difference_text, shown
+
+    if len(results) < 2:
+        raise InputError(f"found one result, {results[0]}; allowed: two or more")
+    several = [pairwise.load(name) for name in results]
+    letters = [chr(ord("A") + index) for index in range(len(several))]
+    names = _table("Results", "letter", "experiment", "device")
+    for letter, subject in zip(letters, several, strict=True):
+        names.add_row(letter, subject.name, ", ".join(subject.found.hardware()))
+    params = _table("Parameters that differ", "parameter", *letters)
+    for key, row in pairwise.params_that_differ(several).items():
+        params.add_row(key, *row)
+    first, *others = several
+    metrics = _table("Metrics", "metric", *letters, *(f"{letter} − A" for letter in letters[1:]))
+    for metric in pairwise.NUMBERS:
+        cells = [shown(metric, subject.values(metric)) or "–" for subject in several]
+        changes = [difference_text(metric, pairwise.difference(metric, other, first)) for other in others]
+        metrics.add_row(metric.replace("_", " "), *cells, *changes)
+    console = _console()
+    for table in (names, params, metrics):
+        console.print(table)
+    console.print("±: standard deviation over seeds; [ , ]: 95 % interval; accuracies in points of a percent")
+    return 0
+
+
+def book(out: Path, fetch: bool) -> int:
+    """Write the book of results: a site that opens from a file, of what metrics/ and plots/ hold."""
+    from convlab.book import runtime
+    from convlab.book.site import write
+
+    if fetch:
+        runtime.fetch()
+    done = write(out)
+    weight = f"{done.bytes / 1e6:.1f} MB, the front page {done.front_bytes / 1e3:.0f} kB"
+    print(f"{done.front}: {done.pages} pages, {weight}")
+    if done.left_out:
+        print(f"the explore page is left out: {done.left_out}")
+    return 0
+
+
 def summary(experiment: str, svg: Path | None) -> int:
     """Show a network layer by layer: shapes, parameters, operations, memory; it needs no data."""
     from convlab.describe import describe
@@ -293,6 +345,8 @@ COMMANDS: dict[str, Any] = {
     "results": results,
     "verify": verify,
     "report": report,
+    "compare": compare,
+    "book": book,
     "summary": summary,
     "import": import_,
     "predict": predict,

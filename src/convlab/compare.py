@@ -87,7 +87,7 @@ def against(revision: str) -> list[Change]:
     Raises:
         InputError: there is no such revision, or a file of one side is damaged.
     """
-    before, now = _read(_committed(revision)), _read(_present())
+    before, now = _read(_committed(revision)), present()
     for name in before.keys() - now.keys():
         if files.trainings(name).is_file():  # trained, and not scored: it has not gone
             now[name] = Result()
@@ -120,6 +120,15 @@ def _change(name: str, before: Result | None, now: Result | None) -> Change:
     text = f"{before.mean:.4f} → {now.mean:.4f}, {100 * (now.mean - before.mean):+.2f} points "
     text += f"[{100 * low:+.2f}, {100 * high:+.2f}] {kind}"
     return Change(name, FAILED if high < 0 else ROSE if low > 0 else NOISE, text)
+
+
+def present() -> dict[str, Result]:
+    """Return the trainings of metrics/, by the names of their results.
+
+    Raise:
+        InputError: a file is damaged.
+    """
+    return _read(_present())
 
 
 def interval(before: Result, now: Result) -> tuple[float, float, str]:

@@ -199,7 +199,7 @@ def numbers_of(report: str, line: Line) -> list[dict[str, Any]]:
 
 def table(report: Report, lines: Sequence[Line]) -> str:
     """Make the Markdown table of a report, with the hardware and the notes below it; a long one is folded."""
-    columns, rare = _columns(lines)
+    columns, rare = columns_of(lines)
     titles = [QUANTITIES[key][0] for key in columns]
     theirs = "goal" if any(line.row.goal for line in lines) else "report"
     rows = [
@@ -210,15 +210,15 @@ def table(report: Report, lines: Sequence[Line]) -> str:
         first = _headline(line, columns[0])
         others = [_cell(line, key) for key in columns[1:]]
         n = str(len(line.ours.trainings)) if line.ours.trainings else "–"
-        difference = _points(line.difference(columns[0]))
+        difference = points(line.difference(columns[0]))
         rows.append(_markdown([line.row.what, first, difference, *others, n, _epochs(line)]))
     if len(lines) > LONG:
         rows = ["<details>", f"<summary>{_summary(lines, columns[0])}</summary>", "", *rows, "", "</details>"]
     return "\n".join([*rows, "", _hardware(report, lines), *_notes(lines, rare), ""])
 
 
-def _columns(lines: Sequence[Line]) -> tuple[list[str], list[str]]:
-    """Choose the columns, the accuracy that counts first. What one row alone has goes into its note."""
+def columns_of(lines: Sequence[Line]) -> tuple[list[str], list[str]]:
+    """Return the columns, the accuracy that counts first, and what one row alone has: it goes into a note."""
     printed = [key for line in lines for key in line.row.printed() if key != "epochs"]
     rare = [
         key for key in QUANTITIES if printed.count(key) == 1 and len(lines) > 2 and key != "test_accuracy"
@@ -282,11 +282,13 @@ def _cell(line: Line, quantity: str, says: str = "–") -> str:
     """Show theirs / ours, ours as mean ± standard deviation; `says` stands for a result that has not run."""
     row, ours = line.row, line.ours.values(quantity)
     theirs = getattr(row, quantity)
-    left = f"{'≈ ' if quantity in row.about else ''}{_text(quantity, theirs)}" if theirs is not None else "–"
+    left = (
+        f"{'≈ ' if quantity in row.about else ''}{text_of(quantity, theirs)}" if theirs is not None else "–"
+    )
     if quantity == "test_accuracy" and row.goal:
-        left = f"≥ {_text(quantity, row.goal)}"
+        left = f"≥ {text_of(quantity, row.goal)}"
     if ours:
-        right = results.mean_and_spread(ours, lambda number: _text(quantity, number))
+        right = results.mean_and_spread(ours, lambda number: text_of(quantity, number))
     else:
         right = "–" if line.ours.trainings else says
     if left == "–" and (right == "–" or not row.result):
@@ -294,12 +296,14 @@ def _cell(line: Line, quantity: str, says: str = "–") -> str:
     return f"{left} / {right}"
 
 
-def _text(quantity: str, number: float) -> str:
+def text_of(quantity: str, number: float) -> str:
+    """Return a number as the tables show it: `99.53%`, `0.0176`."""
     rounded_away = quantity.endswith("loss") and 0 < number < 0.0005
     return f"{number:.2e}" if rounded_away else QUANTITIES[quantity][1].format(number)
 
 
-def _points(difference: float | None) -> str:
+def points(difference: float | None) -> str:
+    """Return a difference of two accuracies in points of a percent."""
     return "–" if difference is None else f"{100 * difference:+.2f}"
 
 

@@ -1,0 +1,160 @@
+"""The page of a report: its table with ours beside, curves, studies, errors, figures, timings."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from convlab import claims, results
+from convlab.book import contents as source
+from convlab.book import studies
+from convlab.book.contents import Chapter, Contents
+from convlab.book.images import SECTIONS, Images
+from convlab.book.words import SYMBOLS, facts, shown, states
+from convlab.reports import QUANTITIES, Line, columns_of, points, text_of
+
+SHOWN_AT_FIRST = 4  # curves
+
+
+def context(contents: Contents, one: Chapter, images: Images) -> dict[str, Any]:
+    """Return what the template of a report's page needs; its figures are put into the book's folder."""
+    pictures = [image for name in one.names for image in images.of(name)]
+    table = _table(one) if one.lines else _plain(contents, one)
+    return {
+        "chapter": one,
+        "hardware": (one.report.hardware or "hardware not stated") if one.report else None,
+        "goals": any(line.row.goal for line in one.lines),
+        "table": table,
+        "states": states(one),
+        "prose": source.prose(one.name),
+        "curves": list(_curves(contents, one)),
+        "shown_at_first": SHOWN_AT_FIRST,
+        "grids": [found for name in one.names if (found := studies.grid(contents, one, name))],
+        "studies": [found for name in one.names if (found := studies.l2(contents, one, name))],
+        "matrices": [found for name in one.names if (found := studies.confusion(name))],
+        "sections": {
+            title: own
+            for key, title in SECTIONS.items()
+            if (own := [i for i in pictures if i.section == key])
+        },
+        "timings": list(_timings(contents, one)),
+        "configurations": {
+            name: contents.params(name) for name in one.results if "/" not in name and contents.params(name)
+        },
+        "claims": [{**c, "shown": claims.shown(c), "symbol": SYMBOLS[c["verdict"]]} for c in one.claims],
+    }
+
+
+def _table(one: Chapter) -> dict[str, Any]:
+    """Lay out the table of a report: a cell is (theirs, ours), "" where there is none."""
+    columns, rare = columns_of(one.lines)
+    rows = []
+    for line in one.lines:
+        cells = [_cell(line, key) for key in columns]
+        notes = [
+            f"{QUANTITIES[key][0]} {theirs or '–'} / {ours or '–'}"
+            for key in rare
+            if key in line.row.printed()
+            for theirs, ours in [_cell(line, key)]
+        ]
+        rows.append(
+            {
+                "what": line.row.what,
+                "result": line.row.result,
+                "status": line.ours.status if line.row.result else "",
+                "cells": cells,
+                "difference": points(line.difference(columns[0])),
+                "n": len(line.ours.trainings),
+                "epochs": _epochs(line),
+                "facts": facts(line),
+                "notes": [text for text in (*notes, line.row.note, line.row.reason) if text],
+            }
+        )
+    return {"columns": [QUANTITIES[key][0] for key in columns], "rows": rows, "theirs": True}
+
+
+def _cell(line: Line, quantity: str) -> tuple[str, str]:
+    theirs, ours = getattr(line.row, quantity), line.ours.values(quantity)
+    left = (
+        ("≈ " if quantity in line.row.about else "") + text_of(quantity, theirs) if theirs is not None else ""
+    )
+    if quantity == "test_accuracy" and line.row.goal:
+        left = f"≥ {text_of(quantity, line.row.goal)}"
+    return left, results.mean_and_spread(ours, lambda number: text_of(quantity, number)) if ours else ""
+
+
+def _epochs(line: Line) -> tuple[str, str]:
+    theirs, ours = _cell(line, "epochs")
+    return theirs, ours + (f" of {line.ours.planned}" if line.ours.shortened else "")
+
+
+def _plain(contents: Contents, one: Chapter) -> dict[str, Any]:
+    """Lay out the results that no report has, in a table like the others."""
+    columns = ("test_accuracy", "test_loss", "validation_accuracy", "running_accuracy", "parameters")
+    rows = []
+    for result in one.results:
+        found = results.find(result, contents.plans)
+        cells = [("", shown(key, found.values(key))) for key in columns]
+        epochs = shown("epochs", found.values("epochs")) + (f" of {found.planned}" if found.shortened else "")
+        rows.append(
+            {
+                "what": result,
+                "result": result,
+                "status": found.status,
+                "cells": cells,
+                "difference": "–",
+                "n": len(found.trainings),
+                "epochs": ("", epochs),
+                "facts": found.hardware(),
+                "notes": [],
+            }
+        )
+    return {"columns": [QUANTITIES[key][0] for key in columns], "rows": rows, "theirs": False}
+
+
+def _curves(contents: Contents, one: Chapter) -> Iterator[dict[str, str]]:
+    """Yield the results whose curves a page shows, under their rows' names; one training is shown once."""
+    names: dict[str, list[str]] = {}
+    rows = {line.row.result: line.row.what for line in reversed(one.lines)}
+    for result in one.results:
+        if result in contents.same:
+            names.setdefault(contents.same[result], []).append(rows.get(result, result))
+    for result, labels in names.items():
+        yield {"result": result, "label": " = ".join(dict.fromkeys(labels))}
+
+
+def data(contents: Contents) -> dict[str, Any]:
+    """Return the curves of every result, for the script that draws them: a list per column of each seed's."""
+    names = dict.fromkeys(result.partition("/")[0] for result in contents.labels)
+    seeds = {result: own for name in names for result, own in source.curves(name).items()}
+    return {
+        result: {"label": label, "seeds": [_columns(rows) for rows in seeds.get(result, [])]}
+        for result, label in contents.labels.items()
+    }
+
+
+def _columns(curves: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    keys = ("train_accuracy", "validation_accuracy", "train_loss", "validation_loss", "lr")
+    columns = {key: [float(f"{row[key]:.5g}") for row in curves] for key in keys}
+    return {"seed": curves[0]["seed"], **columns}
+
+
+def _timings(contents: Contents, one: Chapter) -> Iterator[dict[str, str]]:
+    """Yield how long each result took, on what, when; one training is listed once."""
+    for result in dict.fromkeys(contents.same[result] for result in one.results if result in contents.same):
+        rows = contents.of(result)
+        if rows["seconds"].isna().all():
+            continue
+        yield {
+            "result": result,
+            "seconds": results.mean_and_spread(list(rows["seconds"].dropna()), "{:,.1f}".format),
+            "per_epoch": f"{rows['seconds_per_epoch'].mean():,.2f}",
+            "images": "–"
+            if rows["images_per_second"].isna().all()
+            else f"{rows['images_per_second'].mean():,.0f}",
+            "memory": "–"
+            if rows["peak_memory_mib"].isna().all()
+            else f"{rows['peak_memory_mib'].max():,.0f}",
+            "at_once": "–" if rows["at_once"].isna().all() else f"{rows['at_once'].max():.0f}",
+            "device": f"{rows['device_name'].iloc[0]} ({rows['precision'].iloc[0]})",
+            "date": str(rows["started_at"].iloc[0])[:10],
+            "commit": str(rows["git_commit"].iloc[0])[:7],
+        }

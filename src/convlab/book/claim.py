@@ -1,0 +1,134 @@
+"""The page of a claim: the report's words, each seed's point, the interval, the verdict, how to rerun it."""
+
+from statistics import mean
+from typing import Any
+
+from convlab import claims, results
+from convlab.book.contents import Contents
+from convlab.book.words import SYMBOLS
+from convlab.results import Found
+
+FEWEST = 3  # seeds that give an interval worth having
+LEFT, WIDTH = 20, 660  # the chart's drawing area, in units of its viewBox
+
+
+def context(contents: Contents, judged: dict[str, Any]) -> dict[str, Any]:
+    """Return what the template of a claim's page needs."""
+    sides = {side: results.find(judged[side], contents.plans) for side in "ab"}
+    numbers = {side: claims.by_seed(found, judged["metric"]) for side, found in sides.items()}
+    return {
+        "claim": judged,
+        "symbol": SYMBOLS[judged["verdict"]],
+        "metric": judged["metric"].replace("_", " "),
+        "expected": _wanted(judged),
+        "shown": claims.shown(judged),
+        "reading": _reading(judged),
+        "sides": {side: _side(contents, judged, found, numbers[side]) for side, found in sides.items()},
+        "points": _chart(judged["metric"], numbers) if all(numbers.values()) else None,
+        "interval": _interval(judged) if judged["difference"] is not None else None,
+        "rerun": rerun(judged),
+        "more": rerun(judged, FEWEST) if judged["n"] < FEWEST else None,
+        "curves": [
+            {"result": name, "label": name}
+            for name in dict.fromkeys(judged[side] for side in "ab")
+            if name in contents.labels
+        ],
+    }
+
+
+def rerun(judged: dict[str, Any], seeds: int | None = None) -> str:
+    """Return the command that trains both sides of a claim, with so many seeds if they are stated."""
+    sweeps = list(dict.fromkeys(judged[side].partition("/")[0] for side in "ab" if "/" in judged[side]))
+    experiments = list(dict.fromkeys(judged[side] for side in "ab" if "/" not in judged[side]))
+    parts = [f"-S 'run=[{','.join(experiments or ['digits'])}]'", f"-S 'run_sweeps=[{','.join(sweeps)}]'"]
+    if seeds:
+        parts += [f"-S '+sweeps.{name}.seeds={seeds}'" for name in sweeps]
+        parts += [f"-S '+experiments.{name}.seeds={seeds}'" for name in experiments]
+    return "dvc exp run " + " ".join(parts)
+
+
+def _side(
+    contents: Contents, judged: dict[str, Any], found: Found, numbers: list[tuple[Any, float]]
+) -> dict[str, Any]:
+    epochs = found.values("epochs")
+    return {
+        "status": found.status,
+        "numbers": [(seed, number_of(judged["metric"], number)) for seed, number in numbers],
+        "mean": number_of(judged["metric"], mean(number for _, number in numbers)) if numbers else None,
+        "epochs": f"{mean(epochs):.0f}" + (f" of {found.planned}" if found.shortened else "")
+        if epochs
+        else "–",
+        "hardware": ", ".join(found.hardware()) or "–",
+    }
+
+
+def number_of(metric: str, number: float) -> str:
+    """Return a number of a metric: an accuracy or a gap in percent, others as they are."""
+    return claims.text_of(metric, number, sign="") + (
+        "%" if metric == "gap" or metric.endswith("accuracy") else ""
+    )
+
+
+def _reading(judged: dict[str, Any]) -> list[str]:
+    """Say in sentences what the interval tells, and what it rests on."""
+    wanted, because = _wanted(judged), f" ({judged['reason']})" if judged["reason"] else ""
+    if judged["verdict"] == "not run":
+        return [f"One of the two results has not been run, so there is nothing to compare{because}."]
+    if judged["interval"] is None or judged["p"] is None:
+        return [f"No verdict is given: the difference may be chance{because}."]
+    rests = f"n = {judged['n']}." if judged["n"] > 1 else f"It rests on one seed: {judged['reason']}."
+    match judged["verdict"]:
+        case "confirmed":
+            said = f"The whole 95 % interval agrees with the claim: {wanted}."
+        case "refuted":
+            said = f"The whole 95 % interval contradicts the claim: {wanted}."
+        case _:
+            return [
+                f"The 95 % interval holds differences that agree with the claim ({wanted}), and others.",
+                rests,
+            ]
+    among = "holds" if judged["holds_among_all"] else "does not hold"
+    return [said, rests, f"p = {judged['p']:.2g}; among all claims together the verdict {among} (Holm)."]
+
+
+def _wanted(judged: dict[str, Any]) -> str:
+    """Say what the claim is of a and b: `a above b`, `a and b within ±0.20`."""
+    margin = claims.text_of(judged["metric"], judged["margin"], sign="")
+    if judged["relation"] == "same":
+        return f"a and b within ±{margin}"
+    return f"a {judged['relation']} b" + (f" by more than {margin}" if judged["margin"] else "")
+
+
+def _chart(metric: str, numbers: dict[str, list[tuple[Any, float]]]) -> dict[str, Any]:
+    """Lay out each seed's point on two lines, one for each side."""
+    every = [number for side in numbers.values() for _, number in side]
+    low, high = min(every), max(every)
+    margin = 0.08 * (high - low) or abs(high) * 0.01 or 1.0
+    low, high = low - margin, high + margin
+    place = lambda number: round(LEFT + WIDTH * (number - low) / (high - low), 1)  # noqa: E731
+    sides = {
+        side: [
+            {"x": place(number), "title": f"seed {seed}: {number_of(metric, number)}"} for seed, number in own
+        ]
+        for side, own in numbers.items()
+    }
+    ticks = [low + (high - low) * share for share in (0.05, 0.35, 0.65, 0.95)]
+    return {"sides": sides, "ticks": [(place(tick), number_of(metric, tick)) for tick in ticks]}
+
+
+def _interval(judged: dict[str, Any]) -> dict[str, Any]:
+    """Lay out the difference, its interval, and what the claim expects, around zero."""
+    metric, margin = judged["metric"], judged["margin"]
+    low, high = judged["interval"] or (judged["difference"], judged["difference"])
+    reach = 1.15 * max(abs(low), abs(high), abs(margin)) or 1.0
+    place = lambda number: round(LEFT + WIDTH * (number + reach) / (2 * reach), 1)  # noqa: E731
+    bounds = {"above": (margin, reach), "below": (-reach, -margin), "same": (-margin, margin)}[
+        judged["relation"]
+    ]
+    return {
+        "zone": [place(end) for end in bounds],
+        "zero": place(0),
+        "ends": [place(low), place(high)] if judged["interval"] else None,
+        "difference": place(judged["difference"]),
+        "ticks": [(place(tick), claims.text_of(metric, tick)) for tick in (-0.8 * reach, 0.0, 0.8 * reach)],
+    }

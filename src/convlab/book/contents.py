@@ -1,0 +1,147 @@
+"""All that the book reads, in one place: what ran, how it was configured, curves, what the reports say."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from convlab import claims, files, pairwise, reports, results
+from convlab.config import load_params
+from convlab.reports import Line, Report
+from convlab.results import Plan
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+OTHERS = "others"  # the page of the results that no report has
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A report, or what belongs to none: its rows, its claims, and the results that the two speak of."""
+
+    name: str
+    title: str
+    report: Report | None
+    lines: list[Line]
+    claims: list[dict[str, Any]]
+    results: list[str]  # in the order of the rows, each once; then the other trials of their sweeps
+
+    @property
+    def names(self) -> list[str]:
+        """The experiments and sweeps among them."""
+        return list(dict.fromkeys(result.partition("/")[0] for result in self.results))
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What the pages are made from."""
+
+    plans: Mapping[str, Plan]
+    chapters: list[Chapter]
+    trainings: "DataFrame"  # see `results.frame`
+    configurations: Mapping[str, Mapping[str, str]]  # by result; see `pairwise.configurations`
+
+    def of(self, result: str) -> "DataFrame":
+        """Return the rows of `trainings` that belong to a result."""
+        return self.trainings[self.trainings["result"] == result]
+
+    def params(self, result: str) -> dict[str, str]:
+        """Return the configuration of a result by dotted keys; empty where it has not run."""
+        return dict(self.configurations.get(result, {})) if result in self.labels else {}
+
+    @cached_property
+    def claims(self) -> list[dict[str, Any]]:
+        """Every judged claim, in the order of the chapters."""
+        return [claim for chapter in self.chapters for claim in chapter.claims]
+
+    @cached_property
+    def labels(self) -> dict[str, str]:
+        """What each result that has run is called: its name, and the rows of the reports that it is."""
+        rows: dict[str, list[str]] = {result: [] for result in self.trainings["result"].unique()}
+        for chapter in self.chapters:
+            for line in chapter.lines:
+                if line.row.result in rows:
+                    rows[line.row.result].append(f"{chapter.name} {line.row.what}")
+        return {result: result + (f" ({'; '.join(what)})" if what else "") for result, what in rows.items()}
+
+    @cached_property
+    def same(self) -> dict[str, str]:
+        """The first result that is the same trainings, by each result's name."""
+        first: dict[tuple[str, ...], str] = {}
+        found = {}
+        for result, rows in self.trainings.groupby("result", sort=False):
+            found[str(result)] = first.setdefault(tuple(rows["fingerprint"]), str(result))
+        return found
+
+
+def load() -> Contents:
+    """Read params.yaml, reports.yaml, metrics/ and plots/.
+
+    Raise:
+        InputError: one of them is wrong or damaged.
+    """
+    plans = results.load_plans()
+    judged = claims.judge_all(load_params(files.PARAMS), plans)
+    chapters = list(_chapters(plans, judged))
+    return Contents(plans, chapters, results.frame(plans), pairwise.configurations())
+
+
+def curves(name: str) -> dict[str, list[list[dict[str, Any]]]]:
+    """Return the rows of curves.csv of an experiment or a sweep: by result, of each seed."""
+    path = files.PLOTS / name / "curves.csv"
+    found: dict[str, dict[int, list[dict[str, Any]]]] = {}
+    for row in files.read_curves(path) if path.is_file() else []:
+        result = f"{name}/{row['trial']}" if "trial" in row else name
+        found.setdefault(result, {}).setdefault(row["seed"], []).append(row)
+    return {result: list(seeds.values()) for result, seeds in found.items()}
+
+
+def figures(name: str) -> list[Path]:
+    """Return the images that an experiment or a sweep has, by name."""
+    found = (files.PLOTS / name / "figures").glob("*")
+    return sorted(path for path in found if path.suffix in (".png", ".svg"))
+
+
+def confusion_pairs(name: str) -> list[tuple[str, str]]:
+    """Return (actual, predicted) of each test image of an experiment; empty where there is none."""
+    import pandas
+
+    path = files.PLOTS / name / "confusion.csv"
+    if not path.is_file():
+        return []
+    table = pandas.read_csv(path, dtype=str, keep_default_na=False)
+    return list(zip(table["actual"], table["predicted"], strict=True))
+
+
+def prose(name: str) -> str:
+    """Return what docs/reports.md says beside a report's table, as Markdown without links and images."""
+    if not reports.PAGE.is_file():
+        return ""
+    sections = re.split(r"^## .*\n", reports.PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    section = next((text for text in sections if f"<!-- {name} -->" in text), "")
+    section = re.sub(rf"<!-- {name} -->.*<!-- /{name} -->", "", section, flags=re.DOTALL)
+    section = re.sub(r"(?<!!)\[([^\]]*)\]\([^)]*\)", r"\1", section)
+    return "\n".join(line for line in section.splitlines() if not line.startswith("|")).strip()
+
+
+def _chapters(plans: Mapping[str, Plan], judged: list[dict[str, Any]]) -> Iterator[Chapter]:
+    told = set[str]()
+    for name, report in reports.load_reports(plans).items():
+        lines = [reports.line_of(row, plans) for row in report.rows]
+        own = [claim for claim in judged if claim["report"] == name]
+        named = [line.row.result for line in lines] + [claim[side] for claim in own for side in "ab"]
+        first = _once(named)
+        names = {result.partition("/")[0] for result in first}
+        beside = [result for result in plans if "/" in result and result.partition("/")[0] in names]
+        told |= names
+        yield Chapter(name, report.title, report, lines, own, _once([*first, *beside]))
+    others = [result for result in plans if result.partition("/")[0] not in told]
+    if any(results.status(result) != "not run" for result in others):
+        yield Chapter(OTHERS, "Results that no report has", None, [], [], others)
+
+
+def _once(named: Iterable[str | None]) -> list[str]:
+    return list(dict.fromkeys(result for result in named if result is not None))

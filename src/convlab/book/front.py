@@ -1,0 +1,91 @@
+"""The front page: the reports' headlines beside ours, accuracy against seconds, verdicts, what is missing."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from convlab import claims
+from convlab.book import scatter
+from convlab.book.contents import Chapter, Contents
+from convlab.book.words import SYMBOLS, facts, shown, states
+from convlab.reports import points, text_of
+
+
+def context(contents: Contents) -> dict[str, Any]:
+    """Return what the template of the front page needs."""
+    verdicts = [judged["verdict"] for judged in contents.claims]
+    return {
+        "cards": [card for one in contents.chapters for card in _cards(one)],
+        "chart": scatter.chart(contents),
+        "claims": [_claim(judged) for judged in contents.claims],
+        "counts": {verdict: verdicts.count(verdict) for verdict in claims.VERDICTS},
+        "symbols": SYMBOLS,
+        "chapters": [one.name for one in contents.chapters if one.claims],
+        "states": [
+            state for one in contents.chapters if one.report for state in [states(one)] if any(state.values())
+        ],
+        "totals": totals(contents),
+        "hardware": list(_hardware(contents)),
+    }
+
+
+def _cards(one: Chapter) -> Iterator[dict[str, Any]]:
+    """Yield the headlines of a report: theirs, ours, the difference, and what ours rests on."""
+    for line in one.lines:
+        if line.row.headline:
+            printed = [key for key in ("test_accuracy", "validation_accuracy") if key in line.row.printed()]
+            quantity = printed[0]
+            theirs = getattr(line.row, quantity)
+            target = theirs if theirs is not None else line.row.goal or 0.0
+            ours = line.ours.values(quantity)
+            yield {
+                "report": one.name,
+                "what": line.row.what,
+                "quantity": quantity.replace("_", " "),
+                "goal": line.row.goal is not None,
+                "theirs": text_of(quantity, target),
+                "ours": shown(quantity, ours),
+                "status": line.ours.status,
+                "difference": points(line.difference(quantity)) if ours else None,
+                "facts": facts(line),
+            }
+
+
+def totals(contents: Contents) -> dict[str, int]:
+    """Count what the first sentence of the book says."""
+    lines = [line for one in contents.chapters if one.report for line in one.lines if line.row.result]
+    return {
+        "reports": sum(
+            one.report is not None and not any(line.row.goal for line in one.lines)
+            for one in contents.chapters
+        ),
+        "rows": len(lines),
+        "run": sum(bool(line.ours.trainings) for line in lines),
+        "shortened": sum(line.ours.shortened for line in lines),
+        "one_seed": sum(len(line.ours.trainings) == 1 for line in lines),
+        "trainings": contents.trainings["fingerprint"].nunique(),
+        "claims": len(contents.claims),
+    }
+
+
+def _claim(judged: dict[str, Any]) -> dict[str, Any]:
+    return {
+        **judged,
+        "symbol": SYMBOLS[judged["verdict"]],
+        "shown": claims.shown(judged),
+        "expected": claims.expected(judged),
+    }
+
+
+def _hardware(contents: Contents) -> Iterator[dict[str, Any]]:
+    """Yield a row for each machine that something was trained on; one training counts once."""
+    once = contents.trainings.drop_duplicates("fingerprint")
+    for (device, bits), rows in once.groupby(["device_name", "precision"], sort=True):
+        dates = sorted(str(text)[:10] for text in rows["started_at"].dropna())
+        yield {
+            "device": device,
+            "precision": bits,
+            "trainings": len(rows),
+            "seconds": text_of("seconds", float(rows["seconds"].sum())),
+            "dates": " to ".join(dict.fromkeys([dates[0], dates[-1]])) if dates else "–",
+            "torch": ", ".join(sorted(rows["torch"].dropna().unique())),
+        }

@@ -1,0 +1,95 @@
+"""The figures of a result as the book shows them: small files, each with a caption and a text for alt."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from convlab.book.contents import figures
+
+QUALITY = 82  # of WebP: half a PNG's size, no difference to be seen
+# What each kind of figure shows, in the order of a page: its caption, and its section
+KINDS = {
+    "curves": ("Learning curves", "training"),
+    "iterations": ("Loss of every step", "training"),
+    "augmentation": ("What the training sees: augmented images", "training"),
+    "trials": ("The trials side by side", "training"),
+    "histograms": ("Histograms of the weights", "weights"),
+    "confusion": ("Confusion matrix of the test images", "errors"),
+    "confused": ("The classes that are confused most", "errors"),
+    "correct": ("Test images that are classified correctly", "errors"),
+    "wrong": ("Test images that are classified wrongly, the most confident first", "errors"),
+    "gradcam": ("Grad-CAM: where the network looked", "inside"),
+    "features_correct": ("Feature maps, layer by layer, of a correct image", "inside"),
+    "features_wrong": ("Feature maps, layer by layer, of a wrong image", "inside"),
+    "pairs": ("Pairs: a wrong image beside a right one of the class it was taken for", "inside"),
+    "pair_distances": ("Distances of such pairs at every layer, over all wrong images", "inside"),
+    "model": ("The network, layer by layer", "network"),
+}
+SECTIONS = {
+    "errors": "Right and wrong",
+    "inside": "What the network saw",
+    "training": "Training",
+    "weights": "Weights",
+    "network": "The network",
+}
+
+
+@dataclass(frozen=True)
+class Image:
+    """A figure: its address from the book's root, its size in pixels, what it shows and of which result."""
+
+    address: str
+    width: int
+    height: int
+    caption: str
+    section: str
+    name: str
+
+    @property
+    def alt(self) -> str:
+        """The text in place of the image."""
+        return f"{self.caption}, of {self.name}"
+
+
+class Images:
+    """Puts figures into the book's folder, each once."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder / "images"
+        (folder / "assets").mkdir()
+
+    def of(self, name: str) -> list[Image]:
+        """Return the figures of an experiment or a sweep, in the order of KINDS."""
+        found = {path.stem: path for path in figures(name)}
+        order = [*(kind for kind in KINDS if kind in found), *(found.keys() - KINDS.keys())]
+        return [self._put(name, kind, found[kind]) for kind in order]
+
+    def _put(self, name: str, kind: str, path: Path) -> Image:
+        caption, section = KINDS.get(kind, (kind.replace("_", " "), "training"))
+        target = self.folder / name / path.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == ".svg":
+            target.write_bytes(path.read_bytes())
+            size = _size_of_svg(path.read_text(encoding="utf-8"))
+        else:
+            target = target.with_suffix(".webp")
+            size = _write_webp(path, target)
+        address = target.relative_to(self.folder.parent).as_posix()
+        return Image(address, *size, caption, section, name)
+
+
+def _write_webp(path: Path, target: Path) -> tuple[int, int]:
+    from PIL import Image as Picture
+
+    with Picture.open(path) as picture:
+        if not target.exists():
+            picture.convert("RGB").save(target, quality=QUALITY, method=4)
+        return picture.size
+
+
+def _size_of_svg(text: str) -> tuple[int, int]:
+    """Return width and height of a drawing, from its viewBox."""
+    import re
+
+    found = re.search(r'viewBox="[\d.-]+ [\d.-]+ ([\d.]+) ([\d.]+)"', text)
+    width, height = (round(float(number)) for number in found.groups()) if found else (800, 600)
+    return width, height

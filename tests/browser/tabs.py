@@ -1,0 +1,31 @@
+"""A page of the book in a browser."""
+
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+
+
+class Tab:
+    """A page of the book in a browser; `said` is all that its console said, `loaded` what it asked for."""
+
+    def __init__(self, browser: Any, width: int, theme: str):
+        self.context = browser.new_context(
+            viewport={"width": width, "height": 900}, color_scheme=theme, offline=True
+        )
+        self.page = self.context.new_page()
+        self.said: list[str] = []
+        self.loaded: list[str] = []
+        self.page.on("console", lambda message: self.said.append(message.text))
+        self.page.on("request", lambda request: self.loaded.append(request.url))
+        self.page.on("pageerror", lambda error: self.said.append(str(error)))
+
+    def open(self, path: Path, place: str = "") -> Any:
+        """Open a file and wait until what it draws stands."""
+        self.page.goto("about:blank")
+        self.loaded.clear()
+        self.page.goto(path.as_uri() + place)
+        self.page.wait_for_function(
+            "[...document.querySelectorAll('.plot')].every(plot => plot.childNodes.length)"
+        )
+        return self.page

@@ -1,0 +1,123 @@
+"""Networks that run in the browser: trained here on the digits, they say what PyTorch says."""
+
+from pathlib import Path
+
+import pytest
+import results_world
+import torch
+from result import evaluation, put, training
+from tabs import ROOT
+
+from convlab import files
+from convlab.book import contents, explore, runtime, site
+from convlab.config import load_params
+from convlab.data.dataset import save
+from convlab.data.preprocess import prepare
+from convlab.data.readers import read
+from convlab.data.sources import fetch
+from convlab.models.build import load_model
+from convlab.models.weights import hash_weights
+from convlab.train.run import train
+
+pytest.importorskip("onnxscript", reason="`pip install onnx onnxscript` exports networks")
+
+
+def record(experiment, weights):
+    """Put down that the digits' network with these weights was trained so."""
+    made = training(
+        "digits", experiment.seed, configuration=experiment.model_dump(mode="json"), weights=weights
+    )
+    put([made], [evaluation(made)])
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Return the book's folder, with the page, and the digits' network, trained for some epochs."""
+    folder = tmp_path_factory.mktemp("trained")
+    kept = ROOT / ".convlab" / runtime.folder().name
+    if not kept.is_dir():
+        pytest.skip("ONNX Runtime Web is not here: `convlab book --fetch` brings it")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.delenv("DVC_ROOT", raising=False)
+        results_world.build(folder)
+        Path(".convlab").mkdir()
+        (Path(".convlab") / kept.name).symlink_to(kept)
+        recipe = {"epochs": 15, "seeds": 1, "precision": "fp32", "threads": 1}
+        experiment = load_params(files.PARAMS).experiments["digits"].model_copy(update=recipe)
+        fetch("digits", folder / "raw", mirror=None)
+        prepared = prepare(read("digits", folder / "raw"), experiment)
+        where = files.PROCESSED / "digits" / experiment.data_key()
+        save(prepared, where)
+        ended = train("digits", experiment, where)
+        files.write_tensors(files.weights("digits", experiment.seed), ended.model.state_dict())
+        record(experiment, hash_weights(ended.model))
+        assert explore.missing() == ""
+        assert site.write(folder / "book").left_out == ""
+        model = load_model(experiment, prepared.statistics, files.weights("digits", experiment.seed)).eval()
+    return folder / "book", model, prepared
+
+
+def test_the_logits_are_those_of_pytorch(tab, trained):
+    book, model, prepared = trained
+    page = tab.open(book / "explore.html")
+    images = prepared.test.images[:20]
+    found = [
+        page.evaluate("pixels => explore.logits('digits', pixels)", image.flatten().tolist())
+        for image in images
+    ]
+    with torch.no_grad():
+        wanted = model(prepared.statistics.transform()(images))
+    torch.testing.assert_close(torch.tensor(found), wanted, atol=1e-4, rtol=0)
+    assert not tab.said
+
+
+def test_nothing_is_loaded_before_the_first_stroke(tab, trained):
+    tab.open(trained[0] / "explore.html")
+    assert not [url for url in tab.loaded if "runtime" in url or "network-" in url]
+
+
+def test_a_seven_that_is_drawn_is_a_seven(tab, trained):
+    page = tab.open(trained[0] / "explore.html")
+    page.locator("#pad").scroll_into_view_if_needed()
+    box = page.locator("#pad").bounding_box()
+    points = [(0.3, 0.2), (0.7, 0.2), (0.55, 0.5), (0.45, 0.82)]
+    places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
+    page.mouse.move(*places[0])
+    page.mouse.down()
+    for place in places[1:]:
+        page.mouse.move(*place, steps=8)
+    page.mouse.up()
+    page.wait_for_selector(".best")
+    assert page.inner_text(".best").startswith("7,")
+    assert page.inner_text("#status") == "digits: 7"
+    page.click("#clear")
+    page.wait_for_function("document.getElementById('status').textContent === 'Nothing is drawn.'")
+
+
+def test_a_digit_that_is_dark_on_light_is_inverted_and_the_page_says_so(tab, trained, tmp_path):
+    from PIL import Image, ImageDraw
+
+    picture = Image.new("L", (200, 300), 240)
+    drawing = ImageDraw.Draw(picture)
+    drawing.ellipse((60, 90, 140, 210), outline=15, width=16)
+    picture.save(tmp_path / "nought.png")
+    page = tab.open(trained[0] / "explore.html")
+    page.set_input_files("#file", tmp_path / "nought.png")
+    page.wait_for_selector(".best")
+    assert page.inner_text("#status") == "digits: 0 (inverted: it is dark on light)"
+
+
+def test_a_file_that_is_no_image_is_refused_in_a_line(tab, trained, tmp_path):
+    (tmp_path / "<b>.png").write_text("no image")
+    page = tab.open(trained[0] / "explore.html")
+    page.set_input_files("#file", tmp_path / "<b>.png")
+    page.wait_for_function("document.getElementById('status').textContent.includes('is no image')")
+    assert page.inner_text("#status") == "<b>.png is no image that the browser can read."
+
+
+def test_weights_that_the_scores_are_not_of_are_left_out(trained, monkeypatch):
+    monkeypatch.chdir(trained[0].parent)
+    experiment = load_params(files.PARAMS).experiments["digits"]
+    record(experiment, "another")
+    assert explore.networks(contents.load()) == []

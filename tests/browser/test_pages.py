@@ -1,0 +1,154 @@
+"""The book in a real browser, from files, without a network: it opens, answers, and keeps still."""
+
+from pathlib import Path
+from urllib.parse import unquote, urlparse
+
+import pytest
+from tabs import Tab
+
+from convlab import pairwise, results
+from convlab.book.words import difference_text, shown
+
+
+def a_few(book: Path) -> list[Path]:
+    """Return pages of every kind."""
+    return [*book.glob("*.html"), *sorted(book.glob("reports/*")), *sorted(book.glob("claims/*"))[::15]]
+
+
+def quiet_and_narrow(tab: Tab, paths: list[Path], width: int) -> None:
+    """Open pages; none of them says anything on the console, or is wider than the screen."""
+    wide = []
+    for path in paths:
+        page = tab.open(path)
+        assert not tab.said, f"{path.name}: {tab.said}"
+        if page.evaluate("document.documentElement.scrollWidth") > width:
+            wide.append(path.name)
+    assert not wide
+
+
+def test_every_page_opens_without_a_word_on_the_console(tab, book):
+    quiet_and_narrow(tab, sorted(book.rglob("*.html")), 1440)
+
+
+@pytest.mark.parametrize(("width", "theme"), [(390, "light"), (390, "dark"), (1440, "dark")])
+def test_each_kind_of_page_fits_the_screen_in_both_themes(chromium, book, width, theme):
+    tab = Tab(chromium, width, theme)
+    quiet_and_narrow(tab, a_few(book), width)
+    tab.context.close()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_no_serious_violation(chromium, book, theme):
+    axe = pytest.importorskip(
+        "axe_playwright_python", reason="`pip install axe-playwright-python` brings axe"
+    )
+    script = (Path(axe.__file__).parent / "axe.min.js").read_text()
+    tab = Tab(chromium, 1440, theme)
+    found = []
+    for path in a_few(book):
+        page = tab.open(path)
+        page.evaluate(script)
+        report = page.evaluate("axe.run({preload: false})")  # preloading asks for what a file cannot have
+        found += [
+            (path.name, one["impact"], one["id"], one["nodes"][0]["html"]) for one in report["violations"]
+        ]
+    tab.context.close()
+    assert not [one for one in found if one[1] in ("serious", "critical")]
+
+
+def test_the_front_page_loads_less_than_300_kb(tab, book):
+    tab.open(book / "index.html")
+    loaded = [Path(unquote(urlparse(url).path)) for url in tab.loaded if url.startswith("file:")]
+    assert {path.name for path in loaded} == {"index.html", "book.css", "book.js"}
+    assert sum(path.stat().st_size for path in loaded) <= 300_000
+
+
+def test_the_claims_can_be_filtered_by_keyboard(tab, book):
+    page = tab.open(book / "index.html")
+    everything = page.locator(".claims li:visible").count()
+    inconclusive = page.locator(".claims li[data-verdict=inconclusive]").count()
+    page.locator(".chip[data-verdict=inconclusive]").focus()
+    page.keyboard.press("Enter")
+    assert page.locator(".claims li:visible").count() == everything - inconclusive
+    assert page.inner_text("#shown") == f"{everything - inconclusive} shown"
+    page.keyboard.press("Space")
+    page.select_option("#report", "R2")
+    assert page.locator(".claims li:visible").count() == page.locator(".claims li[data-report=R2]").count()
+
+
+def test_the_theme_can_be_switched_and_is_remembered(tab, book):
+    page = tab.open(book / "index.html")
+    paper = "getComputedStyle(document.body).backgroundColor"
+    light = page.evaluate(paper)
+    page.click("#theme")
+    assert page.evaluate(paper) != light
+    assert tab.open(book / "reports/R0.html").evaluate(paper) != light
+
+
+def test_a_curve_tells_its_value_under_the_pointer_and_can_be_left_out(tab, book):
+    page = tab.open(book / "reports/R0.html")
+    page.wait_for_selector(".plot svg")
+    lines = page.locator("[data-curves] .mark-line path")
+    before = lines.count()
+    page.locator("input[name=split][value=train]").uncheck()
+    page.wait_for_function(
+        "before => document.querySelectorAll('[data-curves] .mark-line path').length * 2 === before",
+        arg=before,
+    )
+    page.locator("[data-curves] .plot svg").scroll_into_view_if_needed()
+    box = page.locator("[data-curves] .plot svg").bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 3)
+    page.mouse.move(box["x"] + box["width"] / 2 + 3, box["y"] + box["height"] / 3)
+    page.wait_for_selector("#vg-tooltip-element.visible")
+    told = page.inner_text("#vg-tooltip-element")
+    assert "validation" in told
+    assert "%" in told
+
+
+def test_another_quantity_is_drawn_by_keyboard(tab, book):
+    page = tab.open(book / "reports/R2.html")
+    page.locator("input[name=quantity][value=accuracy]").focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_selector("text=error (1 − accuracy)")
+
+
+def test_every_image_loads(tab, book):
+    page = tab.open(book / "reports/R1.html")
+    images = page.locator("figure img")
+    assert images.count() > 5
+    for index in range(images.count()):
+        images.nth(index).scroll_into_view_if_needed()
+    page.wait_for_function("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
+
+
+def test_the_page_compares_as_the_terminal_does(tab, book, committed, monkeypatch):
+    names = ["mnist_cnn_l2/l2-0.0", "mnist_cnn_l2/l2-0.003", "mnist_vgg"]
+    monkeypatch.chdir(committed)
+    if not all(results.rows(name) for name in names):
+        pytest.skip("one of the results is not committed")
+    page = tab.open(book / "compare.html", "#" + ",".join(names))
+    several = [pairwise.load(name) for name in names]
+    first, *others = several
+    wanted = [
+        [metric.replace("_", " "), *(shown(metric, one.values(metric)) or "–" for one in several)]
+        + [difference_text(metric, pairwise.difference(metric, other, first)) for other in others]
+        for metric in pairwise.NUMBERS
+    ]
+    cells = "rows => rows.map(row => [...row.cells].map(cell => cell.textContent))"
+    told = page.locator("[aria-label=Metrics] tbody tr").evaluate_all(cells)
+    assert told == wanted
+    assert page.inner_text("#command") == "convlab compare " + " ".join(names)
+
+
+def test_results_are_found_chosen_and_removed(tab, book):
+    page = tab.open(book / "compare.html")
+    page.fill("#filter", "digits l2")
+    visible = page.locator(".rows li:visible")
+    assert 0 < visible.count() < page.locator(".rows li").count()
+    visible.nth(0).locator("input").check()
+    visible.nth(1).locator("input").check()
+    page.wait_for_selector(".plot svg")
+    assert page.locator("#tables h2").all_inner_texts() == ["Chosen", "Parameters that differ", "Metrics"]
+    assert "," in page.evaluate("location.hash")
+    page.locator(".chosen button").first.click()
+    assert page.locator(".chosen li").count() == 1

@@ -1,0 +1,191 @@
+"""The book of results: every page is there, says what the files say, and leads nowhere that is not."""
+
+import json
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+import results_world
+
+from convlab import cli, files, results
+from convlab.book import contents, explore, runtime, site
+from convlab.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("world")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        results_world.build(folder)
+        site.write(Path("docs/book"))
+    return folder
+
+
+@pytest.fixture
+def here(world, monkeypatch):
+    monkeypatch.chdir(world)
+    return world / "docs/book"
+
+
+class Page(HTMLParser):
+    """The ids and links of a page, its images without a text, and its words."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.ids, self.links, self.untold, self.words = set(), [], [], []
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag, attributes):
+        known = dict(attributes)
+        if "id" in known:
+            self.ids.add(known["id"])
+        for key in ("href", "src"):
+            if known.get(key) and not known[key].startswith("data:"):
+                self.links.append(known[key])
+        if tag == "img" and not known.get("alt"):
+            self.untold.append(known)
+
+    def handle_data(self, text):
+        self.words.append(text)
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.words).split())
+
+
+def page(book, name):
+    return Page(book / name).text
+
+
+def test_there_is_a_page_for_every_report_and_every_claim(here):
+    pages = {path.relative_to(here).as_posix() for path in here.rglob("*.html")}
+    wanted = {"index.html", "compare.html", "reports/R0.html", "claims/strides_cost.html"}
+    assert pages == wanted
+
+
+def test_every_link_leads_to_a_file_and_a_place_that_are_there(here):
+    for path in here.rglob("*.html"):
+        for link in Page(path).links:
+            assert "://" not in link, f"{path}: {link} leaves the book"
+            address, _, place = unquote(link).partition("#")
+            target = (path.parent / address).resolve() if address else path
+            assert target.is_file(), f"{path}: {link}"
+            if place and target.name != "compare.html":  # there the place says what is compared
+                assert place in Page(target).ids, f"{path}: {link}"
+
+
+def test_every_image_has_a_text(here):
+    assert not [found for path in here.rglob("*.html") for found in Page(path).untold]
+
+
+def test_the_numbers_are_those_of_the_files(here):
+    accuracies = results.values(results.rows("digits"), "test_accuracy")
+    shown = results.mean_and_spread(accuracies, "{:.2%}".format)
+    assert shown in page(here, "index.html")
+    assert shown in page(here, "reports/R0.html")
+    assert "97.00%" in page(here, "index.html")
+
+
+def test_what_has_not_run_or_was_cut_short_is_said(here):
+    text = page(here, "index.html")
+    assert "Not run: never." in text
+    assert "Shortened: baseline (4 of 40 epochs); stride 2" in text
+
+
+def test_what_was_read_into_a_report_is_told_without_its_links(here):
+    assert "The network's widths are a reading , see there." in page(here, "reports/R0.html")
+
+
+def test_a_title_that_is_html_is_text(here):
+    raw = (here / "reports/R0.html").read_text(encoding="utf-8")
+    assert "Digits &amp; &lt;b&gt;more&lt;/b&gt;" in raw
+    assert "<b>more" not in raw
+
+
+def test_a_claim_has_its_points_its_interval_its_verdict_and_its_command(here):
+    text = page(here, "claims/strides_cost.html")
+    (judged,) = contents.load().claims
+    assert judged["verdict"] == "confirmed"
+    assert "✓ confirmed" in text
+    for side in "ab":
+        for row in results.rows(judged[side]):
+            assert f"{100 * row['test']['accuracy']:.2f}% seed {row['seed']}" in text
+    assert "dvc exp run -S 'run=[digits]' -S 'run_sweeps=[strides]'" in text
+
+
+def test_the_sweep_of_strides_and_the_study_of_l2_are_not_mistaken(here):
+    text = page(here, "reports/R0.html")
+    assert "Strides × kernels" not in text
+    assert "Confusion: digits" in text
+
+
+def test_the_curves_are_those_of_the_files(here):
+    text = (here / "assets/results.js").read_text(encoding="utf-8")
+    curves = json.loads(text.removeprefix("window.results = ").removesuffix(";\n"))
+    seeds = curves["digits"]["seeds"]
+    assert [seed["seed"] for seed in seeds] == [row["seed"] for row in results.rows("digits")]
+    rows = files.read_curves(files.PLOTS / "digits/curves.csv")
+    assert seeds[0]["validation_accuracy"] == [row["validation_accuracy"] for row in rows[:4]]
+
+
+def test_the_same_files_make_the_same_bytes(here, tmp_path):
+    site.write(tmp_path / "again")
+    again = {
+        path.relative_to(tmp_path / "again"): path.read_bytes() for path in (tmp_path / "again").rglob("*.*")
+    }
+    assert again == {path.relative_to(here): path.read_bytes() for path in here.rglob("*.*")}
+
+
+def test_the_front_page_is_light(here):
+    done = site.write(here)
+    assert done.pages == 4
+    assert 5_000 < done.front_bytes <= 300_000
+
+
+def test_a_folder_that_is_no_book_is_left_alone(here, tmp_path):
+    (tmp_path / "index.html").write_text("mine")
+    with pytest.raises(InputError, match="which is no book"):
+        site.write(tmp_path)
+    assert (tmp_path / "index.html").read_text() == "mine"
+
+
+def test_a_damaged_result_leaves_the_book_as_it_was(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    results_world.build(tmp_path)
+    site.write(Path("book"))
+    before = (tmp_path / "book/index.html").read_bytes()
+    (files.METRICS / "digits/train.json").write_text("{")
+    with pytest.raises(InputError, match=r"train\.json: unreadable"):
+        site.write(Path("book"))
+    assert (tmp_path / "book/index.html").read_bytes() == before
+    assert sorted(path.name for path in tmp_path.glob(".book*")) == []
+
+
+def test_without_any_result_the_book_says_that_nothing_has_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    results_world.build(tmp_path)
+    for name in ("digits", "strides"):
+        for path in (files.METRICS / name).iterdir():
+            path.unlink()
+    site.write(Path("book"))
+    text = page(tmp_path / "book", "index.html")
+    assert "Not run: baseline; stride 2; never." in text
+    assert "not run" in page(tmp_path / "book", "claims/strides_cost.html")
+
+
+def test_without_a_runtime_the_explore_page_is_left_out_with_a_word(here, capsys):
+    assert "explore" not in {path.stem for path in here.glob("*.html")}
+    assert cli.book(here, fetch=False) == 0
+    printed = capsys.readouterr().out
+    assert "index.html: 4 pages" in printed
+    assert "the explore page is left out: ONNX Runtime Web is not here: `convlab book --fetch`" in printed
+
+
+def test_a_runtime_that_cannot_be_fetched_is_one_line(here, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(InputError, match="it needs npm and a network"):
+        runtime.fetch()
+    assert not runtime.is_here()
+    assert explore.missing()

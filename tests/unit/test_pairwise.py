@@ -1,0 +1,143 @@
+"""Results side by side: what differs, by how much, and whether that may be chance."""
+
+import subprocess
+
+import pytest
+import results_world
+from result import evaluation, put
+
+from convlab import claims, cli, compare, files, pairwise, results
+from convlab.book import comparison
+from convlab.book.contents import load
+from convlab.config import load_params
+from convlab.errors import InputError
+from convlab.folders import load as load_folder
+
+ONE, OTHER = "strides/strides-1-1_l2-0.0", "strides/strides-2-1_l2-0.0"
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("world")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        results_world.build(folder)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def here(world, monkeypatch):
+    monkeypatch.chdir(world)
+
+
+def test_only_parameters_that_differ_are_told():
+    several = [pairwise.load(name) for name in (ONE, OTHER)]
+    assert pairwise.params_that_differ(several) == {"model.strides": ["[1, 1]", "[2, 1]"]}
+
+
+@pytest.mark.parametrize("metric", ["test_accuracy", "weight_norm", "gap"])
+def test_the_interval_over_seeds_is_that_of_a_claim(metric):
+    found = pairwise.difference(metric, pairwise.load(OTHER), pairwise.load(ONE))
+    params = load_params(files.PARAMS)
+    claim = params.claims["strides_cost"].model_copy(update={"metric": metric})
+    judged = claims.judge("", claim, results.load_plans(), claims.by_result(params))
+    assert (claim.a, claim.b) == (OTHER, ONE)
+    assert found.value == pytest.approx(judged["difference"], rel=1e-5)
+    assert found.interval == pytest.approx(judged["interval"], rel=1e-5)
+
+
+def test_with_two_seeds_against_three_the_interval_is_over_two():
+    found = pairwise.difference("test_accuracy", pairwise.load("digits"), pairwise.load(ONE))
+    assert found.over in ("over 2 seeds", "over 3 seeds")
+
+
+def test_what_is_no_metric_has_a_difference_and_no_interval():
+    found = pairwise.difference("epochs", pairwise.load(OTHER), pairwise.load(ONE))
+    assert (found.value, found.interval) == (0.0, None)
+
+
+def test_one_seed_against_another_is_judged_by_the_test_images(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    results_world.build(tmp_path, {"sweeps/strides/seeds": 1, "experiments/digits/seeds": 1})
+    a, b = pairwise.load(OTHER), pairwise.load(ONE)
+    found = pairwise.difference("test_accuracy", a, b)
+    assert found.over == "over 360 images"
+    assert found.interval == pytest.approx(compare.interval(b.accuracies, a.accuracies)[:2])
+    assert pairwise.difference("weight_norm", a, b).interval is None
+
+
+def test_one_seed_borrows_the_spread_of_several_on_its_data_set(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    results_world.build(tmp_path, {"experiments/digits/seeds": 1})
+    found = pairwise.difference("test_accuracy", pairwise.load("digits"), pairwise.load(ONE))
+    assert found.over.startswith("spread of strides/")
+    assert pairwise.difference("test_loss", pairwise.load("digits"), pairwise.load(ONE)).interval is None
+
+
+def test_a_training_and_itself_have_no_interval():
+    found = pairwise.difference("test_accuracy", pairwise.load(ONE), pairwise.load(ONE))
+    assert (found.value, found.interval) == (0.0, None)
+
+
+def test_the_terminal_shows_both_tables(capsys):
+    assert cli.compare([ONE, OTHER]) == 0
+    printed = capsys.readouterr().out
+    assert "model.strides" in printed
+    assert "over 3 seeds" in printed
+    assert "B − A" in printed
+
+
+def test_the_page_has_the_intervals_of_the_terminal():
+    data = comparison.data(load())
+    found = pairwise.difference("test_accuracy", pairwise.load(ONE), pairwise.load(OTHER))
+    low, high, over = data["intervals"]["test_accuracy"][f"{ONE}|{OTHER}"]
+    assert (low, high) == pytest.approx(found.interval, rel=1e-5)
+    assert over == found.over
+    assert data["subjects"][ONE]["params"][data["params"].index("model.strides")] == "[1, 1]"
+
+
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        (["digits"], "found one result, digits; allowed: two or more"),
+        (["digits", "digit"], "did you mean `digits`?"),
+        (["digits", "fashion"], "found 'fashion' (str), which has not run"),
+        (["digits", "strides/none"], f"found 'strides/none' (str), which has not run; allowed: {ONE}"),
+        (["digits", "digits@nowhere"], "found 'nowhere' (str) after the @; allowed: a branch, tag or commit"),
+        (["digits", "digits@--all"], "found '--all' (str) after the @; allowed: a branch, tag or commit"),
+    ],
+)
+def test_bad_names_are_one_line(names, says):
+    with pytest.raises(InputError) as error:
+        cli.compare(names)
+    assert says in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_result_is_compared_with_itself_at_another_revision(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    results_world.build(tmp_path, {"experiments/digits/seeds": 1})
+
+    def git(*arguments):
+        identity = ("-c", "user.name=a", "-c", "user.email=a@b")
+        subprocess.run(["git", *identity, *arguments], check=True, capture_output=True)
+
+    git("init")
+    git("add", "-A")
+    git("commit", "-m", "before")
+    was = pairwise.load("digits").values("test_accuracy")
+    (record,) = load_folder("digits").trainings
+    put([record], [evaluation(record, was[0] - 0.1)])
+    found = pairwise.difference("test_accuracy", pairwise.load("digits"), pairwise.load("digits@HEAD"))
+    assert found.value == pytest.approx(-0.1)
+    assert pairwise.load("digits@HEAD").values("test_accuracy") == was
+
+
+def test_a_result_whose_parts_do_not_belong_together_is_none(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    results_world.build(tmp_path)
+    scores = files.read_json(files.METRICS / "digits/evaluate.json")
+    scores["test"]["accuracy"] = 1.0
+    files.write_json(files.METRICS / "digits/evaluate.json", scores)
+    with pytest.raises(InputError, match=r"digits: .*evaluate\.json"):
+        pairwise.load("digits")
