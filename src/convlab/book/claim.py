@@ -42,7 +42,7 @@ def rerun(judged: dict[str, Any], seeds: int | None = None) -> str:
     experiments = list(dict.fromkeys(judged[side] for side in "ab" if "/" not in judged[side]))
     parts = [f"-S 'run=[{','.join(experiments or ['digits'])}]'", f"-S 'run_sweeps=[{','.join(sweeps)}]'"]
     if seeds:
-        parts += [f"-S '+sweeps.{name}.seeds={seeds}'" for name in sweeps]
+        parts += [f"-S 'studies.yaml:+sweeps.{name}.seeds={seeds}'" for name in sweeps]
         parts += [f"-S '+experiments.{name}.seeds={seeds}'" for name in experiments]
     return "dvc exp run " + " ".join(parts)
 
