@@ -28,6 +28,7 @@ def record(experiment, weights):
         "digits", experiment.seed, configuration=experiment.model_dump(mode="json"), weights=weights
     )
     put([made], [evaluation(made)])
+    files.write_csv(files.PLOTS / "digits/curves.csv", results_world.curves(experiment))
 
 
 @pytest.fixture(scope="module")
