@@ -7,16 +7,15 @@ from typing import Any
 import yaml
 
 from convlab import files
-from convlab.config import STUDIES, load_params
+from convlab.config import STUDIES, load_params, read_params
 from convlab.schema import Claim, Experiment, Params, Section, SweepEntry
-from convlab.strict_yaml import read_yaml
 
 PAGE = Path("docs/configuration.md")
 INTRODUCTION = """\
 # Configuration
 
-Every key of `params.yaml`. This page is generated: `make report` writes it from the schema
-(`src/convlab/schema/`), with examples from `params.yaml`.
+Every key of `params.yaml`, and of `studies.yaml`, where `sweeps`, `claims` and `thresholds` stand. This page
+is generated: `make report` writes it from the schema (`src/convlab/schema/`), with examples from both files.
 
 * **A key at the top** is the default of every experiment; an experiment states what differs from it. A
   section with the same `name` as the default's (or without one) is merged with it key by key; one with
@@ -38,16 +37,17 @@ def outputs() -> dict[Path, str]:
     Raises:
         InputError: params.yaml is wrong.
     """
-    return {PAGE: page(load_params(files.PARAMS), read_yaml(files.PARAMS))}
+    return {PAGE: page(load_params(files.PARAMS), read_params(files.PARAMS))}
 
 
 def page(params: Params, written: Mapping[str, Any]) -> str:
     """Return the page; `written` is params.yaml as it stands, for the defaults and examples."""
     schema = Params.model_json_schema()
     definitions: dict[str, Node] = schema["$defs"]
-    studies = [
-        f"| `{key}` | {_kind(schema['properties'][key])} | {_meaning(Params, key)} |" for key in STUDIES
-    ]
+    studies = []
+    for key in STUDIES:
+        field = "own" if key == "datasets" else key  # `Params.datasets` says which are needed
+        studies.append(f"| `{key}` | {_kind(schema['properties'][field])} | {_meaning(Params, field)} |")
     parts = [INTRODUCTION, "## At the top", "", _table(["key", "type", "meaning"], studies)]
     parts += ["## Experiments", "", "Each of these keys may stand at the top, too.", ""]
     parts.append(_experiment_table(params, written, definitions["Experiment"]["properties"]))

@@ -8,17 +8,20 @@ from pathlib import Path
 
 from torch import nn
 
-from convlab import files, results
-from convlab.config import load_item, load_params
+from convlab import files, folders, results
+from convlab.config import load_params
 from convlab.data.catalogue import DATASETS, Dataset, imported
 from convlab.data.dataset import Statistics, load_statistics
 from convlab.data.preprocess import prepare
 from convlab.data.readers import DataError, read
 from convlab.errors import InputError
 from convlab.explain import nearest, show
+from convlab.made_from import Record
 from convlab.models.build import load_model
 from convlab.models.layers import InfeasibleGeometry
-from convlab.schema import Experiment, Sweep
+from convlab.models.weights import hash_weights
+from convlab.schema import Experiment
+from convlab.tracking.records import configuration
 
 CHAMPION = "@champion"
 
@@ -49,24 +52,27 @@ class Trained:
 
 
 def load_trained(name: str) -> Trained:
-    """Load a trained network.
+    """Load a trained network, of the configuration that it was trained with.
 
     Raises:
         InputError: no such result, not trained here (says the command that trains it), or what is needed
-            beside the weights is gone.
+            beside the weights is gone, or they are those of another training.
     """
     result = _champion(name.removesuffix(CHAMPION)) if name.endswith(CHAMPION) else name
-    experiment, weights = _find(result)
+    record = _find(result)
+    experiment, weights = configuration(record), _weights(result, record)
     if not weights.is_file():
         raise InputError(f"{result}: not trained here; {_training(result)} does it")
     statistics = _statistics(result, experiment)
     try:
         model = load_model(experiment, statistics, weights)
     except (RuntimeError, InfeasibleGeometry):
-        config = files.config(result.partition("/")[0])
+        model = None
+    if model is None or hash_weights(model) != record["weights"]:
         raise InputError(
-            f"{weights}: not of the network that {config} describes; {_training(result)} trains that"
-        ) from None
+            f"{weights}: not the weights of {files.trainings(record['of'])}; `dvc checkout` or "
+            f"{_training(result)} brings those"
+        )
     assert isinstance(model, nn.Sequential)
     accuracy = _accuracy(result, experiment.seed)
     return Trained(result, experiment, statistics, weights, accuracy, model.eval())
@@ -75,12 +81,12 @@ def load_trained(name: str) -> Trained:
 def trained_here() -> list[str]:
     """Return the results whose weights are here, sorted; of a sweep each trial."""
     found = []
-    for folder in sorted(files.MODELS.glob("*/")):
-        if files.config(folder.name).is_file():
-            item = load_item(files.config(folder.name))
-            trials = dict.fromkeys(trial.name for trial in item.trials) if isinstance(item, Sweep) else [None]
-            found += [f"{folder.name}/{trial}" if trial else folder.name for trial in trials]
-    return [result for result in found if _find(result)[1].is_file()]
+    for name in folders.finished():
+        for trial, record in _records(name).items():
+            result = name if trial == name else f"{name}/{trial}"
+            if _weights(result, record).is_file():
+                found.append(result)
+    return found
 
 
 def shown_here() -> str:
@@ -92,27 +98,38 @@ def shown_here() -> str:
     return ", ".join(names) or "nothing; `dvc repro` trains what params.yaml selects"
 
 
-def _find(result: str) -> tuple[Experiment, Path]:
-    """Return a result's experiment, and where its weights would be."""
+def _find(result: str) -> Record:
+    """Return the record of a result's first training."""
     name, _, trial = result.partition("/")
-    if not files.config(name).is_file() or Path(name).name != name:
-        close = difflib.get_close_matches(result, _known(), n=1)
-        hint = f"; did you mean `{close[0]}`?" if close else ""
-        raise InputError(f"--model: found {show(result)}; trained here: {shown_here()}{hint}")
-    item = load_item(files.config(name))
-    if not isinstance(item, Sweep):
-        if trial:
-            raise InputError(f"--model: found {show(result)}, but {name} is an experiment and has no trials")
-        return item.each_seed()[0], files.weights(name, item.seed)
-    trials = {one.name: one.experiment for one in reversed(item.trials)}
-    if trial not in trials:
-        names = [f"{name}/{one}" for one in dict.fromkeys(one.name for one in item.trials)]
-        raise InputError(f"--model: found {show(result)}{nearest(result, names)}")
-    return trials[trial], files.weights(name, trials[trial].seed, trial)
+    records = _records(name) if Path(name).name == name else {}
+    if trial and list(records) == [name]:
+        raise InputError(f"--model: found {show(result)}, but {name} is an experiment and has no trials")
+    if (trial or name) in records:
+        return records[trial or name]
+    if records:
+        raise InputError(
+            f"--model: found {show(result)}{nearest(result, [f'{name}/{one}' for one in records])}"
+        )
+    params = load_params(files.PARAMS)
+    if name in (known := [*params.experiments, *params.sweeps]):
+        raise InputError(f"{result}: not trained here; {_training(result)} does it")
+    close = difflib.get_close_matches(result, known, n=1)
+    hint = f"; did you mean `{close[0]}`?" if close else ""
+    raise InputError(f"--model: found {show(result)}; trained here: {shown_here()}{hint}")
 
 
-def _known() -> list[str]:
-    return [path.stem for path in sorted(files.CONFIGS.glob("*.yaml")) if path.stem != "datasets"]
+def _records(name: str) -> dict[str, Record]:
+    """Return the first finished training of each trial, by its name; of an experiment under its own."""
+    found: dict[str, Record] = {}
+    for record in folders.load(name).trainings:
+        if record["status"] == "finished":
+            found.setdefault(record["name"], record)
+    return found
+
+
+def _weights(result: str, record: Record) -> Path:
+    name, _, trial = result.partition("/")
+    return files.weights(name, record["seed"], trial or None)
 
 
 def _champion(dataset: str) -> str:
@@ -121,7 +138,10 @@ def _champion(dataset: str) -> str:
         raise InputError(f"--model: found the data set {show(dataset)}{nearest(dataset, known)}")
     found = {}
     for result in trained_here():
-        experiment, _ = _find(result)
+        try:
+            experiment = configuration(_find(result))
+        except InputError:
+            continue  # of a schema that is not today's
         accuracy = _accuracy(result, experiment.seed)
         if experiment.dataset == dataset and accuracy is not None and _can_prepare(result, experiment):
             found[result] = accuracy

@@ -20,7 +20,6 @@ from PIL import Image
 from training import MODEL, first, run
 
 from convlab import cli, files
-from convlab.config import dump_item
 from convlab.data.dataset import Prepared
 from convlab.data.preprocess import prepare
 from convlab.data.readers import Raw
@@ -46,12 +45,11 @@ def place(
     model, history = run(one, digits)
     params = changed({"experiments/other": {**EXPERIMENT}, "run": ["digits"]})
     (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
-    for name in ("digits", "other"):
-        files.write_text(folder / files.config(name), dump_item(one))
     files.write_tensors(folder / files.weights("digits", one.seed), model.state_dict())
     accuracy = history.records[-1]["validation_accuracy"]
     score = {"loss": 1.0, "accuracy": accuracy}
-    facts = result.training("digits", one.seed, epochs=8)
+    made = {"configuration": one.model_dump(mode="json"), "weights": hash_weights(model)}
+    facts = result.training("digits", one.seed, epochs=8, **made)
     scores = result.evaluation(facts, train=score, validation=score, test=score)
     with contextlib.chdir(folder):
         result.put([facts], [scores])
@@ -195,11 +193,12 @@ def test_a_selected_experiment_is_trained_by_repro(refused: Callable[..., str], 
 def test_weights_of_another_network_are_not_used(
     refused: Callable[..., str], recipe: Callable[..., Experiment]
 ) -> None:
-    other = recipe({"model.filters": [4, 8]}, epochs=8)
-    files.write_text(files.config("digits"), dump_item(other))
-    assert "not of the network that data/configs/digits.yaml describes" in refused(
-        "predict", "pictures", "--model", "digits"
-    )
+    for filters in ([8, 16], [4, 8]):  # as many as were trained, and others
+        other = build_model(recipe({"model.filters": filters}), [1, 8, 8], 10)
+        files.write_tensors(next(Path("data/models/digits").iterdir()), other.state_dict())
+        assert "not the weights of metrics/digits/trainings.json" in refused(
+            "predict", "pictures", "--model", "digits"
+        )
 
 
 @pytest.mark.usefixtures("here")
@@ -266,7 +265,8 @@ def test_every_family_and_preprocessing_can_be_exported(
     pytest.importorskip("onnxscript")
     one = recipe(**changes)
     model = build_model(one, one.input_shape, 10)
-    files.write_text(files.config("net"), dump_item(one))
+    made = {"configuration": one.model_dump(mode="json"), "weights": hash_weights(model)}
+    result.put([result.training("net", one.seed, **made)], [])
     files.write_tensors(files.weights("net", one.seed), model.state_dict())
     trained = load_trained("net")
     assert export(trained, tmp_path / "net.onnx") == (tmp_path / "net.onnx").stat().st_size
