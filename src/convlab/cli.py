@@ -187,7 +187,7 @@ def results() -> int:
 def _table(title: str, *columns: str) -> Table:
     table = Table(title=title, title_justify="left")
     for column in columns:
-        left = column in ("experiment", "sweep", "trial", "device")
+        left = column in ("experiment", "sweep", "trial", "device", "letter", "parameter", "metric")
         table.add_column(column, justify="left" if left else "right", overflow="fold")
     return table
 

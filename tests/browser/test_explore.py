@@ -10,7 +10,7 @@ from tabs import ROOT
 
 from convlab import files
 from convlab.book import contents, explore, runtime, site
-from convlab.config import load_params
+from convlab.config import dump_item, load_params
 from convlab.data.dataset import save
 from convlab.data.preprocess import prepare
 from convlab.data.readers import read
@@ -28,6 +28,7 @@ def record(experiment, weights):
         "digits", experiment.seed, configuration=experiment.model_dump(mode="json"), weights=weights
     )
     put([made], [evaluation(made)])
+    files.write_csv(files.PLOTS / "digits/curves.csv", results_world.curves(experiment))
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +46,7 @@ def trained(tmp_path_factory):
         (Path(".convlab") / kept.name).symlink_to(kept)
         recipe = {"epochs": 15, "seeds": 1, "precision": "fp32", "threads": 1}
         experiment = load_params(files.PARAMS).experiments["digits"].model_copy(update=recipe)
+        files.write_text(files.config("digits"), dump_item(experiment))
         fetch("digits", folder / "raw", mirror=None)
         prepared = prepare(read("digits", folder / "raw"), experiment)
         where = files.PROCESSED / "digits" / experiment.data_key()

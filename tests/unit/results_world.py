@@ -58,20 +58,20 @@ def build(folder: Path, changes: dict[str, Any] | None = None) -> None:
     clocks = [_clock(one) for one in trainings]
     scores = [evaluation(one, **_scores(one["name"], one["seed"])) for one in trainings]
     put(trainings, scores, files.by_seed(clocks))
-    files.write_csv(files.PLOTS / "digits/curves.csv", [row for one in seeds for row in _curves(one)])
+    files.write_csv(files.PLOTS / "digits/curves.csv", [row for one in seeds for row in curves(one)])
     matrix = [{"actual": str(n % 3), "predicted": str(n % 3 if n % 7 else (n + 1) % 3)} for n in range(60)]
     files.write_csv(files.PLOTS / "digits/confusion.csv", matrix)
     picture(files.PLOTS / "digits/figures/wrong.png")
 
-    rows, timings, curves = [], {}, []
+    rows, timings, drawn = [], {}, []
     for trial in params.sweeps["strides"].trials:
         one = trial.experiment
         record = _training(one, "strides", trial.name, **_scores(trial.name, one.seed))
         rows.append(record)
         timings[files.training(one.seed, trial.name)] = _clock(record)
-        curves += [{"trial": trial.name, **row} for row in _curves(one)]
+        drawn += [{"trial": trial.name, **row} for row in curves(one)]
     put(rows, timing=timings)
-    files.write_csv(files.PLOTS / "strides/curves.csv", curves)
+    files.write_csv(files.PLOTS / "strides/curves.csv", drawn)
 
 
 def picture(path: Path) -> None:
@@ -109,7 +109,7 @@ def _clock(record: Record) -> dict[str, Any]:
     return clock(record, 8.0, **when, **numbers, epoch_seconds=[2.0] * EPOCHS)
 
 
-def _curves(one: Experiment) -> list[dict[str, Any]]:
+def curves(one: Experiment) -> list[dict[str, Any]]:
     """Make up its curves: at the end it validates as its record says."""
     keys = ("train_loss", "train_accuracy", "validation_accuracy")
     return [
