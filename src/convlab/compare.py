@@ -125,7 +125,7 @@ def _change(name: str, before: Result | None, now: Result | None) -> Change:
 def present() -> dict[str, Result]:
     """Return the trainings of metrics/, by the names of their results.
 
-    Raise:
+    Raises:
         InputError: a file is damaged.
     """
     return _read(_present())

@@ -130,7 +130,7 @@ def _holds(tree: Any, path: Sequence[Any]) -> bool:
 def mapping(raw: Mapping[str, Any], key: str, parent: str) -> Mapping[str, Any]:
     """Give the mapping under a key, an empty one if the key is not there.
 
-    Raise:
+    Raises:
         InputError: something else stands there.
     """
     value = raw.get(key, {})

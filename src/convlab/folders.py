@@ -42,7 +42,7 @@ class Folder:
 def load(name: str) -> Folder:
     """Return what metrics/NAME/ and plots/NAME/ hold of an experiment or a sweep, which may be nothing.
 
-    Raise:
+    Raises:
         InputError: a file is damaged.
     """
     paths = (*(files.METRICS / name / file for file in PARTS), files.PLOTS / name / "curves.csv")

@@ -45,7 +45,7 @@ def everything_selected() -> Iterator[list[str]]:
 
     Give the names.
 
-    Raise:
+    Raises:
         InputError: params.yaml or dvc.lock cannot be read.
     """
     before = files.PARAMS.read_bytes() if files.PARAMS.exists() else b""

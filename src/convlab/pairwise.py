@@ -67,7 +67,7 @@ class Difference:
 def load(text: str) -> Subject:
     """Read the result that `RESULT` or `RESULT@REV` names.
 
-    Raise:
+    Raises:
         InputError: there is no such revision, or the result has not run in it.
     """
     result, at, revision = text.partition("@")
@@ -88,7 +88,7 @@ def load(text: str) -> Subject:
 def subjects(names: Sequence[str] | None = None) -> dict[str, Subject]:
     """Return every result of some experiments and sweeps (or of all) that has run, by its name.
 
-    Raise:
+    Raises:
         InputError: one of their files is damaged.
     """
     accuracies, lent = compare.present(), _lent()
@@ -105,7 +105,7 @@ def configurations(names: Sequence[str] | None = None) -> dict[str, dict[str, st
 
     Without the seed: those of its first training stand for all.
 
-    Raise:
+    Raises:
         InputError: a configuration is damaged, or of another form.
     """
     found: dict[str, dict[str, str]] = {}

@@ -200,7 +200,7 @@ def frame(plans: Mapping[str, Plan] | None = None) -> "DataFrame":
     fingerprint (the same for two results that are one training) and CLOCKS (null without a timing).
     `plans`: those of `load_plans`, where they are known already.
 
-    Raise:
+    Raises:
         InputError: params.yaml is wrong, or a file of a result is damaged.
     """
     from pandas import DataFrame  # takes a second: only where it is needed

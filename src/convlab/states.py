@@ -41,7 +41,7 @@ def told(reasons: Sequence[str]) -> str:
 def state_of(name: str, item: Experiment | Sweep | None) -> State:
     """Return the state of an experiment or a sweep; `item`: what params.yaml says of it, if anything.
 
-    Raise:
+    Raises:
         InputError: a file of it is damaged.
     """
     folder = load(name)

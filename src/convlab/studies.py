@@ -13,7 +13,7 @@ FLOORS = tuple(f"{split}_accuracy" for split in SPLITS)
 def read_thresholds(raw: Mapping[str, Any], experiments: Collection[str]) -> dict[str, dict[str, float]]:
     """Check the floors, of experiments with these names.
 
-    Raise:
+    Raises:
         InputError: an experiment or a metric that is not there, a floor that is none.
     """
     thresholds: dict[str, dict[str, float]] = {}
@@ -44,7 +44,7 @@ def read_claims(
     Return them, and a warning for each that speaks of a trial that its sweep does not have: a grid may be
     another for a day, and no training waits for a claim.
 
-    Raise:
+    Raises:
         InputError: a claim is none, or speaks of no experiment or sweep.
     """
     claims, warnings = {}, []

@@ -35,7 +35,7 @@ class Verdict:
 def verify(name: str, revision: str = "HEAD") -> Verdict:
     """Compare an experiment or a sweep with what is committed of it.
 
-    Raise:
+    Raises:
         InputError: a file of it is damaged.
     """
     before, scores = (

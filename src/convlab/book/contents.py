@@ -80,7 +80,7 @@ class Contents:
 def load() -> Contents:
     """Read params.yaml, reports.yaml, metrics/ and plots/.
 
-    Raise:
+    Raises:
         InputError: one of them is wrong or damaged.
     """
     plans = results.load_plans()

@@ -35,7 +35,7 @@ def is_here() -> bool:
 def fetch() -> None:
     """Fetch the runtime by npm, if it is not here.
 
-    Raise:
+    Raises:
         InputError: there is no npm, it finds no package, or the package is not the one whose hash is known.
     """
     if is_here():

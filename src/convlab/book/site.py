@@ -37,7 +37,7 @@ class Written:
 def write(out: Path) -> Written:
     """Write the book into a folder, in place of an earlier one there.
 
-    Raise:
+    Raises:
         InputError: a result or a page is wrong, or the folder holds something else than a book.
     """
     if out.exists() and not _is_book(out):
@@ -142,7 +142,7 @@ def script(name: str, content: Any) -> str:
 def vega() -> str:
     """Return Vega, Vega-Lite and Vega-Embed as one script, from DVC's page of plots.
 
-    Raise:
+    Raises:
         InputError: they are not in it.
     """
     page = DVC_PAGE.read_text(encoding="utf-8") if DVC_PAGE.is_file() else ""

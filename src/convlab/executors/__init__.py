@@ -25,7 +25,7 @@ class Executor(Protocol):
     def __call__(self, jobs: Sequence[Job], ledger: Ledger) -> None:
         """Run `jobs`, none of which is in `ledger`; each is there as soon as it ends.
 
-        Raise:
+        Raises:
             Interrupted: SIGINT or SIGTERM came; what was running has written checkpoints.
             InputError: the place where they were to run is not there, or processes were killed from outside.
         """
@@ -34,7 +34,7 @@ class Executor(Protocol):
 def chosen() -> Executor:
     """Return the executor that CONVLAB_EXECUTOR names: `processes` (the default) or `ray`.
 
-    Raise:
+    Raises:
         InputError: there is no such executor, or it is not installed.
     """
     match os.environ.get(EXECUTOR) or "processes":
@@ -58,7 +58,7 @@ def chosen() -> Executor:
 def workers_asked_for() -> int | None:
     """Return how many trainings CONVLAB_WORKERS wants at once, or None if it leaves that open.
 
-    Raise:
+    Raises:
         InputError: CONVLAB_WORKERS is not a number from 1 up.
     """
     wanted = os.environ.get(WORKERS, "")

@@ -41,7 +41,7 @@ def train_job(
         at_once: how many run side by side, for the timing.
         asked: gives the request to end that holds during the training.
 
-    Raise:
+    Raises:
         Interrupted: it was asked to end; a checkpoint has been written, or it is in the ledger.
     """
     identity = {"seed": job.trial.experiment.seed, "fingerprint": job.fingerprint}

@@ -94,7 +94,7 @@ def _cluster(cpus: int) -> Iterator[None]:
 def _check_reachable(address: str) -> None:
     """Refuse at once what Ray would try to reach for minutes.
 
-    Raise:
+    Raises:
         InputError: nobody listens there, or it is no address of a head.
     """
     if address in ("auto", "local"):
@@ -155,7 +155,7 @@ class _Crew:
     def work(self, request: Request) -> None:
         """Run everything, or end everything when asked to or when one fails.
 
-        Raise:
+        Raises:
             InputError: what a training raised; or its workers died again and again.
         """
         try:

@@ -35,7 +35,7 @@ def at_once(experiments: Sequence[Experiment]) -> int:
     On a CPU as many as there are cores for their `threads`, on a GPU one; CONVLAB_WORKERS overrules both.
     No result depends on it.
 
-    Raise:
+    Raises:
         InputError: CONVLAB_WORKERS is not a number from 1 up.
     """
     if wanted := workers_asked_for():

@@ -134,7 +134,7 @@ class Worker:
 def _laid_out(prepared: Sent, data: str) -> Path:
     """Return a folder with the prepared data, written once a node, and checked by their hash.
 
-    Raise:
+    Raises:
         InputError: what came is not what was sent.
     """
     folder = Path("prepared") / data

@@ -35,7 +35,7 @@ class Kept:
 def kept() -> list[Kept]:
     """List the DVC experiments of this repository.
 
-    Raise:
+    Raises:
         InputError: this is no git repository.
     """
     listed = _git("for-each-ref", "--format=%(objectname) %(refname)", "refs/exps")
@@ -46,7 +46,7 @@ def kept() -> list[Kept]:
 def mirror_experiments() -> tuple[int, int]:
     """Mirror what each DVC experiment has computed; return how many of them MLflow holds, and of how many.
 
-    Raise:
+    Raises:
         InputError: as `kept`.
     """
     found = kept()

@@ -37,7 +37,7 @@ class Served(nn.Module):
 def served(training: Training) -> Served:
     """Build the network of a training, from weights that are known as its own.
 
-    Raise:
+    Raises:
         InputError: a file is missing or damaged, or the weights are of another training.
     """
     statistics = load_statistics(training.prepared)
@@ -50,7 +50,7 @@ def served(training: Training) -> Served:
 def log(client: "MlflowClient", run_id: str, training: Training) -> str:
     """Export a training's network into a run of MLflow's; return its address there, `models:/m-…`.
 
-    Raise:
+    Raises:
         InputError: as `served`.
     """
     import mlflow.pytorch

@@ -30,7 +30,7 @@ SCORES = {  # of the kept weights; the curves have a `train_loss` and a `validat
 def read_run(name: str, study: Study | None = None) -> Run:
     """Read the run of an experiment or sweep from its records.
 
-    Raise:
+    Raises:
         InputError: it has not run yet, its parts do not belong together, or one of its files is damaged.
     """
     folder = load(name)
@@ -46,7 +46,7 @@ def read_run(name: str, study: Study | None = None) -> Run:
 def configuration(record: Record) -> Experiment:
     """Return the configuration that a training was made from.
 
-    Raise:
+    Raises:
         InputError: it is of a schema that is not today's.
     """
     try:

@@ -99,7 +99,7 @@ def alone(client: "MlflowClient") -> Iterator[None]:
     The lock is a name in the server's registry of models, which it gives to one at a time. One that was left
     by a writer that was killed is taken away by its own clone, or once it is old.
 
-    Raise:
+    Raises:
         TimeoutError: somebody else held it all the time.
     """
     from mlflow.exceptions import MlflowException

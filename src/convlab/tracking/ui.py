@@ -16,7 +16,7 @@ def serve(port: int) -> int:
 
     Where MLFLOW_TRACKING_URI is a server, say where to look there.
 
-    Raise:
+    Raises:
         InputError: another program has the port.
     """
     uri = store.tracking_uri()
@@ -39,7 +39,7 @@ def serve(port: int) -> int:
 def require_free(port: int) -> None:
     """Refuse a port that another program listens on, or that this user may not take.
 
-    Raise:
+    Raises:
         InputError: with the way to name another.
     """
     with socket.socket() as probe:

@@ -166,7 +166,7 @@ def _log(client: "MlflowClient", found: Any, run: Run) -> None:
 def export(client: "MlflowClient", run_id: str, run: Run) -> str:
     """Put a training's network into its run; return its address in MLflow, which a tag of the run says too.
 
-    Raise:
+    Raises:
         InputError: the weights are damaged, or of another training.
     """
     from convlab.tracking import models  # brings torch: only where it is needed
