@@ -12,10 +12,11 @@ CODE = "src/convlab/config.py"
 
 
 @pytest.fixture
-def edited(clone: Clone) -> Iterator[Clone]:
+def edited(clone: Clone, request: pytest.FixtureRequest) -> Iterator[Clone]:
     """Yield the clone with code that says where it is."""
     with (clone.folder / CODE).open("a") as file:
-        file.write('\nprint(f"code of {__file__}")\n')
+        # by its name no other test ran this text, so that DVC has nothing cached of it
+        file.write(f'\nprint(f"code of {{__file__}}")  # {request.node.name}\n')
     yield clone
     clone.run("git", "checkout", "-q", ".")
 
