@@ -24,7 +24,8 @@ from convlab.data.dataset import save
 from convlab.data.preprocess import prepare
 from convlab.data.readers import read
 from convlab.data.sources import fetch
-from convlab.executors import EXECUTOR, WORKERS
+from convlab.executors import EXECUTOR
+from convlab.executors.workers import WORKERS
 from convlab.provenance import environment
 from convlab.schema import Sweep, Trial
 from convlab.train.device import select_device

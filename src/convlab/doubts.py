@@ -1,4 +1,4 @@
-"""What is allowed in an experiment, but hardly meant: a warning, before it costs hours."""
+"""What is valid in an experiment, but probably a mistake: a warning, before it costs hours."""
 
 import math
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ MOST_WARMUP = 0.9  # of a training, without a warning
 
 
 def doubts(experiments: Mapping[str, Experiment], sweeps: Mapping[str, Sweep]) -> list[str]:
-    """Find what is hardly meant: a line for each key, and for a sweep what none of the experiments has."""
+    """Return a line for each key that is probably a mistake, and for a sweep those that no experiment has."""
     said = [
         (f"experiments.{name}.{key}", harm)
         for name, experiment in experiments.items()
@@ -29,12 +29,12 @@ def doubts(experiments: Mapping[str, Experiment], sweeps: Mapping[str, Sweep]) -
 
 
 def _doubtful(experiment: Experiment) -> dict[str, str]:
-    """Say what of an experiment is hardly meant, by key."""
+    """Return what of an experiment is probably a mistake, by key."""
     return {**_mirrored(experiment), **_stuck(experiment), **_rising(experiment)}
 
 
 def _stuck(experiment: Experiment) -> dict[str, str]:
-    """Say where the average of the weights, which is what is kept, hardly leaves the initial ones."""
+    """Return a warning where the average of the weights, which is kept, stays near the initial ones."""
     images = DATASETS[experiment.dataset].train_images - experiment.split.validation
     steps = experiment.epochs * math.ceil(images / experiment.batch_size)
     training = f"the training has {steps:,} ({experiment.epochs} × {steps // experiment.epochs:,})"
@@ -65,7 +65,7 @@ def _rising(experiment: Experiment) -> dict[str, str]:
     if share <= MOST_WARMUP:
         return {}
     start = f"{experiment.schedule.name} warms up for {share:.0%} of the {experiment.epochs} epochs"
-    return {"schedule": f"{start}: the rate has hardly time to fall"}
+    return {"schedule": f"{start}: the rate has too little time to fall"}
 
 
 def _mirrored(experiment: Experiment) -> dict[str, str]:

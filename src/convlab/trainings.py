@@ -11,6 +11,7 @@ from convlab import executors, files
 from convlab.config import trials_of
 from convlab.errors import InputError
 from convlab.executors.job import Job
+from convlab.executors.workers import workers_asked_for
 from convlab.ledger import Finished, Ledger
 from convlab.provenance import hash_files
 from convlab.schema import Experiment, Sweep, Trial
@@ -36,7 +37,7 @@ class Trainings:
                 killed from outside.
         """
         executor = executors.chosen()
-        executors.workers_asked_for()
+        workers_asked_for()
         missing = []
         for job in self.jobs:
             if self.ledger.find(job.key):

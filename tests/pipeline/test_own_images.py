@@ -96,6 +96,7 @@ def test_a_clone_without_the_images_validates_and_says_what_is_missing(own: Clon
     other = Clone(tmp_path / "other")
     assert "is valid: run shapes_cnn" in other.run("convlab", "validate").stdout
     assert "up to date" in other.run("dvc", "repro", "--allow-missing", "--dry").stdout
+    other.run("python", "stages/resolve.py", PYTHONPATH="src")
     said = other.run("python", "stages/download.py", status=2, PYTHONPATH="src").stdout
     assert "images.safetensors: not there; bring it back with `dvc checkout data/imported/shapes.dvc`" in said
 

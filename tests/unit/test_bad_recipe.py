@@ -275,7 +275,8 @@ RECIPES = {
     ),
     "muon alone": (
         muon(adamw=None),
-        "optimizer: found neither of adamw, sgd; allowed: exactly one of them, for all but the kernels",
+        "experiments.digits: optimizer: found neither of adamw, sgd; "
+        "allowed: exactly one of them, for all but the kernels",
     ),
     "muon without the other rate": (
         muon(adamw={"betas": [0.9, 0.999], "eps": 1e-8}),

@@ -207,7 +207,6 @@ def test_what_did_not_finish_is_named_beside_what_did():
 
 def test_a_study_of_one_key_shows_its_kernel_norms():
     rows = [trial("x", {"l2": 0.0}), trial("y", {"l2": 0.1})]
-    rows[1]["weight_norm"] = rows[1].pop("kernel_norm")  # a row of before there was a norm of all weights
     figure = trial_table("title", rows)
     (axes,) = (axes for axes in figure.axes if axes.get_title() == "kernel norm √Σw²")
     assert list(axes.get_lines()[0].get_ydata()) == [3.0, 3.0]

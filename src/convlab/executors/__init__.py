@@ -15,7 +15,6 @@ from convlab.executors.job import Job
 from convlab.ledger import Ledger
 
 EXECUTOR = "CONVLAB_EXECUTOR"
-WORKERS = "CONVLAB_WORKERS"
 NAMES = ("processes", "ray")
 
 
@@ -53,15 +52,3 @@ def chosen() -> Executor:
             return run_on_ray
         case other:
             raise InputError(f"{EXECUTOR}: found {other!r}; allowed: {', '.join(NAMES)}")
-
-
-def workers_asked_for() -> int | None:
-    """Return how many trainings CONVLAB_WORKERS wants at once, or None if it leaves that open.
-
-    Raises:
-        InputError: CONVLAB_WORKERS is not a number from 1 up.
-    """
-    wanted = os.environ.get(WORKERS, "")
-    if wanted and not (wanted.isdecimal() and int(wanted)):
-        raise InputError(f"{WORKERS}: found {wanted!r}; allowed: a whole number from 1 up, or nothing")
-    return int(wanted) if wanted else None

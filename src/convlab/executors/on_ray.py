@@ -23,9 +23,9 @@ import torch
 from ray.exceptions import RayError, RayTaskError
 
 from convlab.errors import InputError
-from convlab.executors import workers_asked_for
 from convlab.executors.job import Job
 from convlab.executors.ray_worker import Worker
+from convlab.executors.workers import workers_asked_for
 from convlab.interrupt import Interrupted, Request, deferred
 from convlab.ledger import Ledger
 from convlab.provenance import hash_files, occasion

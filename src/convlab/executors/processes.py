@@ -9,8 +9,8 @@ from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 
 from convlab.errors import InputError, print_anything
-from convlab.executors import WORKERS, workers_asked_for
 from convlab.executors.job import Job, train_job
+from convlab.executors.workers import WORKERS, workers_asked_for
 from convlab.interrupt import Interrupted, deferred
 from convlab.ledger import Ledger
 from convlab.schema import Experiment
