@@ -21,7 +21,7 @@ from convlab.config import load_params
 from convlab.data.dataset import save
 from convlab.data.preprocess import prepare
 from convlab.data.readers import Raw
-from convlab.executors import WORKERS
+from convlab.executors.workers import WORKERS
 from convlab.schema import Sweep, Trial
 from convlab.train.device import ALL_THREADS
 from convlab.trainings import Trainings
