@@ -27,7 +27,7 @@ MUON = {"name": "muon", "momentum": 0.6, "nesterov": True, "steps": 3, "normalis
 
 
 def network(size: int = 16) -> nn.Module:
-    return build(SpeedRun(**NETWORK), [3, size, size], 10, seed=0)  # type: ignore[arg-type]
+    return build(SpeedRun(**NETWORK), [3, size, size], 10, seed=0)
 
 
 def test_its_convolutions_copy_their_channels_at_first() -> None:
