@@ -27,7 +27,7 @@ REPOSITORY = Path(__file__).parent.parent
 SIZE = "200m"  # of the clone's own disk, where one can be mounted
 SERVER_DATABASE = "server.db"
 MADE = (
-    "data",
+    "data/",
     "metrics",
     "plots",
     ".convlab",
