@@ -87,8 +87,10 @@ def _main() -> int:
 
 def validate() -> int:
     """Check params.yaml, and say what `dvc repro` would compute."""
+    from convlab.kept import put_back
     from convlab.networks import check_selected
 
+    put_back()
     params = load_params(files.PARAMS)
     check_selected(params)
     sweeps = ", ".join(params.run_sweeps) or "none"

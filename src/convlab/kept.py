@@ -7,11 +7,13 @@ git too. `dvc push` does not see its weights, and `dvc gc -w` deletes them from 
     python -m convlab.kept dvc push         (`make push`: a command that sees everything that dvc.lock knows)
 """
 
+import signal
 import subprocess
 import sys
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -20,6 +22,7 @@ from convlab.errors import InputError, run
 from convlab.strict_yaml import read_yaml
 
 LOCK = Path("dvc.lock")
+MARK = b"# For as long as `python -m convlab.kept` runs: your own is .convlab/params.yaml.before\n"
 SELECTORS = {
     "run": "train",
     "run_sweeps": "sweep",
@@ -40,35 +43,54 @@ def bring_back(selected: Collection[str]) -> list[str]:
 
 
 @contextmanager
-def everything_selected() -> Iterator[list[str]]:
+def everything_selected() -> Iterator[None]:
     """Let DVC see the stages of all that has been computed; params.yaml is as before at the end.
-
-    Give the names.
 
     Raises:
         InputError: params.yaml or dvc.lock cannot be read.
     """
+    put_back()
     before = files.PARAMS.read_bytes() if files.PARAMS.exists() else b""
     params, stages = read_yaml(files.PARAMS), read_yaml(LOCK).get("stages", {})
     for key, stage in SELECTORS.items():
         computed = [name.partition("@")[2] for name in stages if name.startswith(f"{stage}@")]
         params[key] = list(dict.fromkeys([*params[key], *computed]))
-    saved = files.scratch() / "params.yaml.before"  # should the process be killed in between
-    files.write_bytes(saved, before)
+    files.write_bytes(_saved(), before)
     try:
-        files.write_text(files.PARAMS, yaml.safe_dump(params, sort_keys=False))
-        yield [*params["run"], *params["run_sweeps"]]
+        files.write_bytes(files.PARAMS, MARK + yaml.safe_dump(params, sort_keys=False).encode())
+        yield
     finally:
-        files.write_bytes(files.PARAMS, before)
-        saved.unlink()
+        put_back()
+
+
+def put_back() -> None:
+    """Put params.yaml back as it was, after `everything_selected` or a process that was killed in it.
+
+    One that somebody has written since stays.
+    """
+    if _saved().exists():
+        if files.PARAMS.exists() and files.PARAMS.read_bytes().startswith(MARK):
+            files.write_bytes(files.PARAMS, _saved().read_bytes())
+        _saved().unlink()
 
 
 def main() -> int:
     """Run the command of the command line with everything selected."""
     if len(sys.argv) < 2:
         raise InputError("found no command; allowed: one of DVC's, such as `python -m convlab.kept dvc push`")
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _end)
     with everything_selected():
         return subprocess.run(sys.argv[1:]).returncode
+
+
+def _end(number: int, frame: Any) -> None:
+    """End by an exception, which lets params.yaml be put back first."""
+    raise SystemExit(128 + number)
+
+
+def _saved() -> Path:
+    return files.scratch() / "params.yaml.before"
 
 
 def _name(path: str) -> str:

@@ -1,0 +1,73 @@
+"""A command that sees all that was computed leaves params.yaml as it was, however it ends."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+from convlab.kept import MARK
+
+PARAMS = "run: [a]    # my own comment\nrun_sweeps: []\n"
+LOCK = "stages:\n  train@b: {}\n  sweep@c: {}\n"
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+SEES = "import yaml; print(yaml.safe_load(open('params.yaml')))"
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    Path("params.yaml").write_text(PARAMS)
+    Path("dvc.lock").write_text(LOCK)
+
+
+def kept(*command: str) -> subprocess.CompletedProcess[str]:
+    arguments = [sys.executable, "-m", "convlab.kept", *command]
+    return subprocess.run(arguments, env=ENVIRONMENT, capture_output=True, text=True)
+
+
+def killed_by(number: signal.Signals) -> int:
+    """Send a signal while the command runs; return how the process ended."""
+    waits = [sys.executable, "-c", "import time; print(flush=True); time.sleep(600)"]
+    arguments = [sys.executable, "-m", "convlab.kept", *waits]
+    with subprocess.Popen(arguments, env=ENVIRONMENT, stdout=subprocess.PIPE, process_group=0) as process:
+        assert process.stdout
+        process.stdout.readline()  # the command runs
+        assert Path("params.yaml").read_bytes().startswith(MARK)
+        process.send_signal(number)
+        ended = process.wait()
+        if number == signal.SIGKILL:
+            os.killpg(process.pid, signal.SIGKILL)  # the command, which nobody ends
+    return ended
+
+
+def test_the_command_sees_everything_and_params_are_as_before() -> None:
+    done = kept(sys.executable, "-c", SEES)
+    assert done.stdout.strip() == "{'run': ['a', 'b'], 'run_sweeps': ['c']}"
+    assert Path("params.yaml").read_text() == PARAMS
+    assert kept(sys.executable, "-c", "raise SystemExit(3)").returncode == 3
+    assert Path("params.yaml").read_text() == PARAMS
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_asked_to_end_it_puts_params_back(number: signal.Signals) -> None:
+    assert killed_by(number) == 128 + number
+    assert Path("params.yaml").read_text() == PARAMS
+
+
+def test_after_a_kill_the_next_one_puts_params_back() -> None:
+    assert killed_by(signal.SIGKILL) == -signal.SIGKILL
+    assert Path("params.yaml").read_text() != PARAMS
+    assert kept("true").returncode == 0
+    assert Path("params.yaml").read_text() == PARAMS
+
+
+def test_params_that_somebody_has_written_since_stay() -> None:
+    killed_by(signal.SIGKILL)
+    Path("params.yaml").write_text("run: [mine]\nrun_sweeps: []\n")
+    kept("true")
+    assert Path("params.yaml").read_text() == "run: [mine]\nrun_sweeps: []\n"
