@@ -1,5 +1,6 @@
 import os
 import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -7,8 +8,9 @@ from typing import Any
 import pytest
 import torch
 from mirrored import Mirror
-from training import MODEL, Make
+from training import MODEL, Command, Make
 
+from convlab import cli
 from convlab.config import STUDIES, merge, nest, read_params
 from convlab.data.dataset import Prepared, save
 from convlab.data.preprocess import prepare
@@ -16,6 +18,7 @@ from convlab.data.readers import Raw, read
 from convlab.data.sources import fetch
 from convlab.schema import Experiment, Sweep, Trial
 
+pytest.register_assert_rewrite("importing")  # its fixtures assert
 torch.set_num_threads(1)  # the networks here are too small for more
 
 ROOT = Path(__file__).parents[2]
@@ -140,3 +143,17 @@ def mirror(empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     # MLflow puts the address that it is given into the environment, where the next test would find it
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     return Mirror(tmp_path, empty_store)
+
+
+@pytest.fixture
+def convlab(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Run a command of `convlab`: its exit status, what it printed, and its complaint."""
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["convlab", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capsys.readouterr()
+        return int(ended.value.code or 0), out, err
+
+    return call

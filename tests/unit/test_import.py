@@ -1,11 +1,5 @@
-"""`convlab import`: folders, .npz files and torchvision's sets become data sets, or are refused in a line."""
+"""`convlab import`: folders of pictures become data sets, or are refused in a line."""
 
-import hashlib
-import io
-import json
-import pickle
-import struct
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,63 +7,19 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from importing import COUNTS, Run, arrays, card
 from params import changed
 from PIL import Image
-from safetensors.numpy import load_file
 from shapes import draw_into
 
-from convlab import cli
 from convlab.config import load_params
-from convlab.data.catalogue import DATASETS, imported
+from convlab.data.catalogue import DATASETS
 from convlab.data.readers import DataError, read
 from convlab.data.sources import fetch, md5
 from convlab.errors import InputError
 from convlab.identity import identity
 
-Run = Callable[..., tuple[int, str, str]]
-COUNTS = {"circle": 12, "square": 10, "triangle": 5}
-
-
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """`run({"folder": …})`: declare a data set `own` and import it, in an empty folder; the exit status, what
-    was printed, and the complaint."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(declaration: Any, name: str = "own", **more: Any) -> tuple[int, str, str]:
-        params = changed(more) | {"datasets": {"own": declaration}}
-        Path("params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
-        monkeypatch.setattr(sys, "argv", ["convlab", "import", name])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return call
-
-
-@pytest.fixture
-def refused(run: Run) -> Callable[..., str]:
-    """The one line with which an import is refused, before anything is written."""
-
-    def call(declaration: Any, **more: Any) -> str:
-        status, out, err = run(declaration, **more)
-        assert (status, out) == (2, "")
-        assert err.startswith("convlab: ")
-        assert len(err.splitlines()) == 1
-        assert not imported()
-        assert not list(Path().glob("data/imported/*/*"))
-        return err
-
-    return call
-
-
-def arrays() -> dict[str, np.ndarray]:
-    return load_file("data/imported/own/images.safetensors")
-
-
-def card() -> dict[str, Any]:
-    return json.loads(Path("datasets/own.json").read_text())
+pytest_plugins = ["importing"]
 
 
 # ----------------------------------------------------------------------------------------------------- folder
@@ -359,201 +309,6 @@ def test_raw_images_that_do_not_fit_are_a_data_error(run: Run, tmp_path: Path) -
 def test_no_other_file_is_taken_for_a_card(name: str) -> None:
     with pytest.raises(KeyError):
         DATASETS[name]
-
-
-# -------------------------------------------------------------------------------------------------------- npz
-
-CHANCE = np.random.default_rng(1)
-GREY = CHANCE.integers(0, 256, (30, 10, 10), dtype=np.uint8)
-LABELS = np.arange(30) % 3
-
-
-def npz(tmp_path: Path, **content: Any) -> dict[str, Any]:
-    np.savez_compressed(tmp_path / "own.npz", **content)
-    return {"npz": "own.npz", "size": 10, "greyscale": True}
-
-
-@pytest.mark.parametrize(
-    "names",
-    [
-        ("train_images", "train_labels", "test_images", "test_labels"),
-        ("x_train", "y_train", "x_test", "y_test"),
-    ],
-)
-def test_arrays_with_test_images(run: Run, tmp_path: Path, names: tuple[str, ...]) -> None:
-    content = dict(zip(names, (GREY[:24], LABELS[:24, None], GREY[24:], LABELS[24:, None]), strict=True))
-    status, _, err = run(npz(tmp_path, **content))
-    assert status == 0, err
-    found = arrays()
-    assert {image.tobytes() for image in found["train_images"]} == {image.tobytes() for image in GREY[:24]}
-    for image, label in zip(found["test_images"], found["test_labels"], strict=True):
-        assert any(np.array_equal(image[0], GREY[i]) and LABELS[i] == label for i in range(24, 30))
-    assert DATASETS["own"].classes == ("0", "1", "2")
-
-
-def test_arrays_that_are_split_by_the_seed_with_names(run: Run, tmp_path: Path) -> None:
-    colour = CHANCE.integers(0, 256, (30, 12, 10, 3), dtype=np.uint8)
-    declaration = npz(tmp_path, images=colour, labels=LABELS, classes=["ant", "bee", "cat"])
-    assert run(declaration | {"greyscale": False, "size": 8})[0] == 0
-    assert arrays()["train_images"].shape == (24, 3, 8, 8)
-    assert DATASETS["own"].classes == ("ant", "bee", "cat")
-
-
-def test_labels_may_be_names(run: Run, tmp_path: Path) -> None:
-    assert run(npz(tmp_path, images=GREY, labels=np.array(["x", "y", "z"])[LABELS]))[0] == 0
-    assert DATASETS["own"].classes == ("x", "y", "z")
-
-
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        ({"pictures": GREY}, "holds pictures; allowed: the arrays train_images, train_labels"),
-        (
-            {"images": GREY / 255, "labels": LABELS},
-            "the train images are float64 [30, 10, 10]; allowed: uint8",
-        ),
-        ({"images": GREY[0], "labels": LABELS}, "the train images are uint8 [10, 10]"),
-        ({"images": GREY, "labels": LABELS[:29]}, "the train labels are int64 [29] for 30 images"),
-        ({"images": GREY, "labels": LABELS / 2}, "the train labels are float64"),
-        (
-            {"images": GREY, "labels": LABELS, "classes": ["a", "b"]},
-            "labels from 0 to 2 for 2 names in `classes`",
-        ),
-        ({"images": GREY, "labels": LABELS, "classes": ["a", "b", "a"]}, "two classes are called 'a'"),
-        ({"images": GREY, "labels": LABELS, "classes": ["a", "b/c", "d"]}, "found the class 'b/c'"),
-        ({"images": GREY, "labels": LABELS * 0}, "found one class, '0'"),
-        ({"images": GREY[:0], "labels": LABELS[:0]}, "found no class"),
-        (
-            {"images": np.array([{}] * 30), "labels": LABELS},
-            "is no .npz of plain arrays (Object arrays cannot",
-        ),
-    ],
-    ids=range(11),
-)
-def test_arrays_that_make_no_data_set(
-    refused: Callable[..., str], tmp_path: Path, content: dict[str, Any], words: str
-) -> None:
-    assert words in refused(npz(tmp_path, **content))
-
-
-def test_what_is_no_npz(refused: Callable[..., str], tmp_path: Path) -> None:
-    declaration = {"npz": "own.npz", "size": 8}
-    assert "which is not there" in refused(declaration)
-    (tmp_path / "own.npz").write_bytes(b"plain text")
-    assert "is no .npz of plain arrays" in refused(declaration)
-    npz(tmp_path, images=GREY, labels=LABELS)
-    whole = (tmp_path / "own.npz").read_bytes()
-    (tmp_path / "own.npz").write_bytes(whole[: len(whole) // 2])
-    assert "is no .npz of plain arrays" in refused(declaration)
-
-
-# ------------------------------------------------------------------------------------------------ torchvision
-# Nothing is fetched: small files lie where torchvision looks for them first.
-
-
-def idx(array: np.ndarray) -> bytes:
-    return b"\0\0\x08" + bytes([array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
-
-
-@pytest.fixture
-def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("CONVLAB_MIRROR", str(tmp_path / "mirror"))
-    (tmp_path / "mirror/torchvision").mkdir(parents=True)
-    return tmp_path / "mirror/torchvision"
-
-
-def write_idx(
-    folder: Path, prefixes: tuple[str, str], first: int = 0, classes: int = 10
-) -> dict[str, np.ndarray]:
-    folder.mkdir(parents=True)
-    found = {}
-    for part, prefix, count in (("train", prefixes[0], 50), ("test", prefixes[1], 20)):
-        images = CHANCE.integers(0, 256, (count, 28, 28), dtype=np.uint8)
-        labels = (np.arange(count) % classes + first).astype(np.uint8)
-        (folder / f"{prefix}-images-idx3-ubyte").write_bytes(idx(images))
-        (folder / f"{prefix}-labels-idx1-ubyte").write_bytes(idx(labels))
-        found[part] = images
-    return found
-
-
-def test_kmnist(run: Run, mirror: Path) -> None:
-    images = write_idx(mirror / "KMNIST/raw", ("train", "t10k"))
-    status, _, err = run({"torchvision": "KMNIST", "size": 28, "greyscale": True, "mirrors": False})
-    assert status == 0, err
-    found = arrays()
-    assert found["train_images"].shape == (50, 1, 28, 28)
-    assert {image.tobytes() for image in found["test_images"]} == {
-        image.tobytes() for image in images["test"]
-    }
-    assert DATASETS["own"].classes[0] == "o"
-    assert not DATASETS["own"].mirrors
-
-
-def test_the_letters_of_emnist_stand_upright_and_have_no_empty_class(run: Run, mirror: Path) -> None:
-    prefixes = ("emnist-letters-train", "emnist-letters-test")
-    images = write_idx(mirror / "EMNIST/raw", prefixes, first=1, classes=5)
-    assert run({"torchvision": "EMNIST-letters", "size": 28, "greyscale": True})[0] == 0
-    assert DATASETS["own"].classes == ("a", "b", "c", "d", "e")
-    upright = {image.T.tobytes() for image in images["train"]}
-    assert {image[0].tobytes() for image in arrays()["train_images"]} == upright
-
-
-def test_cifar100(run: Run, mirror: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    torchvision = pytest.importorskip("torchvision")
-    folder = mirror / "cifar-100-python"
-    folder.mkdir()
-    names = ["apple", "bear", "cup"]
-    contents = {"meta": {"fine_label_names": names}}
-    for part, count in (("train", 30), ("test", 9)):
-        data = CHANCE.integers(0, 256, (count, 3072), dtype=np.uint8)
-        contents[part] = {"data": data, "fine_labels": [number % 3 for number in range(count)]}
-    digests = {}
-    for name, content in contents.items():
-        (folder / name).write_bytes(pickle.dumps(content))
-        digests[name] = hashlib.md5((folder / name).read_bytes()).hexdigest()
-    cifar = torchvision.datasets.CIFAR100
-    monkeypatch.setattr(cifar, "train_list", [["train", digests["train"]]])
-    monkeypatch.setattr(cifar, "test_list", [["test", digests["test"]]])
-    monkeypatch.setattr(cifar, "meta", cifar.meta | {"md5": digests["meta"]})
-    status, _, err = run({"torchvision": "CIFAR100", "size": 32})
-    assert status == 0, err
-    assert DATASETS["own"].classes == tuple(names)
-    wanted = {row.tobytes() for row in contents["train"]["data"]}
-    assert {image.tobytes() for image in arrays()["train_images"]} == wanted, "red, green, blue"
-
-
-def test_svhn(run: Run, mirror: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    torchvision = pytest.importorskip("torchvision")
-    from scipy.io import savemat
-
-    svhn = torchvision.datasets.SVHN
-    listed = dict(svhn.split_list)
-    images = {}
-    for part, count in (("train", 50), ("test", 20)):
-        images[part] = CHANCE.integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
-        labels = np.arange(count)[:, None] % 10 + 1  # 10 stands for 0
-        buffer = io.BytesIO()
-        savemat(buffer, {"X": images[part].transpose(1, 2, 3, 0), "y": labels.astype(np.uint8)})
-        url, name, _ = listed[part]
-        (mirror / name).write_bytes(buffer.getvalue())
-        listed[part] = [url, name, hashlib.md5(buffer.getvalue()).hexdigest()]
-    monkeypatch.setattr(svhn, "split_list", listed)
-    status, _, err = run({"torchvision": "SVHN", "size": 32})
-    assert status == 0, err
-    assert DATASETS["own"].classes == tuple("0123456789")
-    wanted = {image.transpose(2, 0, 1).tobytes() for image in images["train"]}
-    assert {image.tobytes() for image in arrays()["train_images"]} == wanted
-
-
-@pytest.mark.usefixtures("mirror")
-def test_a_set_that_cannot_be_fetched_says_where_to_lay_it(
-    refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    torchvision = pytest.importorskip("torchvision")
-    monkeypatch.setattr(torchvision.datasets.KMNIST, "mirrors", ["http://127.0.0.1:9/"])
-    said = refused({"torchvision": "KMNIST", "size": 28})
-    assert "datasets.own.torchvision: KMNIST could not be fetched" in said
-    assert "MIRROR/torchvision/…" in said
 
 
 def test_the_format_of_every_published_set_is_stated() -> None:

@@ -5,7 +5,6 @@ import csv
 import io
 import json
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,9 @@ import torch
 import yaml
 from params import changed
 from PIL import Image
-from training import MODEL, first, run
+from training import MODEL, Command, first, run
 
-from convlab import cli, files
+from convlab import files
 from convlab.data.dataset import Prepared
 from convlab.data.preprocess import prepare
 from convlab.data.readers import Raw
@@ -31,7 +30,6 @@ from convlab.predict import predict
 from convlab.schema import Experiment
 from convlab.trained import _statistics, load_trained, trained_here
 
-Command = Callable[..., tuple[int, str, str]]
 EXPERIMENT = {"model": MODEL, "split": {"method": "random", "validation": 250}, "dataset": "digits"}
 
 
@@ -69,15 +67,9 @@ def here(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def convlab(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["convlab", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return call
+def convlab(here: Path, convlab: Command) -> Command:
+    """Run the commands where something was trained."""
+    return convlab
 
 
 @pytest.fixture

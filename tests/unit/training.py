@@ -29,6 +29,7 @@ MODEL = {
 }
 CPU = torch.device("cpu")
 Recipe = Callable[..., Experiment]
+Command = Callable[..., tuple[int, str, str]]
 Make = Callable[..., Sweep]
 Ended = list[tuple[Trial, Finished]]
 # The points of a sweep
