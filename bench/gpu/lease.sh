@@ -4,6 +4,7 @@
 #   bench/gpu/lease.sh more                  take in further .gpu/data-*
 #   OUT=out bench/gpu/lease.sh collect [SECONDS]    wait so long, or until the daemon has ended, then pack what is new
 #   OUT=out bench/gpu/lease.sh again [SECONDS]      the same, but all of it: the last collection did not arrive
+#   OUT=out bench/gpu/lease.sh measure [SECONDS]    once it has ended: the engine beside the plain loop, the speed run beside airbench
 # LEASE: where it lives, outside of the repository (/tmp/convlab-lease unless set).
 # LEASE_PYTHONPATH: what else Python looks through there (for simulate.py).
 set -euo pipefail
@@ -82,5 +83,23 @@ case "${1:-}" in
     enter
     exec python3 bench/gpu/collect.py "$LEASE" "$out" "${2:-0}"
     ;;
-  *) echo "lease: found '${1:-}'; allowed: start, more, collect, again" >&2; exit 2 ;;
+  measure) # each in what is left of the time (180 s unless given); one that fails or is cut off stops no other
+    out=$(mkdir -p "${OUT:?set OUT to the folder for the results}" && cd "$OUT" && pwd)
+    alive && { echo "lease: the daemon is running; measure once it has ended" >&2; exit 2; }
+    CUDA_MPS_PIPE_DIRECTORY="$LEASE/mps" nvidia-cuda-mps-control <<< quit 2> /dev/null || true
+    export PYTHONPATH="$PWD/src:$LEASE/site${LEASE_PYTHONPATH:+:$LEASE_PYTHONPATH}"
+    until=$((SECONDS + ${2:-180}))
+    part() { # NAME SECONDS COMMAND …: at most so many seconds, and no more than are left
+      left=$((until - SECONDS))
+      [ "$left" -gt 0 ] || { echo "lease: $1: no time left"; return 0; }
+      status=0
+      timeout "$((left < $2 ? left : $2))" "${@:3}" > "$out/$1.log" 2>&1 || status=$?
+      echo "lease: $1: exit status $status, $((until - SECONDS)) s left"
+    }
+    part suite 75 python3 bench/suite.py --device auto --rounds 1 --seconds 2 --networks mnist_vgg cifar10_resnet18 --out "$out/bench.json"
+    part ours 60 python3 bench/time_to_accuracy.py cifar10_fast --target 0.94 --seeds 6 --compile --prepared "$LEASE/prepared" --out "$out/fast.json"
+    key=$(python3 -c 'import sys; sys.path.insert(0, "bench"); from cases import experiment_of; print(experiment_of("cifar10_fast").data_key())')
+    part airbench 600 python3 bench/baselines/airbench.py .gpu/airbench/airbench94_muon.py 6 "$LEASE/prepared/$key"
+    ;;
+  *) echo "lease: found '${1:-}'; allowed: start, more, collect, again, measure" >&2; exit 2 ;;
 esac
