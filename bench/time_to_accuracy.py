@@ -122,13 +122,13 @@ def load(folder: Path) -> Prepared:
 
 
 def block(experiment: Experiment, prepared: Prepared, target: float, first: int, seeds: int) -> list[Row]:
-    """Train and test seeds, counted from the experiment's own (1); on a GPU after one that warms it up."""
+    """Train and test seeds, counted from the experiment's own (1); on a GPU after an epoch that warms it up."""
     prepare_process(experiment.threads, experiment.deterministic)
     device = torch.device(experiment.device)
     train, validation, test = (to_device(getattr(prepared, name), device) for name in SPLITS)
     prepared = replace(prepared, train=train, validation=validation, test=test)
     if device.type == "cuda":
-        one(experiment, prepared, target, device)
+        one(experiment.model_copy(update={"epochs": 1}), prepared, target, device)
     numbers = range(experiment.seed + first - 1, experiment.seed + first - 1 + seeds)
     return [
         one(experiment.model_copy(update={"seed": number}), prepared, target, device) for number in numbers
