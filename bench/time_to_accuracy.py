@@ -122,7 +122,7 @@ def load(folder: Path) -> Prepared:
 
 
 def block(experiment: Experiment, prepared: Prepared, target: float, first: int, seeds: int) -> list[Row]:
-    """Train and test seeds, counted from the experiment's own (1); on a GPU after an epoch that warms it up."""
+    """Train and test seeds, counted from the experiment's own (1); on a GPU after an epoch to warm it up."""
     prepare_process(experiment.threads, experiment.deterministic)
     device = torch.device(experiment.device)
     train, validation, test = (to_device(getattr(prepared, name), device) for name in SPLITS)

@@ -100,7 +100,7 @@ case "${1:-}" in
     part ours 60 python3 bench/time_to_accuracy.py cifar10_fast --target 0.94 --seeds 6 --compile --prepared "$LEASE/prepared" --out "$out/fast.json"
     part airbench 150 python3 bench/baselines/airbench.py .gpu/airbench/airbench94_muon.py 6 "$LEASE/prepared/$key"
     part resnet18 80 python3 bench/time_to_accuracy.py cifar10_resnet18 --target 0.9067 --seeds 1 --prepared "$LEASE/prepared" --out "$out/resnet18.json"
-    part suite 75 python3 bench/suite.py --device auto --rounds 1 --seconds 2 --networks mnist_vgg cifar10_resnet18 --out "$out/bench.json"
+    part suite 130 python3 bench/suite.py --device auto --rounds 1 --seconds 2 --networks mnist_vgg cifar10_resnet18 --out "$out/bench.json"
     part profile 45 python3 bench/step_profile.py --device auto --steps 50 --out "$out/profile.json"
     ;;
   *) echo "lease: found '${1:-}'; allowed: start, more, collect, again, measure" >&2; exit 2 ;;
