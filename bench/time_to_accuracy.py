@@ -139,8 +139,9 @@ def one(experiment: Experiment, prepared: Prepared, target: float, device: torch
     """Train and test one seed.
 
     Returns:
-        seed; test accuracy; the seconds of all but validation; those of training until the first epoch whose
-        validation accuracy reached `target` (None if none did); the validation accuracy after each epoch.
+        seed; test accuracy; the seconds of all but validation; those of training in each epoch, of which the
+        first also compiles and captures; those until the first epoch whose validation accuracy reached
+        `target` (None if none did); the validation accuracy after each epoch.
     """
     transform = prepared.statistics.transform()
     model = build_model(experiment, prepared.statistics.input_shape, len(prepared.statistics.classes))
@@ -154,6 +155,7 @@ def one(experiment: Experiment, prepared: Prepared, target: float, device: torch
         "seed": experiment.seed,
         "test_accuracy": accuracy,
         "seconds": time.perf_counter() - began - validation,
+        "training_seconds": history.training_seconds,
         "seconds_to_target": seconds_to(target, history),
         "validation_accuracy": [record["validation_accuracy"] for record in history.records],
     }
