@@ -24,11 +24,12 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         came = Path(folder)
+        trainings: dict[str, Any] = {}  # by key: a second daemon of the lease, with a plan of its own, lists its own
         for one in options.folders:
             unpack(one, came)
-        status = files.read_json(came / "status.json")
+            trainings |= {row["key"]: row for row in files.read_json(came / "status.json")["trainings"]}
         device = (came / "gpu.csv").read_text().splitlines()[1].split(",")[0]
-        found = [row for one in status["trainings"] if (row := row_of(one, came / "ledger", device))]
+        found = [row for one in trainings.values() if (row := row_of(one, came / "ledger", device))]
     first: dict[str, Any] = found[0].pop("where")
     for row in found[1:]:
         row.pop("where")

@@ -99,7 +99,7 @@ case "${1:-}" in
     key=$(python3 -c 'import sys; sys.path.insert(0, "bench"); from cases import experiment_of; print(experiment_of("cifar10_fast").data_key())')
     part ours 40 python3 bench/time_to_accuracy.py cifar10_fast --target 0.94 --seeds 6 --prepared "$LEASE/prepared" --out "$out/fast.json"
     part compiled 60 python3 bench/time_to_accuracy.py cifar10_fast --target 0.94 --seeds 6 --compile --prepared "$LEASE/prepared" --out "$out/compiled.json"
-    part airbench 150 python3 bench/baselines/airbench.py .gpu/airbench/airbench94_muon.py 6 "$LEASE/prepared/$key"
+    part airbench 240 python3 bench/baselines/airbench.py .gpu/airbench/airbench94_muon.py 6 "$LEASE/prepared/$key"
     part resnet18 80 python3 bench/time_to_accuracy.py cifar10_resnet18 --target 0.9067 --seeds 1 --prepared "$LEASE/prepared" --out "$out/resnet18.json"
     part suite 130 python3 bench/suite.py --device auto --rounds 1 --seconds 2 --networks mnist_vgg cifar10_resnet18 --out "$out/bench.json"
     part profile 45 python3 bench/step_profile.py --device auto --steps 50 --out "$out/profile.json"
