@@ -9,7 +9,8 @@ QUALITY = 82  # of WebP: half a PNG's size, no difference to be seen
 # What each kind of figure shows, in the order of a page: its caption, and its section
 KINDS = {
     "curves": ("Learning curves", "training"),
-    "iterations": ("Loss of every step", "training"),
+    "curves_train": ("Learning curves on the training images, as the loops print them", "training"),
+    "iterations": ("Loss and accuracy of every step", "training"),
     "augmentation": ("What the training sees: augmented images", "training"),
     "trials": ("The trials side by side", "training"),
     "histograms": ("Histograms of the weights", "weights"),

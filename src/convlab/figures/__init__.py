@@ -25,6 +25,7 @@ from convlab.figures.pairs import find_pairs, pair_distances, pair_ratios
 from convlab.figures.samples import Guesses, sample_grid
 from convlab.figures.style import save
 from convlab.figures.trial_curves import trial_curves
+from convlab.figures.trial_iterations import trial_iterations
 from convlab.figures.trials import trial_table
 from convlab.models.build import build_model, load_model
 from convlab.schema import Experiment, Sweep, Trial
@@ -71,10 +72,8 @@ def draw_experiment(name: str, experiment: Experiment) -> list[Path]:
 def draw_sweep(name: str, sweep: Sweep) -> list[Path]:
     """Draw the trials' learning curves, their results side by side, and histograms where L2 is varied."""
     rows = files.read_json(files.trainings(name))
-    figures = {"trials.png": trial_table(name, rows)}
     finished = {(row["name"], row["seed"]) for row in rows if row["status"] == "finished"}
-    if finished:
-        figures["curves.png"] = trial_curves(name, files.read_curves(files.PLOTS / name / "curves.csv"))
+    figures = _trials(name, rows)
     studies = _l2_studies(
         [trial for trial in sweep.trials if (trial.name, trial.experiment.seed) in finished]
     )
@@ -83,6 +82,24 @@ def draw_sweep(name: str, sweep: Sweep) -> list[Path]:
         title = name if len(studies) == 1 else f"{name}, {study[0].name}"
         figures[key] = _l2_histograms(name, title, study)
     return _save(name, figures)
+
+
+def draw_trials(name: str) -> list[Path]:
+    """Draw what of a sweep's figures needs no weights: from its records and its curves alone."""
+    return _save(name, _trials(name, files.read_json(files.trainings(name))))
+
+
+def _trials(name: str, rows: list[dict[str, Any]]) -> dict[str, Figure]:
+    figures = {"trials.png": trial_table(name, rows)}
+    curves, iterations = (
+        files.read_curves(files.PLOTS / name / f"{key}.csv") for key in ("curves", "iterations")
+    )
+    if curves:
+        figures["curves.png"] = trial_curves(name, curves)
+        figures["curves_train.png"] = trial_curves(name, curves, "train")
+    if iterations:
+        figures["iterations.png"] = trial_iterations(name, iterations)
+    return figures
 
 
 def _samples(name: str, model: Any, test: Split, inputs: Tensor, guesses: Guesses) -> dict[str, Figure]:
