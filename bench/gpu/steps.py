@@ -75,4 +75,4 @@ def found(
 
 
 if __name__ == "__main__":
-    sys.exit(run(main))
+    run(main)
