@@ -15,6 +15,7 @@ OF_CURVES = (
     "early_accuracy",
     *(f"oscillation_{column}" for column in OSCILLATING),
     "rise_validation_loss",
+    "last_lr",
 )
 
 
@@ -24,6 +25,7 @@ def of_curve(rows: Sequence[dict[str, Any]]) -> dict[str, float | None]:
     `early_accuracy`: the mean validation accuracy of the first EARLY epochs. `oscillation_…`: see
     `oscillation`, over the epochs after those. `rise_validation_loss`: the mean validation loss of the last
     EARLY epochs less the lowest of EARLY epochs in a row, 0 or more: one bad epoch at the end is no rise.
+    `last_lr`: the learning rate of the last epoch.
     """
     columns = {column: [row[column] for row in rows if column in row] for column in OSCILLATING}
     accuracies, losses = columns["validation_accuracy"][:EARLY], columns["validation_loss"]
@@ -32,6 +34,7 @@ def of_curve(rows: Sequence[dict[str, Any]]) -> dict[str, float | None]:
         "early_accuracy": mean(accuracies) if len(accuracies) == EARLY else None,
         **{f"oscillation_{column}": oscillation(own[EARLY:]) for column, own in columns.items()},
         "rise_validation_loss": levels[-1] - min(levels) if levels else None,
+        "last_lr": rows[-1].get("lr") if rows else None,
     }
 
 
