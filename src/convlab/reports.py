@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from convlab import claims, files, results
+from convlab import claims, files, observations, results
 from convlab.config import load_params, read_yaml
 from convlab.errors import InputError
 from convlab.explain import nearest, show, validate
@@ -116,7 +116,7 @@ class Line:
     @property
     def dataset(self) -> str | None:
         """The data set of our trainings; None without any."""
-        return next((row["configuration"]["dataset"] for row in self.ours.trainings), None)
+        return next((row["configuration"].get("dataset") for row in self.ours.trainings), None)
 
     def difference(self, quantity: str) -> float | None:
         """Compute our mean less the report's number (or the goal); None without both."""
@@ -140,6 +140,7 @@ def outputs() -> dict[Path, str]:
     page = PAGE.read_text(encoding="utf-8")
     for name, report in reports.items():
         page = insert(page, name, table(report, lines[name]), PAGE)
+    page = insert(page, "maps", observations.text(), PAGE)
     numbers = [number for name in reports for line in lines[name] for number in numbers_of(name, line)]
     return {
         README: insert(README.read_text(encoding="utf-8"), "results", glance(lines, judged), README),

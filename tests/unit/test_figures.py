@@ -1,9 +1,12 @@
+import math
+
 import matplotlib.pyplot as plt
 import pytest
 import torch
 from torch import nn
 
 from convlab.data.dataset import Split
+from convlab.figures.activation import activation_curve
 from convlab.figures.augmentation import augmentation_grid, label_of
 from convlab.figures.confused import confused
 from convlab.figures.confusion import confusion
@@ -157,6 +160,15 @@ def test_iteration_curves_of_a_short_training(count):
         {"iteration": n, "epoch": 1, "lr": 0.1, "loss": 1.0, "accuracy": 0.5} for n in range(1, count + 1)
     ]
     iteration_curves("title", rows).canvas.draw()
+
+
+def test_an_activation_is_drawn_with_its_derivative_beside_relu():
+    value, derivative = activation_curve("net", "silu", torch.nn.SiLU()).axes
+    own, relu = derivative.get_lines()[:2]
+    assert (own.get_label(), relu.get_label()) == ("silu", "relu")
+    x, slope = own.get_xydata()[len(own.get_xdata()) // 2]
+    assert (x, slope) == pytest.approx((0, 0.5), abs=1e-6), "σ(0)"
+    assert value.get_lines()[0].get_ydata()[-1] == pytest.approx(6 / (1 + math.exp(-6)))
 
 
 def test_trial_curves_have_a_line_a_trial():

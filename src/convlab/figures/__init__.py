@@ -12,6 +12,7 @@ from convlab import files
 from convlab.data.augment.augmenter import Augmenter
 from convlab.data.catalogue import DATASETS
 from convlab.data.dataset import Split, Statistics, load_split, load_statistics
+from convlab.figures.activation import activation_curve
 from convlab.figures.augmentation import augmentation_grid
 from convlab.figures.confused import confused
 from convlab.figures.confusion import confusion
@@ -28,6 +29,7 @@ from convlab.figures.trial_curves import trial_curves
 from convlab.figures.trial_iterations import trial_iterations
 from convlab.figures.trials import trial_table
 from convlab.models.build import build_model, load_model
+from convlab.models.layers import ACTIVATIONS
 from convlab.schema import Experiment, Sweep, Trial
 
 GRID = 30  # images in a grid of samples
@@ -64,6 +66,7 @@ def draw_experiment(name: str, experiment: Experiment) -> list[Path]:
     }
     if iterations:
         figures["iterations.png"] = iteration_curves(name, iterations)
+    figures |= _activation(name, experiment)
     if experiment.augment:
         figures["augmentation.png"] = _augmentation(name, experiment, load_split(folder, "train"), statistics)
     return _save(name, figures)
@@ -100,6 +103,14 @@ def _trials(name: str, rows: list[dict[str, Any]]) -> dict[str, Figure]:
     if iterations:
         figures["iterations.png"] = trial_iterations(name, iterations)
     return figures
+
+
+def _activation(name: str, experiment: Experiment) -> dict[str, Figure]:
+    """Draw the activation function, where a network has one that is not ReLU."""
+    chosen = getattr(experiment.model, "activation", "relu")
+    if chosen == "relu":
+        return {}
+    return {"activation.png": activation_curve(name, chosen, ACTIVATIONS[chosen]())}
 
 
 def _samples(name: str, model: Any, test: Split, inputs: Tensor, guesses: Guesses) -> dict[str, Figure]:
