@@ -209,6 +209,8 @@ def expected(row: Mapping[str, Any]) -> str:
     margin = text_of(row["metric"], row["margin"], sign="")
     if row["pairs"]:
         return f"{', '.join(row['pairs'])} {row['relation']} {compared_with(row)}"
+    if row["metric"] == "map_distance":
+        return f"{metric} at the last convolution {row['relation']} that at the first"
     if row["relation"] == "same":
         return f"{metric} within ±{margin}"
     if row["relation"] == "not_above":

@@ -116,7 +116,7 @@ class Line:
     @property
     def dataset(self) -> str | None:
         """The data set of our trainings; None without any."""
-        return next((row["configuration"].get("dataset") for row in self.ours.trainings), None)
+        return next((row.get("configuration", {}).get("dataset") for row in self.ours.trainings), None)
 
     def difference(self, quantity: str) -> float | None:
         """Compute our mean less the report's number (or the goal); None without both."""
