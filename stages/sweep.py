@@ -6,7 +6,7 @@ from convlab import files, made_from, summaries
 from convlab.config import load_sweep
 from convlab.errors import name_argument, run
 from convlab.tracking import mirror
-from convlab.trainings import Trainings
+from convlab.trainings import Trainings, iterations_of
 
 
 def main() -> None:
@@ -14,9 +14,9 @@ def main() -> None:
     name = name_argument()
     sweep = load_sweep(files.config(name))
     trainings = Trainings(name, sweep, files.PROCESSED / name, files.ledger(name))
-    records, curves, timing = [], [], {}
+    records, curves, timing, ended = [], [], {}, trainings.run()
     (files.MODELS / name).mkdir(parents=True, exist_ok=True)
-    for trial, done in trainings.run():
+    for trial, done in ended:
         seed = trial.experiment.seed
         if done.weights:
             shutil.copyfile(done.weights, files.weights(name, seed, trial.name))
@@ -25,6 +25,7 @@ def main() -> None:
         curves += [{"trial": trial.name, **record, "seed": seed} for record in done.curves]
         timing[files.training(seed, trial.name)] = done.timing
     files.write_csv(files.PLOTS / name / "curves.csv", curves)
+    files.write_csv(files.PLOTS / name / "iterations.csv", iterations_of(ended))
     files.write_json(files.trainings(name), records)
     files.write_json(files.METRICS / name / "trials.json", summaries.tried(records))
     files.write_json(files.METRICS / name / "timing.json", timing)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from statistics import mean
 from typing import Any
 
-from convlab import intervals, results
+from convlab import intervals, results, within
 from convlab.intervals import CONFIDENCE, Borrowed, Difference
 from convlab.results import Found, Plan, rounded
 from convlab.schema import Claim, Experiment, Params
@@ -52,20 +52,25 @@ def judge(
     name: str, claim: Claim, plans: Mapping[str, Plan], experiments: Mapping[str, Experiment]
 ) -> dict[str, Any]:
     """Judge one claim: verdict, difference a − b, its interval, and the epochs of both sides."""
-    a, b = results.find(claim.a, plans), results.find(claim.b, plans)
+    other = claim.b or claim.a
+    a, b = results.find(claim.a, plans), results.find(other, plans)
     borrowed = None
-    if min(len(a.trainings), len(b.trainings)) == 1:
-        borrowed = lent(claim.metric, experiments[claim.a].dataset, experiments)
-    images = images_error_of(claim.metric, (a, b))
-    difference = intervals.compare(
-        by_seed(a, claim.metric), by_seed(b, claim.metric), images=images, borrowed=borrowed
-    )
+    if claim.b is None:
+        difference = within.difference(name, claim) if a.trainings else None
+    else:
+        if min(len(a.trainings), len(b.trainings)) == 1 and claim.metric != "epoch_seconds":
+            borrowed = lent(claim.metric, experiments[claim.a].dataset, experiments)
+        images = images_error_of(claim.metric, (a, b))
+        difference = intervals.compare(
+            by_seed(a, claim.metric), by_seed(b, claim.metric), images=images, borrowed=borrowed
+        )
     verdict, reason, level = _verdict(claim, (a, b), difference, borrowed)
     interval = difference.interval() if difference else None
-    stale = [result for result, found in ((claim.a, a), (claim.b, b)) if found.stale]
+    stale = [result for result, found in {claim.a: a, other: b}.items() if found.stale]
     return {
         "name": name,
         **claim.model_dump(),
+        "b": other,
         "n": difference.n if difference else 0,
         "difference": rounded(difference.value) if difference else None,
         "interval": [rounded(end) for end in interval] if interval else None,
@@ -98,10 +103,12 @@ def _verdict(
     """Return the verdict, why there is none or what it rests on, and its p-value."""
     a, b = sides
     if difference is None:
-        stopped = (_stopped(claim.a, a), _stopped(claim.b, b))
-        return "not run", "; ".join(filter(None, stopped)), None
+        stopped = {claim.a: _stopped(claim.a, a), claim.b or claim.a: _stopped(claim.b or claim.a, b)}
+        return "not run", "; ".join(filter(None, stopped.values())), None
     if a.shortened != b.shortened:
         return "inconclusive", "one side is shortened", None
+    if claim.metric == "epoch_seconds" and a.clocked_on() != b.clocked_on():
+        return "inconclusive", "on other hardware, or with other trainings beside it", None
     if (interval := difference.interval()) is None:
         return "inconclusive", "n = 1: no interval" if difference.n == 1 else "no spread over seeds", None
 
@@ -109,7 +116,7 @@ def _verdict(
         ends = difference.interval(confidence)
         return ends is not None and decide(claim.relation, claim.margin, *ends) != "inconclusive"
 
-    reasons = []
+    reasons = ["the first seed's network"] if claim.b is None else []
     if difference.n == 1 and borrowed:
         reasons.append(f"n = 1: spread of {borrowed.result}, n = {borrowed.n}")
     if 1 < difference.n < (most := max(len(a.trainings), len(b.trainings))):
@@ -138,7 +145,9 @@ def decide(relation: str, margin: float, low: float, high: float) -> str:
     """Return the verdict on `a above (below, same as) b` from the interval of a − b."""
     if relation == "below":
         low, high = -high, -low
-    if relation == "same":
+    if relation == "not_above":
+        confirmed, refuted = high <= margin, low > margin
+    elif relation == "same":
         confirmed, refuted = -margin <= low and high <= margin, low > margin or high < -margin
     else:
         confirmed, refuted = low > margin, high < margin
@@ -189,7 +198,7 @@ def _epochs(side: str, found: Found) -> dict[str, Any]:
 
 def text_of(metric: str, number: float, sign: str = "+") -> str:
     """Return a difference as text: accuracies and gaps in percentage points, other metrics as they are."""
-    if metric == "gap" or metric.endswith("accuracy"):
+    if metric in ("gap", "confusion_share") or metric.endswith("accuracy"):
         return f"{100 * number:{sign}.2f}"
     return f"{number:{sign}.4f}" if metric.endswith("loss") else f"{number:{sign}.2f}"
 
@@ -198,9 +207,21 @@ def expected(row: Mapping[str, Any]) -> str:
     """Return what a judged claim expects of its metric: `test accuracy within ±0.20`."""
     metric = row["metric"].replace("_", " ")
     margin = text_of(row["metric"], row["margin"], sign="")
+    if row["pairs"]:
+        return f"{', '.join(row['pairs'])} {row['relation']} {compared_with(row)}"
+    if row["metric"] == "map_distance":
+        return f"{metric} at the last convolution {row['relation']} that at the first"
     if row["relation"] == "same":
         return f"{metric} within ±{margin}"
+    if row["relation"] == "not_above":
+        return f"{metric} not above" + (f" by more than {margin}" if row["margin"] else "")
     return f"{metric} {row['relation']}" + (f" by {margin}" if row["margin"] else "")
+
+
+def compared_with(row: Mapping[str, Any]) -> str:
+    """Name what the pairs of classes of a judged claim are compared with."""
+    others = "as many average pairs" if row["than"] == "average" else "the most frequent others"
+    return f"{others}, in points of the wrong images"
 
 
 def shown(row: Mapping[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """What `convlab summary` prints: an experiment's network, layer by layer, and what it costs."""
 
+from math import prod
 from pathlib import Path
 
 from rich.console import Console
@@ -10,7 +11,7 @@ from convlab.errors import InputError
 from convlab.explain import nearest, show
 from convlab.models.build import build_model
 from convlab.models.layers import InfeasibleGeometry
-from convlab.models.summary import Summary, summarise
+from convlab.models.summary import FLOAT32, Summary, summarise
 from convlab.networks import check_network
 from convlab.schema import Experiment, Params
 
@@ -76,6 +77,7 @@ def _totals(summary: Summary, batch_size: int) -> Table:
         "memory of the weights": _size(summary.weight_bytes),
         "memory kept for the backward pass, one image (estimate)": _size(summary.activation_bytes()),
         f"the same, a batch of {batch_size}": _size(summary.activation_bytes(batch_size)),
+        **{f"as torchsummary counts: {what}": _size(size) for what, size in torchsummary(summary).items()},
     }
     table = Table(show_header=False)
     table.add_column()
@@ -83,6 +85,18 @@ def _totals(summary: Summary, batch_size: int) -> Table:
     for title, value in rows.items():
         table.add_row(title, value)
     return table
+
+
+def torchsummary(summary: Summary) -> dict[str, int]:
+    """Return the bytes of one image as torchsummary counts them, which R2 printed: the output of every layer
+    twice, forward and backward, whatever is done in place; the parameters without running statistics."""
+    outputs = sum(prod(layer.output_shape) for layer in summary.layers)
+    sizes = {
+        "input": FLOAT32 * prod(summary.input_shape),
+        "forward and backward": 2 * FLOAT32 * outputs,
+        "parameters": FLOAT32 * summary.trainable_parameters,
+    }
+    return {**sizes, "in all": sum(sizes.values())}
 
 
 def _shape(shape: tuple[int, ...]) -> str:

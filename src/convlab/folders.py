@@ -4,7 +4,7 @@ Numbers of one training beside the curves or the configuration of another, or a 
 over, are no result: each reader learns the reason from here, and shows none.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 
 from convlab import files, summaries
 from convlab.made_from import Record, problem_of
+from convlab.quantities import of_curve
 
 PARTS = ("trainings.json", "scores.json", "train.json", "evaluate.json", "trials.json")
 MEND = "`git checkout` or `dvc repro` brings back what belongs together"
@@ -21,12 +22,14 @@ MEND = "`git checkout` or `dvc repro` brings back what belongs together"
 class Folder:
     """What is there of an experiment or a sweep: its records, as trainings.json and scores.json hold them.
 
+    `read_off`: what its curves say of each training, by name and seed (see `quantities`).
     `problem`: why its parts do not belong together; empty where they do. It is then no result.
     """
 
     trainings: list[Record]
     scores: list[Record]
     problem: str
+    read_off: Mapping[tuple[str, int], Mapping[str, float | None]]
 
     def scored(self) -> list[tuple[Record, Record]]:
         """Pair each training that ended with its scores; of scores of other weights there is no pair."""
@@ -54,7 +57,17 @@ def _load(name: str, root: Path, stamps: tuple[Any, ...]) -> Folder:
     """Read a folder once for as long as its files stay as they are."""
     trainings, scores = (read(name, file) or [] for file in PARTS[:2])
     problem = _problem(name, trainings, scores)
-    return Folder([], [], problem) if problem else Folder(trainings, scores, problem)
+    if problem:
+        return Folder([], [], problem, {})
+    return Folder(trainings, scores, problem, _read_off(name) if trainings else {})
+
+
+def _read_off(name: str) -> dict[tuple[str, int], dict[str, float | None]]:
+    path = files.PLOTS / name / "curves.csv"
+    epochs: dict[tuple[str, int], list[dict[str, Any]]] = {}
+    for row in files.read_curves(path) if path.is_file() else []:
+        epochs.setdefault((row.get("trial", name), row["seed"]), []).append(row)
+    return {training: of_curve(rows) for training, rows in epochs.items()}
 
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:

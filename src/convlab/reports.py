@@ -12,10 +12,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from convlab import claims, files, results
+from convlab import claims, files, observations, results
 from convlab.config import load_params, read_yaml
 from convlab.errors import InputError
 from convlab.explain import nearest, show, validate
+from convlab.replicates import Noise, noises
 from convlab.results import Found, Plan, rounded
 from convlab.schema.section import Count, Float, NonNegative, Positive, Section
 from convlab.states import told
@@ -44,6 +45,7 @@ QUANTITIES = {
     "report_flops": ("FLOPs", "{:,.0f}"),
     "seconds": ("seconds", "{:,.0f}"),
     "seconds_per_epoch": ("seconds an epoch", "{:,.2f}"),
+    "last_lr": ("last learning rate", "{:g}"),
     "epochs": ("epochs", "{:.0f}"),
 }
 Accuracy = Annotated[Float, Field(ge=0, le=1)]
@@ -62,6 +64,7 @@ class Row(Section):
     reason: str = ""
     note: str = ""
     headline: bool = False  # of those that the README shows
+    replicate: str | None = None  # rows of one name are trainings of one configuration, in the report
     about: list[Literal[tuple(QUANTITIES)]] = Field(default_factory=list)  # type: ignore[valid-type]
     goal: Accuracy | None = None
     test_accuracy: Accuracy | None = None
@@ -80,6 +83,7 @@ class Row(Section):
     report_flops: Count | None = None
     seconds: Positive | None = None
     seconds_per_epoch: Positive | None = None
+    last_lr: Positive | None = None
     epochs: Count | None = None
 
     @model_validator(mode="after")
@@ -109,6 +113,11 @@ class Line:
     row: Row
     ours: Found
 
+    @property
+    def dataset(self) -> str | None:
+        """The data set of our trainings; None without any."""
+        return next((row.get("configuration", {}).get("dataset") for row in self.ours.trainings), None)
+
     def difference(self, quantity: str) -> float | None:
         """Compute our mean less the report's number (or the goal); None without both."""
         theirs, ours = getattr(self.row, quantity), self.ours.values(quantity)
@@ -131,6 +140,7 @@ def outputs() -> dict[Path, str]:
     page = PAGE.read_text(encoding="utf-8")
     for name, report in reports.items():
         page = insert(page, name, table(report, lines[name]), PAGE)
+    page = insert(page, "maps", observations.text(), PAGE)
     numbers = [number for name in reports for line in lines[name] for number in numbers_of(name, line)]
     return {
         README: insert(README.read_text(encoding="utf-8"), "results", glance(lines, judged), README),
@@ -200,6 +210,7 @@ def numbers_of(report: str, line: Line) -> list[dict[str, Any]]:
 def table(report: Report, lines: Sequence[Line]) -> str:
     """Make the Markdown table of a report, with the hardware and the notes below it; a long one is folded."""
     columns, rare = columns_of(lines)
+    noise = noises([(line.row.replicate, line.dataset, line.row.test_accuracy) for line in lines])
     titles = [QUANTITIES[key][0] for key in columns]
     theirs = "goal" if any(line.row.goal for line in lines) else "report"
     rows = [
@@ -210,11 +221,11 @@ def table(report: Report, lines: Sequence[Line]) -> str:
         first = _headline(line, columns[0])
         others = [_cell(line, key) for key in columns[1:]]
         n = str(len(line.ours.trainings)) if line.ours.trainings else "–"
-        difference = points(line.difference(columns[0]))
+        difference = points(line.difference(columns[0])) + _within(line, columns[0], noise)
         rows.append(_markdown([line.row.what, first, difference, *others, n, _epochs(line)]))
     if len(lines) > LONG:
         rows = ["<details>", f"<summary>{_summary(lines, columns[0])}</summary>", "", *rows, "", "</details>"]
-    return "\n".join([*rows, "", _hardware(report, lines), *_notes(lines, rare), ""])
+    return "\n".join([*rows, "", _hardware(report, lines), *_notes(lines, rare, noise), ""])
 
 
 def columns_of(lines: Sequence[Line]) -> tuple[list[str], list[str]]:
@@ -317,8 +328,16 @@ def _hardware(report: Report, lines: Sequence[Line]) -> str:
     return f"{'' if any(line.row.goal for line in lines) else theirs}Ours: {ours}."
 
 
-def _notes(lines: Sequence[Line], rare: Sequence[str]) -> list[str]:
-    notes = []
+def _within(line: Line, quantity: str, noise: Mapping[str, Noise]) -> str:
+    """Mark a difference that is within the noise of the report's own replicates."""
+    own, difference = noise.get(line.dataset or ""), line.difference(quantity)
+    if own is None or difference is None or quantity != "test_accuracy":
+        return ""
+    return " °" if abs(difference) <= own.reach(len(line.ours.trainings)) else ""
+
+
+def _notes(lines: Sequence[Line], rare: Sequence[str], noise: Mapping[str, Noise]) -> list[str]:
+    notes = [f"* {own.note()}." for own in noise.values()]
     for line in lines:
         own = [key for key in rare if key in line.row.printed()]
         texts = [f"{QUANTITIES[key][0]} {_cell(line, key)}" for key in own]

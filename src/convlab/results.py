@@ -44,16 +44,20 @@ def rows(result: str) -> list[Row]:
     images}, of the kept weights and without augmentation; running_accuracy and running_loss as a loop prints
     them (means over the epoch's steps, with dropout and augmentation, the loss with the L2 penalty);
     penalised_test_loss; gap, the accuracy in training (running, where it is known) less that in validation;
-    configuration, environment and code, as its record holds them; and timing, {} if there is none of the same
-    fingerprint.
+    configuration, environment and code, as its record holds them; timing, {} if there is none of the same
+    fingerprint; and what `quantities.of_curve` reads off its curves.
 
     Raises:
         InputError: a file is damaged.
     """
     name, _, trial = result.partition("/")
     clocks = timings(name)
-    pairs = load(name).scored()
-    return [_row(facts, scores, clocks) for facts, scores in pairs if facts["name"] == (trial or name)]
+    folder = load(name)
+    return [
+        {**_row(facts, scores, clocks), **folder.read_off.get((facts["name"], facts["seed"]), {})}
+        for facts, scores in folder.scored()
+        if facts["name"] == (trial or name)
+    ]
 
 
 def status(result: str) -> str:
@@ -76,6 +80,8 @@ def value(row: Row, quantity: str) -> float | None:
     timing = row["timing"]
     if quantity == "seconds":
         return timing.get("seconds")
+    if quantity == "epoch_seconds":  # the median: the first epoch has the warm-up in it
+        return statistics.median(timing["epoch_seconds"]) if timing.get("epoch_seconds") else None
     if quantity == "seconds_per_epoch":
         return timing["seconds"] / row["epochs"] if timing else None
     return row.get(quantity)
@@ -137,6 +143,13 @@ class Found:
     def values(self, quantity: str) -> list[float]:
         """Return a number of each training."""
         return values(self.trainings, quantity)
+
+    def clocked_on(self) -> set[tuple[Any, ...]]:
+        """Return what decides the seconds of the trainings, besides what they compute."""
+        return {
+            (row["environment"]["device_name"], row["precision"], row["timing"].get("at_once"))
+            for row in self.trainings
+        }
 
     def hardware(self) -> list[str]:
         """Name what the trainings ran on, with the precision."""

@@ -52,7 +52,7 @@ def read_claims(
         where = f"claims.{name}"
         content = mapping(raw["claims"], name, "claims.")
         claim = validate(Claim, raw["claims"][name], [(f"{where}.", content)])
-        for side in ("a", "b"):
+        for side in ("a", "b") if claim.b is not None else ("a",):
             problem, wrong = _problem(getattr(claim, side), experiments, sweeps)
             if wrong:
                 raise InputError(f"{where}.{side}: {problem}")

@@ -4,7 +4,9 @@ Each that ends goes into the ledger at once: a run that is cut off resumes with 
 they run is an executor's matter (`convlab.executors`).
 """
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from convlab import evaluate as evaluation
 from convlab import executors, files
@@ -57,6 +59,19 @@ class Trainings:
         if finished is None:
             raise InputError(f"{job.label}: gone from {self.ledger.folder}; run it again")
         return finished
+
+
+def iterations_of(ended: Iterable[tuple[Trial, Finished]]) -> list[dict[str, Any]]:
+    """Return the rows of a sweep's iterations.csv: every step of the first seed of each trial, with its name.
+
+    Empty where the recipe records no steps. Of several seeds one is enough to look at, as of an experiment's:
+    each has thousands of rows.
+    """
+    first: dict[str, list[dict[str, Any]]] = {}
+    for trial, finished in ended:
+        if finished.iterations:
+            first.setdefault(trial.name, [{"trial": trial.name, **row} for row in finished.iterations])
+    return [row for rows in first.values() for row in rows]
 
 
 def _job(label: str, trial: Trial, prepared: Path, scored: bool) -> Job:

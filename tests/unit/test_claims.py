@@ -26,12 +26,13 @@ def put(a=(), b=(), seeds_b=None, epochs=40, images=None):
     result.put(rows + [made("b", seed, test, epochs, images) for seed, test in zip(seeds, b, strict=True)])
 
 
-def made(name, seed, test, epochs=40, images=None, of="sweep"):
+def made(name, seed, test, epochs=40, images=None, of="sweep", device="a CPU"):
     scores = {"loss": 1 - test, "accuracy": test}
     splits = {"train": {"loss": 0.0, "accuracy": 1.0}, "validation": scores}
     splits["test"] = {**scores, "images": images}
     norms = {"kernel_norm": 10 * test, "weight_norm": 100 * test}
-    return result.training(of, seed, name, epochs=epochs, **norms, **splits)
+    where = {"environment": {"device_name": device}}
+    return result.training(of, seed, name, epochs=epochs, **where, **norms, **splits)
 
 
 def claim(relation="above", margin=0.0, metric="test_accuracy"):
@@ -58,6 +59,10 @@ def judge(*arguments, plans=PLANS, **more):
         ("below", 0.0, 0.1, 0.3, "refuted"),
         ("below", 0.0, -0.1, 0.1, "inconclusive"),
         ("below", 0.4, -0.3, -0.1, "refuted"),
+        ("not_above", 0.0, -0.3, -0.1, "confirmed"),
+        ("not_above", 0.2, -0.1, 0.2, "confirmed"),
+        ("not_above", 0.2, 0.1, 0.3, "inconclusive"),
+        ("not_above", 0.2, 0.25, 0.3, "refuted"),
         ("same", 0.2, -0.1, 0.2, "confirmed"),
         ("same", 0.2, 0.25, 0.3, "refuted"),
         ("same", 0.2, -0.3, -0.25, "refuted"),
@@ -67,6 +72,25 @@ def judge(*arguments, plans=PLANS, **more):
 )
 def test_the_verdict_is_what_the_whole_interval_says(relation, margin, low, high, verdict):
     assert claims.decide(relation, margin, low, high) == verdict
+
+
+@pytest.mark.parametrize(
+    ("device", "reason"),
+    [("a CPU", ""), ("a GPU", "on other hardware, or with other trainings beside it")],
+)
+def test_seconds_are_compared_on_the_same_hardware_alone(device, reason):
+    a = [made("a", seed, 0.9) for seed in (1, 2, 3)]
+    b = [made("b", seed, 0.9, device=device) for seed in (1, 2, 3)]
+    seconds = {"a": [4.0, 4.1, 4.2], "b": [2.0, 2.1, 2.0]}
+    clocks = {
+        f"{one['name']} {one['seed']}": result.clock(one, epoch_seconds=[90.0, 1.0, seconds[one["name"]][n]])
+        for rows in (a, b)
+        for n, one in enumerate(rows)
+    }
+    result.put([*a, *b], timing=clocks)
+    judged = judge(metric="epoch_seconds")
+    assert judged["difference"] == pytest.approx(6.2 / 3, rel=1e-5), "of medians: a slow first epoch is none"
+    assert (judged["verdict"], judged["reason"]) == ("inconclusive" if reason else "confirmed", reason)
 
 
 def test_equal_seeds_are_paired():

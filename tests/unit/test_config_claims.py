@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from params import GONE, VALID, Changes, load, refusal
 
-from convlab.schema import METRICS, Claim
+from convlab.schema import COMPARABLE, WITHIN, Claim
 
 CLAIM = "claims/strides_cost"
 PLAIN = VALID["claims"]["strides_cost"]
@@ -20,10 +20,10 @@ MAPPING = "allowed: a mapping of keys to values"
 
 def test_a_claim_is_what_it_says(tmp_path: Path) -> None:
     (claim,) = load(tmp_path, {}).claims.values()
-    assert claim.model_dump() == PLAIN | {"margin": 0.0}
+    assert claim.model_dump() == PLAIN | {"margin": 0.0, "pairs": None, "than": None}
 
 
-@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("metric", [metric for metric in COMPARABLE if metric not in WITHIN])
 def test_a_claim_may_compare_any_metric(tmp_path: Path, metric: str) -> None:
     assert load(tmp_path, {f"{CLAIM}/metric": metric}).claims["strides_cost"].metric == metric
 
@@ -53,12 +53,41 @@ def test_a_threshold_is_a_number_from_0_to_1_however_it_is_written(tmp_path: Pat
     assert thresholds == {"digits": {"test_accuracy": 0.5, "train_accuracy": 1.0, "validation_accuracy": 0.0}}
 
 
+def test_a_claim_about_one_result_has_no_other(tmp_path: Path) -> None:
+    pairs = {f"{CLAIM}/pairs": ["5/3", "8->9"], f"{CLAIM}/than": "others"}
+    changes = {f"{CLAIM}/metric": "confusion_share", f"{CLAIM}/a": "digits", f"{CLAIM}/b": GONE, **pairs}
+    claim = load(tmp_path, changes).claims["strides_cost"]
+    assert (claim.a, claim.b, claim.pairs) == ("digits", None, ["5/3", "8->9"])
+
+
 CLAIMS = {
+    "no other result": (
+        {f"{CLAIM}/b": GONE},
+        "claims.strides_cost.b: found nothing; allowed: the result that a is compared with",
+    ),
+    "another result within one": (
+        {f"{CLAIM}/metric": "map_distance"},
+        f"claims.strides_cost.b: found {PLAIN['b']}; allowed: nothing with map_distance, which is within a",
+    ),
+    "confusions of a trial": (
+        {f"{CLAIM}/metric": "map_distance", f"{CLAIM}/a": PLAIN["b"], f"{CLAIM}/b": GONE},
+        f"claims.strides_cost.a: found {PLAIN['b']}; "
+        "allowed: an experiment with map_distance: a trial has no such files",
+    ),
+    "confusions without pairs": (
+        {f"{CLAIM}/metric": "confusion_share", f"{CLAIM}/a": "digits", f"{CLAIM}/b": GONE},
+        "claims.strides_cost.pairs: found nothing; allowed: what confusion_share compares",
+    ),
+    "pairs of an accuracy": (
+        {f"{CLAIM}/pairs": ["5/3"]},
+        "claims.strides_cost.pairs: found ['5/3']; allowed: nothing with test_accuracy",
+    ),
     "claims that are a list": ({"claims": []}, f"claims: found [] (list); {MAPPING}"),
     "claim that is nothing": ({CLAIM: None}, f"claims.strides_cost: found nothing; {MAPPING}"),
     "unknown key": (
         {f"{CLAIM}/margn": 0.1},
-        "claims.strides_cost: unknown key `margn`; allowed: report, says, metric, a, relation, b, margin; "
+        "claims.strides_cost: unknown key `margn`; "
+        "allowed: report, says, metric, a, relation, b, margin, pairs, than; "
         "did you mean `margin`?",
     ),
     "unknown report": (
@@ -67,12 +96,12 @@ CLAIMS = {
     ),
     "unknown metric": (
         {f"{CLAIM}/metric": "accuracy"},
-        f"claims.strides_cost.metric: found 'accuracy' (str); allowed: {', '.join(METRICS)}; "
+        f"claims.strides_cost.metric: found 'accuracy' (str); allowed: {', '.join(COMPARABLE)}; "
         "did you mean `test_accuracy`?",
     ),
     "unknown relation": (
         {f"{CLAIM}/relation": "higher"},
-        "claims.strides_cost.relation: found 'higher' (str); allowed: above, below, same",
+        "claims.strides_cost.relation: found 'higher' (str); allowed: above, below, same, not_above",
     ),
     "a sweep without its trial": (
         {f"{CLAIM}/b": "strides"},
@@ -150,7 +179,7 @@ def test_what_is_wrong_is_one_line_and_nothing_is_written(tmp_path: Path, case: 
     assert refusal(tmp_path, changes) == message
 
 
-@pytest.mark.parametrize("key", ["report", "says", "metric", "a", "relation", "b"])
+@pytest.mark.parametrize("key", ["report", "says", "metric", "a", "relation"])
 def test_a_claim_lacks_nothing(tmp_path: Path, key: str) -> None:
     message = refusal(tmp_path, {f"{CLAIM}/{key}": GONE})
     assert message.startswith(f"claims.strides_cost.{key}: missing; ")

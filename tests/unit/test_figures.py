@@ -1,9 +1,12 @@
+import math
+
 import matplotlib.pyplot as plt
 import pytest
 import torch
 from torch import nn
 
 from convlab.data.dataset import Split
+from convlab.figures.activation import activation_curve
 from convlab.figures.augmentation import augmentation_grid, label_of
 from convlab.figures.confused import confused
 from convlab.figures.confusion import confusion
@@ -13,6 +16,7 @@ from convlab.figures.histograms import parameter_histograms
 from convlab.figures.samples import Guesses, sample_grid
 from convlab.figures.style import save
 from convlab.figures.trial_curves import trial_curves
+from convlab.figures.trial_iterations import trial_iterations
 from convlab.figures.trials import trial_table
 
 GUESSES = Guesses(
@@ -158,10 +162,39 @@ def test_iteration_curves_of_a_short_training(count):
     iteration_curves("title", rows).canvas.draw()
 
 
+def test_an_activation_is_drawn_with_its_derivative_beside_relu():
+    value, derivative = activation_curve("net", "silu", torch.nn.SiLU()).axes
+    own, relu = derivative.get_lines()[:2]
+    assert (own.get_label(), relu.get_label()) == ("silu", "relu")
+    x, slope = own.get_xydata()[len(own.get_xdata()) // 2]
+    assert (x, slope) == pytest.approx((0, 0.5), abs=1e-6), "σ(0)"
+    assert value.get_lines()[0].get_ydata()[-1] == pytest.approx(6 / (1 + math.exp(-6)))
+
+
 def test_trial_curves_have_a_line_a_trial():
     figure = trial_curves("title", [row(epoch, trial=name) for name in ("a", "b") for epoch in (1, 2)])
     assert len(figure.axes[0].get_lines()) == 2
     assert figure.get_suptitle() == "title"
+
+
+def test_trial_curves_of_the_training_images_show_those():
+    rows = [row(epoch, trial="a", train_loss=2.0, validation_loss=1.0) for epoch in (1, 2)]
+    loss = trial_curves("title", rows, "train").axes[0]
+    assert loss.get_lines()[0].get_ydata().tolist() == [2.0, 2.0]
+    assert loss.get_title() == "training loss (cross-entropy)"
+
+
+def test_the_steps_of_trials_are_running_means_over_as_many_of_each():
+    steps = [
+        {"trial": name, "iteration": n, "epoch": 1, "loss": height + n, "accuracy": 0.5}
+        for name, height in (("a", 0.0), ("b", 10.0))
+        for n in range(1, 51)
+    ]
+    a, b = trial_iterations("title", steps).axes[0].get_lines()
+    assert (a.get_label(), b.get_label()) == ("a", "b")
+    # a window of a fifth of the 50 steps: the first mean is of the steps 1 to 10, drawn at the sixth
+    assert a.get_xydata()[0].tolist() == pytest.approx([6, 5.5])
+    assert b.get_xydata()[-1].tolist() == pytest.approx([46, 55.5])
 
 
 def test_trial_curves_of_several_seeds_show_their_mean_and_range_while_all_of_them_train():

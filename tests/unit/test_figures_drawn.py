@@ -109,6 +109,7 @@ def swept(workplace, recipe):
                 rows.append(row)
         files.write_json(files.trainings("net"), rows)
         files.write_csv(files.PLOTS / "net" / "curves.csv", progress)
+        files.write_csv(files.PLOTS / "net" / "iterations.csv", [])
         return Sweep(trials=trials)
 
     return lay_down
@@ -130,7 +131,19 @@ def swept(workplace, recipe):
 )
 def test_what_differs_in_l2_alone_has_histograms_over_each_other(swept, points, histograms):
     drawn = sorted(path.name for path in draw_sweep("net", swept(points)))
-    assert drawn == ["curves.png", *histograms, "trials.png"]
+    assert drawn == ["curves.png", "curves_train.png", *histograms, "trials.png"]
+
+
+def test_the_steps_of_trials_are_drawn_where_the_recipe_records_them(swept):
+    sweep = swept({"x": {"lr": 0.1}, "y": {"lr": 0.2}})
+    steps = [
+        {"trial": name, "iteration": n, "epoch": 1, "lr": 0.1, "loss": 1 / n, "accuracy": 0.5}
+        for name in ("x", "y")
+        for n in range(1, 30)
+    ]
+    files.write_csv(files.PLOTS / "net" / "iterations.csv", steps)
+    drawn = [path.name for path in draw_sweep("net", sweep)]
+    assert drawn == ["trials.png", "curves.png", "curves_train.png", "iterations.png"]
 
 
 def test_where_the_first_seed_failed_another_gives_the_histograms(swept):

@@ -184,7 +184,8 @@ def test_a_result_flows_from_its_file_into_all_outputs(tmp_path, monkeypatch):
     own = {"what": "baseline", "result": "digits", "test_accuracy": 0.99, "headline": True}
     reports.REPORTS.write_text(yaml.safe_dump({"R0": {"title": "t", "hardware": None, "rows": [own]}}))
     reports.README.write_text("<!-- results -->\n<!-- /results -->\n")
-    files.write_text(reports.PAGE, "<!-- R0 -->\n<!-- /R0 -->\n<!-- claims -->\n<!-- /claims -->\n")
+    blocks = [f"<!-- {name} -->\n<!-- /{name} -->\n" for name in ("R0", "maps", "claims")]
+    files.write_text(reports.PAGE, "".join(blocks))
     one = result.training("digits", epochs=50, precision="bf16")
     result.put([one], [result.evaluation(one, 0.985)])
     made = reports.outputs()

@@ -11,6 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from convlab import cli
 from convlab.config import load_params, read_params
 from convlab.data.catalogue import DATASETS
+from convlab.describe import torchsummary
 from convlab.models.build import build_model
 from convlab.models.summary import layers_of, summarise
 from convlab.schema import Experiment
@@ -80,6 +81,17 @@ def test_simplecnn_has_the_flops_of_its_report() -> None:
     assert 4 * sum(layer.normalised for layer in summary.layers) == 229_376
     assert summary.report_flops == 10_571_776
     assert summary.flops == 2 * (10_321_920 + 20_480)
+
+
+def test_resnet18_has_the_memory_that_its_report_prints() -> None:
+    experiment = PARAMS.experiments["cifar10_resnet18"]
+    sizes = torchsummary(summarise(network(experiment), experiment.input_shape))
+    assert {what: round(size / 2**20, 2) for what, size in sizes.items()} == {
+        "input": 0.01,
+        "forward and backward": 13.63,
+        "parameters": 42.63,
+        "in all": 56.27,
+    }
 
 
 def test_r3s_network_flattens_to_6272() -> None:

@@ -13,8 +13,9 @@ from convlab import files
 from convlab.data.dataset import Prepared, save
 from convlab.errors import InputError
 from convlab.executors.processes import at_once
+from convlab.ledger import Finished
 from convlab.schema import Experiment
-from convlab.trainings import Trainings
+from convlab.trainings import Trainings, iterations_of
 
 FEASIBLE_AND_NOT = {"model.strides": [1, 1]}, {"model.strides": [4, 4]}, {"model.strides": [2, 1]}
 
@@ -52,6 +53,20 @@ def test_a_trial_that_diverges_is_a_row_with_its_reason(sweep: Make, prepared: P
     assert bad["status"] == "diverged"
     assert "in epoch 1, step 2 of 19, at lr 1e+30" in bad["reason"]
     assert good["status"] == "finished"
+
+
+def test_the_steps_of_a_sweep_are_those_of_the_first_seed_that_has_any(sweep: Make) -> None:
+    first, second = sweep({"lr": 0.001}, {"lr": 0.002}).trials
+    step = {"iteration": 1, "epoch": 1, "lr": 0.1, "loss": 1.0, "accuracy": 0.5}
+    seeds = [
+        (first, Finished("diverged", {})),
+        (first, Finished("finished", {}, iterations=[step])),
+        (first, Finished("finished", {}, iterations=[step, step])),
+        (second, Finished("finished", {}, iterations=[step, step])),
+    ]
+    found = iterations_of(seeds)
+    assert found == [{"trial": name, **step} for name in (first.name, second.name, second.name)]
+    assert iterations_of(seeds[:1]) == []
 
 
 def test_rows_can_be_written_as_json_and_read_back_equal(

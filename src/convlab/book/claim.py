@@ -7,6 +7,7 @@ from convlab import claims, results
 from convlab.book.contents import Contents
 from convlab.book.words import SYMBOLS
 from convlab.results import Found
+from convlab.schema import WITHIN
 
 FEWEST = 3  # seeds that give an interval worth having
 LEFT, WIDTH = 20, 660  # the chart's drawing area, in units of its viewBox
@@ -15,16 +16,19 @@ LEFT, WIDTH = 20, 660  # the chart's drawing area, in units of its viewBox
 def context(contents: Contents, judged: dict[str, Any]) -> dict[str, Any]:
     """Return what the template of a claim's page needs."""
     sides = {side: results.find(judged[side], contents.plans) for side in "ab"}
+    if judged["metric"] in WITHIN:
+        sides.pop("b")
     numbers = {side: claims.by_seed(found, judged["metric"]) for side, found in sides.items()}
     return {
         "claim": judged,
         "symbol": SYMBOLS[judged["verdict"]],
         "metric": judged["metric"].replace("_", " "),
+        "within": judged["metric"] in WITHIN,
         "expected": _wanted(judged),
         "shown": claims.shown(judged),
         "reading": _reading(judged),
         "sides": {side: _side(contents, judged, found, numbers[side]) for side, found in sides.items()},
-        "points": _chart(judged["metric"], numbers) if all(numbers.values()) else None,
+        "points": _chart(judged["metric"], numbers) if len(sides) == 2 and all(numbers.values()) else None,
         "interval": _interval(judged) if judged["difference"] is not None else None,
         "rerun": rerun(judged),
         "more": rerun(judged, FEWEST) if judged["n"] < FEWEST else None,
@@ -65,7 +69,7 @@ def _side(
 def number_of(metric: str, number: float) -> str:
     """Return a number of a metric: an accuracy or a gap in percent, others as they are."""
     return claims.text_of(metric, number, sign="") + (
-        "%" if metric == "gap" or metric.endswith("accuracy") else ""
+        "%" if metric in ("gap", "confusion_share") or metric.endswith("accuracy") else ""
     )
 
 
@@ -94,6 +98,10 @@ def _reading(judged: dict[str, Any]) -> list[str]:
 def _wanted(judged: dict[str, Any]) -> str:
     """Say what the claim is of a and b: `a above b`, `a and b within ±0.20`."""
     margin = claims.text_of(judged["metric"], judged["margin"], sign="")
+    if judged["metric"] in WITHIN:
+        return claims.expected(judged)
+    if judged["relation"] == "not_above":
+        return "a not above b" + (f" by more than {margin}" if judged["margin"] else "")
     if judged["relation"] == "same":
         return f"a and b within ±{margin}"
     return f"a {judged['relation']} b" + (f" by more than {margin}" if judged["margin"] else "")
@@ -122,9 +130,12 @@ def _interval(judged: dict[str, Any]) -> dict[str, Any]:
     low, high = judged["interval"] or (judged["difference"], judged["difference"])
     reach = 1.15 * max(abs(low), abs(high), abs(margin)) or 1.0
     place = lambda number: round(LEFT + WIDTH * (number + reach) / (2 * reach), 1)  # noqa: E731
-    bounds = {"above": (margin, reach), "below": (-reach, -margin), "same": (-margin, margin)}[
-        judged["relation"]
-    ]
+    bounds = {
+        "above": (margin, reach),
+        "below": (-reach, -margin),
+        "same": (-margin, margin),
+        "not_above": (-reach, margin),
+    }[judged["relation"]]
     return {
         "zone": [place(end) for end in bounds],
         "zero": place(0),

@@ -9,7 +9,8 @@ QUALITY = 82  # of WebP: half a PNG's size, no difference to be seen
 # What each kind of figure shows, in the order of a page: its caption, and its section
 KINDS = {
     "curves": ("Learning curves", "training"),
-    "iterations": ("Loss of every step", "training"),
+    "curves_train": ("Learning curves on the training images, as the loops print them", "training"),
+    "iterations": ("Loss and accuracy of every step", "training"),
     "augmentation": ("What the training sees: augmented images", "training"),
     "trials": ("The trials side by side", "training"),
     "histograms": ("Histograms of the weights", "weights"),
@@ -22,6 +23,7 @@ KINDS = {
     "features_wrong": ("Feature maps, layer by layer, of a wrong image", "inside"),
     "pairs": ("Pairs: a wrong image beside a right one of the class it was taken for", "inside"),
     "pair_distances": ("Distances of such pairs at every layer, over all wrong images", "inside"),
+    "activation": ("Its activation function, and the derivative", "network"),
     "model": ("The network, layer by layer", "network"),
 }
 SECTIONS = {

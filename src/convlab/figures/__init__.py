@@ -12,6 +12,7 @@ from convlab import files
 from convlab.data.augment.augmenter import Augmenter
 from convlab.data.catalogue import DATASETS
 from convlab.data.dataset import Split, Statistics, load_split, load_statistics
+from convlab.figures.activation import activation_curve
 from convlab.figures.augmentation import augmentation_grid
 from convlab.figures.confused import confused
 from convlab.figures.confusion import confusion
@@ -25,8 +26,10 @@ from convlab.figures.pairs import find_pairs, pair_distances, pair_ratios
 from convlab.figures.samples import Guesses, sample_grid
 from convlab.figures.style import save
 from convlab.figures.trial_curves import trial_curves
+from convlab.figures.trial_iterations import trial_iterations
 from convlab.figures.trials import trial_table
 from convlab.models.build import build_model, load_model
+from convlab.models.layers import ACTIVATIONS
 from convlab.schema import Experiment, Sweep, Trial
 
 GRID = 30  # images in a grid of samples
@@ -63,6 +66,7 @@ def draw_experiment(name: str, experiment: Experiment) -> list[Path]:
     }
     if iterations:
         figures["iterations.png"] = iteration_curves(name, iterations)
+    figures |= _activation(name, experiment)
     if experiment.augment:
         figures["augmentation.png"] = _augmentation(name, experiment, load_split(folder, "train"), statistics)
     return _save(name, figures)
@@ -71,10 +75,8 @@ def draw_experiment(name: str, experiment: Experiment) -> list[Path]:
 def draw_sweep(name: str, sweep: Sweep) -> list[Path]:
     """Draw the trials' learning curves, their results side by side, and histograms where L2 is varied."""
     rows = files.read_json(files.trainings(name))
-    figures = {"trials.png": trial_table(name, rows)}
     finished = {(row["name"], row["seed"]) for row in rows if row["status"] == "finished"}
-    if finished:
-        figures["curves.png"] = trial_curves(name, files.read_curves(files.PLOTS / name / "curves.csv"))
+    figures = _trials(name, rows)
     studies = _l2_studies(
         [trial for trial in sweep.trials if (trial.name, trial.experiment.seed) in finished]
     )
@@ -83,6 +85,32 @@ def draw_sweep(name: str, sweep: Sweep) -> list[Path]:
         title = name if len(studies) == 1 else f"{name}, {study[0].name}"
         figures[key] = _l2_histograms(name, title, study)
     return _save(name, figures)
+
+
+def draw_trials(name: str) -> list[Path]:
+    """Draw what of a sweep's figures needs no weights: from its records and its curves alone."""
+    return _save(name, _trials(name, files.read_json(files.trainings(name))))
+
+
+def _trials(name: str, rows: list[dict[str, Any]]) -> dict[str, Figure]:
+    figures = {"trials.png": trial_table(name, rows)}
+    curves, iterations = (
+        files.read_curves(files.PLOTS / name / f"{key}.csv") for key in ("curves", "iterations")
+    )
+    if curves:
+        figures["curves.png"] = trial_curves(name, curves)
+        figures["curves_train.png"] = trial_curves(name, curves, "train")
+    if iterations:
+        figures["iterations.png"] = trial_iterations(name, iterations)
+    return figures
+
+
+def _activation(name: str, experiment: Experiment) -> dict[str, Figure]:
+    """Draw the activation function, where a network has one that is not ReLU."""
+    chosen = getattr(experiment.model, "activation", "relu")
+    if chosen == "relu":
+        return {}
+    return {"activation.png": activation_curve(name, chosen, ACTIVATIONS[chosen]())}
 
 
 def _samples(name: str, model: Any, test: Split, inputs: Tensor, guesses: Guesses) -> dict[str, Figure]:

@@ -106,13 +106,13 @@ def _kept(rows: list[dict[str, Any]], keep: str, monitor: str) -> float:
     ]
 
 
-def finish(loss: Axes, accuracy: Axes, rows: list[dict[str, Any]]) -> None:
-    """Set the titles, scales and limits of both axes."""
+def finish(loss: Axes, accuracy: Axes, rows: list[dict[str, Any]], split: str = "validation") -> None:
+    """Set the titles, scales and limits of both axes, these by the accuracy on a split."""
     loss.set(title="loss (cross-entropy)", xlabel="epoch", yscale="log")
     accuracy.set(title="accuracy", xlabel="epoch")
     accuracy.yaxis.set_major_formatter(PercentFormatter(1.0))
     # The end of the training is what is compared: the first epochs, far below it, may leave the frame.
-    last = {(row.get("trial"), row["seed"]): row["validation_accuracy"] for row in rows}
+    last = {(row.get("trial"), row["seed"]): row[f"{split}_accuracy"] for row in rows}
     worst = min(last.values())
     bottom = max(accuracy.get_ylim()[0], worst - 4 * (1.01 - worst))
     accuracy.set_ylim(bottom, 1 + (1 - bottom) / 40)

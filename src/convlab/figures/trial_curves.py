@@ -17,13 +17,15 @@ ABREAST = 5  # panels
 WIDTH = 12  # inches
 LINE = 30  # characters of a panel's title
 CHARACTERS = 150  # of a legend's row, all its names together
-QUANTITIES = ("validation_loss", "validation_accuracy")
+SPLITS = {"train": "training", "validation": "validation"}  # a split of the curves → in a title
 
 Rows = list[dict[str, Any]]
 
 
-def trial_curves(title: str, rows: Rows) -> Figure:
-    """Draw the validation loss and accuracy of every trial: the mean of its seeds, their range as a band.
+def trial_curves(title: str, rows: Rows, split: str = "validation") -> Figure:
+    """Draw the loss and the accuracy of every trial on a split: the mean of its seeds, their range as a band.
+
+    Those of `train` are the means over each epoch's steps, as a loop prints them.
 
     Where seeds stopped at different epochs, the curves end with the first of them. Bands of several trials
     would hide each other, so there each trial has panels of its own, with the others' means in grey.
@@ -32,26 +34,27 @@ def trial_curves(title: str, rows: Rows) -> Figure:
     most = max(map(len, trials.values()))
     if most > 1:
         title += f" · mean and range of {most} seeds"
-    return _apart(title, trials, rows) if most > 1 and len(trials) > 1 else _together(title, trials, rows)
+    draw = _apart if most > 1 and len(trials) > 1 else _together
+    return draw(title, trials, rows, split)
 
 
-def _together(title: str, trials: dict[str, list[Rows]], rows: Rows) -> Figure:
+def _together(title: str, trials: dict[str, list[Rows]], rows: Rows, split: str) -> Figure:
     columns = max(1, min(3, CHARACTERS // (8 + max(map(len, trials)))))
     height = 3.7 + 0.2 * -(-len(trials) // columns)
     figure, (loss, accuracy) = plt.subplots(1, 2, figsize=(WIDTH, height))
     styles = cycle((color, line) for line in LINES for color in COLORS)
     for (trial, seeds), (color, line) in zip(trials.items(), styles, strict=False):
-        for axes, quantity in zip((loss, accuracy), QUANTITIES, strict=True):
+        for axes, quantity in ((loss, f"{split}_loss"), (accuracy, f"{split}_accuracy")):
             _curve(axes, seeds, quantity, color=color, linestyle=line, label=trial)
-    finish(loss, accuracy, rows)
-    loss.set_title("validation loss (cross-entropy)")
-    accuracy.set_title("validation accuracy")
+    finish(loss, accuracy, rows, split)
+    loss.set_title(f"{SPLITS[split]} loss (cross-entropy)")
+    accuracy.set_title(f"{SPLITS[split]} accuracy")
     figure.legend(*loss.get_legend_handles_labels(), loc="outside lower center", ncols=columns)
     figure.suptitle(title)
     return figure
 
 
-def _apart(title: str, trials: dict[str, list[Rows]], rows: Rows) -> Figure:
+def _apart(title: str, trials: dict[str, list[Rows]], rows: Rows, split: str) -> Figure:
     across = min(ABREAST, len(trials))
     bands = -(-len(trials) // across)
     size = (WIDTH, 4.2 * bands + 0.5)
@@ -62,19 +65,20 @@ def _apart(title: str, trials: dict[str, list[Rows]], rows: Rows) -> Figure:
         for column in range(across)
     ]
     for (trial, seeds), (loss, accuracy), color in zip(trials.items(), pairs, cycle(COLORS), strict=False):
-        for axes, quantity in ((loss, QUANTITIES[0]), (accuracy, QUANTITIES[1])):
+        for axes, quantity in ((loss, f"{split}_loss"), (accuracy, f"{split}_accuracy")):
             for other in trials:
                 if other != trial:
                     _curve(axes, trials[other], quantity, False, color="#BBBBBB", linewidth=0.8, marker="")
             _curve(axes, seeds, quantity, color=color, label=trial)
-        finish(loss, accuracy, rows)
+        finish(loss, accuracy, rows, split)
         for axes in (loss, accuracy):
             whole_numbers(axes, [row["epoch"] for row in rows], 5)
         loss.set(title=wrap(trial, LINE), xlabel="")
         loss.title.set_fontsize(9)
         fit(loss.title, 0.8 * WIDTH / across)
         accuracy.set_title("")
-    for place, label in enumerate(("validation loss\n(cross-entropy)", "validation accuracy")):
+    labels = f"{SPLITS[split]} loss\n(cross-entropy)", f"{SPLITS[split]} accuracy"
+    for place, label in enumerate(labels):
         _share([pair[place] for pair in pairs[: len(trials)]], across, label)
     for spare in pairs[len(trials) :]:
         for axes in spare:

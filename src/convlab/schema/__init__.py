@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticKnownError
 
 from convlab.data.catalogue import DATASETS, imported
+from convlab.quantities import OF_CURVES
 from convlab.schema.datasets import DatasetEntry
 from convlab.schema.models import CNN, Model, PreAct, ResNet, SpeedRun
 from convlab.schema.section import Count, Fraction, NonNegative, Positive, Section, number
@@ -18,8 +19,10 @@ from convlab.schema.training import Augmentation, Average, EarlyStopping, Optimi
 
 __all__ = [
     "CNN",
+    "COMPARABLE",
     "METRICS",
     "SPLITS",
+    "WITHIN",
     "Claim",
     "DatasetEntry",
     "Experiment",
@@ -39,7 +42,7 @@ __all__ = [
 ]
 
 SPLITS = ("train", "validation", "test")
-# What a claim may compare: see `results.rows`
+# What any two results are compared by: see `results.rows`
 METRICS = (
     *(f"{split}_{score}" for split in SPLITS for score in ("accuracy", "loss")),
     "running_accuracy",
@@ -49,6 +52,10 @@ METRICS = (
     "kernel_norm",
     "weight_norm",
 )
+# What a claim may compare besides: read off the curves, the median seconds of an epoch, and within one result
+WITHIN = ("confusion_share", "map_distance")
+COMPARABLE = (*METRICS, *OF_CURVES, "epoch_seconds", *WITHIN)
+Pair = Annotated[str, Field(pattern=r"^[^/>]+(/|->)[^/>]+$")]
 Framework = Literal["torch", "keras"]  # whose conventions
 L2On = Literal["kernels", "kernels_and_biases"]
 
@@ -306,28 +313,51 @@ class SweepEntry(Section):
 class Claim(Section):
     """What a report says of two results: `a` lies above `b`, below it, or within `margin` of it.
 
-    A result is an experiment, or a sweep's trial as `sweep/trial`.
+    A result is an experiment, or a sweep's trial as `sweep/trial`. With `confusion_share` or `map_distance`
+    it says something of `a` alone, an experiment, and has no `b`.
     """
 
     report: Literal["R0", "R1", "R2", "R3", "R4"]
     """The report that says it."""
     says: str
     """The claim in words, for the table."""
-    metric: Literal[METRICS]  # type: ignore[valid-type]
-    """The quantity that is compared."""
+    metric: Literal[COMPARABLE]  # type: ignore[valid-type]
+    """The quantity that is compared: a score or a norm; `early_accuracy`, `oscillation_…` and
+    `rise_validation_loss`, read off the curves; `epoch_seconds`, on the same hardware alone; or within `a`:
+    `confusion_share`, of `pairs`, and `map_distance`, of confused images at the last convolution."""
     a: str
     """A result."""
-    relation: Literal["above", "below", "same"]
-    """`a` lies above `b`, below it, or within `margin` of it."""
-    b: str
+    relation: Literal["above", "below", "same", "not_above"]
+    """`a` lies above `b`, below it, within `margin` of it, or not above it by more than `margin`."""
+    b: str | None = None
     """The result that `a` is compared with."""
     margin: NonNegative = 0.0
-    """The difference that has to be exceeded, or with `same` the one that still counts as the same."""
+    """The difference that has to be exceeded, or with `same` and `not_above` the one that is allowed."""
+    pairs: Annotated[list[Pair], Field(min_length=1)] | None = None
+    """Classes that are confused, for `confusion_share`: `5/3`, either way, or `deer->frog`."""
+    than: Literal["others", "average"] | None = None
+    """Compare `pairs` with as many other pairs, the most frequent ones, or with as many average ones."""
 
     @model_validator(mode="after")
     def _same_needs_a_margin(self) -> "Claim":
         if self.relation == "same" and not self.margin:
             raise ValueError("margin|nothing|the difference that still counts as the same, such as 0.002")
+        return self
+
+    @model_validator(mode="after")
+    def _two_results_or_one(self) -> "Claim":
+        if self.metric in WITHIN and self.b is not None:
+            raise ValueError(f"b|{self.b}|nothing with {self.metric}, which is within a")
+        if self.metric not in WITHIN and self.b is None:
+            raise ValueError("b|nothing|the result that a is compared with")
+        if self.metric in WITHIN and "/" in self.a:
+            raise ValueError(f"a|{self.a}|an experiment with {self.metric}: a trial has no such files")
+        for key in ("pairs", "than"):
+            given = getattr(self, key)
+            if self.metric == "confusion_share" and given is None:
+                raise ValueError(f"{key}|nothing|what confusion_share compares")
+            if self.metric != "confusion_share" and given is not None:
+                raise ValueError(f"{key}|{given}|nothing with {self.metric}")
         return self
 
 
