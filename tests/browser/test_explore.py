@@ -120,6 +120,7 @@ def test_what_happened_inside_is_drawn_and_another_class_can_be_chosen(tab, trai
     assert len(told) == len(layers)
     assert all(text.startswith(f"Feature maps of {name}: ") for text, name in zip(told, layers, strict=True))
     assert not tab.said
+    assert not tab.serious()
 
 
 def test_nothing_is_loaded_before_the_first_stroke(tab, trained):
