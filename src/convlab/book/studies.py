@@ -114,7 +114,7 @@ def l2(contents: Contents, one: Chapter, name: str) -> dict[str, Any] | None:
         )
     return {
         "name": name,
-        "slider": {"rows": _slider(rows), "layers": histograms([row["result"] for row in rows])},
+        "slider": {"rows": _slider(rows), "layers": histograms([str(row["result"]) for row in rows])},
         "columns": [_title(key) for key in L2_COLUMNS],
         "rows": rows,
         "spec": _l2_chart(drawn),

@@ -25,7 +25,7 @@ def histograms(trials: Sequence[str]) -> list[dict[str, Any]]:
     layers = [name for name, layer in models[0].named_modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
     found = []
     for name in layers:
-        weights = [model.get_submodule(name).weight.detach().flatten() for model in models]
+        weights = [model.get_parameter(f"{name}.weight").detach().flatten() for model in models]
         reach = max(float(own.abs().max()) for own in weights)
         counts = [torch.histc(own, BINS, -reach, reach).int().tolist() for own in weights]
         found.append({"name": name, "reach": float(f"{reach:.3g}"), "counts": counts})
