@@ -70,7 +70,11 @@ def _main() -> int:
         "--csv", metavar="FILE", type=Path, help="write a table (a folder prints one)"
     )
     parsers["export"].add_argument("model", metavar="NAME", help="as in `convlab predict --model`")
-    parsers["export"].add_argument("--onnx", metavar="FILE", type=Path, required=True, help="what to write")
+    kinds = parsers["export"].add_mutually_exclusive_group(required=True)
+    kinds.add_argument("--onnx", metavar="FILE", type=Path, help="write it as ONNX")
+    kinds.add_argument(
+        "--keep", action="store_true", help="put its weights into champions/, for git: see docs/pipeline.md"
+    )
     parsers["compare"].add_argument(
         "results", metavar="RESULT", nargs="+", help="EXPERIMENT or SWEEP/TRIAL; with @REV, of a git revision"
     )
@@ -312,14 +316,20 @@ def predict(
     return 0
 
 
-def export(model: str, onnx: Path) -> int:
-    """Write a trained network as an ONNX file: raw pixels in, logits out."""
-    from convlab import onnx_model
+def export(model: str, onnx: Path | None, keep: bool) -> int:
+    """Write a trained network as an ONNX file, raw pixels in, logits out; or put its weights into git."""
+    from convlab import champions, onnx_model
+    from convlab.models.weights import hash_weights
     from convlab.trained import load_trained
 
-    if onnx.suffix != ".onnx":
+    if onnx is not None and onnx.suffix != ".onnx":
         raise InputError(f"--onnx: found {str(onnx)!r}; allowed: a file whose name ends in .onnx")
     trained = load_trained(model)
+    if onnx is None:
+        tensors, weights = trained.model.state_dict(), hash_weights(trained.model)
+        kept = champions.keep(trained.result, weights, tensors, trained.statistics)
+        print(f"{kept}: {trained.says()}; {kept.stat().st_size / 1e6:.1f} MB, which dvc.yaml may name")
+        return 0
     size = onnx_model.export(trained, onnx)
     shape = " × ".join(map(str, trained.dataset.shape))
     classes = len(trained.statistics.classes)

@@ -29,6 +29,7 @@ PROCESSED = Path("data/processed")
 MODELS = Path("data/models")
 PREDICTIONS = Path("data/predictions")
 METRICS = Path("metrics")
+CHAMPIONS = Path("champions")
 PLOTS = Path("plots")
 
 
@@ -190,6 +191,11 @@ def training(seed: int, trial: str | None = None) -> str:
 def weights(name: str, seed: int, trial: str | None = None) -> Path:
     """The weights of an experiment with one of its seeds, or of one trial of a sweep."""
     return MODELS / name / f"{training(seed, trial)}.safetensors"
+
+
+def champion(name: str) -> Path:
+    """The weights of an experiment that git keeps, if it is a champion."""
+    return CHAMPIONS / f"{name}.safetensors"
 
 
 def predictions(name: str) -> Path:

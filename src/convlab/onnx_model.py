@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -40,6 +41,20 @@ def export(trained: Trained, path: Path) -> int:
     Raises:
         InputError: what PyTorch exports with is not installed, or the file cannot be written.
     """
+    content = graph(trained, FromPixels(trained), [OUTPUT])
+    try:
+        files.write_bytes(path, content)
+    except OSError as error:
+        raise InputError(f"--onnx: {path} cannot be written: {error.strerror}") from None
+    return len(content)
+
+
+def graph(trained: Trained, module: nn.Module, outputs: Sequence[str]) -> bytes:
+    """Return a module that takes a network's raw images as an ONNX file, its tensors named in their order.
+
+    Raises:
+        InputError: what PyTorch exports with is not installed.
+    """
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         raise InputError(f"export: {' and '.join(missing)} not installed; `pip install {' '.join(NEEDED)}`")
@@ -49,12 +64,12 @@ def export(trained: Trained, path: Path) -> int:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of PyTorch's own making
         program = torch.onnx.export(
-            FromPixels(trained).eval(),
+            module.eval(),
             (example,),
             dynamo=True,
             opset_version=OPSET,
             input_names=[INPUT],
-            output_names=[OUTPUT],
+            output_names=list(outputs),
             dynamic_shapes={INPUT: {0: torch.export.Dim("batch")}},
             verbose=False,
         )
@@ -62,12 +77,7 @@ def export(trained: Trained, path: Path) -> int:
     model = program.model_proto
     onnx.helper.set_model_props(model, metadata(trained))
     onnx.checker.check_model(model)
-    content = model.SerializeToString()
-    try:
-        files.write_bytes(path, content)
-    except OSError as error:
-        raise InputError(f"--onnx: {path} cannot be written: {error.strerror}") from None
-    return len(content)
+    return bytes(model.SerializeToString())
 
 
 def metadata(trained: Trained) -> dict[str, str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from torch import nn
 
-from convlab import files, folders, results
+from convlab import champions, files, folders, results
 from convlab.config import load_params
 from convlab.data.catalogue import DATASETS, Dataset, imported
 from convlab.data.dataset import Statistics, load_statistics
@@ -63,7 +63,8 @@ def load_trained(name: str) -> Trained:
     experiment, weights = configuration(record), _weights(result, record)
     if not weights.is_file():
         raise InputError(f"{result}: not trained here; {_training(result)} does it")
-    statistics = _statistics(result, experiment)
+    kept = champions.find(result, record.get("weights"))
+    statistics = kept[1] if kept else _statistics(result, experiment)
     try:
         model = load_model(experiment, statistics, weights)
     except (RuntimeError, InfeasibleGeometry):
@@ -128,8 +129,11 @@ def _records(name: str) -> dict[str, Record]:
 
 
 def _weights(result: str, record: Record) -> Path:
+    """Return where a training's weights are, or would be: what was trained here goes before what git has."""
     name, _, trial = result.partition("/")
-    return files.weights(name, record["seed"], trial or None)
+    own = files.weights(name, record["seed"], trial or None)
+    kept = None if own.is_file() else champions.find(result, record.get("weights"))
+    return kept[0] if kept else own
 
 
 def _champion(dataset: str) -> str:
@@ -143,7 +147,8 @@ def _champion(dataset: str) -> str:
         except InputError:
             continue  # of a schema that is not today's
         accuracy = _accuracy(result, experiment.seed)
-        if experiment.dataset == dataset and accuracy is not None and _can_prepare(result, experiment):
+        ready = champions.find(result, _find(result).get("weights")) or _can_prepare(result, experiment)
+        if experiment.dataset == dataset and accuracy is not None and ready:
             found[result] = accuracy
     if not found:
         params = load_params(files.PARAMS)

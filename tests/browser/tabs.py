@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -29,3 +31,18 @@ class Tab:
             "[...document.querySelectorAll('.plot')].every(plot => plot.childNodes.length)"
         )
         return self.page
+
+    def serious(self) -> list[tuple[str, str]]:
+        """Return what axe finds on the open page that is serious: the rule, and the first place."""
+        axe = pytest.importorskip(
+            "axe_playwright_python", reason="`pip install axe-playwright-python` brings axe"
+        )
+        self.page.evaluate((Path(axe.__file__).parent / "axe.min.js").read_text())
+        report = self.page.evaluate(
+            "axe.run({preload: false})"
+        )  # preloading asks for what a file cannot have
+        return [
+            (one["id"], one["nodes"][0]["html"])
+            for one in report["violations"]
+            if one["impact"] in ("serious", "critical")
+        ]

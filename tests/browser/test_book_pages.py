@@ -39,21 +39,13 @@ def test_each_kind_of_page_fits_the_screen_in_both_themes(chromium, book, width,
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_axe_finds_no_serious_violation(chromium, book, theme):
-    axe = pytest.importorskip(
-        "axe_playwright_python", reason="`pip install axe-playwright-python` brings axe"
-    )
-    script = (Path(axe.__file__).parent / "axe.min.js").read_text()
     tab = Tab(chromium, 1440, theme)
     found = []
     for path in a_few(book):
-        page = tab.open(path)
-        page.evaluate(script)
-        report = page.evaluate("axe.run({preload: false})")  # preloading asks for what a file cannot have
-        found += [
-            (path.name, one["impact"], one["id"], one["nodes"][0]["html"]) for one in report["violations"]
-        ]
+        tab.open(path)
+        found += [(path.name, *one) for one in tab.serious()]
     tab.context.close()
-    assert not [one for one in found if one[1] in ("serious", "critical")]
+    assert not found
 
 
 def test_the_front_page_loads_less_than_300_kb(tab, book):
@@ -110,6 +102,57 @@ def test_another_quantity_is_drawn_by_keyboard(tab, book):
     page.locator("input[name=quantity][value=accuracy]").focus()
     page.keyboard.press("ArrowRight")
     page.wait_for_selector("text=error (1 − accuracy)")
+
+
+def test_a_cell_of_a_confusion_matrix_opens_its_images_by_keyboard(chromium, committed):
+    from convlab import files
+    from convlab.book import cells, site
+    from convlab.data.sources import fetch
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(committed)
+        patch.delenv("DVC_ROOT", raising=False)
+        fetch("digits", files.RAW, mirror=None)
+        cells._test_images.cache_clear()
+        site.write(committed / "with_images")
+    tab = Tab(chromium, 1440, "light")
+    page = tab.open(committed / "with_images/reports/others.html")
+    wrong = page.locator("td:not(.diagonal) > [data-cell]").first
+    wrong.focus()
+    page.keyboard.press("Enter")
+    count = int(wrong.inner_text())
+    assert wrong.get_attribute("aria-pressed") == "true"
+    samples = page.locator(".samples .sample")
+    assert samples.count() == min(count, cells.PER_CELL)
+    assert " taken for " in samples.first.get_attribute("aria-label")
+    shown = page.evaluate("getComputedStyle(document.querySelector('.sample')).backgroundImage")
+    assert (Path(unquote(urlparse(shown[5:-2]).path))).is_file()
+    assert not tab.said
+    assert not tab.serious()
+    tab.context.close()
+
+
+def test_a_slider_over_lambda_moves_norms(tab, book):
+    page = tab.open(book / "reports/R0.html")
+    study = page.locator("[data-study]").first
+    before = study.locator("dd").all_inner_texts()
+    study.locator("input[type=range]").focus()
+    page.keyboard.press("ArrowRight")
+    assert study.locator("dd").all_inner_texts() != before
+    told = study.locator("input[type=range]").get_attribute("aria-valuetext")
+    assert told == study.locator("output").inner_text() != "λ = 0"
+
+
+def test_curves_by_step_are_drawn_or_said_not_to_be_here(tab, book):
+    page = tab.open(book / "reports/R0.html")
+    page.locator("[data-curves] input[name=by][value=step]").check()
+    page.wait_for_selector("text=No chosen row has its steps here")
+    page.evaluate("""() => { window.results["mnist_vgg"].steps =
+      { iteration: [1, 2, 3], loss: [3, 2, 1], accuracy: [.1, .5, .9], lr: [1, 1, 1] } }""")
+    page.locator("[data-curves] input[name=row][value=mnist_vgg]").check()
+    page.locator("[data-curves] input[name=quantity][value=loss]").check()
+    page.wait_for_selector("[data-curves] .mark-line path")
+    assert page.locator("[data-curves] .plot svg").text_content().find("step") >= 0
 
 
 def test_every_image_loads(tab, book):

@@ -15,6 +15,8 @@ from convlab.data.dataset import save
 from convlab.data.preprocess import prepare
 from convlab.data.readers import read
 from convlab.data.sources import fetch
+from convlab.figures.features import activations
+from convlab.figures.gradcam import gradcam
 from convlab.models.build import load_model
 from convlab.models.weights import hash_weights
 from convlab.train.run import train
@@ -64,14 +66,61 @@ def test_the_logits_are_those_of_pytorch(tab, trained):
     book, model, prepared = trained
     page = tab.open(book / "explore.html")
     images = prepared.test.images[:20]
-    found = [
-        page.evaluate("pixels => explore.logits('digits', pixels)", image.flatten().tolist())
-        for image in images
-    ]
+    found = [looked(page, image)["logits"] for image in images]
     with torch.no_grad():
         wanted = model(prepared.statistics.transform()(images))
     torch.testing.assert_close(torch.tensor(found), wanted, atol=1e-4, rtol=0)
     assert not tab.said
+
+
+def looked(page, image):
+    """Return what the page's network tells of an image: logits, and (shape, values) of heat and maps."""
+    return page.evaluate(
+        """async pixels => {
+          const plain = ({ shape, data }) => [Array.from(shape, Number), Array.from(data)];
+          const { logits, heat, maps } = await explore.look("digits", pixels);
+          return { logits, heat: plain(heat), maps: maps.map(plain) };
+        }""",
+        image.flatten().tolist(),
+    )
+
+
+def test_gradcam_and_feature_maps_are_those_of_pytorch(tab, trained):
+    book, model, prepared = trained
+    page = tab.open(book / "explore.html")
+    for image in prepared.test.images[:3]:
+        found = looked(page, image)
+        inputs = prepared.statistics.transform()(image[None])
+        shape, values = found["heat"]
+        heat = torch.tensor(values).view(shape)
+        for index, own in enumerate(heat):
+            wanted = gradcam(model, inputs, torch.tensor([index]))[0]
+            torch.testing.assert_close(own / own.max().clamp(min=1e-12), wanted, atol=1e-4, rtol=0)
+        layers = activations(model, inputs)
+        assert len(found["maps"]) == len(layers) > 1
+        for (shape, values), wanted in zip(found["maps"], layers.values(), strict=True):
+            torch.testing.assert_close(torch.tensor(values).view(shape), wanted[0], atol=1e-4, rtol=0)
+
+
+def test_what_happened_inside_is_drawn_and_another_class_can_be_chosen(tab, trained):
+    page = tab.open(trained[0] / "explore.html")
+    page.select_option("#example", "7")
+    page.wait_for_selector(".heatbox canvas")
+    heat = page.locator(".heatbox canvas")
+    assert heat.get_attribute("aria-label").startswith("Grad-CAM for 7: ")
+    before = heat.evaluate("canvas => canvas.toDataURL()")
+    page.select_option("[data-heat=digits]", "1")
+    assert heat.get_attribute("aria-label").startswith("Grad-CAM for 1: ")
+    assert heat.evaluate("canvas => canvas.toDataURL()") != before
+    page.locator(".answer summary").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".maps")
+    layers = list(activations(trained[1], torch.zeros(1, *trained[2].statistics.input_shape)))
+    told = page.locator(".maps").evaluate_all("maps => maps.map(one => one.getAttribute('aria-label'))")
+    assert len(told) == len(layers)
+    assert all(text.startswith(f"Feature maps of {name}: ") for text, name in zip(told, layers, strict=True))
+    assert not tab.said
+    assert not tab.serious()
 
 
 def test_nothing_is_loaded_before_the_first_stroke(tab, trained):

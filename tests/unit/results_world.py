@@ -62,6 +62,10 @@ def build(folder: Path, changes: dict[str, Any] | None = None) -> None:
     matrix = [{"actual": str(n % 3), "predicted": str(n % 3 if n % 7 else (n + 1) % 3)} for n in range(60)]
     files.write_csv(files.PLOTS / "digits/confusion.csv", matrix)
     picture(files.PLOTS / "digits/figures/wrong.png")
+    distance = {"first_quartile": 0.4, "median": 0.5, "third_quartile": 0.6}
+    layers = {layer: {"taken_for": distance, "own_class": distance} for layer in ("input", "block1_conv1")}
+    pairs = {"wrong_samples": 9, "pairs": 9, "unit": "distance / median distance", "layers": layers}
+    files.write_json(files.PLOTS / "digits/figures/pairs.json", pairs)
 
     rows, timings, drawn = [], {}, []
     for trial in params.sweeps["strides"].trials:

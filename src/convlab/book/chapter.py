@@ -6,12 +6,14 @@ from typing import Any
 from convlab import claims, results
 from convlab.book import contents as source
 from convlab.book import studies
+from convlab.book.cells import cells
 from convlab.book.contents import Chapter, Contents
 from convlab.book.images import SECTIONS, Images
 from convlab.book.words import SYMBOLS, facts, shown, states
 from convlab.reports import QUANTITIES, Line, columns_of, points, text_of
 
 SHOWN_AT_FIRST = 4  # curves
+STEPS = 300  # points of a curve by steps: the means of as many in a row as that takes
 
 
 def context(contents: Contents, one: Chapter, images: Images) -> dict[str, Any]:
@@ -29,7 +31,12 @@ def context(contents: Contents, one: Chapter, images: Images) -> dict[str, Any]:
         "shown_at_first": SHOWN_AT_FIRST,
         "grids": [found for name in one.names if (found := studies.grid(contents, one, name))],
         "studies": [found for name in one.names if (found := studies.l2(contents, one, name))],
-        "matrices": [found for name in one.names if (found := studies.confusion(name))],
+        "matrices": [
+            {**found, **_images(contents, name, images)}
+            for name in one.names
+            if (found := studies.confusion(name))
+        ],
+        "distances": [found for name in one.names if (found := studies.distances(name))],
         "sections": {
             title: own
             for key, title in SECTIONS.items()
@@ -41,6 +48,12 @@ def context(contents: Contents, one: Chapter, images: Images) -> dict[str, Any]:
         },
         "claims": [{**c, "shown": claims.shown(c), "symbol": SYMBOLS[c["verdict"]]} for c in one.claims],
     }
+
+
+def _images(contents: Contents, name: str, images: Images) -> dict[str, Any]:
+    """Return what a confusion matrix shows on a click."""
+    dataset = contents.params(name).get("dataset", "")
+    return {"dataset": dataset, "cells": cells(name, dataset, images.folder.parent)}
 
 
 def _table(one: Chapter) -> dict[str, Any]:
@@ -125,8 +138,10 @@ def data(contents: Contents) -> dict[str, Any]:
     """Return the curves of every result, for the script that draws them: a list per column of each seed's."""
     names = dict.fromkeys(result.partition("/")[0] for result in contents.labels)
     seeds = {result: own for name in names for result, own in source.curves(name).items()}
+    steps = {name: found for name in names if (found := source.steps(name, STEPS))}
     return {
         result: {"label": label, "seeds": [_columns(rows) for rows in seeds.get(result, [])]}
+        | ({"steps": steps[result]} if result in steps else {})
         for result, label in contents.labels.items()
     }
 

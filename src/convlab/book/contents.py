@@ -99,6 +99,24 @@ def curves(name: str) -> dict[str, list[list[dict[str, Any]]]]:
     return {result: list(seeds.values()) for result, seeds in found.items()}
 
 
+def steps(name: str, most: int) -> dict[str, list[float]]:
+    """Return the steps of an experiment's first seed, as columns of at most so many means.
+
+    Empty where there are none here: DVC keeps iterations.csv, git does not.
+    """
+    import pandas
+
+    path = files.PLOTS / name / "iterations.csv"
+    if not path.is_file() or not path.stat().st_size:
+        return {}
+    table = pandas.read_csv(path)
+    if "seed" in table:
+        table = table[table["seed"] == table["seed"].iloc[0]]
+    size = -(-len(table) // most) or 1
+    means = table[["iteration", "loss", "accuracy", "lr"]].groupby(lambda row: row // size).mean()
+    return {key: [float(f"{value:.5g}") for value in column] for key, column in means.items()}
+
+
 def figures(name: str) -> list[Path]:
     """Return the images that an experiment or a sweep has, by name."""
     found = (files.PLOTS / name / "figures").glob("*")

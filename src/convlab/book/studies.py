@@ -5,13 +5,20 @@ from collections.abc import Sequence
 from statistics import mean
 from typing import Any
 
-from convlab import results
+from convlab import files, results
 from convlab.book.contents import Chapter, Contents, confusion_pairs
+from convlab.book.weights import histograms
 from convlab.book.words import shown
 from convlab.reports import QUANTITIES, text_of
 
 MOST_CLASSES = 20  # of a confusion matrix that is drawn as a table
 GRID = ("model.strides", "model.kernels")
+LEGEND = {"orient": "top", "labelLimit": 400, "columns": 1, "symbolOpacity": 1}
+PAIRS = {  # of pairs.json
+    "taken_for": "wrong image – right one of the class it was taken for",
+    "own_class": "wrong image – right one of its own class",
+    "two_right": "two right images of the two classes",
+}
 L2_COLUMNS = (
     "test_accuracy",
     "test_loss",
@@ -22,13 +29,19 @@ L2_COLUMNS = (
     "epochs",
 )
 
+SLIDER = ("kernel_norm", "weight_norm", "test_accuracy", "test_loss")
+
 
 def grid(contents: Contents, one: Chapter, name: str) -> dict[str, Any] | None:
-    """Lay out a sweep of strides × kernels as a heat map of test accuracy; None of another sweep."""
-    points_of = {
-        r: contents.params(r) for r in one.results if r.startswith(f"{name}/") and contents.params(r)
-    }
-    if set(_varied(list(points_of.values()))) != set(GRID):
+    """Lay out a sweep of strides, kernels or both as a heat map of test accuracy; None of another sweep.
+
+    Trials that vary something else, too, are left to the tables.
+    """
+    points_of = _alike(
+        {r: contents.params(r) for r in one.results if r.startswith(f"{name}/") and contents.params(r)}
+    )
+    varied = set(_varied(list(points_of.values())))
+    if not varied or not varied <= set(GRID):
         return None
     theirs = {line.row.result: line.row.test_accuracy for line in one.lines}
     cells: dict[tuple[str, str], dict[str, Any]] = {}
@@ -51,6 +64,16 @@ def grid(contents: Contents, one: Chapter, name: str) -> dict[str, Any] | None:
         "columns": list(dict.fromkeys(column for _, column in cells)),
         "cells": cells,
     }
+
+
+def _alike(points_of: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+    """Return the trials that are alike in all but strides and kernels, if they are most of a sweep."""
+    groups: dict[tuple[tuple[str, str], ...], dict[str, dict[str, str]]] = {}
+    for result, params in points_of.items():
+        rest = tuple((key, text) for key, text in params.items() if key not in GRID)
+        groups.setdefault(rest, {})[result] = params
+    largest = max(groups.values(), key=len, default={})
+    return largest if 2 * len(largest) > len(points_of) else {}
 
 
 def _varied(several: Sequence[dict[str, str]]) -> list[str]:
@@ -79,13 +102,39 @@ def l2(contents: Contents, one: Chapter, name: str) -> dict[str, Any] | None:
             common = {"lambda": f"{float(params['l2']):g}", "quantity": _title(key)}
             drawn += [{**common, "value": number, "who": "ours"} for number in numbers]
             drawn += [{**common, "value": theirs, "who": "report"}] if theirs is not None else []
-        rows.append({"lambda": f"{float(params['l2']):g}", "n": len(found.trainings), "cells": cells})
+        means = [mean(found.values(key)) if found.values(key) else None for key in SLIDER]
+        rows.append(
+            {
+                "lambda": f"{float(params['l2']):g}",
+                "n": len(found.trainings),
+                "cells": cells,
+                "means": means,
+                "result": result,
+            }
+        )
     return {
         "name": name,
+        "slider": {"rows": _slider(rows), "layers": histograms([str(row["result"]) for row in rows])},
         "columns": [_title(key) for key in L2_COLUMNS],
         "rows": rows,
         "spec": _l2_chart(drawn),
     }
+
+
+def _slider(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return for each λ what stands beside the slider: quantities as text, and their share of the largest."""
+    most = [max((row["means"][place] or 0.0) for row in rows) for place in range(len(SLIDER))]
+    return [
+        {
+            "lambda": row["lambda"],
+            "quantities": [
+                {"title": _title(key), "text": text_of(key, value), "share": value / top if top else 0.0}
+                for key, value, top in zip(SLIDER, row["means"], most, strict=True)
+                if value is not None
+            ],
+        }
+        for row in rows
+    ]
 
 
 def _title(quantity: str) -> str:
@@ -125,6 +174,51 @@ def _l2_chart(drawn: list[dict[str, Any]]) -> dict[str, Any]:
             ],
         },
     }
+
+
+def distances(name: str) -> dict[str, Any] | None:
+    """Return the chart of how far pairs of images are apart at each layer; None where there are none."""
+    path = files.PLOTS / name / "figures/pairs.json"
+    if not path.is_file():
+        return None
+    found = files.read_json(path)
+    drawn = [
+        {"layer": layer, "pairs": PAIRS[key], **numbers}
+        for layer, kinds in found["layers"].items()
+        for key, numbers in kinds.items()
+        if key in PAIRS
+    ]
+    x = {"field": "layer", "type": "ordinal", "sort": None, "title": None, "axis": {"labelAngle": -40}}
+    color = {
+        "field": "pairs",
+        "type": "nominal",
+        "title": None,
+        "legend": LEGEND,
+    }
+    color |= {"scale": {"domain": list(PAIRS.values())}}
+    y = {"type": "quantitative", "title": "distance, relative", "scale": {"zero": False}}
+    numbers = [
+        {"field": key, "type": "quantitative", "format": ".3f", "title": key.replace("_", " ")}
+        for key in ("first_quartile", "median", "third_quartile")
+    ]
+    tooltip = [{"field": "layer"}, {"field": "pairs"}, *numbers]
+    spec = {
+        "data": {"values": drawn},
+        "width": "container",
+        "height": 240,
+        "encoding": {"x": x, "color": color},
+        "layer": [
+            {
+                "mark": {"type": "area", "opacity": 0.18},
+                "encoding": {"y": {**y, "field": "first_quartile"}, "y2": {"field": "third_quartile"}},
+            },
+            {
+                "mark": {"type": "line", "point": {"size": 60, "filled": True}},
+                "encoding": {"y": {**y, "field": "median"}, "tooltip": tooltip},
+            },
+        ],
+    }
+    return {"name": name, "spec": spec, "pairs": found["pairs"], "unit": found["unit"]}
 
 
 def confusion(name: str) -> dict[str, Any] | None:

@@ -21,8 +21,18 @@ async function embed(plot, chart) {
 }
 
 // One row per point of every chosen result, seed and split; a logarithm leaves out what is not above 0.
-function points(chosen, quantity, splits) {
+function points(chosen, quantity, splits, by) {
   const rows = [];
+  if (by === "step") {
+    for (const { result, label } of chosen) {
+      const steps = window.results[result].steps;
+      (steps?.[quantity.field] ?? []).forEach((raw, index) => {
+        const value = quantity.of ? quantity.of(raw) : raw;
+        if (!quantity.log || value > 0) rows.push({ row: label, split: "both", seed: "first", epoch: Math.round(steps.iteration[index]), value, line: label });
+      });
+    }
+    return rows;
+  }
   for (const { result, label } of chosen) {
     for (const seed of window.results[result].seeds) {
       for (const split of quantity.field === "lr" ? ["train"] : splits) {
@@ -37,8 +47,8 @@ function points(chosen, quantity, splits) {
   return rows;
 }
 
-function spec(rows, quantity, domain, range, width) {
-  const x = { field: "epoch", type: "quantitative", title: "epoch", scale: { nice: false, padding: 8 }, axis: { tickMinStep: 1, format: "d" } };
+function spec(rows, quantity, domain, range, width, by) {
+  const x = { field: "epoch", type: "quantitative", title: by, scale: { nice: false, padding: 8 }, axis: { tickMinStep: 1, format: "d" } };
   const y = { field: "value", type: "quantitative", title: quantity.title, scale: { zero: false, type: quantity.log ? "log" : "linear" }, axis: { format: quantity.format === ".2%" ? ".3~%" : "~g" } };
   const color = { field: "row", type: "nominal", scale: { domain, range }, legend: null };
   return {
@@ -51,7 +61,7 @@ function spec(rows, quantity, domain, range, width) {
       { params: [{ name: "near", select: { type: "point", nearest: true, on: "pointerover", clear: "pointerout" } }],
         mark: { type: "point", filled: true, size: 70, clip: true },
         encoding: { opacity: { condition: { param: "near", empty: false, value: 1 }, value: 0 },
-          tooltip: [{ field: "row" }, { field: "split" }, { field: "seed" }, { field: "epoch" }, { field: "value", format: quantity.format, title: quantity.title }] } },
+          tooltip: [{ field: "row" }, { field: "split" }, { field: "seed" }, { field: "epoch", title: by }, { field: "value", format: quantity.format, title: quantity.title }] } },
     ],
   };
 }
@@ -74,10 +84,14 @@ function curves(panel) {
     const quantity = QUANTITIES[panel.querySelector("input[name=quantity]:checked").value];
     const splits = [...panel.querySelectorAll("input[name=split]:checked")].map(box => box.value);
     const plot = panel.querySelector(".plot");
-    const found = points(chosen, quantity, splits);
-    if (!found.length) { plot.textContent = "No curve is chosen."; return; }
+    const by = panel.querySelector("input[name=by]:checked").value;
+    const found = points(chosen, quantity, splits, by);
+    if (!found.length) {
+      plot.textContent = by === "step" && chosen.length ? "No chosen row has its steps here: `dvc repro` or `dvc pull` brings plots/NAME/iterations.csv, if the experiment records them." : "No curve is chosen.";
+      return;
+    }
     const width = Math.max(260, plot.clientWidth || 600);
-    await embed(plot, spec(found, quantity, chosen.map(row => row.label), chosen.map(row => row.color), width));
+    await embed(plot, spec(found, quantity, chosen.map(row => row.label), chosen.map(row => row.color), width, by));
   };
   panel.addEventListener("change", draw);
   panel.querySelector("[data-reset]").addEventListener("click", draw);

@@ -51,12 +51,15 @@ const session = name => sessions[name] ??= (async () => {
   return ort.InferenceSession.create(bytes);
 })();
 
-// pixels: of the data set's own range, [channels × height × width]
-async function logits(name, pixels) {
+// What a network says of pixels (of the data set's own range, [channels × height × width]), and what happened inside:
+// `heat` is Grad-CAM for every class, [classes, height, width]; `maps` are the outputs of the convolutions, [channels, height, width]
+async function look(name, pixels) {
   const ort = await start();
   const [channels, height, width] = NETWORKS[name].shape;
   const input = new ort.Tensor("uint8", Uint8Array.from(pixels, Math.round), [1, channels, height, width]);
-  return Array.from((await (await session(name)).run({ images: input })).logits.data);
+  const said = await (await session(name)).run({ images: input });
+  const image = tensor => ({ shape: tensor.dims.slice(1), data: tensor.data });
+  return { logits: Array.from(said.logits.data), heat: image(said.heat), maps: NETWORKS[name].layers.map(layer => image(said[layer])) };
 }
 
 function softmax(values) {
@@ -159,7 +162,96 @@ function preview(network, pixels) {
   return made;
 }
 
-function answer(network, pixels, probabilities, milliseconds) {
+const INFERNO = [[0, 0, 4], [87, 16, 110], [188, 55, 84], [249, 142, 9], [252, 255, 164]];
+const VIRIDIS = [[68, 1, 84], [59, 82, 139], [33, 145, 140], [94, 201, 98], [253, 231, 37]];
+const MOST_MAPS = 16;
+
+// The colour of a share from 0 to 1
+function colour(scale, share) {
+  const place = Math.min(Math.max(share, 0), 1) * (scale.length - 1), from = Math.min(Math.floor(place), scale.length - 2);
+  return scale[from].map((value, index) => value + (scale[from + 1][index] - value) * (place - from));
+}
+
+// Grad-CAM for a class, in its own range, over what the network saw
+function drawHeat(target, network, pixels, heat, index) {
+  const [, height, width] = heat.shape;
+  const own = heat.data.slice(index * height * width, (index + 1) * height * width);
+  const most = Math.max(...own);
+  const [small, context] = canvas(width, height);
+  const image = context.createImageData(width, height);
+  own.forEach((value, place) => image.data.set([...colour(INFERNO, most > 0 ? value / most : 0), 255], 4 * place));
+  context.putImageData(image, 0, 0);
+  const onto = target.getContext("2d");
+  onto.globalAlpha = 1;
+  onto.imageSmoothingEnabled = false;
+  onto.drawImage(preview(network, pixels), 0, 0, target.width, target.height);
+  onto.imageSmoothingEnabled = true;
+  onto.globalAlpha = .6;
+  onto.drawImage(small, 0, 0, target.width, target.height);
+  const what = `Grad-CAM for ${network.classes[index]}`;
+  target.setAttribute("aria-label", most > 0 ? `${what}: the bright parts of the image speak for it` : `${what}: no part of the image speaks for it`);
+  return most > 0;
+}
+
+function heatBox(name, network, pixels, heat, best) {
+  const box = document.createElement("div");
+  box.className = "heatbox";
+  const target = document.createElement("canvas");
+  target.width = target.height = 140;
+  target.className = "seen";
+  target.setAttribute("role", "img");
+  const label = document.createElement("label");
+  const select = document.createElement("select");
+  select.dataset.heat = name;
+  const note = document.createElement("span");
+  note.className = "note";
+  network.classes.forEach((text, index) => select.add(new Option(text, index, index === best, index === best)));
+  const draw = () => { note.textContent = drawHeat(target, network, pixels, heat, Number(select.value)) ? "" : "nothing speaks for it"; };
+  select.addEventListener("change", draw);
+  draw();
+  label.append("Grad-CAM for ", select);
+  box.append(target, label, note);
+  return box;
+}
+
+// The first maps of a convolution side by side, each in its own range
+function mapsOf(layer, { shape: [channels, height, width], data }) {
+  const count = Math.min(channels, MOST_MAPS), columns = Math.min(count, 8), rows = Math.ceil(count / columns);
+  const [made, context] = canvas(columns * (width + 1) - 1, rows * (height + 1) - 1);
+  for (let map = 0; map < count; map++) {
+    const own = data.subarray(map * height * width, (map + 1) * height * width);
+    let [low, high] = [Infinity, -Infinity];
+    for (const value of own) { low = Math.min(low, value); high = Math.max(high, value); }
+    const image = context.createImageData(width, height);
+    own.forEach((value, place) => image.data.set([...colour(VIRIDIS, high > low ? (value - low) / (high - low) : 0), 255], 4 * place));
+    context.putImageData(image, map % columns * (width + 1), Math.floor(map / columns) * (height + 1));
+  }
+  const text = `${layer}: ${channels} maps of ${height} × ${width}${count < channels ? `, the first ${count}` : ""}`;
+  const figure = document.createElement("figure");
+  const caption = document.createElement("figcaption");
+  caption.textContent = text;
+  made.className = "maps";
+  made.setAttribute("role", "img");
+  made.setAttribute("aria-label", `Feature maps of ${text}`);
+  figure.append(caption, made);
+  return figure;
+}
+
+const opened = new Set(); // networks whose maps are shown
+function mapsBox(name, network, maps) {
+  const box = document.createElement("details");
+  box.open = opened.has(name);
+  const title = document.createElement("summary");
+  title.textContent = `Feature maps of its ${maps.length} convolutions`;
+  box.append(title);
+  const fill = () => { if (box.open && box.childElementCount === 1) box.append(...maps.map((map, index) => mapsOf(network.layers[index], map))); };
+  box.addEventListener("toggle", () => { opened[box.open ? "add" : "delete"](name); fill(); });
+  fill();
+  return box;
+}
+
+function answer(name, network, pixels, view, milliseconds) {
+  const probabilities = softmax(view.logits);
   const order = probabilities.map((_, index) => index).sort((a, b) => probabilities[b] - probabilities[a]);
   const box = document.createElement("div");
   box.className = "bars";
@@ -178,7 +270,10 @@ function answer(network, pixels, probabilities, milliseconds) {
   note.className = "note";
   note.textContent = `${milliseconds.toFixed(0)} ms`;
   box.append(first, list, note);
-  return [preview(network, pixels), box];
+  const said = document.createElement("div");
+  said.className = "said";
+  said.append(preview(network, pixels), box);
+  return [said, heatBox(name, network, pixels, view.heat, order[0]), mapsBox(name, network, view.maps)];
 }
 
 let running = null, again = false;
@@ -189,16 +284,21 @@ async function predict() {
     const chosen = [...document.querySelectorAll("input[name=network]:checked")].map(box => box.value);
     const notes = [];
     if (!started && chosen.length && (drawn || picture)) status.textContent = "Loading …";
+    const guesses = {}; // by data set
     for (const item of document.querySelectorAll("[data-network]")) {
       const name = item.dataset.network, network = NETWORKS[name], place = item.querySelector(".answer");
       const seen = chosen.includes(name) && (drawn || picture) ? shown(network) : null;
+      item.hidden = !chosen.includes(name);
       if (!seen) { place.replaceChildren(); continue; }
       await session(name);
       const before = performance.now();
-      const probabilities = softmax(await logits(name, seen.pixels));
-      place.replaceChildren(...answer(network, seen.pixels, probabilities, performance.now() - before));
-      notes.push(`${name}: ${network.classes[probabilities.indexOf(Math.max(...probabilities))]}${seen.inverted ? " (inverted: it is dark on light)" : ""}`);
+      const view = await look(name, seen.pixels);
+      place.replaceChildren(...answer(name, network, seen.pixels, view, performance.now() - before));
+      const guess = network.classes[view.logits.indexOf(Math.max(...view.logits))];
+      (guesses[network.dataset] ??= new Set()).add(guess);
+      notes.push(`${name}: ${guess}${seen.inverted ? " (inverted: it is dark on light)" : ""}`);
     }
+    if (Object.values(guesses).some(several => several.size > 1)) notes.push("they differ");
     status.textContent = notes.length ? notes.join("; ") : drawn || picture ? "No network is chosen." : "Nothing is drawn.";
   } catch (error) {
     status.textContent = `It failed: ${error.message}`;
@@ -254,4 +354,5 @@ addEventListener("drop", event => { event.preventDefault(); if (event.dataTransf
 for (const box of document.querySelectorAll("input[name=network]")) box.addEventListener("change", predict);
 
 clear();
-window.explore = { logits };
+predict();
+window.explore = { look };

@@ -1,0 +1,68 @@
+"""The test images behind the cells of a confusion matrix, in one file that is loaded as a cell is opened."""
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convlab import files
+from convlab.book.contents import confusion_pairs
+from convlab.data.catalogue import DATASETS
+from convlab.data.readers import DataError, read
+
+PER_CELL = 12  # the first of each cell, in the order of the test set
+COLUMNS = 40
+
+
+def cells(name: str, dataset: str, folder: Path) -> dict[str, Any] | None:
+    """Put the images of a matrix into the book's folder, and return where each cell's are.
+
+    `places` by "ACTUAL|PREDICTED": pairs of the place in the file, row by row, and of the number in the test
+    set. None where the data set is not here, or its labels are not those of the matrix.
+    """
+    pairs = confusion_pairs(name)
+    found = _test_images(dataset) if dataset in DATASETS else None
+    if found is None:
+        return None
+    images, labels = found
+    classes = DATASETS[dataset].classes
+    if [actual for actual, _ in pairs] != [classes[label] for label in labels]:
+        return None
+    places: dict[str, list[tuple[int, int]]] = {}
+    chosen: list[int] = []
+    for number, pair in enumerate(pairs):
+        own = places.setdefault("|".join(pair), [])
+        if len(own) < PER_CELL:
+            own.append((len(chosen), number))
+            chosen.append(number)
+    target = folder / "images" / name / "cells.webp"
+    rows = _write(images[chosen], DATASETS[dataset].largest, target)
+    height, width = images.shape[2:]
+    address = target.relative_to(folder).as_posix()
+    return {"address": address, "size": [width, height], "grid": [COLUMNS, rows], "places": places}
+
+
+@cache
+def _test_images(dataset: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]] | None:
+    try:
+        raw = read(dataset, files.RAW)
+    except DataError:
+        return None
+    return raw.test_images, raw.test_labels
+
+
+def _write(images: NDArray[np.uint8], largest: int, target: Path) -> int:
+    """Write images [N, C, H, W] side by side as WebP; return how many rows they take."""
+    from PIL import Image
+
+    count, channels, height, width = images.shape
+    rows = -(-count // COLUMNS)
+    sheet = np.zeros((rows * COLUMNS, channels, height, width), np.uint8)
+    sheet[:count] = images.astype(np.uint16) * 255 // largest
+    sheet = sheet.reshape(rows, COLUMNS, channels, height, width).transpose(0, 3, 1, 4, 2)
+    pixels = sheet.reshape(rows * height, COLUMNS * width, channels)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels.squeeze()).convert("RGB").save(target, quality=88, method=4)
+    return rows

@@ -1,0 +1,86 @@
+"""What a report's page shows of images, weights and steps: of what is here, and a word where it is not."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import results_world
+from PIL import Image
+
+from convlab import files
+from convlab.book import cells, chapter, contents, site, studies
+from convlab.data.catalogue import DATASETS
+from convlab.data.readers import read
+from convlab.data.sources import fetch
+
+
+@pytest.fixture
+def world(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    cells._test_images.cache_clear()
+    results_world.build(tmp_path)
+    return tmp_path
+
+
+def test_a_page_says_that_its_images_are_not_here(world):
+    site.write(Path("book"))
+    text = Path("book/reports/R0.html").read_text()
+    assert "Its images are not here" in text
+    assert "data-cell=" not in text
+
+
+def test_each_cell_has_its_own_test_images(world):
+    fetch("digits", files.RAW, mirror=None)
+    raw = read("digits", files.RAW)
+    classes = DATASETS["digits"].classes
+    guesses = [(label + (number % 9 == 0)) % 10 for number, label in enumerate(raw.test_labels.tolist())]
+    rows = [
+        {"actual": classes[label], "predicted": classes[guess]}
+        for label, guess in zip(raw.test_labels, guesses, strict=True)
+    ]
+    files.write_csv(files.PLOTS / "digits/confusion.csv", rows)
+    found = cells.cells("digits", "digits", world)
+    assert found is not None
+    pixels = np.asarray(Image.open(world / found["address"]).convert("L"), dtype=int)
+    width, height = found["size"]
+    columns, _ = found["grid"]
+    for cell, places in found["places"].items():
+        actual, predicted = cell.split("|")
+        assert len(places) <= cells.PER_CELL
+        for place, number in places:
+            assert (rows[number]["actual"], rows[number]["predicted"]) == (actual, predicted)
+            top, left = place // columns * height, place % columns * width
+            wanted = raw.test_images[number, 0].astype(int) * 255 // 16
+            shown = pixels[top : top + height, left : left + width]
+            assert np.abs(shown - wanted).mean() < 12  # of WebP's making
+    site.write(Path("book"))
+    assert 'data-cell="1|2"' in Path("book/reports/R0.html").read_text()
+
+
+def test_images_whose_labels_are_not_the_matrix_are_not_shown(world):
+    fetch("digits", files.RAW, mirror=None)
+    assert cells.cells("digits", "digits", world) is None
+
+
+def test_steps_are_means_of_as_many_points_as_a_page_can_draw(world):
+    rows = [{"iteration": n, "epoch": 1, "lr": 0.1, "loss": n, "accuracy": 0.5} for n in range(1, 1001)]
+    files.write_csv(files.PLOTS / "digits/iterations.csv", rows)
+    steps = contents.steps("digits", 300)
+    assert len(steps["loss"]) == 250
+    assert steps["loss"][0] == steps["iteration"][0] == 2.5
+    data = chapter.data(contents.load())
+    assert data["digits"]["steps"] == steps
+    assert "steps" not in data["strides/strides-2-1_l2-0.0"]
+
+
+def test_pairs_are_drawn_layer_by_layer(world):
+    site.write(Path("book"))
+    text = Path("book/reports/R0.html").read_text()
+    found = re.search(r'<script type="application/json" id="pairs-1">(.*?)</script>', text)
+    assert found is not None
+    rows = json.loads(found[1])["data"]["values"]
+    assert {row["layer"] for row in rows} == {"input", "block1_conv1"}
+    assert studies.distances("strides") is None
