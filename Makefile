@@ -10,7 +10,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/installed  ## install into .venv; again only when requirements.lock changes
 
@@ -49,7 +49,7 @@ test: setup  ## lint, type check, unit tests, and the pipeline for real in a tem
 
 test-all: test test-campaigns  ## and the long campaigns: faults, fuzzing, every experiment, a lease
 
-test-campaigns: setup
+test-campaigns: setup  ## those campaigns alone
 	pytest -m campaign
 
 test-browser: setup  ## open every page of the book in Chromium, which is to be installed (`apt-get install chromium`)

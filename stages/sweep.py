@@ -1,7 +1,5 @@
 """sweep NAME: an experiment with some keys varied → record, learning curves and weights of each trial."""
 
-import shutil
-
 from convlab import files, made_from, summaries
 from convlab.config import load_sweep
 from convlab.errors import name_argument, run
@@ -19,7 +17,7 @@ def main() -> None:
     for trial, done in ended:
         seed = trial.experiment.seed
         if done.weights:
-            shutil.copyfile(done.weights, files.weights(name, seed, trial.name))
+            files.copy(done.weights, files.weights(name, seed, trial.name))
         prepared = files.PROCESSED / name / trial.experiment.data_key()
         records.append(made_from.of_training(name, trial, done, prepared, scored=True))
         curves += [{"trial": trial.name, **record, "seed": seed} for record in done.curves]

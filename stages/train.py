@@ -1,12 +1,12 @@
 """train NAME: prepared data → the weights, curves and facts of an experiment, for each of its seeds."""
 
-import shutil
-
 from convlab import files, made_from, summaries
 from convlab.config import load_experiment
 from convlab.errors import InputError, name_argument, run
 from convlab.tracking import mirror
 from convlab.trainings import Trainings
+
+ITERATION = ("iteration", "epoch", "lr", "loss", "accuracy")
 
 
 def main() -> None:
@@ -24,10 +24,12 @@ def main() -> None:
     for trial, done in ended:
         prepared = files.PROCESSED / name / trial.experiment.data_key()
         records.append(made_from.of_training(name, trial, done, prepared, scored=False))
-        shutil.copyfile(str(done.weights), files.weights(name, trial.experiment.seed))
+        assert done.weights, "only what has a reason has none"
+        files.copy(done.weights, files.weights(name, trial.experiment.seed))
         curves += [{**record, "seed": trial.experiment.seed} for record in done.curves]
     files.write_csv(files.PLOTS / name / "curves.csv", curves)
-    files.write_csv(files.PLOTS / name / "iterations.csv", ended[0][1].iterations)
+    # Without a row it has its head: DVC warns of an empty file again and again
+    files.write_csv(files.PLOTS / name / "iterations.csv", ended[0][1].iterations, ITERATION)
     files.write_json(files.trainings(name), records)
     files.write_json(files.METRICS / name / "train.json", summaries.trained(records))
     # Not declared in dvc.yaml: timings differ from run to run, and nothing may depend on them.

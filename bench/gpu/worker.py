@@ -67,7 +67,7 @@ class Telling(Reporter):
     """A reporter that also reports each epoch to the daemon."""
 
     def __init__(self, connection: Connection, experiment: Experiment, label: str, epochs: int, images: int):
-        super().__init__(label, epochs, images, None)
+        super().__init__(label, epochs, images)
         self.connection, self.experiment = connection, experiment
 
     def epoch(self, history: History) -> None:

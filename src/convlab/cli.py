@@ -30,6 +30,10 @@ def main() -> None:
 def _main() -> int:
     parser = Parser(prog="convlab", description=__doc__)
     parser.add_argument("--version", action="version", version=f"convlab {__version__}")
+    if "--print-completion" in sys.argv:
+        import shtab  # comes with DVC
+
+        shtab.add_argument_to(parser, help="print what completes commands and options in a shell, and end")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     parsers = {
         name: commands.add_parser(name, help=function.__doc__, description=function.__doc__)
@@ -43,6 +47,9 @@ def _main() -> int:
     parsers["check"].add_argument(
         "--against", metavar="REV", help="a git revision whose test accuracies must not have dropped, too"
     )
+    form = parsers["results"].add_mutually_exclusive_group()
+    form.add_argument("--json", dest="form", action="store_const", const="json", help="a row per training")
+    form.add_argument("--csv", dest="form", action="store_const", const="csv", help="the same as CSV")
     parsers["list"].add_argument("--json", action="store_true", help="for a program, with every reason")
     parsers["verify"].add_argument(
         "names", nargs="*", metavar="NAME", help="an experiment or a sweep (all that params.yaml selects)"
@@ -164,10 +171,19 @@ def _port(text: str) -> int:
     return number
 
 
-def results() -> int:
+def results(form: str | None) -> int:
     """Show the results that are there, and where to look further."""
-    from convlab.results import rows, status
+    from convlab.results import frame, rows, status
 
+    if form:
+        table = frame()
+        # pandas' own JSON, in which what is not there is null
+        print(
+            table.to_json(orient="records", indent=2)
+            if form == "json"
+            else table.to_csv(index=False).rstrip()
+        )
+        return 0
     params = load_params(files.PARAMS)
     table = _table("Experiments", "experiment", "n", *TITLES, "validation", "epochs", "seconds", "device")
     quantities = ("test_accuracy", "test_loss", "validation_accuracy", "epochs", "seconds")
@@ -177,7 +193,12 @@ def results() -> int:
             table.add_row(name, str(len(trainings)), *_cells(trainings, quantities), "; ".join(devices))
     sweeps = _table("Sweeps", "sweep", "trial", "n", *TITLES, "epochs", "kernel norm")
     of_trials = ("test_accuracy", "test_loss", "epochs", "kernel_norm")
-    for name in params.run_sweeps:
+    committed = [
+        name
+        for name, sweep in params.sweeps.items()
+        if any(rows(f"{name}/{one.name}") for one in sweep.trials)
+    ]
+    for name in dict.fromkeys([*params.run_sweeps, *committed]):
         for index, trial in enumerate(dict.fromkeys(trial.name for trial in params.sweeps[name].trials)):
             trainings, cells = rows(f"{name}/{trial}"), ["–", status(f"{name}/{trial}"), "–", "–", "–"]
             if trainings:

@@ -11,7 +11,7 @@ be an interval without width, and a drop of one image in each of two seeds a fai
 import json
 import subprocess
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import hypot
 from pathlib import PurePosixPath
 from statistics import mean
@@ -74,11 +74,15 @@ class Result:
 
 @dataclass(frozen=True)
 class Change:
-    """What became of a result: FAILED, ROSE, NOISE, EQUAL, NEW or GONE, and a text for it."""
+    """What became of a result: FAILED, ROSE, NOISE, EQUAL, NEW or GONE, and a text for it.
+
+    `level`: of an accuracy that changed, the p-value of no change.
+    """
 
     result: str
     kind: str
     text: str
+    level: float | None = None
 
 
 def against(revision: str) -> list[Change]:
@@ -93,7 +97,31 @@ def against(revision: str) -> list[Change]:
             now[name] = Result()
     for name, result in now.items():
         result.unfounded = unfounded(name) if "/" not in name else _inconsistent(name)
-    return [_change(name, before.get(name), now.get(name)) for name in dict.fromkeys([*before, *now])]
+    changes = [_change(name, before.get(name), now.get(name)) for name in dict.fromkeys([*before, *now])]
+    return _among_all(changes, before, now)
+
+
+def _among_all(
+    changes: list[Change], before: Mapping[str, Result], now: Mapping[str, Result]
+) -> list[Change]:
+    """Let those changes count that hold at 95 % for all compared results together (Holm, 1979).
+
+    Of fifty results that only chance moves, two or three would drop out of their own intervals.
+    """
+    moved = [index for index, change in enumerate(changes) if change.level is not None]
+    held = dict(zip(moved, _holm([changes[index].level or 0.0 for index in moved]), strict=True))
+    for index in moved:
+        change = changes[index]
+        if change.kind in (FAILED, ROSE) and not held[index]:
+            text = f"{change.text}, not beyond chance among {len(moved)}"
+            changes[index] = replace(change, kind=NOISE, text=text)
+    return changes
+
+
+def _holm(levels: list[float]) -> list[bool]:
+    from convlab.intervals import holm
+
+    return holm(levels) if levels else []
 
 
 def _inconsistent(trial: str) -> str:
@@ -119,7 +147,18 @@ def _change(name: str, before: Result | None, now: Result | None) -> Change:
     low, high, kind = interval(before, now)
     text = f"{before.mean:.4f} → {now.mean:.4f}, {100 * (now.mean - before.mean):+.2f} points "
     text += f"[{100 * low:+.2f}, {100 * high:+.2f}] {kind}"
-    return Change(name, FAILED if high < 0 else ROSE if low > 0 else NOISE, text)
+    return Change(name, FAILED if high < 0 else ROSE if low > 0 else NOISE, text, _level(before, now))
+
+
+def _level(before: Result, now: Result) -> float:
+    """Return the p-value of no change, by the interval that leaves zero out just so."""
+    from convlab.intervals import level
+
+    def settled(confidence: float) -> bool:
+        low, high, _ = interval(before, now, confidence)
+        return low > 0 or high < 0
+
+    return level(settled)
 
 
 def present() -> dict[str, Result]:
@@ -131,14 +170,14 @@ def present() -> dict[str, Result]:
     return _read(_present())
 
 
-def interval(before: Result, now: Result) -> tuple[float, float, str]:
-    """Return the 95 % interval of the rise in accuracy, and its kind."""
+def interval(before: Result, now: Result, confidence: float = CONFIDENCE) -> tuple[float, float, str]:
+    """Return the interval of the rise in accuracy, and its kind."""
     from convlab.intervals import compare  # brings SciPy, which a plain `convlab check` can do without
 
     difference = compare(now.accuracies, before.accuracies)
-    if difference and (over_seeds := difference.interval()):
+    if difference and (over_seeds := difference.interval(confidence)):
         return *over_seeds, f"over {difference.n} seeds"
-    return *over_images(before, now), f"over {now.images:,} images"
+    return *over_images(before, now, confidence), f"over {now.images:,} images"
 
 
 def over_images(before: Result, now: Result, confidence: float = CONFIDENCE) -> tuple[float, float]:
@@ -178,6 +217,8 @@ def _present() -> Iterator[tuple[str, str | bytes]]:
 
 def _committed(revision: str) -> Iterator[tuple[str, str | bytes]]:
     commit = git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    if commit is None and (refused := not_ours()):
+        raise InputError(f"--against: {refused}")
     if commit is None:
         raise InputError(
             f"--against: found {revision!r}; allowed: a branch, tag or commit of this git repository "
@@ -186,6 +227,22 @@ def _committed(revision: str) -> Iterator[tuple[str, str | bytes]]:
     listed = git("ls-tree", "-r", "--name-only", commit.strip(), f"{files.METRICS}/") or ""
     for path in sorted(path for path in listed.splitlines() if PurePosixPath(path).name in FILES):
         yield f"{revision}:{path}", git("show", f"{commit.strip()}:./{path}") or ""
+
+
+def not_ours() -> str:
+    """Return that git refuses a repository of another user, and what to do; empty if it does not."""
+    asked = ["git", "rev-parse", "--git-dir"]
+    try:
+        said = subprocess.run(asked, capture_output=True, encoding="utf-8", errors="replace").stderr
+    except OSError:
+        return ""
+    if "dubious ownership" not in said:
+        return ""
+    folder = said.partition("'")[2].partition("'")[0]
+    return (
+        f"git refuses {folder}, which belongs to another user; "
+        f"`git config --global --add safe.directory {folder}` lets it"
+    )
 
 
 def git(*arguments: str) -> str | None:

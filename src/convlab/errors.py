@@ -2,6 +2,7 @@
 
 import argparse
 import io
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -63,6 +64,9 @@ def run(main: Callable[[], int | None]) -> None:
     except Interrupted as ended:
         print(f"{command}: {ended}; run it again to resume", file=sys.stderr)
         sys.exit(128 + ended.number)
+    except BrokenPipeError:  # `convlab results --csv | head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
     except KeyboardInterrupt:
         print(f"{command}: SIGINT", file=sys.stderr)
         sys.exit(128 + signal.SIGINT)

@@ -8,7 +8,7 @@ import io
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,6 +64,11 @@ def write_bytes(path: Path, content: bytes) -> None:
         raise
 
 
+def copy(source: Path, target: Path) -> None:
+    """Copy a file atomically. A `target` that links into DVC's cache is replaced, not written through."""
+    write_bytes(target, source.read_bytes())
+
+
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text atomically."""
     write_bytes(path, text.encode())
@@ -79,12 +84,12 @@ def json_text(content: Any) -> str:
     return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def write_csv(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write rows with the same keys as CSV, atomically."""
-    write_text(path, csv_text(rows))
+def write_csv(path: Path, rows: Iterable[Mapping[str, Any]], columns: Sequence[str] = ()) -> None:
+    """Write rows with the same keys as CSV, atomically; `columns`: the keys, where there may be no row."""
+    write_text(path, csv_text(rows, columns))
 
 
-def csv_text(rows: Iterable[Mapping[str, Any]]) -> str:
+def csv_text(rows: Iterable[Mapping[str, Any]], columns: Sequence[str] = ()) -> str:
     """Lay rows with the same keys out as CSV.
 
     Floats are the shortest text that reads back equal; text with a comma, a quote or a line end is quoted.
@@ -92,7 +97,8 @@ def csv_text(rows: Iterable[Mapping[str, Any]]) -> str:
     rows = list(rows)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerows([list(rows[0])] if rows else [])
+    head = list(rows[0]) if rows else columns
+    writer.writerows([head] if head else [])
     writer.writerows([str(value) for value in row.values()] for row in rows)
     return text.getvalue()
 

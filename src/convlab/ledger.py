@@ -1,19 +1,27 @@
 """Trainings in a scratch folder, so that no cut-off loses one: a folder each, with checkpoints until it is
-finished, then with its outcome, complete or absent."""
+finished, then with its outcome, complete or absent.
+
+Several processes may share it (workers of DVC's queue, on sweeps with trials in common): one of them trains
+what several want, and none removes what another counts on.
+"""
 
 import shutil
 import time
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from convlab import files
+from convlab.interrupt import Interrupted, Request
+from convlab.locks import Lock
 from convlab.train.checkpoint import KEPT
 from convlab.train.run import Trained
 
 FINISHED = "finished.json"  # written last
+USED, TRAINING = ".used", ".training"  # locks: held by all who count on a training, by the one that trains it
+POLL = 0.2  # seconds between looks at whether another process has ended a training
 STALE = 7 * 24 * 3600  # seconds
 
 
@@ -35,6 +43,30 @@ class Ledger:
 
     def __init__(self, folder: Path):
         self.folder = folder
+
+    def use(self, key: str) -> Lock:
+        """Return a lock: for as long as it is held, no process removes the training."""
+        return Lock.shared(self.folder / key / USED)
+
+    @contextmanager
+    def turn(self, key: str, label: str, request: Request) -> Iterator[None]:
+        """Wait until no other process trains this training; then none does within the context.
+
+        Raises:
+            Interrupted: this process was asked to end meanwhile.
+        """
+        path, waited = self.folder / key / TRAINING, False
+        while (lock := Lock.alone(path)) is None:
+            if not waited:
+                print(f"{label}: another process trains it; waiting for it", flush=True)
+            if request.number is not None:
+                raise Interrupted(request.number, f"{label} waited for another process")
+            waited = True
+            time.sleep(POLL)
+        try:
+            yield
+        finally:
+            lock.release()
 
     def find(self, key: str) -> Finished | None:
         """Return the training that was finished under `key`, or None."""
@@ -81,18 +113,24 @@ class Ledger:
                 path.unlink()
 
     def drop(self, keys: Iterable[str]) -> None:
-        """Forget trainings, once their outputs are where the stage declares them.
+        """Forget trainings that nobody uses, once their outputs are where the stage declares them.
 
-        Of others only those that nobody has touched for long: a worker of DVC's queue may be filling the same
-        ledger, and what was cut off before a change of its parameters is never asked for again.
+        Of others only those that nobody has touched for long: what was cut off before a change of its
+        parameters is never asked for again.
         """
         for key in keys:
-            shutil.rmtree(self.folder / key, ignore_errors=True)
+            self._remove(key)
         for path in self.folder.glob("*"):
             if time.time() - _touched(path) > STALE:
-                shutil.rmtree(path, ignore_errors=True)
-        if self.folder.is_dir() and not any(self.folder.iterdir()):
-            shutil.rmtree(self.folder, ignore_errors=True)
+                self._remove(path.name)
+        with suppress(OSError):  # another's are in it, or it is gone
+            self.folder.rmdir()
+
+    def _remove(self, key: str) -> None:
+        """Remove a training, unless somebody counts on it: who does will remove it."""
+        if (self.folder / key).is_dir() and (lock := Lock.alone(self.folder / key / USED)):
+            shutil.rmtree(self.folder / key, ignore_errors=True)
+            lock.release()
 
 
 def _touched(folder: Path) -> float:

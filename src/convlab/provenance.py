@@ -72,10 +72,11 @@ def environment(device: "torch.device") -> dict[str, Any]:
 
 def occasion() -> dict[str, Any]:
     """Return when a run took place, at which git commit, and in which DVC experiment (if any)."""
+    changes = _git("status", "--porcelain", "--untracked-files=no", "--", "src", "stages")
     return {
         "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "git_commit": _git("rev-parse", "HEAD") or os.environ.get("CONVLAB_COMMIT"),
-        "git_dirty": bool(_git("status", "--porcelain", "--untracked-files=no", "--", "src", "stages")),
+        "git_dirty": None if changes is None else bool(changes),  # None: git does not say
         "dvc_experiment": os.environ.get("DVC_EXP_NAME"),
     }
 

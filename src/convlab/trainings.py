@@ -4,8 +4,9 @@ Each that ends goes into the ledger at once: a run that is cut off resumes with 
 they run is an executor's matter (`convlab.executors`).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 from convlab import evaluate as evaluation
@@ -15,6 +16,8 @@ from convlab.errors import InputError
 from convlab.executors.job import Job
 from convlab.executors.workers import workers_asked_for
 from convlab.ledger import Finished, Ledger
+from convlab.locks import Lock
+from convlab.progress import shown
 from convlab.provenance import hash_files
 from convlab.schema import Experiment, Sweep, Trial
 from convlab.train.run import fingerprint_of
@@ -24,7 +27,8 @@ class Trainings:
     """The trainings of an experiment or a sweep, with the ledger that they are kept in."""
 
     def __init__(self, name: str, item: Experiment | Sweep, prepared: Path, ledger: Path):
-        self.ledger = Ledger(ledger)
+        self.name, self.ledger = name, Ledger(ledger)
+        self.uses: list[Lock] = []
         trials = trials_of(name, item)
         self.jobs = [
             _job(_label(name, item, trial, number), trial, prepared, isinstance(item, Sweep))
@@ -40,6 +44,7 @@ class Trainings:
         """
         executor = executors.chosen()
         workers_asked_for()
+        self.uses = [self.ledger.use(job.key) for job in self.jobs]
         missing = []
         for job in self.jobs:
             if self.ledger.find(job.key):
@@ -47,11 +52,20 @@ class Trainings:
             else:
                 missing.append(job)
         if missing:
-            executor(missing, self.ledger)
-        return [(job.trial, self._find(job)) for job in self.jobs]
+            with shown(self.name, {job.label: job.trial.experiment.epochs for job in missing}):
+                executor(missing, self.ledger)
+        ended = [(job.trial, self._find(job)) for job in self.jobs]
+        if best := winner(ended):
+            print(f"{self.name}: {best}", flush=True)
+        return ended
 
     def clear(self) -> None:
-        """Empty the ledger, once the results are where the stage declares them."""
+        """Empty the ledger, once the results are where the stage declares them.
+
+        What another process counts on stays there until that one has it, too.
+        """
+        for use in self.uses:
+            use.release()
         self.ledger.drop(job.key for job in self.jobs)
 
     def _find(self, job: Job) -> Finished:
@@ -74,6 +88,22 @@ def iterations_of(ended: Iterable[tuple[Trial, Finished]]) -> list[dict[str, Any
     return [row for rows in first.values() for row in rows]
 
 
+def winner(ended: Sequence[tuple[Trial, Finished]]) -> str:
+    """Return which trial of a sweep is the best on validation images; empty where nothing is compared."""
+    found: dict[str, list[float]] = {}
+    for trial, done in ended:
+        if done.status == "finished" and trial.name:
+            found.setdefault(trial.name, []).append(done.results["validation_accuracy"])
+    if len(found) < 2:
+        return ""
+    means = {name: mean(accuracies) for name, accuracies in found.items()}
+    best = max(means.values())
+    first, *others = [name for name, value in means.items() if value == best]
+    more = f", and {len(others)} more as good" if others else ""
+    seeds = f" (mean of {len(found[first])} seeds)" if len(found[first]) > 1 else ""
+    return f"best on the validation images: {first}, {best:.2%}{seeds}{more}"
+
+
 def _job(label: str, trial: Trial, prepared: Path, scored: bool) -> Job:
     folder = prepared / trial.experiment.data_key()
     try:
@@ -89,5 +119,7 @@ def _job(label: str, trial: Trial, prepared: Path, scored: bool) -> Job:
 def _label(name: str, item: Experiment | Sweep, trial: Trial, number: int) -> str:
     seed = trial.experiment.seed
     if isinstance(item, Sweep):
-        return f"{name} {number}/{len(item.trials)} {files.training(seed, trial.name)}"
+        several = len({one.experiment.seed for one in item.trials}) > 1
+        told = files.training(seed, trial.name) if several else trial.name
+        return f"{name} {number}/{len(item.trials)} {told}"
     return f"{name} seed {seed}" if item.seeds > 1 else name

@@ -328,3 +328,24 @@ def test_the_committed_results_are_understood(monkeypatch: pytest.MonkeyPatch, c
         json.loads((files.METRICS / "digits/evaluate.json").read_text())["test"]["accuracy"]
         == found["digits"].mean
     )
+
+
+def test_among_many_results_one_small_drop_is_chance_and_a_large_one_is_not() -> None:
+    """Of two hundred, chance alone puts five below their own 95 % interval."""
+    names = [f"t{number}" for number in range(40)]
+    sweep(*(trial(0.990, name=name) for name in names))
+    commit()
+    sweep(*(trial(0.9867 if name in ("t0", "t1") else 0.9899, name=name) for name in names))
+    found = kinds()
+    assert set(found.values()) == {"ok"}
+    sweep(*(trial(0.97 if name == "t0" else 0.9899, name=name) for name in names))
+    found = kinds()
+    assert found.pop("grid/t0") == "FAIL"
+    assert set(found.values()) == {"ok"}
+
+
+def test_a_single_small_drop_is_judged_by_its_own_interval() -> None:
+    sweep(trial(0.990))
+    commit()
+    sweep(trial(0.9867))
+    assert kinds() == {"grid/a": "FAIL"}

@@ -1,9 +1,11 @@
 import csv
 import json
+import os
+import re
 import resource
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -105,6 +107,13 @@ def test_curves_have_whole_seeds_and_named_trials(tmp_path: Path) -> None:
     found = files.read_curves(tmp_path / "curves.csv")
     assert found == rows
     assert [type(value) for value in found[0].values()] == [str, float, float, int]
+
+
+def test_a_csv_of_no_rows_has_the_head_that_it_is_given(tmp_path: Path) -> None:
+    files.write_csv(tmp_path / "rows.csv", [], ("a", "b"))
+    assert (tmp_path / "rows.csv").read_text() == "a,b\n"
+    files.write_csv(tmp_path / "rows.csv", [{"a": 1}], ("a",))
+    assert (tmp_path / "rows.csv").read_text() == "a\n1\n"
 
 
 def test_a_csv_of_no_rows_is_written(tmp_path: Path) -> None:
@@ -220,3 +229,31 @@ def test_damaged_curves_are_one_line_that_names_the_file(tmp_path, content):
     path.write_text(content)
     with pytest.raises(InputError, match=r"curves\.csv: unreadable .*; remove it and run `dvc repro`"):
         files.read_curves(path)
+
+
+@pytest.mark.parametrize("link", [os.symlink, os.link])
+def test_what_links_into_a_cache_is_replaced_and_the_cache_stays(
+    tmp_path: Path, link: Callable[[Path, Path], None]
+) -> None:
+    cached, linked, new = (tmp_path / name for name in ("cached", "linked", "new"))
+    cached.write_bytes(b"old")
+    link(cached, linked)
+    new.write_bytes(b"new")
+    files.copy(new, linked)
+    assert (cached.read_bytes(), linked.read_bytes()) == (b"old", b"new")
+    assert not linked.is_symlink()
+
+
+def test_nothing_in_the_pipeline_writes_through_a_link() -> None:
+    """All writes go by `files`; the book builds a folder of its own, and puts it in place of the old."""
+    root = Path(__file__).parents[2]
+    writing = re.compile(r"copyfile|copy2|shutil\.copy|\.write_(text|bytes)\(|open\([^)]*[\"'][wax]")
+    found = {
+        f"{path.relative_to(root)}: {line.strip()}"
+        for path in (*root.glob("stages/*.py"), *root.glob("src/convlab/**/*.py"))
+        if path.parent.name != "book" and path.name != "files.py"
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if writing.search(line.replace("files.write_", ""))
+    }
+    into_temporary = {"src/convlab/data/sources.py", "src/convlab/tracking/study.py"}
+    assert {one.split(":")[0] for one in found} == into_temporary, found

@@ -51,7 +51,7 @@ def test_the_results_say_what_was_trained_and_how_it_ended(
 
 
 def test_progress_off_a_terminal_is_a_plain_line_an_epoch(capsys: pytest.CaptureFixture[str]) -> None:
-    reporter = Reporter("digits", epochs=10, images=100, progress=None)
+    reporter = Reporter("digits", epochs=10, images=100)
     reporter.step(50)
     record = {
         "epoch": 1,
@@ -63,7 +63,5 @@ def test_progress_off_a_terminal_is_a_plain_line_an_epoch(capsys: pytest.Capture
     }
     reporter.epoch(History(records=[record], epoch_seconds=[1.0], training_seconds=[0.5]))
     line = capsys.readouterr().out
-    assert line.startswith(
-        "digits epoch  1/10 · loss 1.5000 / 1.2500 · accuracy  50.00% /  62.50% · lr 0.001 · 200 images/s · "
-    )
-    assert line.endswith(" left at most\n")
+    assert line.startswith("digits epoch  1/10 · loss 1.5000 / 1.2500 · accuracy  50.00% /  62.50% · ")
+    assert line.endswith(" s left\n")

@@ -368,6 +368,19 @@ def test_the_mirror_is_named_by_the_environment(mirror: Path, monkeypatch: pytes
     assert mirror_from_environment() == mirror
 
 
+def test_a_relative_mirror_is_below_the_real_repository(
+    mirror: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`dvc exp run --temp` works in a copy of it."""
+    (tmp_path / "copy").mkdir()
+    monkeypatch.chdir(tmp_path / "copy")
+    monkeypatch.setenv("DVC_ROOT", str(mirror.parent))
+    monkeypatch.setenv("CONVLAB_MIRROR", mirror.name)
+    found = mirror_from_environment()
+    assert found
+    assert found.samefile(mirror)
+
+
 @pytest.mark.parametrize("kind", ["missing", "file"])
 def test_a_mirror_that_is_no_folder_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str

@@ -217,7 +217,7 @@ def test_the_totals_are_shown_with_their_conventions(monkeypatch: pytest.MonkeyP
 
 
 def test_a_trial_is_shown_and_drawn(monkeypatch: pytest.MonkeyPatch, capsys: Any, tmp_path: Path) -> None:
-    path = tmp_path / "new" / "drawing.svg"
+    path = tmp_path / "drawing.svg"
     trial = "mnist_2x2_kernel_stride/kernel_5_stride_3"
     status, out, _ = call(monkeypatch, capsys, trial, "--svg", str(path))
     assert status == 0
@@ -232,7 +232,11 @@ def test_a_trial_is_shown_and_drawn(monkeypatch: pytest.MonkeyPatch, capsys: Any
         (["digits_l2"], ["found 'digits_l2'", "digits_l2/l2-0.0001"]),
         (["digits_l2/l2-7"], ["found 'digits_l2/l2-7'", "digits_l2/l2-0.0001"]),
         (["digits", "--svg", "drawing.png"], ["--svg: found 'drawing.png'", "ends in .svg"]),
-        (["digits", "--svg", "README.md/drawing.svg"], ["--svg: README.md/drawing.svg cannot be written"]),
+        (["digits", "--svg", "new/drawing.svg"], ["--svg: found 'new/drawing.svg'", "make it first"]),
+        (
+            ["digits", "--svg", "README.md/drawing.svg"],
+            ["--svg: found 'README.md/drawing.svg', whose folder is not there"],
+        ),
     ],
 )
 def test_bad_input_is_one_line_and_exit_status_2(

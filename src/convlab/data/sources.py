@@ -22,7 +22,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 
 from convlab.data.catalogue import DATASETS, Dataset
 from convlab.errors import InputError
-from convlab.files import IMPORTED
+from convlab.files import IMPORTED, root
 
 BLOCK = 1 << 20  # bytes
 TIMEOUT = 30  # seconds without a byte, then the next source is tried
@@ -92,7 +92,7 @@ def _tidy(folder: Path, dataset: Dataset) -> None:
 
 
 def mirror_from_environment() -> Path | None:
-    """Read the mirror folder from CONVLAB_MIRROR.
+    """Read the mirror folder from CONVLAB_MIRROR, below the real repository where it is relative.
 
     Raises:
         InputError: it is set, but is no folder.
@@ -100,11 +100,12 @@ def mirror_from_environment() -> Path | None:
     value = os.environ.get(MIRROR)
     if not value:
         return None
-    if not Path(value).is_dir():
+    folder = root() / value  # of `dvc exp run --temp` the working directory is a copy
+    if not folder.is_dir():
         raise InputError(
             f"{MIRROR}: found {value!r}, which is no folder; allowed: one that holds <dataset>/<file>"
         )
-    return Path(value)
+    return folder
 
 
 def md5(path: Path) -> str:

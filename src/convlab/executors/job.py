@@ -1,14 +1,16 @@
 """A training to run, and running it: what every executor does, wherever it does it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from convlab import evaluate as evaluation
 from convlab.interrupt import Interrupted, Request, deferred
 from convlab.ledger import Finished, Ledger
 from convlab.models.layers import InfeasibleGeometry
+from convlab.progress import Told, duration, hear
 from convlab.schema import Trial
 from convlab.train.checkpoint import Checkpoints
 from convlab.train.history import Diverged
@@ -44,14 +46,24 @@ def train_job(
     Raises:
         Interrupted: it was asked to end; a checkpoint has been written, or it is in the ledger.
     """
+    with asked() as request, ledger.turn(job.key, job.label, request):
+        if ledger.find(job.key):
+            print(f"{job.label}: another process has finished it", flush=True)
+        else:
+            _train(job, ledger, at_once, request)
+    if request.number is not None:  # too late for a checkpoint
+        raise Interrupted(request.number, f"stopped after {job.label}")
+
+
+def _train(job: Job, ledger: Ledger, at_once: int, request: Request) -> None:
+    epochs = job.trial.experiment.epochs
     identity = {"seed": job.trial.experiment.seed, "fingerprint": job.fingerprint}
+    checkpoints = Checkpoints(ledger.checkpoints(job.key), request, job.label)
     try:
-        with asked() as request:
-            checkpoints = Checkpoints(ledger.checkpoints(job.key), request, job.label)
-            trained = train(job.label, job.trial.experiment, job.folder, checkpoints)
+        trained = train(job.label, job.trial.experiment, job.folder, checkpoints)
     except (InfeasibleGeometry, Diverged) as error:
         status = "infeasible" if isinstance(error, InfeasibleGeometry) else "diverged"
-        print(f"{job.label}: {status}: {error}", flush=True)
+        hear(Told(job.label, epochs, ended=f"{status}: {error}"))
         ledger.add(job.key, Finished(status, identity, str(error)), None)
         return
     scores = {}
@@ -65,5 +77,14 @@ def train_job(
         timing={**trained.timing, "at_once": at_once},
     )
     ledger.add(job.key, finished, trained)
-    if request.number is not None:  # too late for a checkpoint
-        raise Interrupted(request.number, f"stopped after {job.label}")
+    hear(Told(job.label, epochs, ended=how_it_ended(epochs, trained.results, trained.timing["seconds"])))
+
+
+def how_it_ended(epochs: int, results: Mapping[str, Any], seconds: float) -> str:
+    """Return `stopped early at 25, kept 18, validation 99.60%, 19 s`; `epochs`: how many it had."""
+    last = results["epochs"]
+    ended = f"stopped early at {last}" if last < epochs else f"ended at {last}"
+    return (
+        f"{ended}, kept {results['best_epoch']}, validation {results['validation_accuracy']:.2%}, "
+        f"{duration(seconds)}"
+    )

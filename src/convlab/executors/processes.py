@@ -3,20 +3,24 @@
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import Connection
 
+from convlab import progress
 from convlab.errors import InputError, print_anything
 from convlab.executors.job import Job, train_job
+from convlab.executors.teller import Teller, listen
 from convlab.executors.workers import WORKERS, workers_asked_for
 from convlab.interrupt import Interrupted, deferred
 from convlab.ledger import Ledger
 from convlab.schema import Experiment
 from convlab.train.device import ALL_THREADS, select_device
 
-POLL = 0.5  # seconds between looks at whether somebody asked for the end
+POLL = 0.2  # seconds between looks at what workers told, and at whether somebody asked for the end
 
 
 def run_in_processes(jobs: Sequence[Job], ledger: Ledger) -> None:
@@ -47,15 +51,21 @@ def at_once(experiments: Sequence[Experiment]) -> int:
     return max(1, min(most, len(experiments)))
 
 
-def prepare_worker() -> None:
-    """Let a worker print whatever it has to, and end with its parent: SIGKILL must leave no orphan."""
+def prepare_worker(parent: Connection | None = None) -> None:
+    """Let a worker end with its parent (SIGKILL must leave no orphan), and print there whatever it has to."""
     print_anything()
+    if parent:
+        told = Teller(parent)
+        progress.listen(told)
+        sys.stdout = sys.stderr = told
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
 def _side_by_side(jobs: Sequence[Job], ledger: Ledger, workers: int) -> None:
     spawn = multiprocessing.get_context("spawn")  # a fork would copy PyTorch's threads in mid-air
-    with deferred() as request, ProcessPoolExecutor(workers, spawn, prepare_worker) as pool:
+    ours, theirs = spawn.Pipe(duplex=False)
+    pool = ProcessPoolExecutor(workers, spawn, prepare_worker, (theirs,))
+    with deferred() as request, ours, theirs, pool:
         # Ctrl-C reaches workers too; they inherit that it is ignored, and the parent passes it on.
         noting = signal.signal(signal.SIGINT, signal.SIG_IGN)
         futures = [pool.submit(_work, job, ledger, workers) for job in jobs]
@@ -63,9 +73,11 @@ def _side_by_side(jobs: Sequence[Job], ledger: Ledger, workers: int) -> None:
         running, errors = set(futures), list[BaseException]()
         while running and not errors and request.number is None:
             done, running = wait(futures, POLL, FIRST_EXCEPTION)
+            listen(ours)
             errors = [error for future in done if (error := future.exception())]
         if errors or request.number is not None:
-            _end(pool)  # the others write checkpoints
+            _end(pool, ours)  # the others write checkpoints
+        listen(ours)
     if request.number is not None:
         raise Interrupted(request.number, f"stopped in {workers} trainings at once")
     if any(isinstance(error, BrokenProcessPool) for error in errors):
@@ -85,13 +97,14 @@ def _work(job: Job, ledger: Ledger, workers: int) -> None:
         os._exit(128 + ended.number)
 
 
-def _end(pool: ProcessPoolExecutor) -> None:
+def _end(pool: ProcessPoolExecutor, ours: Connection) -> None:
     """Ask every worker to end, until all have."""
     pool.shutdown(wait=False, cancel_futures=True)
     while workers := multiprocessing.active_children():
         for worker in workers:
             worker.terminate()
             worker.join(POLL)
+            listen(ours)
 
 
 def _end_with_parent() -> None:

@@ -103,6 +103,7 @@ class Worker:
                 train_job(job, Ledger(ledger), at_once, lambda: nullcontext(self.request))
                 return {} if self.near else Ledger(ledger).contents(job.key)
             assert prepared is not None
+            use = self.ledger.use(job.key)
             self.ledger.put(job.key, begun)
             self.key, self.sent = job.key, ""
             here = replace(job, folder=_laid_out(prepared, data))
@@ -111,6 +112,7 @@ class Worker:
             return {}
         self.key = ""
         made = self.ledger.contents(job.key)
+        use.release()
         self.ledger.drop([job.key])
         return made
 

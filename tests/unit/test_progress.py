@@ -1,0 +1,123 @@
+"""What is shown of trainings: short lines off a terminal, one live table on it, a line at the end of each."""
+
+import io
+
+import pytest
+from rich.console import Console
+from rich.live import Live
+from training import Make
+
+from convlab.executors.job import how_it_ended
+from convlab.executors.teller import Teller
+from convlab.ledger import Finished
+from convlab.progress import WIDTH, Board, Lines, Told, Total, duration, shortened
+from convlab.schema import Trial
+from convlab.trainings import winner
+
+HALF = ((1.5, 1.25), (0.5, 0.625))
+
+
+def many(count: int = 3) -> Total:
+    return Total("lr", {f"lr {number}/{count} lr-0.{number}": 10 for number in range(1, count + 1)})
+
+
+def test_of_many_trainings_the_first_epoch_and_the_end_are_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = Lines(many())
+    for epoch in range(1, 10):
+        lines.hear(Told("lr 1/3 lr-0.1", 10, epoch, 3.0, *HALF))
+    lines.hear(Told("lr 1/3 lr-0.1", 10, ended="ended at 10"))
+    assert capsys.readouterr().out.splitlines() == [
+        "lr 1/3 lr-0.1 epoch  1/10 · loss 1.5000 / 1.2500 · accuracy  50.00% /  62.50% · 3 s left",
+        "lr 1/3 lr-0.1: ended at 10",
+        "lr: 1 of 3 trainings",
+    ]
+
+
+def test_a_lone_training_has_a_line_an_epoch(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = Lines(Total("lr", {"lr": 3}))
+    for epoch in (0, 0.5, 1, 1.5, 2, 3):
+        lines.hear(Told("lr", 3, epoch, 3.0, *(HALF if epoch in (1, 2, 3) else ())))
+    lines.hear(Told("lr", 3, ended="ended at 3"))
+    assert [line[:12] for line in capsys.readouterr().out.splitlines()] == [
+        "lr epoch 1/3",
+        "lr epoch 2/3",
+        "lr epoch 3/3",
+        "lr: ended at",
+    ]
+
+
+@pytest.mark.parametrize("label", ["a", "digits 12/24 kernel-5_seed-1", "n" * 80 + " 12/24 " + "t" * 80])
+def test_no_line_is_over_a_hundred_characters(capsys: pytest.CaptureFixture[str], label: str) -> None:
+    lines = Lines(Total("lr", {label: 100, "b": 3}))
+    lines.hear(Told(label, 100, 1, 7200.0, *HALF))
+    lines.hear(Told(label, 100, ended="stopped early at 25, kept 18, validation 100.00%, 2 h 03 min"))
+    assert all(len(line) <= WIDTH for line in capsys.readouterr().out.splitlines())
+    assert shortened("sweep 1/9 trial", "x" * 88) == "1/9 trial" + "x" * 88
+
+
+def test_the_table_has_a_row_for_each_that_runs_and_keeps_a_line_of_each_that_ended() -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=100)
+    board = Board(Live(console=console, auto_refresh=False), many())
+    for told in (Told("lr 1/3 lr-0.1", 10, 5, 3.0, *HALF), Told("lr 2/3 lr-0.2", 10)):
+        board.hear(told)
+    board.hear(Told("lr 1/3 lr-0.1", 10, 5.5, 2.0))  # within an epoch: the accuracy is the last one's
+    with console.capture() as shown:
+        console.print(board.table())
+    assert [line.split() for line in shown.get().splitlines()][1:3] == [
+        ["lr", "1/3", "lr-0.1", "5.5/10", "62.50%", "2", "s"],
+        ["lr", "2/3", "lr-0.2", "0.0/10", "–", "–"],
+    ]
+    assert "0 of 3 trainings" in shown.get()
+    with console.capture() as shown:
+        board.hear(Told("lr 1/3 lr-0.1", 10, ended="stopped early at 6"))
+    assert "lr 1/3 lr-0.1: stopped early at 6\n" in shown.get()
+    assert list(board.running) == ["lr 2/3 lr-0.2"]
+
+
+def test_what_a_checkpoint_brought_does_not_count_for_the_time_left() -> None:
+    total = many(2)
+    total.started -= 10  # seconds ago
+    total.hear(Told("lr 1/2 lr-0.1", 10, 6))  # five came, one was trained
+    assert total.text() == "0 of 2 trainings, 2 min 20 s left at most"
+
+
+def test_a_worker_sends_whole_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    from multiprocessing import Pipe
+
+    from convlab.executors.teller import listen
+
+    ours, theirs = Pipe(duplex=False)
+    tellers = Teller(theirs), Teller(theirs)
+    print("one", end="", file=tellers[0])
+    print("two", file=tellers[1])
+    print(" more", file=tellers[0])
+    listen(ours)
+    assert capsys.readouterr().out == "two\none more\n"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"), [(0.4, "0 s"), (59.6, "1 min 00 s"), (125, "2 min 05 s"), (12_000, "3 h 20 min")]
+)
+def test_a_duration(seconds: float, told: str) -> None:
+    assert duration(seconds) == told
+
+
+def test_how_a_training_ended() -> None:
+    results = {"epochs": 25, "best_epoch": 18, "validation_accuracy": 1.0}
+    assert how_it_ended(40, results, 19.2) == "stopped early at 25, kept 18, validation 100.00%, 19 s"
+    assert how_it_ended(25, results, 19.2) == "ended at 25, kept 18, validation 100.00%, 19 s"
+
+
+def test_the_winner_is_the_best_mean_on_validation_images(sweep: Make) -> None:
+    def ended(*pairs: tuple[str, float]) -> list[tuple[Trial, Finished]]:
+        trial = sweep({"lr": 0.1}).trials[0]
+        return [
+            (trial.model_copy(update={"name": name}), Finished("finished", {"validation_accuracy": accuracy}))
+            for name, accuracy in pairs
+        ]
+
+    found = winner(ended(("a", 0.5), ("a", 0.7), ("b", 0.5), ("b", 0.9)))
+    assert found == "best on the validation images: b, 70.00% (mean of 2 seeds)"
+    assert winner(ended(("a", 0.5), ("b", 0.5))).endswith("a, 50.00%, and 1 more as good")
+    assert winner(ended(("a", 0.5))) == ""
+    assert winner([(sweep({"lr": 0.1}).trials[0], Finished("diverged", {}, "why"))]) == ""
