@@ -17,7 +17,7 @@ setup: .venv/installed  ## install into .venv; again only when requirements.lock
 .venv/installed: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "convlab needs Python 3.11 or newer: make PYTHON=python3.11 …")'
 	$(PYTHON) -m venv .venv
-	pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python .ci/install.py
 	pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -89,6 +89,6 @@ report: setup  ## write the tables of results and docs/configuration.md
 book: setup  ## write the book of results into docs/book: a site that opens offline, from a file
 	@convlab book
 
-lock: setup  ## pin new versions: ranges in pyproject.toml → requirements.lock (needs uv)
+lock: setup  ## pin new versions: ranges in pyproject.toml → requirements.lock
 	uv pip compile pyproject.toml --extra pipeline --extra dev --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-header --output-file requirements.lock
