@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import pip
 import pytest
-
 from conftest import ROOT
 
 INDEX = "https://me:secret@packages.example/simple"
