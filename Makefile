@@ -5,6 +5,8 @@ BIN := .venv/bin
 # What every command needs: the environment's tools first on the path, no telemetry
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY := true
+# The tests in a process for each core, up to four, in their order: what takes longest comes first
+AT_ONCE := --numprocesses logical --maxprocesses 4 --no-loadscope-reorder
 
 .PHONY: help setup repro mnist push gc test test-all test-campaigns test-browser check audit bench bench-gpu ui promote track report book lock
 .DEFAULT_GOAL := help
@@ -45,7 +47,7 @@ test: setup  ## lint, type check, unit tests, and the pipeline for real in a tem
 	ruff format --check
 	ruff check
 	mypy
-	pytest -m 'not campaign'
+	pytest $(AT_ONCE) -m 'not campaign'
 
 test-all: test test-campaigns  ## and the long campaigns: faults, fuzzing, every experiment, a lease
 
