@@ -33,7 +33,7 @@ def steps(name: str) -> dict[str, Step]:
 def figure(request: pytest.FixtureRequest) -> Iterator[Figure]:
     """Yield the drawing of an experiment's network, made once for all that is asked of it."""
     drawn = drawing(request.param, *network(request.param))
-    drawn.canvas.draw()
+    drawn.draw_without_rendering()
     yield drawn
     plt.close(drawn)
 
