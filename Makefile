@@ -5,6 +5,8 @@ BIN := .venv/bin
 # What every command needs: the environment's tools first on the path, no telemetry
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY := true
+# The tests in a process for each core, up to four, in their order: what takes longest comes first
+AT_ONCE := --numprocesses logical --maxprocesses 4 --no-loadscope-reorder
 
 .PHONY: help setup repro mnist push gc test test-all test-campaigns test-browser check audit bench bench-gpu ui promote track report book lock
 .DEFAULT_GOAL := help
@@ -17,7 +19,7 @@ setup: .venv/installed  ## install into .venv; again only when requirements.lock
 .venv/installed: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "convlab needs Python 3.11 or newer: make PYTHON=python3.11 …")'
 	$(PYTHON) -m venv .venv
-	pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python .ci/install.py
 	pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -45,7 +47,7 @@ test: setup  ## lint, type check, unit tests, and the pipeline for real in a tem
 	ruff format --check
 	ruff check
 	mypy
-	pytest -m 'not campaign'
+	pytest $(AT_ONCE) -m 'not campaign'
 
 test-all: test test-campaigns  ## and the long campaigns: faults, fuzzing, every experiment, a lease
 
@@ -89,6 +91,6 @@ report: setup  ## write the tables of results and docs/configuration.md
 book: setup  ## write the book of results into docs/book: a site that opens offline, from a file
 	@convlab book
 
-lock: setup  ## pin new versions: ranges in pyproject.toml → requirements.lock (needs uv)
+lock: setup  ## pin new versions: ranges in pyproject.toml → requirements.lock
 	uv pip compile pyproject.toml --extra pipeline --extra dev --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-header --output-file requirements.lock

@@ -9,6 +9,9 @@ from tabs import Tab
 from convlab import pairwise, results
 from convlab.book.words import difference_text, shown
 
+# Pages by the hundred, where Chromium and its driver are installed
+pytestmark = pytest.mark.campaign
+
 
 def a_few(book: Path) -> list[Path]:
     """Return pages of every kind."""

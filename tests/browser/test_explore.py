@@ -22,6 +22,7 @@ from convlab.models.weights import hash_weights
 from convlab.train.run import train
 
 pytest.importorskip("onnxscript", reason="`pip install onnx onnxscript` exports networks")
+pytestmark = pytest.mark.campaign  # as in test_book_pages.py
 
 
 def record(experiment, weights):

@@ -1,8 +1,10 @@
+from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pytest
+from matplotlib.figure import Figure
 from torch import nn
 
 from convlab.config import load_params
@@ -27,11 +29,16 @@ def steps(name: str) -> dict[str, Step]:
     return {step.label[0]: step for step in steps_of(model, summarise(model, shape))}
 
 
-@pytest.mark.parametrize("name", PARAMS.experiments)
-def test_no_text_overlaps_another_or_is_cut(name: str) -> None:
-    model, shape = network(name)
-    figure = drawing(name, model, shape)
-    figure.canvas.draw()
+@pytest.fixture(scope="module", params=PARAMS.experiments)
+def figure(request: pytest.FixtureRequest) -> Iterator[Figure]:
+    """Yield the drawing of an experiment's network, made once for all that is asked of it."""
+    drawn = drawing(request.param, *network(request.param))
+    drawn.draw_without_rendering()
+    yield drawn
+    plt.close(drawn)
+
+
+def test_no_text_overlaps_another_or_is_cut(figure: Figure) -> None:
     boxes = {text: text.get_window_extent() for text in figure.axes[0].texts}
     for text, box in boxes.items():
         assert box.x0 >= 0, text
@@ -40,19 +47,15 @@ def test_no_text_overlaps_another_or_is_cut(name: str) -> None:
         assert box.y1 <= figure.bbox.height, text
     for (one, first), (other, second) in combinations(boxes.items(), 2):
         assert not first.overlaps(second), (one, other)
-    plt.close(figure)
 
 
-@pytest.mark.parametrize("name", PARAMS.experiments)
-def test_boxes_are_within_the_drawing(name: str) -> None:
-    model, shape = network(name)
-    axes = drawing(name, model, shape).axes[0]
+def test_boxes_are_within_the_drawing(figure: Figure) -> None:
+    axes = figure.axes[0]
     (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
     for patch in axes.patches:
         box = patch.get_path().get_extents(patch.get_patch_transform())
         assert left < box.x0 <= box.x1 < right, patch
         assert low < box.y0 <= box.y1 < high, patch
-    plt.close(axes.figure)
 
 
 def test_the_same_drawing_has_the_same_bytes(tmp_path: Path) -> None:

@@ -31,8 +31,9 @@ def workplace(tmp_path, monkeypatch, prepared):
     """An empty repository with the prepared digits of `net`."""
     monkeypatch.chdir(tmp_path)
     shutil.copytree(prepared, files.PROCESSED / "net")
+    before = plt.get_fignums()  # what another file's tests have left open
     yield
-    assert not plt.get_fignums(), "a figure that was saved is closed"
+    assert plt.get_fignums() == before, "a figure that was saved is closed"
 
 
 @pytest.fixture

@@ -50,7 +50,8 @@ def images():
 
 
 def boxes(figure, texts):
-    figure.canvas.draw()
+    if figure.stale:
+        figure.draw_without_rendering()  # the places of texts; nobody looks at pixels
     return [text.get_window_extent() for text in texts if text.get_text() and text.get_visible()]
 
 
@@ -104,7 +105,7 @@ def test_titles_of_heat_maps_are_apart_and_whole(guesses):
 
 def test_names_of_confused_classes_are_apart_and_whole(guesses):
     figure = confused("net", Split(images(), guesses.labels), guesses)
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     names = [label for axes in figure.axes for label in axes.get_yticklabels() if "→" in label.get_text()]
     assert len(names) == 8
     assert_legible(figure, names)
@@ -124,7 +125,7 @@ def test_the_confusion_matrix_has_the_true_class_across_as_on_the_page_of_dvc():
 def test_the_classes_of_a_confusion_matrix_are_whole(guesses):
     figure = confusion("net", guesses)
     axes = figure.axes[0]
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     assert not beyond(figure, [axes.title, *axes.get_xticklabels(), *axes.get_yticklabels()])
     assert not overlapping(figure, axes.get_yticklabels())
     assert axes.get_window_extent().width > 300, "the names leave the matrix its room"
@@ -157,7 +158,7 @@ def iteration_rows(count):
 )
 def test_one_point_is_visible_and_stands_at_a_whole_number(draw):
     figure = draw()
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     for axes in figure.axes:
         points = [line for line in axes.get_lines() if len(line.get_xdata()) == 1]
         assert points
@@ -227,7 +228,7 @@ def test_the_labels_of_points_are_apart(values):
         for number, value in enumerate(values)
     ]
     figure = trial_table("title", rows)
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     axes = figure.axes[0]
     labels = axes.get_xticklabels()
     if labels[0].get_rotation() == 45:  # the boxes of slanted texts meet though the texts do not

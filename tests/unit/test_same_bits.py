@@ -1,6 +1,6 @@
 """The comparison of two commits' trainings refuses what it could not compare."""
 
-import subprocess
+import runpy
 import sys
 
 import pytest
@@ -15,9 +15,14 @@ from conftest import ROOT
         (["HEAD", "digits_l2/l2-7"], "NAME: found 'digits_l2/l2-7'"),
     ],
 )
-def test_what_cannot_be_compared_is_one_line_and_exit_status_2(arguments: list[str], said: str) -> None:
-    command = [sys.executable, "bench/same_bits.py", *arguments]
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert ended.returncode == 2
-    assert ended.stderr.count("\n") == 1
-    assert ended.stderr.startswith(f"same_bits: {said}")
+def test_what_cannot_be_compared_is_one_line_and_exit_status_2(
+    arguments: list[str], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(sys, "argv", ["bench/same_bits.py", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path("bench/same_bits.py", run_name="__main__")
+    errors = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert errors.count("\n") == 1
+    assert errors.startswith(f"same_bits: {said}")

@@ -38,13 +38,11 @@ def test_a_taken_port_is_one_line_at_once_that_names_another(tmp_path):
 
 
 @pytest.mark.parametrize("port", ["0", "70000", "five", "-1"])
-def test_a_port_that_is_none_is_refused(tmp_path, port):
-    done = subprocess.run(
-        [*COMMAND, f"--port={port}"], cwd=tmp_path, env=environment(), capture_output=True, text=True
-    )
-    assert done.returncode == 2
-    assert f"found '{port}'; allowed: a number from 1 to 65535" in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+def test_a_port_that_is_none_is_refused(convlab, port):
+    status, _, errors = convlab("ui", f"--port={port}")
+    assert status == 2
+    assert f"found '{port}'; allowed: a number from 1 to 65535" in errors
+    assert len(errors.splitlines()) == 1
 
 
 def test_each_data_set_has_an_address_of_its_own(mirror, recipe, capsys):
