@@ -10,9 +10,11 @@ from rich.console import Console
 from rich.table import Table
 
 from convlab import __version__, files
+from convlab.campaign.durations import duration
 from convlab.config import load_declared, load_params
 from convlab.errors import InputError, Parser, run
 
+MOST_SEEDS = 100  # of a campaign
 TITLES = ("test accuracy", "test loss")  # what both tables of `convlab results` begin with
 RESULTS_HINT = """\
   figures    plots/<name>/figures/*.png
@@ -79,6 +81,15 @@ def _main() -> int:
     )
     parsers["book"].add_argument(
         "--fetch", action="store_true", help="fetch by npm what the explore page needs, once"
+    )
+    campaign_options = parsers["campaign"]
+    campaign_options.add_argument("names", nargs="*", metavar="NAME", help="of these alone (all)")
+    campaign_options.add_argument("--plan", action="store_true", help="show the list, and train nothing")
+    campaign_options.add_argument(
+        "--for", dest="seconds", metavar="TIME", type=duration, help="end before then: 2h30m, 45m"
+    )
+    campaign_options.add_argument(
+        "--seeds", metavar="N", type=_seeds, help="raise `seeds` of what has fewer, in params.yaml, to N"
     )
     options = vars(parser.parse_args())
     command: Callable[..., int] = COMMANDS[options.pop("command")]
@@ -157,6 +168,13 @@ def _port(text: str) -> int:
     number = int(text) if text.isdecimal() else 0
     if not 1 <= number <= 65535:
         raise argparse.ArgumentTypeError(f"found {text!r}; allowed: a number from 1 to 65535")
+    return number
+
+
+def _seeds(text: str) -> int:
+    number = int(text) if text.isdecimal() else 0
+    if not 2 <= number <= MOST_SEEDS:
+        raise argparse.ArgumentTypeError(f"found {text!r}; allowed: a number from 2 to {MOST_SEEDS}")
     return number
 
 
@@ -329,6 +347,13 @@ def export(model: str, onnx: Path) -> int:
     return 0
 
 
+def campaign(names: list[str], plan: bool, seconds: int | None, seeds: int | None) -> int:
+    """Train what the tables and claims lack, one after the other, at a low priority; it may be cut off."""
+    from convlab.campaign.command import campaign
+
+    return campaign(names, plan, seconds, seeds, _console())
+
+
 def import_(name: str) -> int:
     """Make a data set of one's own images, as params.yaml declares it under `datasets`."""
     from convlab.own.importing import import_images
@@ -351,6 +376,7 @@ COMMANDS: dict[str, Any] = {
     "book": book,
     "summary": summary,
     "import": import_,
+    "campaign": campaign,
     "predict": predict,
     "export": export,
 }
