@@ -34,7 +34,7 @@ def begun(clone: Clone) -> subprocess.Popen[bytes]:
     """Start a campaign, and wait until its training is under way."""
     environment = clone.environment | {"PYTHONPATH": "src"}
     process = subprocess.Popen(
-        [*CAMPAIGN, *more],
+        CAMPAIGN,
         cwd=clone.folder,
         env=environment,
         stdout=subprocess.PIPE,

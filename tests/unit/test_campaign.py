@@ -41,7 +41,7 @@ def test_a_bad_duration_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(3.2, "3 s"), (61, "1 min"), (9000, "2 h 30 min"), (7200, "2 h"), (90_000, "1 d 1 h")],
+    [(3.2, "3 s"), (95, "95 s"), (121, "2 min"), (9000, "2 h 30 min"), (7200, "2 h"), (90_000, "1 d 1 h")],
 )
 def test_a_duration_is_said(seconds: float, text: str) -> None:
     assert said(seconds) == text

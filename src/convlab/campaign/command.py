@@ -11,11 +11,10 @@ from rich.table import Table
 
 from convlab.campaign.durations import said
 from convlab.campaign.estimate import START, Estimate, Paces
-from convlab.campaign.running import alone, repro
+from convlab.campaign.running import alone, reproduce, settle
 from convlab.campaign.wanted import Want, fewer_seeds, wanted
-from convlab.config import load_params
 from convlab.files import PARAMS
-from convlab.kept import put_back, selecting
+from convlab.kept import put_back
 from convlab.schema import Sweep
 from convlab.seed_counts import seeds_of, set_seeds
 
@@ -64,7 +63,7 @@ def campaign(
             if ended[entry.want.name] == "out of time":
                 break
         if ended:
-            _settle(lock)
+            settle(lock)
     counts = [f"{list(ended.values()).count(how)} {how}" for how in dict.fromkeys(ended.values())]
     left = len({want.name for want in wanted(names, seeds)})
     took = said(time.monotonic() - began)
@@ -162,19 +161,6 @@ def _train(entry: Entry, lock: IO[str], until: float | None, console: Console) -
     if want.more_seeds:
         for line in set_seeds(PARAMS, {want.name: seeds_of(want.item)}):
             console.print(f"campaign: {line}", highlight=False)
-    params = load_params(PARAMS)
-    sweep = isinstance(want.item, Sweep)
-    run = params.run if sweep else [*params.run, want.name]
-    run_sweeps = [*params.run_sweeps, want.name] if sweep else params.run_sweeps
-    with selecting(dict.fromkeys(run), dict.fromkeys(run_sweeps)):
-        how = repro([f"{'visualize_sweep' if sweep else 'visualize'}@{want.name}"], lock, until)
+    how = reproduce(want.name, isinstance(want.item, Sweep), lock, until)
     console.print(f"campaign: {want.name}: {how}", highlight=False)
     return how
-
-
-def _settle(lock: IO[str]) -> None:
-    """Let DVC see the selection of params.yaml again, and the data that came: seconds, and no training."""
-    params = load_params(PARAMS)
-    prepared = [f"preprocess@{name}" for name in params.run]
-    prepared += [f"preprocess_sweep@{name}" for name in params.run_sweeps]
-    repro(["resolve", "download", *prepared], lock, None)

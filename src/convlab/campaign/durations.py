@@ -24,7 +24,7 @@ def duration(text: str) -> int:
 
 def said(seconds: float) -> str:
     """Return a duration in its two largest units: `2 h 30 min`, `45 s`."""
-    if seconds < 60:
+    if seconds < 120:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     hours, minutes = divmod(minutes, 60)

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import IO, Literal
 
 from convlab import files
+from convlab.config import load_params
 from convlab.errors import InputError
 from convlab.interrupt import Interrupted, deferred
+from convlab.kept import selecting
 
 POLL = 0.2  # seconds
 Ended = Literal["done", "failed", "out of time"]
@@ -49,6 +51,23 @@ def note(lock: IO[str], text: str) -> None:
     lock.truncate()
     lock.write(text)
     lock.flush()
+
+
+def reproduce(name: str, sweep: bool, lock: IO[str], until: float | None) -> Ended:
+    """Run `dvc repro` for all of an experiment or a sweep, selected or not; see `repro`."""
+    params = load_params(files.PARAMS)
+    run = params.run if sweep else [*params.run, name]
+    run_sweeps = [*params.run_sweeps, name] if sweep else params.run_sweeps
+    with selecting(dict.fromkeys(run), dict.fromkeys(run_sweeps)):
+        return repro([f"{'visualize_sweep' if sweep else 'visualize'}@{name}"], lock, until)
+
+
+def settle(lock: IO[str]) -> None:
+    """Let DVC see the selection of params.yaml again, and the data that came: seconds, and no training."""
+    params = load_params(files.PARAMS)
+    prepared = [f"preprocess@{name}" for name in params.run]
+    prepared += [f"preprocess_sweep@{name}" for name in params.run_sweeps]
+    repro(["resolve", "download", *prepared], lock, None)
 
 
 def repro(targets: list[str], lock: IO[str], until: float | None) -> Ended:
