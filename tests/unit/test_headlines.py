@@ -19,7 +19,12 @@ R0:
   hardware: null
   rows:
   - {what: a, result: digits, surpassed_by: digits, test_accuracy: 0.5, seconds: 94.56}
-  - {what: b, result: digits, surpassed_by: digits, validation_accuracy: 0.4, seconds_per_epoch: 2.0, epochs: 30}
+  - what: b
+    result: digits
+    surpassed_by: digits
+    validation_accuracy: 0.4
+    seconds_per_epoch: 2.0
+    epochs: 30
   - {what: c, result: fashion, test_accuracy: 0.8}
 beyond:
   title: Beyond
