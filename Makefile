@@ -8,7 +8,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 # The tests in a process for each core, up to four, in their order: what takes longest comes first
 AT_ONCE := --numprocesses logical --maxprocesses 4 --no-loadscope-reorder
 
-.PHONY: help setup repro mnist push gc test test-all test-campaigns test-browser check audit bench bench-gpu ui promote track report book lock
+.PHONY: help setup repro mnist headlines push gc test test-all test-campaigns test-browser check audit bench bench-gpu ui promote track report book lock
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -36,6 +36,9 @@ dvc_plots/results/index.html: dvc.lock .dvc/plots/page.html .dvc/plots/trials.js
 mnist: setup  ## R0 on the real MNIST: baseline, grid, L2 study, to early stopping (EPOCHS=1: a look on a CPU)
 	dvc exp run -S 'run=[mnist_vgg]' -S 'run_sweeps=[mnist_vgg_l2,mnist_vgg_stride_kernel]' \
 		$(if $(EPOCHS),-S '+experiments.mnist_vgg.epochs=$(EPOCHS)')
+
+headlines: setup  ## surpass every report's headline accuracy on two cores (NAMES=headline_mnist: one of them)
+	convlab headlines $(NAMES)
 
 push: setup  ## push the outputs of all that has been computed, selected now or not, to DVC's remote
 	python -m convlab.kept dvc push

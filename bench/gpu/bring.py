@@ -23,13 +23,13 @@ from convlab import files
 from convlab.config import load_params, trials_of
 from convlab.errors import InputError, Parser, run
 from convlab.identity import Phase, code_by_phase
+from convlab.kept import selecting
 from convlab.provenance import fingerprint
 from convlab.schema import Sweep
+from convlab.seed_counts import Item, seeds_of, set_seeds, with_seeds
 from gpu.collect import LARGE
 from gpu.kept import KEPT
-from gpu.lock import record, selection
-from gpu.plan import Item, seeds_of, with_seeds
-from gpu.seeds_in_params import set_seeds
+from gpu.lock import record
 from gpu.splits import data_hash
 
 PHASES: dict[str, tuple[Phase, ...]] = {  # of whose code dvc.yaml lets a stage depend
@@ -80,7 +80,7 @@ def main() -> int:
     stages = {name: stages_of(name, item, manifest) for name, item in taken.items()}
     known = {name: outputs_of(name, item, manifest) for name, item in taken.items()}
     sweeps = [name for name, item in taken.items() if isinstance(item, Sweep)]
-    with selection([name for name in taken if name not in sweeps], sweeps):
+    with selecting([name for name in taken if name not in sweeps] or ["digits"], sweeps):
         for name, own in stages.items():
             reasons = record(own, known[name])
             ended[name] = "; ".join(

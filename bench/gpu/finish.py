@@ -20,8 +20,9 @@ from convlab.errors import InputError, Parser, run
 from convlab.executors.job import Job
 from convlab.ledger import Finished, Ledger
 from convlab.schema import SPLITS, Sweep
+from convlab.seed_counts import Item, with_seeds
 from convlab.trainings import Trainings
-from gpu.plan import Item, load_items, with_seeds
+from gpu.plan import load_items
 from gpu.splits import facts_of
 from options import count
 

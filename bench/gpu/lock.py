@@ -1,28 +1,10 @@
 """Record outputs in dvc.lock that are not here: weights that stayed elsewhere are known by their MD5s."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from convlab import files
-from gpu.seeds_in_params import selected
-
 Outputs = Mapping[str, Mapping[str, Any]]  # path → its md5 and size
-
-
-@contextmanager
-def selection(experiments: list[str], sweeps: list[str]) -> Iterator[None]:
-    """Select these names in params.yaml, inside the context, so that DVC sees their stages."""
-    before = files.PARAMS.read_bytes()
-    kept = files.scratch() / "params.yaml.before"  # should the process be killed in between
-    files.write_bytes(kept, before)
-    try:
-        files.write_text(files.PARAMS, selected(before.decode(), experiments or ["digits"], sweeps))
-        yield
-    finally:
-        files.write_bytes(files.PARAMS, before)
-        kept.unlink()
 
 
 def record(stage_names: list[str], known: Outputs) -> dict[str, str]:

@@ -29,9 +29,10 @@ from convlab.data.sources import mirror_from_environment
 from convlab.errors import InputError, Parser, run
 from convlab.provenance import occasion
 from convlab.schema import Experiment
+from convlab.seed_counts import with_seeds
 from gpu.images import encode, sha256
 from gpu.kept import KEPT, pack_kept
-from gpu.plan import SEEDS, load_items, read_plan, wanted, with_seeds
+from gpu.plan import SEEDS, load_items, read_plan, wanted
 from gpu.splits import describe
 from options import count
 

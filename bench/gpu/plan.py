@@ -9,10 +9,10 @@ from convlab.config import load_params, read_yaml, trials_of
 from convlab.errors import InputError
 from convlab.explain import nearest
 from convlab.files import training
-from convlab.schema import Experiment, Params, Sweep, Trial
+from convlab.schema import Params, Trial
+from convlab.seed_counts import Item, with_seeds
 
 SEEDS = 3  # the fewest that give an interval
-Item = Experiment | Sweep
 
 
 @dataclass(frozen=True)
@@ -82,28 +82,6 @@ def items_of(params: Params, names: Iterable[str]) -> dict[str, Item]:
         if name not in known:
             raise InputError(f"found {name!r}{nearest(name, known)}")
     return {name: known[name] for name in names}
-
-
-def with_seeds(item: Item, seeds: int) -> Item:
-    """Return the item as params.yaml with `seeds: seeds` would resolve it."""
-    if isinstance(item, Experiment):
-        return item.model_copy(update={"seeds": seeds})
-    firsts: dict[str, Trial] = {}
-    for trial in item.trials:
-        firsts.setdefault(trial.name, trial)
-    trials = [
-        trial.model_copy(update={"experiment": one})
-        for trial in firsts.values()
-        for one in trial.experiment.model_copy(update={"seeds": seeds}).each_seed()
-    ]
-    return Sweep(trials=trials)
-
-
-def seeds_of(item: Item) -> int:
-    """Return how many seeds each of its results has."""
-    if isinstance(item, Experiment):
-        return item.seeds
-    return max(sum(other.name == trial.name for other in item.trials) for trial in item.trials)
 
 
 def wanted(entries: Iterable[Entry], items: Mapping[str, Item], seeds: int = SEEDS) -> list[Wanted]:

@@ -10,9 +10,11 @@ from rich.console import Console
 from rich.table import Table
 
 from convlab import __version__, files
+from convlab.campaign.durations import duration
 from convlab.config import load_declared, load_params
 from convlab.errors import InputError, Parser, run
 
+MOST_SEEDS = 100  # of a campaign
 TITLES = ("test accuracy", "test loss")  # what both tables of `convlab results` begin with
 RESULTS_HINT = """\
   figures    plots/<name>/figures/*.png
@@ -91,6 +93,18 @@ def _main() -> int:
     parsers["book"].add_argument(
         "--fetch", action="store_true", help="fetch by npm what the explore page needs, once"
     )
+    parsers["headlines"].add_argument(
+        "names", nargs="*", metavar="NAME", help="of these alone (all that surpass a report's)"
+    )
+    campaign_options = parsers["campaign"]
+    campaign_options.add_argument("names", nargs="*", metavar="NAME", help="of these alone (all)")
+    campaign_options.add_argument("--plan", action="store_true", help="show the list, and train nothing")
+    campaign_options.add_argument(
+        "--for", dest="seconds", metavar="TIME", type=duration, help="end before then: 2h30m, 45m"
+    )
+    campaign_options.add_argument(
+        "--seeds", metavar="N", type=_seeds, help="raise `seeds` of what has fewer, in params.yaml, to N"
+    )
     options = vars(parser.parse_args())
     command: Callable[..., int] = COMMANDS[options.pop("command")]
     return command(**options)
@@ -168,6 +182,13 @@ def _port(text: str) -> int:
     number = int(text) if text.isdecimal() else 0
     if not 1 <= number <= 65535:
         raise argparse.ArgumentTypeError(f"found {text!r}; allowed: a number from 1 to 65535")
+    return number
+
+
+def _seeds(text: str) -> int:
+    number = int(text) if text.isdecimal() else 0
+    if not 2 <= number <= MOST_SEEDS:
+        raise argparse.ArgumentTypeError(f"found {text!r}; allowed: a number from 2 to {MOST_SEEDS}")
     return number
 
 
@@ -267,12 +288,13 @@ def verify(names: list[str]) -> int:
 
 def report() -> int:
     """Put the reports' numbers beside ours, judge their claims, and write docs/configuration.md."""
-    from convlab import reference, reports
+    from convlab import headlines, reference, reports
 
-    current = reports.outputs() | reference.outputs()
+    current = headlines.outputs(reports.outputs() | reference.outputs())
     for path, text in current.items():
         files.write_text(path, text)
-    print(f"{', '.join(map(str, current))}: up to date")
+    figure = headlines.draw()
+    print(f"{', '.join(map(str, [*current, figure]))}: up to date")
     return 0
 
 
@@ -360,6 +382,20 @@ def export(model: str, onnx: Path | None, keep: bool) -> int:
     return 0
 
 
+def campaign(names: list[str], plan: bool, seconds: int | None, seeds: int | None) -> int:
+    """Train what the tables and claims lack, one after the other, at a low priority; it may be cut off."""
+    from convlab.campaign.command import campaign
+
+    return campaign(names, plan, seconds, seeds, _console())
+
+
+def headlines(names: list[str]) -> int:
+    """Surpass every report's headline accuracy on two cores: train what reports.yaml names, print a table."""
+    from convlab.headlines.command import command
+
+    return command(names, _console())
+
+
 def import_(name: str) -> int:
     """Make a data set of one's own images, as params.yaml declares it under `datasets`."""
     from convlab.own.importing import import_images
@@ -382,6 +418,8 @@ COMMANDS: dict[str, Any] = {
     "book": book,
     "summary": summary,
     "import": import_,
+    "campaign": campaign,
+    "headlines": headlines,
     "predict": predict,
     "export": export,
 }

@@ -10,7 +10,7 @@ git too. `dvc push` does not see its weights, and `dvc gc -w` deletes them from 
 import signal
 import subprocess
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,10 @@ from convlab.errors import InputError, run
 from convlab.strict_yaml import read_yaml
 
 LOCK = Path("dvc.lock")
-MARK = b"# For as long as `python -m convlab.kept` runs: your own is .convlab/params.yaml.before\n"
+MARK = (
+    b"# For as long as `convlab campaign` or `python -m convlab.kept` runs: your own is "
+    b".convlab/params.yaml.before\n"
+)
 SELECTORS = {
     "run": "train",
     "run_sweeps": "sweep",
@@ -50,11 +53,25 @@ def everything_selected() -> Iterator[None]:
         InputError: params.yaml or dvc.lock cannot be read.
     """
     put_back()
-    before = files.PARAMS.read_bytes() if files.PARAMS.exists() else b""
     params, stages = read_yaml(files.PARAMS), read_yaml(LOCK).get("stages", {})
-    for key, stage in SELECTORS.items():
-        computed = [name.partition("@")[2] for name in stages if name.startswith(f"{stage}@")]
-        params[key] = list(dict.fromkeys([*params[key], *computed]))
+    computed = {
+        key: [name.partition("@")[2] for name in stages if name.startswith(f"{stage}@")]
+        for key, stage in SELECTORS.items()
+    }
+    with selecting(*(dict.fromkeys([*params[key], *computed[key]]) for key in SELECTORS)):
+        yield
+
+
+@contextmanager
+def selecting(experiments: Iterable[str], sweeps: Iterable[str]) -> Iterator[None]:
+    """Let params.yaml select these, inside the context; it is as before at the end.
+
+    Raises:
+        InputError: params.yaml cannot be read.
+    """
+    put_back()
+    before = files.PARAMS.read_bytes() if files.PARAMS.exists() else b""
+    params = {**read_yaml(files.PARAMS), "run": list(experiments), "run_sweeps": list(sweeps)}
     files.write_bytes(_saved(), before)
     try:
         files.write_bytes(files.PARAMS, MARK + yaml.safe_dump(params, sort_keys=False).encode())
@@ -64,7 +81,7 @@ def everything_selected() -> Iterator[None]:
 
 
 def put_back() -> None:
-    """Put params.yaml back as it was, after `everything_selected` or a process that was killed in it.
+    """Put params.yaml back as it was, after `selecting` or a process that was killed in it.
 
     One that somebody has written since stays.
     """

@@ -62,6 +62,7 @@ class Row(Section):
     what: str
     result: str | None
     reason: str = ""
+    surpassed_by: str | None = None  # of `convlab headlines`: an experiment that is to be better on two cores
     note: str = ""
     headline: bool = False  # of those that the README shows
     replicate: str | None = None  # rows of one name are trainings of one configuration, in the report
@@ -163,12 +164,11 @@ def load_reports(plans: Mapping[str, Plan]) -> dict[str, Report]:
     for name, report in content.items():
         reports[name] = validate(Report, report, [(f"{REPORTS}: {name}.", report)])
         for index, row in enumerate(reports[name].rows):
-            if row.result is not None and row.result not in plans:
-                known = [
-                    result for result in plans if result.startswith(row.result.partition("/")[0])
-                ] or plans
-                where = f"{REPORTS}: {name}.rows.{index}.result"
-                raise InputError(f"{where}: found {show(row.result)}{nearest(row.result, known)}")
+            for key in ("result", "surpassed_by"):
+                if (result := getattr(row, key)) is not None and result not in plans:
+                    known = [one for one in plans if one.startswith(result.partition("/")[0])] or plans
+                    where = f"{REPORTS}: {name}.rows.{index}.{key}"
+                    raise InputError(f"{where}: found {show(result)}{nearest(result, known)}")
     return reports
 
 

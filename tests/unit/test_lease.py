@@ -15,12 +15,13 @@ from convlab.data.dataset import Prepared, save
 from convlab.data.readers import Raw
 from convlab.errors import InputError
 from convlab.schema import Experiment
+from convlab.seed_counts import Item, seeds_of, with_seeds
 from convlab.train.history import History
 from convlab.train.run import fingerprint_of
 from gpu.crew import Crew
 from gpu.images import decode, encode
 from gpu.pack import manifest_of
-from gpu.plan import Entry, Item, load_items, read_plan, seeds_of, wanted, with_seeds
+from gpu.plan import Entry, load_items, read_plan, wanted
 from gpu.schedule import Schedule, Training
 from gpu.splits import data_hash, prepare_as
 from gpu.worker import to_come

@@ -19,18 +19,19 @@ from convlab.data.dataset import Prepared, save
 from convlab.errors import InputError
 from convlab.executors.job import Job, train_job
 from convlab.identity import code_by_phase
+from convlab.kept import selecting
 from convlab.ledger import Ledger
 from convlab.schema import Experiment, Sweep
+from convlab.seed_counts import Item, edited, seeds_of, set_seeds, with_seeds
 from convlab.train.run import fingerprint_of
 from convlab.trainings import Trainings
 from gpu.bring import EXPERIMENT, SWEEP, altered, unpack
 from gpu.collect import collect, for_the_next
 from gpu.finish import lay_out
 from gpu.kept import pack_kept
-from gpu.lock import hash_of, selection
+from gpu.lock import hash_of
 from gpu.pack import manifest_of
-from gpu.plan import Entry, Item, load_items, read_plan, seeds_of, wanted, with_seeds
-from gpu.seeds_in_params import edited, set_seeds
+from gpu.plan import Entry, load_items, read_plan, wanted
 
 PLAN = ROOT / "bench/gpu/plan.yaml"
 NAMES = [entry.name for entry in read_plan(PLAN).entries]
@@ -185,7 +186,7 @@ def test_params_are_as_before_after_a_selection(tmp_path: Path, monkeypatch: pyt
     Path("studies.yaml").write_text((ROOT / "studies.yaml").read_text())
 
     def interrupted() -> None:
-        with selection(["mnist_vgg"], []):
+        with selecting(["mnist_vgg"], []):
             assert load_params().run == ["mnist_vgg"]
             raise KeyError
 

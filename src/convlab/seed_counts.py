@@ -1,17 +1,39 @@
-"""Set `seeds` in params.yaml and studies.yaml line by line, so that comments and the rest stay."""
+"""How many seeds an item has: asked, imagined, and set in params.yaml and studies.yaml line by line, so that
+comments and the rest stay."""
 
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
-import yaml
-
 from convlab.config import load_params
 from convlab.errors import InputError
 from convlab.files import write_text
-from convlab.schema import Experiment, Params
+from convlab.schema import Experiment, Params, Sweep, Trial
 from convlab.strict_yaml import read_yaml
-from gpu.plan import Item, seeds_of, with_seeds
+
+Item = Experiment | Sweep
+
+
+def with_seeds(item: Item, seeds: int) -> Item:
+    """Return the item as params.yaml with `seeds: seeds` would resolve it."""
+    if isinstance(item, Experiment):
+        return item.model_copy(update={"seeds": seeds})
+    firsts: dict[str, Trial] = {}
+    for trial in item.trials:
+        firsts.setdefault(trial.name, trial)
+    trials = [
+        trial.model_copy(update={"experiment": one})
+        for trial in firsts.values()
+        for one in trial.experiment.model_copy(update={"seeds": seeds}).each_seed()
+    ]
+    return Sweep(trials=trials)
+
+
+def seeds_of(item: Item) -> int:
+    """Return how many seeds each of its results has."""
+    if isinstance(item, Experiment):
+        return item.seeds
+    return max(sum(other.name == trial.name for other in item.trials) for trial in item.trials)
 
 
 def set_seeds(path: Path, wanted: Mapping[str, int]) -> list[str]:
@@ -72,12 +94,6 @@ def _holding(section: str, path: Path) -> Path:
     """Return the file that has a section: params.yaml or the studies.yaml beside it."""
     studies = path.with_name("studies.yaml")
     return studies if studies.exists() and section in read_yaml(studies) else path
-
-
-def selected(text: str, experiments: list[str], sweeps: list[str]) -> str:
-    """Return params.yaml (without its comments) with another selection."""
-    content = yaml.safe_load(text)
-    return yaml.safe_dump({**content, "run": experiments, "run_sweeps": sweeps}, sort_keys=False)
 
 
 def _items(params: Params) -> dict[str, Item]:

@@ -1,0 +1,203 @@
+"""How long a result takes on this machine: by former trainings of the same network here, else by a step."""
+
+import json
+import time
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from statistics import mean, median
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+
+from convlab import files, results
+from convlab.campaign.wanted import Want
+from convlab.config import trials_of
+from convlab.data.catalogue import DATASETS
+from convlab.data.dataset import Split
+from convlab.data.transform import Transform
+from convlab.errors import InputError
+from convlab.executors.processes import at_once
+from convlab.folders import finished, load
+from convlab.ledger import Ledger
+from convlab.models.build import build_model
+from convlab.models.layers import InfeasibleGeometry
+from convlab.provenance import cpu_name
+from convlab.schema import Experiment
+from convlab.schema.training import Constant
+from convlab.train.device import ALL_THREADS, prepare_process, select_device, select_precision
+from convlab.train.fit import fit
+from convlab.trainings import Trainings
+
+START, EACH = 20.0, 3.0  # seconds around an item (DVC, preparing, drawing), and around each training: assumed
+MOST = 128  # images of the step that is measured
+FORWARD = 1 / 3  # of what a training step costs an image
+ALL_SPLITS = 7 / 6  # of the training images, as published: what an evaluation scores
+VIEWS = {"none": 1, "flip": 2, "flip_shift": 6}
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """`seconds` of all trainings that are missing, `longest` of the longest one, and what both rest on.
+
+    `done`: of how many the ledger has the result of a run that was cut off; `of`: how many there are.
+    """
+
+    seconds: float
+    longest: float
+    done: int
+    of: int
+    source: str
+
+
+class Paces:
+    """Seconds that one image takes in one epoch here, by network: timed in former trainings, or measured."""
+
+    def __init__(self) -> None:
+        self.measured: dict[str, float] = {}
+        self.timed: dict[str, list[tuple[float, str]]] = defaultdict(list)
+        self.epochs: dict[tuple[str, str], list[int]] = defaultdict(list)
+        for name in finished():
+            self._learn(name)
+
+    def _learn(self, name: str) -> None:
+        try:
+            folder, clocks = load(name), results.timings(name)
+        except InputError:  # damaged: `convlab list` says so
+            return
+        for record in folder.trainings:
+            if record["status"] != "finished":
+                continue
+            self.epochs[name, record["name"]].append(record["epochs"])
+            clock = results.own_timing(record, clocks)
+            try:
+                experiment = Experiment.model_validate(record["configuration"])
+            except ValidationError:  # of another state of the schema
+                continue
+            if clock.get("seconds") and record["environment"].get("device_name") == _device_name(experiment):
+                seconds = clock["seconds"] / record["epochs"] / _images(experiment)
+                self.timed[_network(experiment)].append((seconds, name))
+
+    def of(self, experiment: Experiment) -> tuple[float, str]:
+        """Return the seconds of an image and where they come from.
+
+        Raises:
+            InfeasibleGeometry: the network cannot be built.
+        """
+        key = _network(experiment)
+        if key in self.timed:
+            names = sorted({name for _, name in self.timed[key]})
+            return median(seconds for seconds, _ in self.timed[key]), f"timed here ({names[0]})"
+        if key not in self.measured:
+            self.measured[key] = _measure(experiment)
+        return self.measured[key], "a step measured"
+
+    def estimate(self, want: Want) -> Estimate:
+        """Return how long the trainings of an item will take that its ledger does not have."""
+        trials = trials_of(want.name, want.item)
+        done = _done(want)
+        missing = [trial for index, trial in enumerate(trials) if index not in done]
+        each, sources = [0.0], dict[str, None]()
+        for trial in missing:
+            try:
+                pace, source = self.of(trial.experiment)
+            except InfeasibleGeometry:
+                continue
+            known = self.epochs[want.name, trial.name]
+            stops = trial.experiment.early_stopping is not None
+            epochs = mean(known) if known and stops else trial.experiment.epochs
+            if stops and not known:
+                source += ", at most"
+            sources[source] = None
+            each.append(EACH + pace * (epochs * _images(trial.experiment) + _scored(trial.experiment)))
+        side_by_side = at_once([trial.experiment for trial in missing]) if missing else 1
+        seconds = START + max(sum(each) / side_by_side, max(each))
+        return Estimate(
+            seconds, START + max(each), len(done), len(trials), "; ".join(sources) or "in the ledger"
+        )
+
+
+def _done(want: Want) -> set[int]:
+    """Return which trainings the ledger of a run that was cut off has finished."""
+    try:
+        jobs = Trainings(want.name, want.item, files.PROCESSED / want.name, files.ledger(want.name)).jobs
+    except InputError:  # nothing prepared yet, so nothing trained
+        return set()
+    ledger = Ledger(files.ledger(want.name))
+    return {index for index, job in enumerate(jobs) if ledger.find(job.key)}
+
+
+def _images(experiment: Experiment) -> float:
+    return DATASETS[experiment.dataset].train_images - experiment.split.validation
+
+
+def _scored(experiment: Experiment) -> float:
+    """Return how many images of a training step an evaluation costs."""
+    views = VIEWS[experiment.test_time_augmentation]
+    return FORWARD * views * ALL_SPLITS * DATASETS[experiment.dataset].train_images
+
+
+def _network(experiment: Experiment) -> str:
+    """Return what decides the seconds of an image, as a key."""
+    device = select_device(experiment.device)
+    parts: Mapping[str, Any] = {
+        "input": experiment.input_shape,
+        "model": experiment.model.model_dump(mode="json", exclude_defaults=True),
+        "engine": experiment.engine,
+        "device": _device_name(experiment),
+        "precision": select_precision(experiment.precision, device),
+        "threads": experiment.threads,
+    }
+    return json.dumps(parts, sort_keys=True)
+
+
+def _device_name(experiment: Experiment) -> str:
+    device = select_device(experiment.device)
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name()
+
+
+def _measure(experiment: Experiment) -> float:
+    """Return the seconds that an image takes, from the second of two steps on random images.
+
+    On a CPU those of one core, divided by the number of cores that the training has: what else the machine
+    does at the moment does not count then.
+    """
+    device = select_device(experiment.device)
+    images = min(experiment.batch_size, MOST)
+    recipe = experiment.model_copy(
+        update={
+            "epochs": 2,
+            "batch_size": images,
+            "schedule": Constant(name="constant"),
+            "early_stopping": None,
+            "resize": [],
+            "iterations": False,
+            "compile": False,
+            "keep": "last",
+            "threads": 1,
+        }
+    )
+    prepare_process(recipe.threads, recipe.deterministic)
+    dataset = DATASETS[recipe.dataset]
+    channels = recipe.input_shape[0]
+    generator = torch.Generator().manual_seed(recipe.seed)
+    shape = (images, *dataset.shape)
+    split = Split(
+        torch.randint(0, dataset.largest + 1, shape, generator=generator, dtype=torch.uint8),
+        torch.randint(0, len(dataset.classes), (images,), generator=generator),
+    )
+    transform = Transform(
+        1 / dataset.largest, [0.0] * channels, [1.0] * channels, recipe.preprocess.greyscale, False
+    )
+    model = build_model(recipe, recipe.input_shape, len(dataset.classes))
+    times: list[float] = []
+
+    def note(_: Any) -> None:
+        times.append(time.process_time())
+
+    history = fit(model, split, split, transform, recipe, device, on_step=note, on_epoch=note)
+    seconds = history.training_seconds[1] if device.type == "cuda" else times[2] - times[1]
+    cores = 1 if device.type == "cuda" else min(experiment.threads or ALL_THREADS, ALL_THREADS)
+    validation = FORWARD * recipe.split.validation / _images(experiment)
+    return seconds / images / cores * (1 + validation)

@@ -1,0 +1,104 @@
+"""`dvc repro` of one item, with a time to end at, and never beside another campaign."""
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Literal
+
+from convlab import files
+from convlab.config import load_params
+from convlab.errors import InputError
+from convlab.interrupt import Interrupted, deferred
+from convlab.kept import selecting
+
+POLL = 0.2  # seconds
+Ended = Literal["done", "failed", "out of time"]
+
+
+@contextmanager
+def alone() -> Iterator[IO[str]]:
+    """Hold the campaign's lock, inside the context; its file is what a child is given to hold it too.
+
+    So the lock of a campaign that was killed is free only when its `dvc repro` has ended.
+
+    Raises:
+        InputError: another campaign has it.
+    """
+    path = files.scratch() / "campaign.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise InputError(
+                f"{path}: a campaign is running here ({file.read().strip() or 'starting'}); "
+                "wait for its end, or stop it: kill -INT and its number"
+            ) from None
+        note(file, f"process {os.getpid()}")
+        yield file
+
+
+def note(lock: IO[str], text: str) -> None:
+    """Write into the lock's file what another campaign is told."""
+    lock.seek(0)
+    lock.truncate()
+    lock.write(text)
+    lock.flush()
+
+
+def reproduce(name: str, sweep: bool, lock: IO[str], until: float | None) -> Ended:
+    """Run `dvc repro` for all of an experiment or a sweep, selected or not; see `repro`."""
+    params = load_params(files.PARAMS)
+    run = params.run if sweep else [*params.run, name]
+    run_sweeps = [*params.run_sweeps, name] if sweep else params.run_sweeps
+    with selecting(dict.fromkeys(run), dict.fromkeys(run_sweeps)):
+        return repro([f"{'visualize_sweep' if sweep else 'visualize'}@{name}"], lock, until)
+
+
+def settle(lock: IO[str]) -> None:
+    """Let DVC see the selection of params.yaml again, and the data that came: seconds, and no training."""
+    params = load_params(files.PARAMS)
+    prepared = [f"preprocess@{name}" for name in params.run]
+    prepared += [f"preprocess_sweep@{name}" for name in params.run_sweeps]
+    repro(["resolve", "download", *prepared], lock, None)
+
+
+def repro(targets: list[str], lock: IO[str], until: float | None) -> Ended:
+    """Run `dvc repro` for these stages, in a group of processes of its own; return how it ended.
+
+    `until`: when, by time.monotonic, they are asked to write a checkpoint and end; None: never.
+
+    Raises:
+        Interrupted: SIGINT or SIGTERM came; what was running was asked the same, and has ended.
+    """
+    command = [sys.executable, "-m", "dvc", "repro", *targets]
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"  # the stages' python
+    asked = False
+    with (
+        deferred() as request,
+        subprocess.Popen(
+            command,
+            env={**os.environ, "PATH": path},
+            process_group=0,
+            pass_fds=(lock.fileno(),),
+        ) as process,
+    ):
+        note(lock, f"process {os.getpid()}, or what it left, process group {process.pid}")
+        while process.poll() is None:
+            late = until is not None and time.monotonic() >= until
+            if not asked and (request.number is not None or late):
+                os.killpg(process.pid, signal.SIGINT)
+                asked = True
+            time.sleep(POLL)
+    if request.number is not None:
+        raise Interrupted(request.number, "the campaign stopped")
+    if process.returncode == 0:
+        return "done"
+    return "out of time" if asked else "failed"

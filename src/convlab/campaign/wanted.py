@@ -1,0 +1,111 @@
+"""What is wanted: the experiments and sweeps whose results the tables and claims lack, and why."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import assert_never
+
+from convlab import claims, results
+from convlab.config import load_params, trials_of
+from convlab.errors import InputError
+from convlab.explain import nearest
+from convlab.files import PARAMS
+from convlab.reports import REPORTS, load_reports
+from convlab.results import Plan
+from convlab.schema import Params
+from convlab.seed_counts import Item, seeds_of, with_seeds
+from convlab.states import State, state_of
+
+OPEN = ("not run", "inconclusive")  # verdicts that more trainings may settle
+
+
+@dataclass(frozen=True)
+class Want:
+    """An experiment or a sweep to be trained.
+
+    `rank`: 0 where no result is, 1 where it is of something else or damaged, 2 where it is shortened, 3 where
+    it lacks seeds alone. `rows` of the reports' tables and the `claims` that it may fill and settle;
+    `more_seeds`: params.yaml has fewer than `item`.
+    """
+
+    name: str
+    item: Item
+    why: str
+    rank: int
+    rows: int
+    claims: tuple[str, ...]
+    more_seeds: bool = False
+
+    @property
+    def worth(self) -> int:
+        """How many rows and claims wait for it."""
+        return self.rows + len(self.claims)
+
+
+def wanted(names: Collection[str], seeds: int | None) -> list[Want]:
+    """Return what is wanted, of `names` alone if there are any, and in up to `seeds` seeds if that is given.
+
+    Raises:
+        InputError: params.yaml, reports.yaml or a result is wrong, or there is none of a name.
+    """
+    params = load_params(PARAMS)
+    items: Mapping[str, Item] = {**params.experiments, **params.sweeps}
+    for name in names:
+        if name not in items:
+            raise InputError(f"NAME: found {name!r}{nearest(name, items)}")
+    plans = results.load_plans()
+    waiting, undecided = _rows(plans), _undecided(params, plans)
+    found = []
+    for name, declared in items.items():
+        if names and name not in names:
+            continue
+        more = seeds is not None and seeds_of(declared) < seeds
+        item = with_seeds(declared, seeds) if more and seeds else declared
+        state = state_of(name, declared)
+        if (rank := _rank(state, more)) is None:
+            continue
+        own = {name, *(f"{name}/{trial.name}" for trial in trials_of(name, item))}
+        why = f"n = {seeds_of(declared)} of {seeds}" if rank == 3 else str(state)
+        rows = sum(not there for result, there in waiting if result in own) if rank < 3 else 0
+        settles = tuple(claim for claim, sides in undecided.items() if own & sides)
+        found.append(Want(name, item, why, rank, rows, settles, more))
+    return found
+
+
+def fewer_seeds(least: int, names: Collection[str]) -> list[str]:
+    """Return which results that are there have fewer seeds than an interval needs."""
+    params = load_params(PARAMS)
+    items: Mapping[str, Item] = {**params.experiments, **params.sweeps}
+    return [
+        name
+        for name, item in items.items()
+        if seeds_of(item) < least and (not names or name in names) and _rank(state_of(name, item), True) == 3
+    ]
+
+
+def _rank(state: State, more: bool) -> int | None:
+    match state.kind:
+        case "never run":
+            return 0
+        case "stale" | "inconsistent":
+            return 1
+        case "shortened":
+            return 2
+        case "fresh" | "other hardware":
+            return 3 if more else None
+        case _:
+            assert_never(state.kind)
+
+
+def _rows(plans: Mapping[str, Plan]) -> Sequence[tuple[str, bool]]:
+    """Return the result of each row of the reports' tables, and whether it is there, whole and of today."""
+    if not REPORTS.exists():
+        return []
+    rows = [row for report in load_reports(plans).values() for row in report.rows if row.result]
+    found = ((str(row.result), results.find(str(row.result), plans, row.epochs)) for row in rows)
+    return [(result, bool(one.trainings) and not one.shortened and not one.stale) for result, one in found]
+
+
+def _undecided(params: Params, plans: Mapping[str, Plan]) -> dict[str, set[str]]:
+    """Return the results that each claim without a verdict is about; one of a stale result has none."""
+    judged = claims.judge_all(params, plans)
+    return {row["name"]: {row["a"], row["b"]} for row in judged if row["verdict"] in OPEN or row["stale"]}

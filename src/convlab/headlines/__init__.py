@@ -1,0 +1,21 @@
+"""Every report's headline accuracy surpassed on two cores: `make headlines`, its table and its figure."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from convlab.headlines.contents import headlines
+from convlab.headlines.table import table
+from convlab.reports import README, insert
+
+
+def outputs(pages: Mapping[Path, str]) -> dict[Path, str]:
+    """Return pages with the README's table of the headlines up to date."""
+    return {**pages, README: insert(pages[README], "headlines", table(headlines()), README)}
+
+
+def draw() -> Path:
+    """Draw the README's figure of the headlines; return its path."""
+    from convlab.figures.style import save  # matplotlib takes a second
+    from convlab.headlines.figure import PATH, figure
+
+    return save(figure(headlines()), PATH)

@@ -1,0 +1,107 @@
+"""What is shown of the headlines: what the reports reached, and what ours did, in which time."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from convlab import files, results
+from convlab.reports import QUANTITIES, Row, load_reports
+from convlab.results import Found, Plan
+
+TIMES = files.METRICS / "headlines.json"
+ACCURACIES = ("test_accuracy", "validation_accuracy")  # R4 has the second alone
+
+
+@dataclass(frozen=True)
+class Theirs:
+    """A report's headline. `seconds`: of its training, None where it does not say."""
+
+    report: str
+    accuracy: float
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class Headline:
+    """An experiment and the headlines that it is to surpass; `goal`: where there is no report.
+
+    `whole`: the seconds of all that its `dvc repro` did (data, trainings, scores, figures), None unless they
+    are of these trainings.
+    """
+
+    name: str
+    data: str
+    theirs: list[Theirs]
+    goal: float | None
+    ours: Found
+    whole: float | None
+
+    @property
+    def highest(self) -> float:
+        """The accuracy that is to be surpassed."""
+        return max([one.accuracy for one in self.theirs] or [self.goal or 0.0])
+
+    @property
+    def accuracy(self) -> float | None:
+        """The mean of ours on the test images, None without any."""
+        found = self.ours.values("test_accuracy")
+        return mean(found) if found else None
+
+    @property
+    def seconds(self) -> float | None:
+        """The mean of our trainings' own clocks, None without any."""
+        found = self.ours.values("seconds")
+        return mean(found) if found else None
+
+
+def headlines() -> list[Headline]:
+    """Return the experiments that reports.yaml names in `surpassed_by`, in its order.
+
+    Raises:
+        InputError: params.yaml, reports.yaml or a result is wrong.
+    """
+    plans = results.load_plans()
+    rows: dict[str, list[tuple[str, Row]]] = {}
+    for report, content in load_reports(plans).items():
+        for row in content.rows:
+            if row.surpassed_by:
+                rows.setdefault(row.surpassed_by, []).append((report, row))
+    return [_headline(name, own, plans) for name, own in rows.items()]
+
+
+def _headline(name: str, rows: list[tuple[str, Row]], plans: Mapping[str, Plan]) -> Headline:
+    theirs = [Theirs(report, *_numbers(row)) for report, row in rows if row.goal is None]
+    goal = next((row.goal for _, row in rows if row.goal is not None), None)
+    experiment = plans[name].experiment
+    assert experiment is not None, "every plan of params.yaml has one"
+    grey = ", grey" if experiment.preprocess.greyscale else ""
+    ours = results.find(name, plans)
+    times = files.read_json(TIMES) if TIMES.is_file() else {}
+    return Headline(
+        name, experiment.dataset + grey, theirs, goal, ours, _whole(times.get(name), ours.trainings)
+    )
+
+
+def _numbers(row: Row) -> tuple[float, float | None]:
+    accuracy = next(value for key in ACCURACIES if (value := getattr(row, key)) is not None)
+    if row.seconds is None and row.seconds_per_epoch and row.epochs:
+        return accuracy, row.seconds_per_epoch * row.epochs
+    return accuracy, row.seconds
+
+
+def _whole(times: Mapping[str, Any] | None, trainings: list[results.Row]) -> float | None:
+    same = times is not None and times["fingerprints"] == [row["fingerprint"] for row in trainings]
+    return times["seconds"] if times is not None and same else None
+
+
+def accuracy_text(number: float) -> str:
+    """Return an accuracy as the tables show it."""
+    return QUANTITIES["test_accuracy"][1].format(number)
+
+
+def write_times(times: Mapping[str, Any], path: Path = TIMES) -> None:
+    """Add what `dvc repro` of some experiments took to what is known of others."""
+    known = files.read_json(path) if path.is_file() else {}
+    files.write_json(path, {**known, **times})

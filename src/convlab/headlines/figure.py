@@ -1,0 +1,66 @@
+"""The figure of the headlines: accuracy against the seconds of a training, the reports' and ours."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
+
+from convlab.campaign.durations import said
+from convlab.figures.style import PALETTE
+from convlab.headlines.contents import Headline, accuracy_text
+
+PATH = Path("docs/headlines.png")
+TICKS = (10, 30, 60, 180, 600, 1800, 7200, 36_000)  # seconds
+ACCURACIES = (0.7, 0.8, 0.85, 0.9, 0.95, 0.98, 0.99, 0.995, 0.997, 0.998)
+OURS, THEIRS = "o", "X"
+KEYS = (
+    Line2D([], [], color="black", marker=OURS, linestyle="", label="ours, on two cores"),
+    Line2D([], [], color="black", marker=THEIRS, linestyle="", label="a report's"),
+    Line2D([], [], color="black", linestyle=":", label="a report's, without a time"),
+)
+
+
+def figure(found: Sequence[Headline]) -> Figure:
+    """Draw each training's error and seconds on logarithmic axes; of a report that has no seconds a line."""
+    drawing, axes = plt.subplots(figsize=(8, 3.6))
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    handles = list(KEYS)
+    errors, seconds = [], [float(TICKS[1]), float(TICKS[4])]
+    colors = dict(zip(dict.fromkeys(one.data for one in found), PALETTE, strict=False))
+    handles += [
+        Line2D([], [], color=color, marker="s", linestyle="", label=data) for data, color in colors.items()
+    ]
+    for one in found:
+        color = colors[one.data]
+        for theirs in one.theirs:
+            errors.append(1 - theirs.accuracy)
+            if theirs.seconds is None:
+                axes.axhline(errors[-1], color=color, linestyle=":", linewidth=1)
+            else:
+                seconds.append(theirs.seconds)
+                axes.plot(theirs.seconds, errors[-1], THEIRS, color=color, markersize=8)
+                axes.annotate(theirs.report, (theirs.seconds, errors[-1]), (6, 4), textcoords="offset points")
+        if one.accuracy is not None and one.seconds is not None:
+            errors.append(1 - one.accuracy)
+            seconds.append(one.seconds)
+            axes.plot(one.seconds, errors[-1], OURS, color=color, markersize=8)
+            text = accuracy_text(one.accuracy)
+            axes.annotate(text, (one.seconds, errors[-1]), (6, 4), textcoords="offset points")
+    if errors:
+        axes.set_ylim(max(errors) * 1.3, min(errors) / 1.3)  # the best on top
+    axes.set_xlim(min(seconds) / 1.5, max(seconds) * 2)
+    axes.xaxis.set_major_locator(FixedLocator(TICKS))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda tick, _: said(tick)))
+    axes.yaxis.set_major_locator(FixedLocator([1 - accuracy for accuracy in ACCURACIES]))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda tick, _: f"{100 * (1 - tick):g}%"))
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_minor_locator(NullLocator())
+        axis.set_minor_formatter(NullFormatter())
+    axes.set_xlabel("time of a training")
+    axes.set_ylabel("accuracy")
+    drawing.legend(handles=handles, loc="outside right upper")
+    return drawing

@@ -1,0 +1,41 @@
+"""The table of the headlines, in Markdown: what `convlab headlines` prints and the README shows."""
+
+from collections.abc import Sequence
+
+from convlab.campaign.durations import said
+from convlab.headlines.contents import Headline, accuracy_text
+from convlab.reports import points
+from convlab.results import mean_and_spread
+
+TITLES = ("data", "headlines of the reports", "ours", "points more", "n", "a training", "all of it", "on")
+
+
+def table(found: Sequence[Headline]) -> str:
+    """Return a line for each experiment. 'a training' is timed by its own clock, 'all of it' is `dvc repro`:
+    data, the trainings, scores, figures."""
+    lines = [TITLES, ("---", "---", *["---:"] * 5, "---"), *map(_cells, found)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines) + "\n"
+
+
+def _cells(one: Headline) -> tuple[str, ...]:
+    ours = one.ours.values("test_accuracy")
+    return (
+        one.data,
+        _theirs(one),
+        mean_and_spread(ours, accuracy_text) if ours else "not run",
+        points(None if one.accuracy is None else one.accuracy - one.highest),
+        str(len(ours) or "–"),
+        "–" if one.seconds is None else said(one.seconds),
+        "–" if one.whole is None else said(one.whole),
+        ", ".join(one.ours.hardware()) or "–",
+    )
+
+
+def _theirs(one: Headline) -> str:
+    if not one.theirs:
+        return f"the goal: {accuracy_text(one.highest)}"
+    return ", ".join(
+        f"{theirs.report} {accuracy_text(theirs.accuracy)}"
+        + (f" in {said(theirs.seconds)}" if theirs.seconds else "")
+        for theirs in one.theirs
+    )

@@ -1,0 +1,95 @@
+"""A campaign on the digits, for real: killed, in the way of another one, resumed, and out of time."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+import yaml
+from conftest import Clone
+
+pytestmark = pytest.mark.pipeline
+
+CAMPAIGN = (sys.executable, "-c", "from convlab.cli import main; main()", "campaign", "second")
+
+
+@pytest.fixture
+def other(clone: Clone) -> Iterator[Clone]:
+    """Add an experiment that has never run, of some seconds."""
+
+    def add(params: dict) -> None:
+        params["experiments"]["second"] = {**params["experiments"]["digits"], "epochs": 40}
+
+    clone.edit(add)
+    yield clone
+    clone.run("git", "checkout", "-q", ".")
+    clone.run("git", "clean", "-fdq", "metrics", "plots", "data")
+    clone.run("dvc", "checkout", "-q", status=None)
+
+
+def begun(clone: Clone) -> subprocess.Popen[bytes]:
+    """Start a campaign, and wait until its training is under way."""
+    environment = clone.environment | {"PYTHONPATH": "src"}
+    process = subprocess.Popen(
+        CAMPAIGN,
+        cwd=clone.folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    assert process.stdout
+    for line in process.stdout:
+        if b"second epoch" in line:
+            return process
+    raise AssertionError("it ended before its first epoch")
+
+
+def ended(process: subprocess.Popen[bytes]) -> tuple[int, str]:
+    assert process.stdout
+    out = process.stdout.read().decode()
+    return process.wait(), out
+
+
+def test_it_is_cut_off_and_goes_on_to_a_result_of_dvc(other: Clone) -> None:
+    params = (other.folder / "params.yaml").read_text()
+    running = begun(other)
+    refused = other.run("convlab", "campaign", "second", status=2)
+    assert "a campaign is running here (process" in refused.stdout
+    running.send_signal(signal.SIGTERM)
+    status, out = ended(running)
+    assert status == 128 + signal.SIGTERM, out
+    assert "run it again to resume" in out
+    assert (other.folder / "params.yaml").read_text() == params
+
+    running = begun(other)  # and it is killed, with all that it started
+    lock = (other.folder / ".convlab/campaign.lock").read_text()
+    running.kill()
+    os.killpg(int(lock.rpartition(" ")[2]), signal.SIGKILL)
+    ended(running)
+    assert (other.folder / "params.yaml").read_text() != params
+    while True:  # a stage whose dvc is gone ends by itself
+        try:
+            os.killpg(int(lock.rpartition(" ")[2]), 0)
+        except ProcessLookupError:
+            break
+        time.sleep(0.1)
+
+    done = other.run("convlab", "campaign", "second").stdout
+    assert "second: resuming at epoch" in done
+    assert "campaign: second: done" in done
+    assert "1 done; 0 left" in done
+    assert (other.folder / "params.yaml").read_text() == params
+    assert "train@second" in yaml.safe_load((other.folder / "dvc.lock").read_text())["stages"]
+    assert (other.folder / "metrics/second/scores.json").exists()
+    assert "Running stage" not in other.run("dvc", "repro").stdout, "it has left DVC as it is after `repro`"
+    assert "nothing trained; 0 left" in other.run("convlab", "campaign", "second").stdout
+
+
+def test_it_begins_nothing_that_would_not_end(other: Clone) -> None:
+    done = other.run("convlab", "campaign", "second", "--for", "5s").stdout
+    assert "no time for second" in done
+    assert "nothing trained; 1 left" in done
+    assert not (other.folder / "metrics/second").exists()

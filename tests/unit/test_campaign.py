@@ -1,0 +1,157 @@
+"""What a campaign would train, in order of worth, with seconds; and how its command line complains."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import pytest
+import results_world
+from result import clock, evaluation, put, training
+from training import Command, Recipe
+
+from convlab.campaign.command import Entry, ordered
+from convlab.campaign.durations import duration, said
+from convlab.campaign.estimate import START, Estimate, Paces
+from convlab.campaign.running import alone
+from convlab.campaign.wanted import wanted
+from convlab.errors import InputError
+from convlab.provenance import cpu_name
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    results_world.build(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("2h30m", 9000), ("45m", 2700), ("90s", 90), ("1d", 86_400), ("1h1s", 3601), ("30d", 30 * 86_400)],
+)
+def test_a_duration_is_read(text: str, seconds: int) -> None:
+    assert duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "0m", "2", "h", "-1h", "1.5h", "30m2h", "2 h", "31d", "9" * 30 + "h"])
+def test_a_bad_duration_is_refused(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="allowed: such as 2h30m"):
+        duration(text)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(3.2, "3 s"), (95, "95 s"), (121, "2 min"), (9000, "2 h 30 min"), (7200, "2 h"), (90_000, "1 d 1 h")],
+)
+def test_a_duration_is_said(seconds: float, text: str) -> None:
+    assert said(seconds) == text
+
+
+def by_name(names: tuple[str, ...] = (), seeds: int | None = None) -> dict[str, Any]:
+    return {want.name: want for want in wanted(names, seeds)}
+
+
+def test_wanted_is_what_has_no_result_or_one_of_something_else(world: Path) -> None:
+    found = by_name()
+    assert found["fashion"].why == "never run"
+    assert (found["fashion"].rank, found["fashion"].rows) == (0, 1)  # a row of the report waits for it
+    assert found["digits"].rank == 1, "made up: of no code of today"
+    assert found["strides"].claims == ("strides_cost",)
+    assert by_name(("fashion",)).keys() == {"fashion"}
+
+
+def test_more_seeds_are_wanted_where_they_are_asked_for(world: Path) -> None:
+    assert not by_name(("fashion",))["fashion"].more_seeds
+    more = by_name(("fashion",), seeds=3)["fashion"]
+    assert more.more_seeds
+    assert more.item.seeds == 3
+    assert not by_name(("strides",), seeds=3)["strides"].more_seeds, "it has three"
+
+
+def test_what_has_no_result_comes_first(world: Path) -> None:
+    ranks = [entry.want.rank for entry in ordered((), None, Paces())]
+    assert ranks == sorted(ranks)
+    assert ranks[0] == 0
+
+
+def test_without_a_timing_a_step_is_measured_once(world: Path) -> None:
+    (want,) = wanted(("fashion",), None)
+    paces = Paces()
+    estimate = paces.estimate(want)
+    assert "a step measured" in estimate.source
+    assert estimate.seconds > START
+    assert len(paces.measured) == 1
+    assert paces.estimate(want) == estimate
+
+
+def test_seconds_come_from_trainings_of_the_same_network_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recipe: Recipe
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    experiment = recipe()
+    facts = {
+        "configuration": experiment.model_dump(mode="json", exclude_defaults=True),
+        "environment": {"device_name": cpu_name()},
+        "epochs": 4,
+    }
+    one = training("one", experiment.seed, **facts)
+    put([one], [evaluation(one)], clock(one, seconds=12.0))
+    paces = Paces()
+    pace, source = paces.of(recipe(epochs=9, lr=0.1))
+    assert source == "timed here (one)"
+    assert pace == pytest.approx(12.0 / 4 / (1437 - 250))
+    assert "measured" in paces.of(recipe({"model.filters": [4, 8]}))[1]
+
+
+@pytest.mark.parametrize(
+    ("left", "fits"), [(None, True), (START + 111, True), (START + 109, False), (0.0, False)]
+)
+def test_nothing_begins_of_which_no_training_would_end(left: float | None, fits: bool, world: Path) -> None:
+    (want,) = wanted(("fashion",), None)
+    longest = START + 100
+    assert Entry(want, Estimate(longest, longest, 0, 1, "")).fits(left) is fits
+
+
+def test_the_plan_shows_it_and_trains_nothing(world: Path, convlab: Command) -> None:
+    before = Path("params.yaml").read_text()
+    status, out, _ = convlab("campaign", "--plan", "fashion", "strides")
+    assert status == 0
+    assert "never run" in out
+    assert "strides_cost" in out
+    assert "2 items" in out
+    assert Path("params.yaml").read_text() == before
+    assert not Path("dvc.lock").exists()
+    status, out, _ = convlab("campaign", "--plan", "fashion", "--for", "1s")
+    assert "no time" in out
+    assert "0 begin within 1 s" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("fashon",), "did you mean `fashion`?"),
+        (("--for", "soon"), "found 'soon'; allowed: such as 2h30m"),
+        (("--for", "0h"), "found '0h'"),
+        (("--seeds", "1"), "found '1'; allowed: a number from 2 to 100"),
+        (("--seeds", "x"), "found 'x'"),
+    ],
+)
+def test_bad_input_is_one_line(
+    arguments: tuple[str, ...], complaint: str, world: Path, convlab: Command
+) -> None:
+    status, _, err = convlab("campaign", "--plan", *arguments)
+    assert status == 2
+    assert complaint in err
+    assert err.count("\n") == 1
+
+
+def test_without_any_time_nothing_begins(world: Path) -> None:
+    found = ordered(("fashion",), None, Paces())
+    assert not [one for one in found if one.fits(0.0)]
+
+
+def test_two_campaigns_at_once_do_not_fight(world: Path) -> None:
+    with alone(), pytest.raises(InputError, match="a campaign is running here"), alone():
+        pass
+    with alone():
+        pass  # free again
