@@ -24,7 +24,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         came = Path(folder)
-        trainings: dict[str, Any] = {}  # by key: a second daemon of the lease, with a plan of its own, lists its own
+        trainings: dict[str, Any] = {}  # by key: a second daemon, with a plan of its own, lists its own
         for one in options.folders:
             unpack(one, came)
             trainings |= {row["key"]: row for row in files.read_json(came / "status.json")["trainings"]}
