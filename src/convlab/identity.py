@@ -66,12 +66,16 @@ CARRIED = {
     "399745cc91e57132": "02d055db90d9dbcd",
     # models.build, when the annotation of a section named each family
     "9192af0b54beb4f3": "16076c7e469c32d1",
+    # train.run, before its training loop could be one among several devices: the default is the same `fit`
+    "bf0d6a1c5ab21e76": "003ff0440f338ef2",
 }
 
 
 def identity(phase: Phase, experiment: Experiment) -> dict[str, str]:
     """Return the hash of each module that a phase of an experiment reaches, by its name, sorted."""
-    found = dict(_reached(ROOTS[phase], named(experiment), unused(experiment)))
+    several = phase == "train" and experiment.devices > 1
+    roots = (*ROOTS[phase], "train.distributed.launch") if several else ROOTS[phase]
+    found = dict(_reached(roots, named(experiment), unused(experiment)))
     if phase in ("prepare", "draw"):
         found[f"data.catalogue/{experiment.dataset}"] = _facts(experiment.dataset)
     return dict(sorted(found.items()))

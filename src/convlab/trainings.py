@@ -4,6 +4,7 @@ Each that ends goes into the ledger at once: a run that is cut off resumes with 
 they run is an executor's matter (`convlab.executors`).
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 from convlab import evaluate as evaluation
@@ -13,9 +14,8 @@ from convlab.errors import InputError
 from convlab.executors.job import Job
 from convlab.executors.workers import workers_asked_for
 from convlab.ledger import Finished, Ledger
-from convlab.provenance import hash_files
-from convlab.schema import Experiment, Sweep, Trial
-from convlab.train.run import fingerprint_of
+from convlab.provenance import fingerprint, hash_data, hash_files
+from convlab.schema import MOST_DEVICES, Experiment, Sweep, Trial
 
 
 class Trainings:
@@ -28,16 +28,25 @@ class Trainings:
             _job(_label(name, item, trial, number), trial, prepared, isinstance(item, Sweep))
             for number, trial in enumerate(trials, start=1)
         ]
+        own = {job.key for job in self.jobs}  # a sweep over `devices` compares trainings, and mixes none
+        self.jobs = [
+            replace(job, elsewhere=tuple(key for key in job.elsewhere if key not in own)) for job in self.jobs
+        ]
 
     def run(self) -> list[tuple[Trial, Finished]]:
         """Run what the ledger does not hold yet, and give every training with how it ended, in their order.
 
         Raises:
-            InputError: CONVLAB_WORKERS is not a number, CONVLAB_EXECUTOR no executor; or processes were
-                killed from outside.
+            InputError: CONVLAB_WORKERS is not a number, CONVLAB_EXECUTOR no executor; there are fewer
+                devices than one training is to be shared out to; or processes were killed from outside.
         """
         executor = executors.chosen()
         workers_asked_for()
+        for experiment in (job.trial.experiment for job in self.jobs):
+            if experiment.devices > 1:
+                from convlab.train.distributed.launch import require_devices  # seconds that others can spare
+
+                require_devices(experiment)
         missing = []
         for job in self.jobs:
             if self.ledger.find(job.key):
@@ -62,13 +71,20 @@ class Trainings:
 def _job(label: str, trial: Trial, prepared: Path, scored: bool) -> Job:
     folder = prepared / trial.experiment.data_key()
     try:
-        fingerprint = fingerprint_of(trial.experiment, folder)
-        key = f"{files.training(trial.experiment.seed, trial.name)}-{fingerprint}"
+        data = hash_data(folder)
+        end = ""
         if scored:
-            key += f"-{hash_files([folder / 'test.safetensors', Path(evaluation.__file__)])[:8]}"
+            end = f"-{hash_files([folder / 'test.safetensors', Path(evaluation.__file__)])[:8]}"
     except FileNotFoundError as error:
         raise InputError(f"{error.filename}: not there; `dvc repro` writes it") from None
-    return Job(label, trial, folder, fingerprint, key, scored)
+    prints = {
+        devices: fingerprint(trial.experiment.model_copy(update={"devices": devices}), data)
+        for devices in range(1, MOST_DEVICES + 1)
+    }
+    own = prints.pop(trial.experiment.devices)
+    start = files.training(trial.experiment.seed, trial.name)
+    elsewhere = tuple(f"{start}-{other}{end}" for other in prints.values())
+    return Job(label, trial, folder, own, f"{start}-{own}{end}", scored, elsewhere)
 
 
 def _label(name: str, item: Experiment | Sweep, trial: Trial, number: int) -> str:

@@ -12,12 +12,16 @@ from convlab.models.layers import InfeasibleGeometry
 from convlab.schema import Trial
 from convlab.train.checkpoint import Checkpoints
 from convlab.train.history import Diverged
-from convlab.train.run import train
+from convlab.train.run import Trained, train
 
 
 @dataclass(frozen=True)
 class Job:
-    """A training to run: `key` is its place in the ledger, `folder` holds the prepared data."""
+    """A training to run: `key` is its place in the ledger, `folder` holds the prepared data.
+
+    `elsewhere` are the places of the same training on other numbers of devices, whose checkpoints it may take
+    over.
+    """
 
     label: str
     trial: Trial
@@ -25,6 +29,7 @@ class Job:
     fingerprint: str
     key: str
     scored: bool
+    elsewhere: tuple[str, ...] = ()
 
 
 def train_job(
@@ -47,8 +52,9 @@ def train_job(
     identity = {"seed": job.trial.experiment.seed, "fingerprint": job.fingerprint}
     try:
         with asked() as request:
+            ledger.take_over(job.key, job.elsewhere)
             checkpoints = Checkpoints(ledger.checkpoints(job.key), request, job.label)
-            trained = train(job.label, job.trial.experiment, job.folder, checkpoints)
+            trained = _train(job, checkpoints)
     except (InfeasibleGeometry, Diverged) as error:
         status = "infeasible" if isinstance(error, InfeasibleGeometry) else "diverged"
         print(f"{job.label}: {status}: {error}", flush=True)
@@ -67,3 +73,11 @@ def train_job(
     ledger.add(job.key, finished, trained)
     if request.number is not None:  # too late for a checkpoint
         raise Interrupted(request.number, f"stopped after {job.label}")
+
+
+def _train(job: Job, checkpoints: Checkpoints) -> Trained:
+    if job.trial.experiment.devices == 1:
+        return train(job.label, job.trial.experiment, job.folder, checkpoints)
+    from convlab.train.distributed.launch import train_on_devices  # what no other training needs
+
+    return train_on_devices(job.label, job.trial.experiment, job.folder, checkpoints)

@@ -3,7 +3,6 @@
 import multiprocessing
 import os
 import signal
-import threading
 from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -11,7 +10,7 @@ from concurrent.futures.process import BrokenProcessPool
 from convlab.errors import InputError, print_anything
 from convlab.executors.job import Job, train_job
 from convlab.executors.workers import WORKERS, workers_asked_for
-from convlab.interrupt import Interrupted, deferred
+from convlab.interrupt import Interrupted, deferred, end_with_parent
 from convlab.ledger import Ledger
 from convlab.schema import Experiment
 from convlab.train.device import ALL_THREADS, select_device
@@ -43,14 +42,16 @@ def at_once(experiments: Sequence[Experiment]) -> int:
     elif any(select_device(experiment.device).type == "cuda" for experiment in experiments):
         most = 1
     else:
-        most = ALL_THREADS // max((one.threads or ALL_THREADS for one in experiments), default=1)
+        most = ALL_THREADS // max(
+            ((one.threads or ALL_THREADS) * one.devices for one in experiments), default=1
+        )
     return max(1, min(most, len(experiments)))
 
 
 def prepare_worker() -> None:
     """Let a worker print whatever it has to, and end with its parent: SIGKILL must leave no orphan."""
     print_anything()
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
 
 
 def _side_by_side(jobs: Sequence[Job], ledger: Ledger, workers: int) -> None:
@@ -92,10 +93,3 @@ def _end(pool: ProcessPoolExecutor) -> None:
         for worker in workers:
             worker.terminate()
             worker.join(POLL)
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent:
-        parent.join()
-        os._exit(1)
