@@ -5,6 +5,7 @@ they run is an executor's matter (`convlab.executors`).
 """
 
 from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 
 from convlab import evaluate as evaluation
@@ -24,10 +25,13 @@ class Trainings:
     def __init__(self, name: str, item: Experiment | Sweep, prepared: Path, ledger: Path):
         self.ledger = Ledger(ledger)
         trials = trials_of(name, item)
-        self.jobs = [
-            _job(_label(name, item, trial, number), trial, prepared, isinstance(item, Sweep))
-            for number, trial in enumerate(trials, start=1)
-        ]
+        scored = isinstance(item, Sweep)
+        hashed = cache(partial(_hashed, scored=scored))  # most trials have the same data
+        self.jobs = []
+        for number, trial in enumerate(trials, start=1):
+            folder = prepared / trial.experiment.data_key()
+            label = _label(name, item, trial, number)
+            self.jobs.append(_job(label, trial, folder, scored, *hashed(folder)))
         own = {job.key for job in self.jobs}  # a sweep over `devices` compares trainings, and mixes none
         self.jobs = [
             replace(job, elsewhere=tuple(key for key in job.elsewhere if key not in own)) for job in self.jobs
@@ -68,15 +72,18 @@ class Trainings:
         return finished
 
 
-def _job(label: str, trial: Trial, prepared: Path, scored: bool) -> Job:
-    folder = prepared / trial.experiment.data_key()
+def _hashed(folder: Path, scored: bool) -> tuple[str, str]:
+    """Return a hash of what a training sees, and what a key ends with, by what it is scored by."""
     try:
         data = hash_data(folder)
-        end = ""
-        if scored:
-            end = f"-{hash_files([folder / 'test.safetensors', Path(evaluation.__file__)])[:8]}"
+        if not scored:
+            return data, ""
+        return data, f"-{hash_files([folder / 'test.safetensors', Path(evaluation.__file__)])[:8]}"
     except FileNotFoundError as error:
         raise InputError(f"{error.filename}: not there; `dvc repro` writes it") from None
+
+
+def _job(label: str, trial: Trial, folder: Path, scored: bool, data: str, end: str) -> Job:
     prints = {
         devices: fingerprint(trial.experiment.model_copy(update={"devices": devices}), data)
         for devices in range(1, MOST_DEVICES + 1)
