@@ -8,7 +8,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 # The tests in a process for each core, up to four, in their order: what takes longest comes first
 AT_ONCE := --numprocesses logical --maxprocesses 4 --no-loadscope-reorder
 
-.PHONY: help setup repro mnist headlines push gc test test-all test-campaigns test-browser check audit bench bench-gpu ui promote track report book lock
+.PHONY: help setup repro mnist headlines push gc test test-all test-campaigns test-browser test-ray check audit bench bench-gpu ui promote track report book lock
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -62,6 +62,10 @@ test-browser: setup  ## open every page of the book in Chromium, which is to be 
 	-@python -c 'from convlab.book import runtime; runtime.fetch()'
 	pytest tests/browser -rs
 
+test-ray: setup  ## the executors with Ray, which this installs beside the rest (requirements-ray.lock)
+	pip install --quiet --disable-pip-version-check --require-hashes -r requirements-ray.lock
+	pytest tests/unit/test_executors.py -rs
+
 check: setup  ## the gate: exit status 1 when a metric is under its floor in params.yaml
 	@convlab check
 
@@ -94,6 +98,8 @@ report: setup  ## write the tables of results and docs/configuration.md
 book: setup  ## write the book of results into docs/book: a site that opens offline, from a file
 	@convlab book
 
-lock: setup  ## pin new versions: ranges in pyproject.toml → requirements.lock
+lock: setup  ## pin new versions: ranges in pyproject.toml → requirements.lock, requirements-ray.lock
 	uv pip compile pyproject.toml --extra pipeline --extra dev --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-header --output-file requirements.lock
+	uv pip compile pyproject.toml --extra pipeline --extra dev --extra ray --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-header --constraint requirements.lock --output-file requirements-ray.lock

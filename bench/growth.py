@@ -31,7 +31,9 @@ COMMANDS = {
     "resolve": ["python", "stages/resolve.py"],
     "convlab results": ["python", "-m", "convlab.cli", "results"],
     "dvc status": ["dvc", "status"],
+    "convlab list": ["python", "-m", "convlab.cli", "list"],
     "dvc repro, no-op": ["dvc", "repro"],
+    "convlab report": ["python", "-m", "convlab.cli", "report"],  # last: it writes
 }
 
 

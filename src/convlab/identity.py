@@ -68,12 +68,16 @@ CARRIED = {
     "9192af0b54beb4f3": "16076c7e469c32d1",
     # stages/sweep.py, before it wrote iterations.csv beside what it wrote: the trainings are the same
     "7333758b67a8bc07": "da0b4014a7c743e5",
+    # train.run, before its training loop could be one among several devices: the default is the same `fit`
+    "bf0d6a1c5ab21e76": "003ff0440f338ef2",
 }
 
 
 def identity(phase: Phase, experiment: Experiment) -> dict[str, str]:
     """Return the hash of each module that a phase of an experiment reaches, by its name, sorted."""
-    found = dict(_reached(ROOTS[phase], named(experiment), unused(experiment)))
+    several = phase == "train" and experiment.devices > 1
+    roots = (*ROOTS[phase], "train.distributed.launch") if several else ROOTS[phase]
+    found = dict(_reached(roots, named(experiment), unused(experiment)))
     if phase in ("prepare", "draw"):
         found[f"data.catalogue/{experiment.dataset}"] = _facts(experiment.dataset)
     return dict(sorted(found.items()))

@@ -86,6 +86,18 @@ def deferred() -> Iterator[Request]:
         restore()
 
 
+def end_with_parent() -> None:
+    """End this process when the one that started it is gone: SIGKILL must leave no orphan."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent:
+        parent.join()
+        os._exit(1)
+
+
 def end_with_dvc() -> None:
     """End this process, as SIGTERM does, when the `dvc repro` that runs it as a stage is gone.
 

@@ -81,6 +81,15 @@ class Ledger:
         """The folder for the checkpoints of a training that is not finished."""
         return self.folder / key / "checkpoints"
 
+    def take_over(self, key: str, others: Iterable[str]) -> None:
+        """Let a training that has no checkpoints go on from those of the first of `others` that has any."""
+        own = self.checkpoints(key)
+        found = next((folder for other in others if any((folder := self.checkpoints(other)).glob("*"))), None)
+        if found is not None and not any(own.glob("*")):
+            shutil.rmtree(own, ignore_errors=True)
+            own.parent.mkdir(parents=True, exist_ok=True)
+            found.rename(own)
+
     def add(self, key: str, finished: Finished, trained: Trained | None) -> None:
         """Record a finished training, with its weights if it has any."""
         if trained:

@@ -1,6 +1,6 @@
 """docs/configuration.md: every key of params.yaml, from the schema, with examples from params.yaml itself."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,9 +70,10 @@ def page(params: Params, written: Mapping[str, Any]) -> str:
 
 def _experiment_table(params: Params, written: Mapping[str, Any], properties: Mapping[str, Node]) -> str:
     rows = []
+    known = [(name, one.model_dump(mode="json", exclude_defaults=True)) for name, one in _named(params)]
     for key, node in properties.items():
         default = _code(written[key]) if key in written else "required"
-        other, meaning = _other(params, key, written), _meaning(Experiment, key)
+        other, meaning = _other(known, key, written), _meaning(Experiment, key)
         rows.append(f"| `{key}` | {_kind(node)} | {default} | {other} | {meaning} |")
     return _table(["key", "type", "default", "example", "meaning"], rows)
 
@@ -88,14 +89,18 @@ def _section_table(node: Node) -> str:
     return _table(["key", "type", "default", "meaning"], rows) if rows else ""
 
 
-def _other(params: Params, key: str, written: Mapping[str, Any]) -> str:
+def _other(known: Sequence[tuple[str, Node]], key: str, written: Mapping[str, Any]) -> str:
     """Return a value that differs from the default, with the first experiment or trial that has it."""
-    for name, experiment in _named(params):
-        value = experiment.model_dump(mode="json", exclude_defaults=True)[key]
+    for name, content in known:
+        value = content.get(
+            key, Experiment.model_fields[key].default
+        )  # left out where it is the schema's own
         if key not in written or value != written[key]:
             shown = _code(value)
             return f"{shown} in {name}" if len(shown) <= SHORT else "below"
-    return "`true`" if written[key] is False else "below"
+    if isinstance(written[key], bool):
+        return "`true`"
+    return "–" if isinstance(written[key], int) else "below"
 
 
 def _named(params: Params) -> Iterator[tuple[str, Experiment]]:

@@ -5,6 +5,8 @@ they run is an executor's matter (`convlab.executors`).
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -18,9 +20,8 @@ from convlab.executors.workers import workers_asked_for
 from convlab.ledger import Finished, Ledger
 from convlab.locks import Lock
 from convlab.progress import shown
-from convlab.provenance import hash_files
-from convlab.schema import Experiment, Sweep, Trial
-from convlab.train.run import fingerprint_of
+from convlab.provenance import fingerprint, hash_data, hash_files
+from convlab.schema import MOST_DEVICES, Experiment, Sweep, Trial
 
 
 class Trainings:
@@ -30,20 +31,32 @@ class Trainings:
         self.name, self.ledger = name, Ledger(ledger)
         self.uses: list[Lock] = []
         trials = trials_of(name, item)
+        scored = isinstance(item, Sweep)
+        hashed = cache(partial(_hashed, scored=scored))  # most trials have the same data
+        self.jobs = []
+        for number, trial in enumerate(trials, start=1):
+            folder = prepared / trial.experiment.data_key()
+            label = _label(name, item, trial, number)
+            self.jobs.append(_job(label, trial, folder, scored, *hashed(folder)))
+        own = {job.key for job in self.jobs}  # a sweep over `devices` compares trainings, and mixes none
         self.jobs = [
-            _job(_label(name, item, trial, number), trial, prepared, isinstance(item, Sweep))
-            for number, trial in enumerate(trials, start=1)
+            replace(job, elsewhere=tuple(key for key in job.elsewhere if key not in own)) for job in self.jobs
         ]
 
     def run(self) -> list[tuple[Trial, Finished]]:
         """Run what the ledger does not hold yet, and give every training with how it ended, in their order.
 
         Raises:
-            InputError: CONVLAB_WORKERS is not a number, CONVLAB_EXECUTOR no executor; or processes were
-                killed from outside.
+            InputError: CONVLAB_WORKERS is not a number, CONVLAB_EXECUTOR no executor; there are fewer
+                devices than one training is to be shared out to; or processes were killed from outside.
         """
         executor = executors.chosen()
         workers_asked_for()
+        for experiment in (job.trial.experiment for job in self.jobs):
+            if experiment.devices > 1:
+                from convlab.train.distributed.launch import require_devices  # seconds that others can spare
+
+                require_devices(experiment)
         self.uses = [self.ledger.use(job.key) for job in self.jobs]
         missing = []
         for job in self.jobs:
@@ -104,16 +117,26 @@ def winner(ended: Sequence[tuple[Trial, Finished]]) -> str:
     return f"best on the validation images: {first}, {best:.2%}{seeds}{more}"
 
 
-def _job(label: str, trial: Trial, prepared: Path, scored: bool) -> Job:
-    folder = prepared / trial.experiment.data_key()
+def _hashed(folder: Path, scored: bool) -> tuple[str, str]:
+    """Return a hash of what a training sees, and what a key ends with, by what it is scored by."""
     try:
-        fingerprint = fingerprint_of(trial.experiment, folder)
-        key = f"{files.training(trial.experiment.seed, trial.name)}-{fingerprint}"
-        if scored:
-            key += f"-{hash_files([folder / 'test.safetensors', Path(evaluation.__file__)])[:8]}"
+        data = hash_data(folder)
+        if not scored:
+            return data, ""
+        return data, f"-{hash_files([folder / 'test.safetensors', Path(evaluation.__file__)])[:8]}"
     except FileNotFoundError as error:
         raise InputError(f"{error.filename}: not there; `dvc repro` writes it") from None
-    return Job(label, trial, folder, fingerprint, key, scored)
+
+
+def _job(label: str, trial: Trial, folder: Path, scored: bool, data: str, end: str) -> Job:
+    prints = {
+        devices: fingerprint(trial.experiment.model_copy(update={"devices": devices}), data)
+        for devices in range(1, MOST_DEVICES + 1)
+    }
+    own = prints.pop(trial.experiment.devices)
+    start = files.training(trial.experiment.seed, trial.name)
+    elsewhere = tuple(f"{start}-{other}{end}" for other in prints.values())
+    return Job(label, trial, folder, own, f"{start}-{own}{end}", scored, elsewhere)
 
 
 def _label(name: str, item: Experiment | Sweep, trial: Trial, number: int) -> str:

@@ -130,8 +130,11 @@ def test_no_module_that_computes_is_forgotten(params: Params, recipe: Callable[.
     mixed = recipe(augment=[{"name": "mixup", "alpha": 0.2}])
     cut = recipe(augment=[{"name": "cutmix", "alpha": 0.2}, {"name": "affine", **AFFINE}])
     trials = [trial.experiment for sweep in params.sweeps.values() for trial in sweep.trials]
+    shared = params.experiments["digits"].model_copy(update={"devices": 2})
     reached = {
-        name for one in (*params.experiments.values(), *trials, mixed, cut) for name in identity("train", one)
+        name
+        for one in (*params.experiments.values(), *trials, mixed, cut, shared)
+        for name in identity("train", one)
     }
     for folder in ("models", "train", "data/augment", "numpy_engine"):
         for path in (PACKAGE / folder).rglob("*.py"):

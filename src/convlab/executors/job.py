@@ -14,12 +14,16 @@ from convlab.progress import Told, duration, hear
 from convlab.schema import Trial
 from convlab.train.checkpoint import Checkpoints
 from convlab.train.history import Diverged
-from convlab.train.run import train
+from convlab.train.run import Trained, train
 
 
 @dataclass(frozen=True)
 class Job:
-    """A training to run: `key` is its place in the ledger, `folder` holds the prepared data."""
+    """A training to run: `key` is its place in the ledger, `folder` holds the prepared data.
+
+    `elsewhere` are the places of the same training on other numbers of devices, whose checkpoints it may take
+    over.
+    """
 
     label: str
     trial: Trial
@@ -27,6 +31,7 @@ class Job:
     fingerprint: str
     key: str
     scored: bool
+    elsewhere: tuple[str, ...] = ()
 
 
 def train_job(
@@ -58,9 +63,10 @@ def train_job(
 def _train(job: Job, ledger: Ledger, at_once: int, request: Request) -> None:
     epochs = job.trial.experiment.epochs
     identity = {"seed": job.trial.experiment.seed, "fingerprint": job.fingerprint}
+    ledger.take_over(job.key, job.elsewhere)
     checkpoints = Checkpoints(ledger.checkpoints(job.key), request, job.label)
     try:
-        trained = train(job.label, job.trial.experiment, job.folder, checkpoints)
+        trained = _on_its_devices(job, checkpoints)
     except (InfeasibleGeometry, Diverged) as error:
         status = "infeasible" if isinstance(error, InfeasibleGeometry) else "diverged"
         hear(Told(job.label, epochs, ended=f"{status}: {error}"))
@@ -88,3 +94,11 @@ def how_it_ended(epochs: int, results: Mapping[str, Any], seconds: float) -> str
         f"{ended}, kept {results['best_epoch']}, validation {results['validation_accuracy']:.2%}, "
         f"{duration(seconds)}"
     )
+
+
+def _on_its_devices(job: Job, checkpoints: Checkpoints) -> Trained:
+    if job.trial.experiment.devices == 1:
+        return train(job.label, job.trial.experiment, job.folder, checkpoints)
+    from convlab.train.distributed.launch import train_on_devices  # what no other training needs
+
+    return train_on_devices(job.label, job.trial.experiment, job.folder, checkpoints)

@@ -43,6 +43,12 @@ FILES = ("statistics.json", "test.safetensors", "train.safetensors", "validation
 
 def run_on_ray(jobs: Sequence[Job], ledger: Ledger) -> None:
     """Run jobs on a Ray cluster (see `Executor`)."""
+    for job in jobs:
+        if job.trial.experiment.devices > 1:
+            raise InputError(
+                f"{job.label}: devices: found {job.trial.experiment.devices} with CONVLAB_EXECUTOR=ray, "
+                "where each training has one; allowed: 1, or CONVLAB_EXECUTOR=processes"
+            )
     cpus = max(job.trial.experiment.threads or ALL_THREADS for job in jobs)
     with _cluster(cpus), deferred() as request:
         crew = _Crew(jobs, ledger, *_share(jobs, cpus))

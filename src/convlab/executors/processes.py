@@ -4,7 +4,6 @@ import multiprocessing
 import os
 import signal
 import sys
-import threading
 from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -15,7 +14,7 @@ from convlab.errors import InputError, print_anything
 from convlab.executors.job import Job, train_job
 from convlab.executors.teller import Teller, listen
 from convlab.executors.workers import WORKERS, workers_asked_for
-from convlab.interrupt import Interrupted, deferred
+from convlab.interrupt import Interrupted, deferred, end_with_parent
 from convlab.ledger import Ledger
 from convlab.schema import Experiment
 from convlab.train.device import ALL_THREADS, select_device
@@ -47,7 +46,9 @@ def at_once(experiments: Sequence[Experiment]) -> int:
     elif any(select_device(experiment.device).type == "cuda" for experiment in experiments):
         most = 1
     else:
-        most = ALL_THREADS // max((one.threads or ALL_THREADS for one in experiments), default=1)
+        most = ALL_THREADS // max(
+            ((one.threads or ALL_THREADS) * one.devices for one in experiments), default=1
+        )
     return max(1, min(most, len(experiments)))
 
 
@@ -58,7 +59,7 @@ def prepare_worker(parent: Connection | None = None) -> None:
         told = Teller(parent)
         progress.listen(told)
         sys.stdout = sys.stderr = told
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
 
 
 def _side_by_side(jobs: Sequence[Job], ledger: Ledger, workers: int) -> None:
@@ -105,10 +106,3 @@ def _end(pool: ProcessPoolExecutor, ours: Connection) -> None:
             worker.terminate()
             worker.join(POLL)
             listen(ours)
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent:
-        parent.join()
-        os._exit(1)

@@ -59,6 +59,7 @@ Pair = Annotated[str, Field(pattern=r"^[^/>]+(/|->)[^/>]+$")]
 Framework = Literal["torch", "keras"]  # whose conventions
 L2On = Literal["kernels", "kernels_and_biases"]
 
+MOST_DEVICES = 16  # of one machine
 NUMPY = {"device": "cpu", "precision": "fp32"}  # what the NumPy engine computes on and in
 
 
@@ -158,6 +159,9 @@ class Experiment(Section):
     """Of the CPU; `null`: all cores. Results differ in their last bits with the number of threads."""
     deterministic: bool
     """The same bits each time on a GPU, and slower; a CPU always gives them."""
+    devices: Annotated[int, Field(ge=1, le=MOST_DEVICES)] = 1
+    """GPUs of one machine that a training is shared out to, or processes on its CPU. The batches, their order
+    and what is random stay; results differ in their last bits with the number."""
 
     @model_validator(mode="before")
     @classmethod
@@ -180,6 +184,7 @@ class Experiment(Section):
             "optimizer.name": (optimizer.name, "sgd"),
             "optimizer.decoupled": (getattr(optimizer, "decoupled", False), False),
             "compile": (self.compile, False),
+            "devices": (self.devices, 1),
             **{key: (getattr(self, key), value) for key, value in NUMPY.items()},
         }
         for key, (found, allowed) in limits.items():
@@ -198,6 +203,10 @@ class Experiment(Section):
                 f"split.validation|{self.split.validation}|"
                 f"fewer than the {dataset.train_images:,} training images of {self.dataset}"
             )
+        if self.devices > self.batch_size:
+            raise ValueError(f"devices|{self.devices}|no more than the {self.batch_size} images of a batch")
+        if self.devices > 1 and self.compile:
+            raise ValueError("compile|True|false with several devices")
         if self.schedule.name == "cosine" and self.schedule.warmup >= self.epochs:
             raise ValueError(f"schedule.warmup|{self.schedule.warmup:g}|fewer than the {self.epochs} epochs")
         if self.model.input is not None and self.model.input != self.input_shape:

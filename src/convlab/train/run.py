@@ -1,5 +1,6 @@
 """One training from prepared data to results: what the train stage does once, and a sweep for each trial."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -39,11 +40,15 @@ def fingerprint_of(experiment: Experiment, folder: Path) -> str:
 
 
 def train(
-    label: str, experiment: Experiment, folder: Path, checkpoints: Checkpoints | None = None
+    label: str,
+    experiment: Experiment,
+    folder: Path,
+    checkpoints: Checkpoints | None = None,
+    fit: Callable[..., History] = fit,
 ) -> Trained:
     """Train one experiment on the prepared data in `folder`; progress is shown under `label`.
 
-    If there are checkpoints, it resumes from the last.
+    If there are checkpoints, it resumes from the last. `fit` is the training loop, or what has its arguments.
 
     Raises:
         InfeasibleGeometry: the model leaves nothing of the image.
