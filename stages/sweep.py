@@ -2,17 +2,19 @@
 
 import shutil
 
-from convlab import files, made_from, summaries
+from convlab import files, made_from, portable, summaries
 from convlab.config import load_sweep
 from convlab.errors import name_argument, run
 from convlab.tracking import mirror
-from convlab.trainings import Trainings
 
 
 def main() -> None:
     """Run the missing trials, write the outputs, mirror them into MLflow, and empty the ledger."""
     name = name_argument()
     sweep = load_sweep(files.config(name))
+    portable.pin(name, sweep)
+    from convlab.trainings import Trainings  # PyTorch, which is not to be loaded before
+
     trainings = Trainings(name, sweep, files.PROCESSED / name, files.ledger(name))
     records, curves, timing = [], [], {}
     (files.MODELS / name).mkdir(parents=True, exist_ok=True)

@@ -2,17 +2,19 @@
 
 import shutil
 
-from convlab import files, made_from, summaries
+from convlab import files, made_from, portable, summaries
 from convlab.config import load_experiment
 from convlab.errors import InputError, name_argument, run
 from convlab.tracking import mirror
-from convlab.trainings import Trainings
 
 
 def main() -> None:
     """Run the missing seeds, write the outputs, mirror them into MLflow, and empty the ledger."""
     name = name_argument()
     experiment = load_experiment(files.config(name))
+    portable.pin(name, experiment)
+    from convlab.trainings import Trainings  # PyTorch, which is not to be loaded before
+
     trainings = Trainings(name, experiment, files.PROCESSED / name, files.ledger(name))
     ended = trainings.run()
     for _, done in ended:

@@ -32,6 +32,7 @@ SCRIPTS: dict[Phase, tuple[str, ...]] = {
     "evaluate": ("evaluate", "sweep"),
     "draw": ("visualize",),
 }
+PINNED = ("train", "evaluate")  # the phases that compute with the kernels of `portable: true`
 # No result depends on them: the configuration arrives resolved, data by its hash, and what is printed, timed
 # or picked up again after a cut-off leaves no trace in a weight or a score
 NEUTRAL = (
@@ -66,12 +67,17 @@ CARRIED = {
     "399745cc91e57132": "02d055db90d9dbcd",
     # models.build, when the annotation of a section named each family
     "9192af0b54beb4f3": "16076c7e469c32d1",
+    # stages/train.py, sweep.py, evaluate.py, before kernels could be pinned: the same without `portable`
+    "89742cc3b27fd491": "3589732c4eaaedf5",
+    "9e9e93776d551d71": "da0b4014a7c743e5",
+    "c1d7554d428f3e2c": "856971270c30f3fe",
 }
 
 
 def identity(phase: Phase, experiment: Experiment) -> dict[str, str]:
     """Return the hash of each module that a phase of an experiment reaches, by its name, sorted."""
-    found = dict(_reached(ROOTS[phase], named(experiment), unused(experiment)))
+    roots = (*ROOTS[phase], "portable") if experiment.portable and phase in PINNED else ROOTS[phase]
+    found = dict(_reached(roots, named(experiment), unused(experiment)))
     if phase in ("prepare", "draw"):
         found[f"data.catalogue/{experiment.dataset}"] = _facts(experiment.dataset)
     return dict(sorted(found.items()))
@@ -94,7 +100,7 @@ def unused(experiment: Experiment) -> frozenset[str]:
 def code_of(phase: Phase, item: Experiment | Sweep) -> dict[str, str]:
     """Return what a stage's outputs depend on: its script, and the modules of all of an item's trainings."""
     script = SCRIPTS[phase][-1 if isinstance(item, Sweep) else 0]
-    found = {f"stages/{script}.py": hash_source(STAGES / f"{script}.py")}
+    found = {f"stages/{script}.py": _carried(STAGES / f"{script}.py")}
     experiments = [trial.experiment for trial in item.trials] if isinstance(item, Sweep) else [item]
     for experiment in experiments:
         found |= identity(phase, experiment)
@@ -119,6 +125,10 @@ def hash_source(path: Path) -> str:
     return hashlib.sha256("".join(_canonical(tree)).encode()).hexdigest()[:16]
 
 
+def _carried(path: Path) -> str:
+    return CARRIED.get(hash_source(path), hash_source(path))
+
+
 @cache
 def _reached(roots: tuple[str, ...], named: frozenset[str], unused: frozenset[str]) -> Mapping[str, str]:
     """Return the modules that `roots` reach, with their hashes."""
@@ -133,7 +143,7 @@ def _reached(roots: tuple[str, ...], named: frozenset[str], unused: frozenset[st
         if name in REGISTRIES:
             waiting += named.intersection(_imports(path))
         else:
-            found[name] = CARRIED.get(hash_source(path), hash_source(path))
+            found[name] = _carried(path)
             waiting += _imports(path)
     return found
 

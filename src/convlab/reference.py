@@ -91,7 +91,7 @@ def _section_table(node: Node) -> str:
 def _other(params: Params, key: str, written: Mapping[str, Any]) -> str:
     """Return a value that differs from the default, with the first experiment or trial that has it."""
     for name, experiment in _named(params):
-        value = experiment.model_dump(mode="json", exclude_defaults=True)[key]
+        value = experiment.model_dump(mode="json", exclude_defaults=True).get(key, written.get(key))
         if key not in written or value != written[key]:
             shown = _code(value)
             return f"{shown} in {name}" if len(shown) <= SHORT else "below"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from convlab import evaluate as evaluation
+from convlab import portable
 from convlab.interrupt import Interrupted, Request, deferred
 from convlab.ledger import Finished, Ledger
 from convlab.models.layers import InfeasibleGeometry
@@ -43,7 +44,9 @@ def train_job(
 
     Raises:
         Interrupted: it was asked to end; a checkpoint has been written, or it is in the ledger.
+        InputError: it is to be portable, and this process has kernels of its own choice.
     """
+    portable.check(job.label, job.trial.experiment)
     identity = {"seed": job.trial.experiment.seed, "fingerprint": job.fingerprint}
     try:
         with asked() as request:
