@@ -53,10 +53,10 @@ METRICS = (
 Framework = Literal["torch", "keras"]  # whose conventions
 L2On = Literal["kernels", "kernels_and_biases"]
 
-NUMPY = {"device": "cpu", "precision": "fp32"}  # what the NumPy engine computes on and in
+NUMPY: dict[str, Any] = {"device": "cpu", "precision": "fp32"}  # what the NumPy engine computes on and in
 UNDECIDED = {"device": "auto", "precision": "auto", "threads": None}
 # Where the same bits were shown on two processors: with more threads, sums are split by the cores and caches
-PORTABLE = {"device": "cpu", "precision": "fp32", "threads": 1}
+PORTABLE: dict[str, Any] = {"device": "cpu", "precision": "fp32", "threads": 1}
 
 
 def _known(dataset: str) -> str:
