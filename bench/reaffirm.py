@@ -13,7 +13,7 @@ Only on the machine (and with the number of threads) that the results are from: 
 import sys
 from typing import Any
 
-from convlab import files, made_from, summaries
+from convlab import files, made_from, portable, summaries
 from convlab.data.dataset import load_split, load_statistics
 from convlab.errors import InputError, run
 from convlab.evaluate import evaluate
@@ -53,6 +53,7 @@ def main() -> None:
 
 def _check(name: str, record: Record, scores: Record, curve: list[dict[str, Any]], sweep: bool) -> None:
     experiment = configuration(record)
+    portable.check(name, experiment)
     folder = files.PROCESSED / name / experiment.data_key()
     statistics = load_statistics(folder)
     prepare_process(experiment.threads, experiment.deterministic)

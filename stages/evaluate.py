@@ -1,19 +1,22 @@
 """evaluate NAME: weights → losses and accuracies on all splits, per-class report, confusion, predictions."""
 
-from convlab import evaluate, files, made_from, summaries
+from convlab import files, made_from, portable, summaries
 from convlab.config import load_experiment
-from convlab.data.dataset import load_statistics
 from convlab.errors import name_argument, run
-from convlab.models.build import load_model
 from convlab.provenance import environment
 from convlab.tracking import mirror
-from convlab.train.device import select_device
 
 
 def main() -> None:
     """Evaluate, write the outputs, and mirror them into MLflow."""
     name = name_argument()
     experiment = load_experiment(files.config(name))
+    portable.pin(name, experiment)
+    from convlab import evaluate  # PyTorch, which is not to be loaded before
+    from convlab.data.dataset import load_statistics
+    from convlab.models.build import load_model
+    from convlab.train.device import select_device
+
     evaluations, records = [], []
     for one in experiment.each_seed():
         folder = files.PROCESSED / name / one.data_key()

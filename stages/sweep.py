@@ -1,16 +1,18 @@
 """sweep NAME: an experiment with some keys varied → record, learning curves and weights of each trial."""
 
-from convlab import files, made_from, summaries
+from convlab import files, made_from, portable, summaries
 from convlab.config import load_sweep
 from convlab.errors import name_argument, run
 from convlab.tracking import mirror
-from convlab.trainings import Trainings, iterations_of
 
 
 def main() -> None:
     """Run the missing trials, write the outputs, mirror them into MLflow, and empty the ledger."""
     name = name_argument()
     sweep = load_sweep(files.config(name))
+    portable.pin(name, sweep)
+    from convlab.trainings import Trainings, iterations_of  # PyTorch, which is not to be loaded before
+
     trainings = Trainings(name, sweep, files.PROCESSED / name, files.ledger(name))
     records, curves, timing, ended = [], [], {}, trainings.run()
     (files.MODELS / name).mkdir(parents=True, exist_ok=True)

@@ -1,10 +1,9 @@
 """train NAME: prepared data → the weights, curves and facts of an experiment, for each of its seeds."""
 
-from convlab import files, made_from, summaries
+from convlab import files, made_from, portable, summaries
 from convlab.config import load_experiment
 from convlab.errors import InputError, name_argument, run
 from convlab.tracking import mirror
-from convlab.trainings import Trainings
 
 ITERATION = ("iteration", "epoch", "lr", "loss", "accuracy")
 
@@ -13,6 +12,9 @@ def main() -> None:
     """Run the missing seeds, write the outputs, mirror them into MLflow, and empty the ledger."""
     name = name_argument()
     experiment = load_experiment(files.config(name))
+    portable.pin(name, experiment)
+    from convlab.trainings import Trainings  # PyTorch, which is not to be loaded before
+
     trainings = Trainings(name, experiment, files.PROCESSED / name, files.ledger(name))
     ended = trainings.run()
     for _, done in ended:

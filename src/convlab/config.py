@@ -289,6 +289,8 @@ def _trials(
         ]
         if len(trials) > MOST_TRAININGS:
             raise InputError(f"{where}: more than {MOST_TRAININGS:,} trainings; vary fewer values or seeds")
+    if len({trial.experiment.portable for trial in trials}) > 1:  # one process may run them all
+        raise InputError(f"{where}: portable: found true and false; allowed: one of them for all trials")
     return trials
 
 

@@ -32,6 +32,7 @@ SCRIPTS: dict[Phase, tuple[str, ...]] = {
     "evaluate": ("evaluate", "sweep"),
     "draw": ("visualize",),
 }
+PINNED = ("train", "evaluate")  # the phases that compute with the kernels of `portable: true`
 # No result depends on them: the configuration arrives resolved, data by its hash, and what is printed, timed
 # or picked up again after a cut-off leaves no trace in a weight or a score
 NEUTRAL = (
@@ -66,17 +67,23 @@ CARRIED = {
     "399745cc91e57132": "02d055db90d9dbcd",
     # models.build, when the annotation of a section named each family
     "9192af0b54beb4f3": "16076c7e469c32d1",
-    # stages/sweep.py, before it wrote iterations.csv beside what it wrote: the trainings are the same
-    "7333758b67a8bc07": "da0b4014a7c743e5",
     # train.run, before its training loop could be one among several devices: the default is the same `fit`
     "bf0d6a1c5ab21e76": "003ff0440f338ef2",
+    # stages/train.py, sweep.py, evaluate.py, before kernels could be pinned, before iterations.csv had a head line
+    # without any steps, and before sweeps had one: the trainings and scores are the same
+    "91ae8e17ca9f4482": "3589732c4eaaedf5",
+    "568d9c776f800c09": "da0b4014a7c743e5",
+    "c1d7554d428f3e2c": "856971270c30f3fe",
 }
 
 
 def identity(phase: Phase, experiment: Experiment) -> dict[str, str]:
     """Return the hash of each module that a phase of an experiment reaches, by its name, sorted."""
-    several = phase == "train" and experiment.devices > 1
-    roots = (*ROOTS[phase], "train.distributed.launch") if several else ROOTS[phase]
+    roots = ROOTS[phase]
+    if phase == "train" and experiment.devices > 1:
+        roots = (*roots, "train.distributed.launch")
+    if phase in PINNED and experiment.portable:
+        roots = (*roots, "portable")
     found = dict(_reached(roots, named(experiment), unused(experiment)))
     if phase in ("prepare", "draw"):
         found[f"data.catalogue/{experiment.dataset}"] = _facts(experiment.dataset)
@@ -100,7 +107,7 @@ def unused(experiment: Experiment) -> frozenset[str]:
 def code_of(phase: Phase, item: Experiment | Sweep) -> dict[str, str]:
     """Return what a stage's outputs depend on: its script, and the modules of all of an item's trainings."""
     script = SCRIPTS[phase][-1 if isinstance(item, Sweep) else 0]
-    found = {f"stages/{script}.py": _known(STAGES / f"{script}.py")}
+    found = {f"stages/{script}.py": _carried(STAGES / f"{script}.py")}
     experiments = [trial.experiment for trial in item.trials] if isinstance(item, Sweep) else [item]
     for experiment in experiments:
         found |= identity(phase, experiment)
@@ -125,6 +132,11 @@ def hash_source(path: Path) -> str:
     return hashlib.sha256("".join(_canonical(tree)).encode()).hexdigest()[:16]
 
 
+def _carried(path: Path) -> str:
+    """Return the hash of a source file, or that of the earlier state of it that computes the same."""
+    return CARRIED.get(hash_source(path), hash_source(path))
+
+
 @cache
 def _reached(roots: tuple[str, ...], named: frozenset[str], unused: frozenset[str]) -> Mapping[str, str]:
     """Return the modules that `roots` reach, with their hashes."""
@@ -139,7 +151,7 @@ def _reached(roots: tuple[str, ...], named: frozenset[str], unused: frozenset[st
         if name in REGISTRIES:
             waiting += named.intersection(_imports(path))
         else:
-            found[name] = _known(path)
+            found[name] = _carried(path)
             waiting += _imports(path)
     return found
 
@@ -159,11 +171,6 @@ def _imports(path: Path) -> tuple[str, ...]:
         ours = [name.removeprefix("convlab.") for name in names if name.startswith("convlab.")]
         found |= {*ours}
     return tuple(sorted(found))
-
-
-def _known(path: Path) -> str:
-    """Return the hash of a source file, or that of the earlier state of it that computes the same."""
-    return CARRIED.get(hash_source(path), hash_source(path))
 
 
 def _facts(dataset: str) -> str:

@@ -82,13 +82,20 @@ class Ledger:
         return self.folder / key / "checkpoints"
 
     def take_over(self, key: str, others: Iterable[str]) -> None:
-        """Let a training that has no checkpoints go on from those of the first of `others` that has any."""
+        """Let a training that has no checkpoints resume from those of the first of `others` that has any.
+
+        What another process is training stays as it is.
+        """
         own = self.checkpoints(key)
-        found = next((folder for other in others if any((folder := self.checkpoints(other)).glob("*"))), None)
-        if found is not None and not any(own.glob("*")):
-            shutil.rmtree(own, ignore_errors=True)
-            own.parent.mkdir(parents=True, exist_ok=True)
-            found.rename(own)
+        if any(own.glob("*")):
+            return
+        for found in map(self.checkpoints, others):
+            if any(found.glob("*")) and (lock := Lock.alone(found.parent / TRAINING)):
+                shutil.rmtree(own, ignore_errors=True)
+                own.parent.mkdir(parents=True, exist_ok=True)
+                found.rename(own)
+                lock.release()
+                return
 
     def add(self, key: str, finished: Finished, trained: Trained | None) -> None:
         """Record a finished training, with its weights if it has any."""

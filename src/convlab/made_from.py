@@ -24,6 +24,7 @@ Record = dict[str, Any]
 SURROUNDINGS = (  # of what timing.json says, all that is the same when a machine trains again
     "device_name",
     "threads",
+    "kernels",
     "python",
     "torch",
     "platform",

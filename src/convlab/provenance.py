@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from convlab import portable
 from convlab.identity import identity
 from convlab.schema import Experiment
 
@@ -59,6 +60,7 @@ def environment(device: "torch.device") -> dict[str, Any]:
         "python": platform.python_version(),
         "torch": torch.__version__,
         "platform": f"{platform.system()} {platform.machine()}",
+        **({"kernels": "AVX2"} if portable.pinned() else {}),
     }
     if device.type == "cuda":
         properties = torch.cuda.get_device_properties(device)

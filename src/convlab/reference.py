@@ -92,9 +92,7 @@ def _section_table(node: Node) -> str:
 def _other(known: Sequence[tuple[str, Node]], key: str, written: Mapping[str, Any]) -> str:
     """Return a value that differs from the default, with the first experiment or trial that has it."""
     for name, content in known:
-        value = content.get(
-            key, Experiment.model_fields[key].default
-        )  # left out where it is the schema's own
+        value = content.get(key, written.get(key))  # left out where it is the default
         if key not in written or value != written[key]:
             shown = _code(value)
             return f"{shown} in {name}" if len(shown) <= SHORT else "below"

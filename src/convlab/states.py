@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from convlab import files
+from convlab import files, portable
 from convlab.config import trials_of
 from convlab.folders import Folder, load
 from convlab.identity import identity
@@ -66,7 +66,9 @@ def state_of(name: str, item: Experiment | Sweep | None) -> State:
         return State("stale", tuple(dict.fromkeys(reasons + fewer)))
     if fewer:
         return State("shortened", tuple(dict.fromkeys(fewer)))
-    hardware = {one["environment"].get("device_name") for one in folder.trainings} - {None}
+    hardware = {one["environment"].get("device_name") for one in folder.trainings if not _anywhere(one)} - {
+        None
+    }
     elsewhere = sorted(hardware - hardware_here())
     return State("other hardware", tuple(elsewhere)) if elsewhere else State("fresh")
 
@@ -96,6 +98,12 @@ def _incomplete(folder: Folder, wanted: Any, found: Any) -> Iterator[str]:
 
 def _scores(folder: Folder, record: Record) -> list[Record]:
     return [scores for facts, scores in folder.scored() if facts is record and scores is not record]
+
+
+def _anywhere(record: Record) -> bool:
+    """Tell whether this machine can be expected to give the last bits of a training, whoever made it."""
+    pinned = record["configuration"].get("portable") and "kernels" in record["environment"]
+    return bool(pinned) and portable.possible()
 
 
 def _is_less(record: Record, experiment: Experiment) -> bool:

@@ -100,7 +100,7 @@ def clone_to(folder: Path) -> Clone:
 def shrink(params: dict) -> None:
     """Seconds of work: an experiment with one thread, a sweep of six trainings with two."""
     params["experiments"]["digits"]["epochs"] = 3
-    params["sweeps"]["digits_l2"]["overrides"] = {"epochs": 1, "threads": 2}
+    params["sweeps"]["digits_l2"]["overrides"] = {"epochs": 1, "threads": 2, "portable": False}
     params["sweeps"]["digits_l2"]["grid"] = {"l2": [0.0, 0.001]}
     params["thresholds"] = {"digits": {"test_accuracy": 0.6}}
     params["run_sweeps"] = ["digits_l2"]

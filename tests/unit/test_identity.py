@@ -9,7 +9,7 @@ import pytest
 
 from convlab import identity as identities
 from convlab.config import load_params
-from convlab.identity import PACKAGE, REGISTRIES, code_of, dump_code, hash_source, identity
+from convlab.identity import PACKAGE, REGISTRIES, STAGES, code_of, dump_code, hash_source, identity
 from convlab.schema import Experiment, Params
 
 ROOT = Path(__file__).parents[2]
@@ -148,6 +148,6 @@ AFFINE = {"rotation": 5, "shift": 0.1, "shear": 1, "zoom": 0.1, "border": "zero"
 
 def test_a_carried_hash_is_one_of_a_module_as_it_is_now() -> None:
     # One that is no module's any more says nothing; and an edit of a carried module counts as any other
-    now = {hash_source(path) for folder in (PACKAGE, identities.STAGES) for path in folder.rglob("*.py")}
+    now = {hash_source(path) for folder in (PACKAGE, STAGES) for path in folder.rglob("*.py")}
     assert set(identities.CARRIED) <= now
     assert not now & set(identities.CARRIED.values())

@@ -11,7 +11,7 @@ import yaml
 from conftest import SMALL
 from result import clock, evaluation, put, training, trial
 
-from convlab import cli, files
+from convlab import cli, files, portable
 from convlab.identity import identity
 from convlab.made_from import Record
 from convlab.provenance import cpu_name
@@ -104,6 +104,18 @@ def test_a_seed_or_an_evaluation_that_is_not_there_is_said(recipe: Recipe) -> No
 def test_another_machine_is_named(recipe: Recipe) -> None:
     lay_down(recipe(), environment={"device_name": "NVIDIA H200"})
     assert str(state_of("one", recipe())) == "other hardware: NVIDIA H200"
+
+
+def test_what_is_portable_may_be_of_another_machine(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    elsewhere = {"device_name": "Another CPU, 4 cores"}
+    monkeypatch.setattr(portable, "possible", lambda: True)
+    lay_down(recipe(portable=True), environment={**elsewhere, "kernels": "AVX2"})
+    assert str(state_of("one", recipe(portable=True))) == "fresh"
+    monkeypatch.setattr(portable, "possible", lambda: False)
+    assert state_of("one", recipe(portable=True)).kind == "other hardware"
+    monkeypatch.setattr(portable, "possible", lambda: True)
+    lay_down(recipe(portable=True), environment=elsewhere)  # of a processor without AVX2
+    assert state_of("one", recipe(portable=True)).kind == "other hardware"
 
 
 def test_a_sweep_is_the_sum_of_its_trials(recipe: Recipe) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from convlab import evaluate as evaluation
+from convlab import portable
 from convlab.interrupt import Interrupted, Request, deferred
 from convlab.ledger import Finished, Ledger
 from convlab.models.layers import InfeasibleGeometry
@@ -50,7 +51,9 @@ def train_job(
 
     Raises:
         Interrupted: it was asked to end; a checkpoint has been written, or it is in the ledger.
+        InputError: it is to be portable, and this process has kernels of its own choice.
     """
+    portable.check(job.label, job.trial.experiment)
     with asked() as request, ledger.turn(job.key, job.label, request):
         if ledger.find(job.key):
             print(f"{job.label}: another process has finished it", flush=True)

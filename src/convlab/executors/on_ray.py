@@ -22,6 +22,7 @@ import ray
 import torch
 from ray.exceptions import RayError, RayTaskError
 
+from convlab import portable
 from convlab.errors import InputError
 from convlab.executors.job import Job
 from convlab.executors.ray_worker import Worker
@@ -50,7 +51,8 @@ def run_on_ray(jobs: Sequence[Job], ledger: Ledger) -> None:
                 "where each training has one; allowed: 1, or CONVLAB_EXECUTOR=processes"
             )
     cpus = max(job.trial.experiment.threads or ALL_THREADS for job in jobs)
-    with _cluster(cpus), deferred() as request:
+    pins = portable.PINS if any(job.trial.experiment.portable for job in jobs) else {}
+    with _cluster(cpus, pins), deferred() as request:
         crew = _Crew(jobs, ledger, *_share(jobs, cpus))
         try:
             crew.work(request)
@@ -61,8 +63,11 @@ def run_on_ray(jobs: Sequence[Job], ledger: Ledger) -> None:
 
 
 @contextmanager
-def _cluster(cpus: int) -> Iterator[None]:
-    """Attach to the cluster that RAY_ADDRESS names, or start one here that ends with this process."""
+def _cluster(cpus: int, variables: Mapping[str, str]) -> Iterator[None]:
+    """Attach to the cluster that RAY_ADDRESS names, or start one here that ends with this process.
+
+    `variables`: what a worker's process is to be started with, besides.
+    """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_worker_niceness", "0")  # else its workers give way to whatever else runs here
     address = os.environ.get(ADDRESS, "")
@@ -74,6 +79,7 @@ def _cluster(cpus: int) -> Iterator[None]:
         "OMP_NUM_THREADS": str(ALL_THREADS),  # Ray would set it to the share of the CPUs
         "MALLOC_ARENA_MAX": "1",  # a training runs in a thread, whose memory is to be kept as a process's is
         "CONVLAB_COMMIT": occasion()["git_commit"] or "",
+        **variables,
     }
     terminate = signal.getsignal(signal.SIGTERM)  # Ray puts its own handler there
     try:
