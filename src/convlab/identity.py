@@ -68,9 +68,9 @@ CARRIED = {
     # models.build, when the annotation of a section named each family
     "9192af0b54beb4f3": "16076c7e469c32d1",
     # train.run, before its training loop could be one among several devices: the default is the same `fit`
-    # stages/train.py, sweep.py, evaluate.py, before kernels could be pinned, before iterations.csv had a head line
-    # without any steps, and sweeps that file at all: the trainings and scores are the same
-    # without any steps, and before sweeps had one: the trainings and scores are the same
+    "bf0d6a1c5ab21e76": "003ff0440f338ef2",
+    # stages/train.py, sweep.py, evaluate.py, before kernels could be pinned, before iterations.csv had a head
+    # line without any steps, and before sweeps had that file: the trainings and scores are the same
     "91ae8e17ca9f4482": "3589732c4eaaedf5",
     "568d9c776f800c09": "da0b4014a7c743e5",
     "c1d7554d428f3e2c": "856971270c30f3fe",
