@@ -41,10 +41,10 @@ headlines: setup  ## surpass every report's headline accuracy on two cores (NAME
 	convlab headlines $(NAMES)
 
 push: setup  ## push the outputs of all that has been computed, selected now or not, to DVC's remote
-	python -m convlab.kept dvc push
+	python -m convlab.pipeline.kept dvc push
 
 gc: setup  ## remove from DVC's cache what belongs to nothing that has been computed (`dvc gc -w`: that is selected)
-	python -m convlab.kept dvc gc --workspace
+	python -m convlab.pipeline.kept dvc gc --workspace
 
 test: setup  ## lint, type check, unit tests, and the pipeline for real in a temporary clone
 	ruff format --check

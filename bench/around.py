@@ -16,9 +16,9 @@ from convlab import files
 RUNS = 5
 PYTHON = sys.executable
 IMPORTS = {
-    "start of train and sweep": "import convlab.trainings, convlab.tracking",
-    "start of evaluate": "import convlab.evaluate, convlab.tracking, convlab.train.run",
-    "start of visualize": "import convlab.figures",
+    "start of train and sweep": "import convlab.pipeline.trainings, convlab.tracking",
+    "start of evaluate": "import convlab.pipeline.evaluate, convlab.tracking, convlab.pipeline.run",
+    "start of visualize": "import convlab.figures.draw",
     "start of preprocess": "import convlab.data.preprocess, convlab.data.readers",
     "start of `convlab --help`": "import convlab.cli",
 }

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from convlab.errors import run
 from convlab.files import write_text
-from convlab.reports import insert
+from convlab.results.tables import insert
 
 REPOSITORY, BENCH_README = Path(__file__).parent.parent, Path("bench/README.md")
 LONGEST = 300  # characters of a line that the table shows

@@ -24,8 +24,8 @@ from convlab.data.preprocess import prepare
 from convlab.data.readers import read
 from convlab.data.sources import fetch
 from convlab.errors import run
+from convlab.pipeline.provenance import environment
 from convlab.portable import PINS
-from convlab.provenance import environment
 from convlab.train.device import select_device
 from options import Parser
 
@@ -46,7 +46,7 @@ from safetensors.torch import save
 from convlab.config import load_params
 from convlab.models.build import build_model
 from convlab.models.weights import hash_weights
-from convlab.train.run import train
+from convlab.pipeline.run import train
 known = load_params(Path("params.yaml")).experiments
 digits = known["digits"]
 model = train("digits", digits, Path(sys.argv[1]) / digits.data_key()).model

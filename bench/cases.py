@@ -110,6 +110,6 @@ def random_data(experiment: Experiment) -> Data:
     images = dataset.train_images - experiment.split.validation
     random = np.random.default_rng(experiment.seed)
     return Data(
-        random.integers(0, dataset.largest, (images, *dataset.shape), np.uint8, endpoint=True),
+        random.integers(0, dataset.max_value, (images, *dataset.shape), np.uint8, endpoint=True),
         random.integers(0, len(dataset.classes), images),
     )

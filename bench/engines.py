@@ -29,7 +29,7 @@ from convlab.models.build import build_model
 from convlab.numpy_engine.engine import NumpyInference, layer_of
 from convlab.numpy_engine.parts import Parts
 from convlab.numpy_engine.winograd import WinogradConv2d
-from convlab.provenance import environment, occasion
+from convlab.pipeline.provenance import environment, run_context
 from convlab.schema import Experiment
 from convlab.train.device import prepare_process
 from convlab.train.fit import fit
@@ -60,7 +60,7 @@ def main() -> None:
         print(json.dumps(one_epoch(experiment, options.one, options.images, folder)))
         return
     prepare_process(experiment.threads, experiment.deterministic)
-    results = {**occasion(), **environment(CPU), "numpy": np.__version__, "images": options.images}
+    results = {**run_context(), **environment(CPU), "numpy": np.__version__, "images": options.images}
     results["epochs"] = [
         said(child("engines.py", "--one", engine, "--images", str(options.images)))
         for _ in range(options.rounds)

@@ -15,7 +15,7 @@ from convlab import files
 from convlab.config import read_yaml
 from convlab.errors import run
 from convlab.figures.style import PALETTE, save
-from convlab.reports import REPORTS
+from convlab.results.reports import REPORTS
 from engines import ENGINES, SWEEP
 from options import Parser
 from speed_table import spread

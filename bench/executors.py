@@ -24,12 +24,12 @@ from convlab.data.dataset import save
 from convlab.data.preprocess import prepare
 from convlab.data.readers import read
 from convlab.data.sources import fetch
-from convlab.executors import EXECUTOR
-from convlab.executors.workers import WORKERS
-from convlab.provenance import environment
+from convlab.pipeline.executors import EXECUTOR
+from convlab.pipeline.executors.workers import WORKERS
+from convlab.pipeline.provenance import environment
+from convlab.pipeline.trainings import Trainings
 from convlab.schema import Sweep, Trial
 from convlab.train.device import select_device
-from convlab.trainings import Trainings
 
 RESULTS = Path(__file__).parent / "results/executors.json"
 WAYS = ("processes", "ray", "ray, nothing shared")
@@ -47,7 +47,7 @@ def measure(way: str, at_once: int, sweep: Sweep, prepared: Path, ledger: Path) 
     """Run a sweep in one way, and return its start-up, its seconds a trial, and a hash of what came of it."""
     os.environ |= {EXECUTOR: way.partition(",")[0], WORKERS: str(at_once)}
     if way == "ray, nothing shared":
-        from convlab.executors import on_ray
+        from convlab.pipeline.executors import on_ray
 
         on_ray._marked = lambda folder: folder / "elsewhere"
     trainings = Trainings("digits", sweep, prepared, ledger)

@@ -24,7 +24,7 @@ import torch
 
 from convlab.errors import run
 from convlab.files import read_json, write_json
-from convlab.provenance import environment, occasion
+from convlab.pipeline.provenance import environment, run_context
 from fault_clone import LIMIT, SERVER_DATABASE, Clone, Process, end, own_disk, session, with_patience
 from fault_kinds import KINDS, SERVER_GONE, Scene, tracking_server
 from fault_table import fault_table
@@ -82,7 +82,12 @@ def one_round(clone: Clone, wanted: Wanted, number: int, seed: int, mounts: bool
     stages = [one for one in wanted.seconds if not kind.stages or one.split("@")[0] in kind.stages]
     stage = None if chance.random() < WHOLE else chance.choice(stages)
     longest = wanted.seconds[stage] if stage else sum(wanted.seconds.values())
-    about = {"round": number, "commit": (occasion()["git_commit"] or "")[:12], "fault": name, "stage": stage}
+    about = {
+        "round": number,
+        "commit": (run_context()["git_commit"] or "")[:12],
+        "fault": name,
+        "stage": stage,
+    }
     if kind.mounts and not mounts:
         return about | {"recovered": None}
     return about | harm_once(clone, wanted, name, stage, chance.uniform(0, longest), chance)

@@ -33,8 +33,8 @@ from convlab.config import load_params
 from convlab.data.readers import LARGEST_IDX, parse_cifar_batch, read_cifar_batch, read_idx
 from convlab.errors import InputError, run
 from convlab.files import PARAMS, read_json, read_tensors, write_json, write_text
-from convlab.provenance import environment, occasion
-from convlab.reports import insert
+from convlab.pipeline.provenance import environment, run_context
+from convlab.results.tables import insert
 from convlab.train.checkpoint import Checkpoints
 from mutations import damaged, damaged_text
 from options import Parser, count
@@ -214,7 +214,7 @@ def campaign(name: str, inputs: int, results: dict[str, Any], out: Path) -> None
         name, {"inputs": 0, "read": 0, "refused": 0, "problems": [], "slowest_seconds": 0.0, "memory_mib": 0}
     )
     if found["inputs"] < inputs:
-        results |= {**environment(torch.device("cpu")), "git_commit": occasion()["git_commit"]}
+        results |= {**environment(torch.device("cpu")), "git_commit": run_context()["git_commit"]}
     while found["inputs"] < inputs:
         receiver, sender = multiprocessing.Pipe(duplex=False)
         arguments = (name, results["seed"], range(found["inputs"], inputs), sender)

@@ -21,7 +21,7 @@ from pathlib import Path
 import yaml
 
 from convlab import files
-from convlab.provenance import environment
+from convlab.pipeline.provenance import environment
 from convlab.train.device import select_device
 
 ROOT = Path(__file__).parents[1]
@@ -88,7 +88,7 @@ def run(clone: Path, command: list[str]) -> tuple[float, float]:
 
 @contextmanager
 def cloned(count: int) -> Iterator[Path]:
-    """Give a clone with `count` experiments that are up to date."""
+    """Return a clone with `count` experiments that are up to date."""
     with tempfile.TemporaryDirectory() as folder:
         clone = Path(folder) / "clone"
         subprocess.run(["git", "clone", "--quiet", ROOT, clone], check=True)

@@ -38,7 +38,7 @@ def statistics_of(experiment: Experiment) -> Statistics:
     channels = experiment.input_shape[0]
     by_channel = scaling == "zscore_channel"
     return Statistics(
-        scale=1.0 if scaling == "none" else 1 / dataset.largest,
+        scale=1.0 if scaling == "none" else 1 / dataset.max_value,
         mean=[MEAN if by_channel else 0.0] * channels,
         std=[STD if by_channel else 1.0] * channels,
         greyscale=experiment.preprocess.greyscale,

@@ -21,7 +21,7 @@ from convlab.data.dataset import Split
 from convlab.data.readers import read_idx
 from convlab.errors import InputError, run
 from convlab.models.build import build_model
-from convlab.provenance import environment, occasion
+from convlab.pipeline.provenance import environment, run_context
 from convlab.schema import Experiment
 from convlab.schema.training import Constant
 from convlab.train.device import prepare_process
@@ -48,7 +48,12 @@ def main() -> None:
     if options.one:
         print(json.dumps(train_one(options.one, options.seed, options.epochs, training, held_out)))
         return
-    results = {**occasion(), **environment(CPU), "images": options.images, "held_out": len(held_out.labels)}
+    results = {
+        **run_context(),
+        **environment(CPU),
+        "images": options.images,
+        "held_out": len(held_out.labels),
+    }
     results |= {"epochs": options.epochs, "trainings": all_of(options)}
     files.write_json(options.out, results)
     print(f"{options.out}: {len(results['trainings'])} trainings; `python bench/table.py` shows them")

@@ -27,7 +27,7 @@ from cases import experiment_of
 from convlab import files
 from convlab.errors import run
 from convlab.models.weights import kernels_of
-from convlab.provenance import environment, occasion
+from convlab.pipeline.provenance import environment, run_context
 from convlab.schema.training import Affine
 from convlab.train.penalty import penalty_of
 from keras_augment import affine_difference, range_differences
@@ -57,7 +57,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=OUT, help="(%(default)s)")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    results = {**occasion(), **environment(CPU), "keras": keras.__version__}
+    results = {**run_context(), **environment(CPU), "keras": keras.__version__}
     results["tensorflow"] = version(packages_distributions()["tensorflow"][0])
     results["networks"] = {name: {"experiment": of, **changes} for name, (of, changes) in NETWORKS.items()}
     results["quantities"] = quantities()

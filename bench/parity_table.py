@@ -4,7 +4,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from cases import BASELINE, COMMON, CONTENDERS
-from convlab.intervals import compare
+from convlab.results.intervals import compare
 from speed_table import spread
 
 GOAL = 0.97  # 'seconds to': of training, up to the end of the first epoch that reaches it

@@ -13,20 +13,20 @@ Only on the machine (and with the number of threads) that the results are from: 
 import sys
 from typing import Any
 
-from convlab import files, made_from, portable, summaries
+from convlab import files, portable
 from convlab.data.dataset import load_split, load_statistics
 from convlab.errors import InputError, run
-from convlab.evaluate import evaluate
-from convlab.folders import load
-from convlab.identity import identity
-from convlab.made_from import Record
 from convlab.models.build import build_model, load_model
+from convlab.pipeline import made_from, summaries
+from convlab.pipeline.evaluate import evaluate
+from convlab.pipeline.identity import identity
+from convlab.pipeline.made_from import Record, configuration
+from convlab.pipeline.run import fingerprint_of, size
+from convlab.results.folders import load
 from convlab.schema import SPLITS
-from convlab.tracking.records import configuration
 from convlab.train.device import prepare_process, select_device
 from convlab.train.fit import fit
 from convlab.train.history import History
-from convlab.train.run import fingerprint_of, size
 
 
 class OneEpoch(Exception):

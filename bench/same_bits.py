@@ -18,8 +18,8 @@ from pathlib import Path
 
 from convlab import files
 from convlab.config import load_params
+from convlab.config.explain import nearest
 from convlab.errors import InputError, run
-from convlab.explain import nearest
 from options import Parser
 
 BATCHES, EPOCHS = 3, 2
@@ -50,13 +50,14 @@ for name in names or params.experiments:
     one = known[name].model_copy(update={"device": "cpu", "precision": "fp32", "epochs": epochs})
     random = torch.Generator().manual_seed(1)
     dataset, count = DATASETS[one.dataset], batches * one.batch_size - one.batch_size // 2
-    images = torch.randint(dataset.largest + 1, (count, *dataset.shape), generator=random).to(torch.uint8)
+    largest = getattr(dataset, "max_value", None) or dataset.largest
+    images = torch.randint(largest + 1, (count, *dataset.shape), generator=random).to(torch.uint8)
     labels = torch.randint(len(dataset.classes), (count,), generator=random)
     train = Split(images, labels)
     validation = Split(images[:50], labels[:50])
     channels = one.input_shape[0]
     greyscale, per_image = one.preprocess.greyscale, one.preprocess.scaling == "zscore_image"
-    transform = Transform(1 / dataset.largest, [0.5] * channels, [0.3] * channels, greyscale, per_image)
+    transform = Transform(1 / largest, [0.5] * channels, [0.3] * channels, greyscale, per_image)
     model = build_model(one, one.input_shape, len(dataset.classes))
     history = fit(model, train, validation, transform, one, torch.device("cpu"))
     curves = hashlib.sha256(json.dumps(history.records).encode()).hexdigest()[:8]

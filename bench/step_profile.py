@@ -21,7 +21,7 @@ from torch.profiler import ProfilerActivity, profile, schedule
 from cases import COMMON, CONTENDERS, WITH_ALL, experiment_of, random_data, trainer
 from convlab.errors import run
 from convlab.files import write_json
-from convlab.provenance import environment, occasion
+from convlab.pipeline.provenance import environment, run_context
 from convlab.train.device import select_device, select_precision
 from one import Enough
 from options import Parser, count
@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="(bench/results/<device>-profile.json)")
     options = parser.parse_args()
     device = select_device(options.device)
-    results: dict[str, Any] = {**occasion(), **environment(device), "steps": options.steps, "ways": {}}
+    results: dict[str, Any] = {**run_context(), **environment(device), "steps": options.steps, "ways": {}}
     # The plain loop first: what ours tells the allocator holds for the rest of this process.
     native = select_precision("auto", device)
     for contender in (

@@ -24,7 +24,7 @@ from convlab.data.catalogue import DATASETS
 from convlab.errors import InputError, run
 from convlab.files import read_json, write_json
 from convlab.models.build import build_model
-from convlab.provenance import environment, occasion
+from convlab.pipeline.provenance import environment, run_context
 from convlab.train.device import select_device, select_precision
 from one import SECONDS
 from options import Parser, count, seconds
@@ -93,7 +93,7 @@ def describe(networks: list[str], seconds: float, device: torch.device = CPU) ->
             "batch_size": experiment.batch_size,
             "training_flops": training_flops(model, experiment.input_shape),
         }
-    about = {key: value for key, value in occasion().items() if key != "dvc_experiment"}
+    about = {key: value for key, value in run_context().items() if key != "dvc_experiment"}
     return {
         **about,
         **environment(device),

@@ -21,10 +21,10 @@ from convlab.config import load_params
 from convlab.data.dataset import save
 from convlab.data.preprocess import prepare
 from convlab.data.readers import Raw
-from convlab.executors.workers import WORKERS
+from convlab.pipeline.executors.workers import WORKERS
+from convlab.pipeline.trainings import Trainings
 from convlab.schema import Sweep, Trial
 from convlab.train.device import ALL_THREADS
-from convlab.trainings import Trainings
 
 ROUNDS, IMAGES, HELD_OUT = 3, 3840, 640
 SWEEPS = ("mnist_vgg_l2", "mnist_vgg_stride_kernel")

@@ -12,7 +12,7 @@ from chart import ratio_chart
 from convlab.errors import run
 from convlab.figures.style import save
 from convlab.files import read_json, write_text
-from convlab.reports import insert
+from convlab.results.tables import insert
 from fault_table import fault_table
 from keras_table import keras_table
 from options import Parser

@@ -24,7 +24,7 @@ from convlab.data.preprocess import prepare
 from convlab.data.readers import read
 from convlab.errors import InputError, run
 from convlab.models.build import build_model
-from convlab.provenance import environment, occasion
+from convlab.pipeline.provenance import environment, run_context
 from convlab.schema import SPLITS, Experiment
 from convlab.train.device import prepare_process, select_device, select_precision
 from convlab.train.fit import fit
@@ -93,7 +93,7 @@ def measure(options: Any, experiment: Experiment, device: torch.device) -> Row:
     about = {"experiment": options.experiment, "target": options.target, "epochs": experiment.epochs}
     about |= {"batch_size": experiment.batch_size, "compile": experiment.compile}
     about["precision"] = select_precision(experiment.precision, device)
-    results = {**occasion(), **environment(device), **about, "ours": [], "peer": []}
+    results = {**run_context(), **environment(device), **about, "ours": [], "peer": []}
     if options.out.exists():
         results = files.read_json(options.out)
         if changed := [key for key, value in about.items() if results.get(key) != value]:

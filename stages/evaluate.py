@@ -1,9 +1,10 @@
 """evaluate NAME: weights → losses and accuracies on all splits, per-class report, confusion, predictions."""
 
-from convlab import files, made_from, portable, summaries
+from convlab import files, portable
 from convlab.config import load_experiment
 from convlab.errors import name_argument, run
-from convlab.provenance import environment
+from convlab.pipeline import made_from, summaries
+from convlab.pipeline.provenance import environment
 from convlab.tracking import mirror
 
 
@@ -12,9 +13,9 @@ def main() -> None:
     name = name_argument()
     experiment = load_experiment(files.config(name))
     portable.pin(name, experiment)
-    from convlab import evaluate  # PyTorch, which is not to be loaded before
     from convlab.data.dataset import load_statistics
     from convlab.models.build import load_model
+    from convlab.pipeline import evaluate  # PyTorch, which is not to be loaded before
     from convlab.train.device import select_device
 
     evaluations, records = [], []

@@ -9,9 +9,9 @@ import sys
 from convlab import files
 from convlab.config import dump_item, load_params
 from convlab.errors import run
-from convlab.identity import dump_code
-from convlab.kept import bring_back
-from convlab.networks import check_selected
+from convlab.networks.feasible import check_selected
+from convlab.pipeline.identity import dump_code
+from convlab.pipeline.kept import bring_back
 
 
 def main() -> None:

@@ -1,8 +1,9 @@
 """sweep NAME: an experiment with some keys varied → record, learning curves and weights of each trial."""
 
-from convlab import files, made_from, portable, summaries
+from convlab import files, portable
 from convlab.config import load_sweep
 from convlab.errors import name_argument, run
+from convlab.pipeline import made_from, summaries
 from convlab.tracking import mirror
 
 
@@ -11,7 +12,10 @@ def main() -> None:
     name = name_argument()
     sweep = load_sweep(files.config(name))
     portable.pin(name, sweep)
-    from convlab.trainings import Trainings, iterations_of  # PyTorch, which is not to be loaded before
+    from convlab.pipeline.trainings import (  # PyTorch, which is not to be loaded before
+        Trainings,
+        iterations_of,
+    )
 
     trainings = Trainings(name, sweep, files.PROCESSED / name, files.ledger(name))
     records, curves, timing, ended = [], [], {}, trainings.run()

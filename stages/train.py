@@ -1,8 +1,9 @@
 """train NAME: prepared data → the weights, curves and facts of an experiment, for each of its seeds."""
 
-from convlab import files, made_from, portable, summaries
+from convlab import files, portable
 from convlab.config import load_experiment
 from convlab.errors import InputError, name_argument, run
+from convlab.pipeline import made_from, summaries
 from convlab.tracking import mirror
 
 ITERATION = ("iteration", "epoch", "lr", "loss", "accuracy")
@@ -13,7 +14,7 @@ def main() -> None:
     name = name_argument()
     experiment = load_experiment(files.config(name))
     portable.pin(name, experiment)
-    from convlab.trainings import Trainings  # PyTorch, which is not to be loaded before
+    from convlab.pipeline.trainings import Trainings  # PyTorch, which is not to be loaded before
 
     trainings = Trainings(name, experiment, files.PROCESSED / name, files.ledger(name))
     ended = trainings.run()

@@ -37,7 +37,7 @@ def train(experiment: Experiment, data: Data, tick: Callable[[], None]) -> None:
     dataset, section, settings = DATASETS[experiment.dataset], experiment.model, experiment.optimizer
     if not (isinstance(section, CNN) and isinstance(settings, Adam)):
         raise InputError("keras: only networks of the family `cnn`, with adam")
-    images = data.images.transpose(0, 2, 3, 1).astype("float32") / dataset.largest
+    images = data.images.transpose(0, 2, 3, 1).astype("float32") / dataset.max_value
     model = network(section, images.shape[1:], len(dataset.classes))
     model.compile(
         optimizer=keras.optimizers.Adam(experiment.lr, *settings.betas, settings.eps),

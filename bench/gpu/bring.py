@@ -22,9 +22,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from convlab import files
 from convlab.config import load_params, trials_of
 from convlab.errors import InputError, Parser, run
-from convlab.identity import Phase, code_by_phase
-from convlab.kept import selecting
-from convlab.provenance import fingerprint
+from convlab.pipeline.identity import Phase, code_by_phase
+from convlab.pipeline.kept import selecting
+from convlab.pipeline.provenance import fingerprint
 from convlab.schema import Sweep
 from convlab.seed_counts import Item, seeds_of, set_seeds, with_seeds
 from gpu.collect import LARGE

@@ -19,7 +19,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from convlab import files
 from convlab.errors import Parser, run
-from convlab.identity import code_by_phase
+from convlab.pipeline.identity import code_by_phase
 from gpu.plan import load_items, read_plan
 from options import seconds
 

@@ -9,7 +9,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from convlab.executors.job import Job
+from convlab.pipeline.executors.job import Job
 from convlab.schema import Trial
 from gpu.schedule import Training
 from gpu.worker import serve
@@ -56,7 +56,7 @@ class Crew:
         ]
 
     def give(self, worker: Worker, training: Training) -> None:
-        """Give a worker a training."""
+        """Return a worker a training."""
         experiment = training.experiment
         folder = self.lease / "prepared" / experiment.data_key()
         trial = Trial(name=training.wanted[0].trial.name, overrides={}, experiment=experiment)

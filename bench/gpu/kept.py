@@ -10,7 +10,7 @@ from torch import nn
 
 from convlab import files
 from convlab.models.weights import hash_weights
-from convlab.provenance import fingerprint
+from convlab.pipeline.provenance import fingerprint
 from gpu.plan import Wanted
 from gpu.splits import data_hash
 

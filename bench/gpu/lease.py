@@ -14,7 +14,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from convlab import files
 from convlab.errors import Parser, run
-from convlab.provenance import fingerprint
+from convlab.pipeline.provenance import fingerprint
 from gpu.crew import Crew, Event
 from gpu.errands import Errands
 from gpu.plan import Plan, Wanted, load_items, read_plan, wanted

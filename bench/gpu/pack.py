@@ -27,7 +27,7 @@ from convlab.data.preprocess import prepare
 from convlab.data.readers import Raw, read
 from convlab.data.sources import mirror_from_environment
 from convlab.errors import InputError, Parser, run
-from convlab.provenance import occasion
+from convlab.pipeline.provenance import run_context
 from convlab.schema import Experiment
 from convlab.seed_counts import with_seeds
 from gpu.images import encode, sha256
@@ -71,7 +71,7 @@ def main() -> None:
     datasets = {recipe.dataset for recipe in recipes.values()}
     shutil.rmtree(FOLDER, ignore_errors=True)
     base = FOLDER / "base"
-    files.write_text(base / "commit", f"{occasion()['git_commit']}\n")
+    files.write_text(base / "commit", f"{run_context()['git_commit']}\n")
     if not options.no_wheels:
         fetch_wheels(base / "wheels")
     room = options.room or ROOM - tree_size()

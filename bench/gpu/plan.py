@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from convlab.config import load_params, read_yaml, trials_of
+from convlab.config.explain import nearest
 from convlab.errors import InputError
-from convlab.explain import nearest
 from convlab.files import training
 from convlab.schema import Params, Trial
 from convlab.seed_counts import Item, with_seeds

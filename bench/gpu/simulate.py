@@ -188,7 +188,7 @@ def set_up(one: Simulation) -> None:
     shrink(one.home / "params.yaml")
     (one.home / "bench/gpu/plan.yaml").write_text(yaml.safe_dump(PLAN))
     for name, old, new in (
-        ("src/convlab/executors/job.py", PLACE, PLACE + BROKEN),
+        ("src/convlab/pipeline/executors/job.py", PLACE, PLACE + BROKEN),
         ("bench/gpu/collect.py", *SMALL),
     ):
         path = one.home / name

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from convlab import figures, files
+from convlab import files
 from convlab.config import load_params
 from convlab.errors import Parser, run
-from convlab.folders import load
-from convlab.ledger import Finished
+from convlab.figures import draw
+from convlab.pipeline.ledger import Finished
+from convlab.pipeline.trainings import iterations_of
+from convlab.results.folders import load
 from convlab.schema import Trial
-from convlab.trainings import iterations_of
 from gpu.kept import KEPT
 
 
@@ -40,7 +41,7 @@ def main() -> int:
             continue
         rows = iterations_of(ended)
         files.write_csv(files.PLOTS / name / "iterations.csv", rows)
-        drawn = figures.draw_trials(name)
+        drawn = draw.draw_trials(name)
         print(f"steps: {name}: {len(rows):,} rows, {len(drawn)} figures", flush=True)
     return status
 

@@ -10,9 +10,9 @@ from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from convlab.progress import Reporter
 from convlab.schema import Experiment
 from convlab.train.history import History
+from convlab.train.progress import Reporter
 
 EAGER = "CONVLAB_EAGER"  # set while a training is tried again: the plain way of everything
 CHECKPOINT_SECONDS = 20.0  # at the ends of epochs: a ResNet's checkpoint takes a second, as long as its epoch
@@ -27,12 +27,12 @@ def serve(connection: Connection, ledger: Path, workers: int) -> None:
     """
     import torch
 
-    from convlab.executors.job import train_job
-    from convlab.executors.processes import prepare_worker
     from convlab.interrupt import Interrupted
-    from convlab.ledger import Ledger
+    from convlab.pipeline import run as training
+    from convlab.pipeline.executors.job import train_job
+    from convlab.pipeline.executors.processes import prepare_worker
+    from convlab.pipeline.ledger import Ledger
     from convlab.train import checkpoint
-    from convlab.train import run as training
     from convlab.train.device import select_device
 
     prepare_worker()
@@ -81,7 +81,7 @@ class Telling(Reporter):
 def telling(
     connection: Connection, experiment: Experiment, label: str, epochs: int, images: int
 ) -> Iterator[Reporter]:
-    """Report on one training, in place of `convlab.progress.reporting`."""
+    """Report on one training, in place of `convlab.train.progress.reporting`."""
     yield Telling(connection, experiment, label, epochs, images)
 
 

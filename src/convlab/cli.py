@@ -112,8 +112,8 @@ def _main() -> int:
 
 def validate() -> int:
     """Check params.yaml, and say what `dvc repro` would compute."""
-    from convlab.kept import put_back
-    from convlab.networks import check_selected
+    from convlab.networks.feasible import check_selected
+    from convlab.pipeline.kept import put_back
 
     put_back()
     params = load_params(files.PARAMS)
@@ -127,7 +127,7 @@ def validate() -> int:
 
 def check(against: str | None) -> int:
     """Compare metrics with their floors in params.yaml; exit status 1 if one is under it, missing or NaN."""
-    from convlab import compare, gate
+    from convlab.results import compare, gate
 
     checks = gate.check(load_params(files.PARAMS).thresholds)
     changes = compare.against(against) if against is not None else []
@@ -150,7 +150,7 @@ def check(against: str | None) -> int:
 
 def track(experiments: bool) -> int:
     """Mirror every result into MLflow, once, whatever is there already; exit status 1 if one could not be."""
-    from convlab.folders import finished
+    from convlab.results.folders import finished
     from convlab.tracking import mirror_all
     from convlab.tracking.experiments import mirror_experiments
     from convlab.tracking.store import shown_uri
@@ -259,7 +259,7 @@ def _cells(trainings: list[dict], quantities: tuple[str, ...]) -> list[str]:
 
 def list_results(json: bool) -> int:
     """List every experiment and sweep with its state: fresh, stale (and by what), shortened, never run, …"""
-    from convlab import listing
+    from convlab.results import listing
 
     found = listing.lines(load_params(files.PARAMS))
     if json:
@@ -271,9 +271,9 @@ def list_results(json: bool) -> int:
 
 def verify(names: list[str]) -> int:
     """Compare results with those that are committed at HEAD; exit status 1 if one is not reproduced."""
-    from convlab.explain import nearest
-    from convlab.folders import finished
-    from convlab.verify import verify as compared
+    from convlab.config.explain import nearest
+    from convlab.results.folders import finished
+    from convlab.results.verify import verify as compared
 
     params = load_params(files.PARAMS)
     known = dict.fromkeys([*params.experiments, *params.sweeps, *finished()])
@@ -288,9 +288,11 @@ def verify(names: list[str]) -> int:
 
 def report() -> int:
     """Put the reports' numbers beside ours, judge their claims, and write docs/configuration.md."""
-    from convlab import headlines, reference, reports
+    from convlab import headlines
+    from convlab.config import reference
+    from convlab.results import tables
 
-    current = headlines.outputs(reports.outputs() | reference.outputs())
+    current = headlines.outputs(tables.outputs() | reference.outputs())
     for path, text in current.items():
         files.write_text(path, text)
     figure = headlines.draw()
@@ -300,8 +302,8 @@ def report() -> int:
 
 def compare(results: list[str]) -> int:
     """Put results side by side: parameters and metrics that differ, with intervals."""
-    from convlab import pairwise
     from convlab.book.words import difference_text, shown
+    from convlab.results import pairwise
 
     if len(results) < 2:
         raise InputError(f"found one result, {results[0]}; allowed: two or more")
@@ -343,7 +345,7 @@ def book(out: Path, fetch: bool) -> int:
 
 def summary(experiment: str, svg: Path | None) -> int:
     """Show a network layer by layer: shapes, parameters, operations, memory; it needs no data."""
-    from convlab.describe import describe
+    from convlab.networks.describe import describe
 
     describe(load_params(files.PARAMS), experiment, svg, _console())
     return 0
@@ -353,7 +355,7 @@ def predict(
     images: list[Path], model: str | None, explain: Path | None, as_json: bool, csv: Path | None
 ) -> int:
     """Say what a trained network takes pictures for: PNG, JPEG and others, of any size."""
-    from convlab.predict import command
+    from convlab.networks.predict import command
 
     command(images, model, explain, as_json, csv)
     return 0
@@ -361,9 +363,9 @@ def predict(
 
 def export(model: str, onnx: Path | None, keep: bool) -> int:
     """Write a trained network as an ONNX file, raw pixels in, logits out; or put its weights into git."""
-    from convlab import champions, onnx_model
     from convlab.models.weights import hash_weights
-    from convlab.trained import load_trained
+    from convlab.networks import champions, onnx_model
+    from convlab.networks.trained import load_trained
 
     if onnx is not None and onnx.suffix != ".onnx":
         raise InputError(f"--onnx: found {str(onnx)!r}; allowed: a file whose name ends in .onnx")
@@ -377,7 +379,7 @@ def export(model: str, onnx: Path | None, keep: bool) -> int:
     shape = " × ".join(map(str, trained.dataset.shape))
     classes = len(trained.statistics.classes)
     print(f"{onnx}: {trained.says()}; {size / 2**20:.2f} MiB, opset {onnx_model.OPSET}")
-    print(f"  {onnx_model.INPUT}: uint8, N × {shape}, from 0 to {trained.dataset.largest}, as they are")
+    print(f"  {onnx_model.INPUT}: uint8, N × {shape}, from 0 to {trained.dataset.max_value}, as they are")
     print(f"  {onnx_model.OUTPUT}: float32, N × {classes}")
     return 0
 

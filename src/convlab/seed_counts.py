@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from convlab.config import load_params
+from convlab.config.strict_yaml import read_yaml
 from convlab.errors import InputError
 from convlab.files import write_text
 from convlab.schema import Experiment, Params, Sweep, Trial
-from convlab.strict_yaml import read_yaml
 
 Item = Experiment | Sweep
 

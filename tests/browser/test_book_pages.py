@@ -6,8 +6,9 @@ from urllib.parse import unquote, urlparse
 import pytest
 from tabs import Tab
 
-from convlab import pairwise, results
+from convlab import results
 from convlab.book.words import difference_text, shown
+from convlab.results import pairwise
 
 # Pages by the hundred, where Chromium and its driver are installed
 pytestmark = pytest.mark.campaign

@@ -19,7 +19,7 @@ from convlab.figures.features import activations
 from convlab.figures.gradcam import gradcam
 from convlab.models.build import load_model
 from convlab.models.weights import hash_weights
-from convlab.train.run import train
+from convlab.pipeline.run import train
 
 pytest.importorskip("onnxscript", reason="`pip install onnx onnxscript` exports networks")
 pytestmark = pytest.mark.campaign  # as in test_book_pages.py

@@ -7,7 +7,7 @@ from conftest import Clone
 
 pytestmark = pytest.mark.pipeline
 
-KEPT = ("python", "-m", "convlab.kept")
+KEPT = ("python", "-m", "convlab.pipeline.kept")
 
 
 def gone(clone: Clone) -> list[str]:

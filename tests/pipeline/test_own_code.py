@@ -8,7 +8,7 @@ from conftest import Clone
 
 pytestmark = pytest.mark.pipeline
 
-CODE = "src/convlab/config.py"
+CODE = "src/convlab/config/params.py"
 
 
 @pytest.fixture

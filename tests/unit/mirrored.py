@@ -104,7 +104,7 @@ class Mirror:
         return self.runs()
 
     def runs(self, query: str = "", dataset: str = "digits") -> dict[tuple[str | None, str], Any]:
-        """Give the runs of a data set by (the parent's name, their own)."""
+        """Return the runs of a data set by (the parent's name, their own)."""
         home = self.client.get_experiment_by_name(dataset).experiment_id
         by_id = {run.info.run_id: run.info.run_name for run in self.client.search_runs([home])}
         found = self.client.search_runs([home], query)

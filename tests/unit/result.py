@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from convlab import files, summaries
-from convlab.made_from import Record, sealed
-from convlab.provenance import fingerprint_of_parts
+from convlab import files
+from convlab.pipeline import summaries
+from convlab.pipeline.made_from import Record, sealed
+from convlab.pipeline.provenance import fingerprint_of_parts
 
 CODE = {"models.cnn": "abc"}
 DATA = "d" * 8

@@ -13,7 +13,7 @@ from result import clock, evaluation, put, training
 
 from convlab import files
 from convlab.config import load_params
-from convlab.made_from import Record
+from convlab.pipeline.made_from import Record
 from convlab.schema import Experiment
 from convlab.seeds import derive_seed
 

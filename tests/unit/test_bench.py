@@ -15,7 +15,7 @@ from convlab import files
 from convlab.errors import InputError
 from convlab.files import read_json
 from convlab.models.build import build_model
-from convlab.reports import insert
+from convlab.results.tables import insert
 from fault_table import fault_table
 from keras_table import keras_table
 from one import STEPS, WARM_UP_STEPS, Clock, Enough, measure

@@ -15,7 +15,7 @@ from convlab.campaign.estimate import START, Estimate, Paces
 from convlab.campaign.running import alone
 from convlab.campaign.wanted import wanted
 from convlab.errors import InputError
-from convlab.provenance import cpu_name
+from convlab.pipeline.provenance import cpu_name
 
 
 @pytest.fixture

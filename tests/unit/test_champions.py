@@ -12,12 +12,13 @@ import yaml
 from params import ROOT, write
 from training import Command
 
-from convlab import champions, files
+from convlab import files
 from convlab.errors import InputError
 from convlab.models.build import build_model
 from convlab.models.weights import hash_weights
+from convlab.networks import champions
+from convlab.networks.trained import load_trained, trained_here
 from convlab.schema import Experiment
-from convlab.trained import load_trained, trained_here
 
 SEED = 1
 

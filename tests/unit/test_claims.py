@@ -6,10 +6,9 @@ from types import SimpleNamespace
 import pytest
 import result
 
-from convlab import claims
 from convlab.config import load_params
 from convlab.errors import InputError
-from convlab.results import Plan
+from convlab.results import Plan, claims
 from convlab.schema import Claim
 
 PLANS = {"sweep/a": Plan(40, False), "sweep/b": Plan(40, False)}

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from result import evaluation, put, scores_of, training
 
-from convlab import cli, compare, files
-from convlab.compare import EQUAL, FAILED, GONE, NEW, NOISE, ROSE, Change, Result, against, interval
+from convlab import cli, files
 from convlab.errors import InputError
-from convlab.made_from import Record
+from convlab.pipeline.made_from import Record
+from convlab.results import compare
+from convlab.results.compare import EQUAL, FAILED, GONE, NEW, NOISE, ROSE, Change, Result, against, interval
 
 ROOT = Path(__file__).parents[2]
 

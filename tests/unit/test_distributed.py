@@ -21,10 +21,12 @@ from training import CPU, Make, Recipe, first
 from convlab import files
 from convlab.data.dataset import Prepared
 from convlab.errors import InputError
-from convlab.identity import identity
 from convlab.interrupt import Interrupted, Request
-from convlab.ledger import Ledger
 from convlab.models.build import build_model
+from convlab.pipeline.identity import identity
+from convlab.pipeline.ledger import Ledger
+from convlab.pipeline.run import train
+from convlab.pipeline.trainings import Trainings
 from convlab.schema import Experiment
 from convlab.train.checkpoint import Checkpoints
 from convlab.train.distributed import network as networks
@@ -34,8 +36,6 @@ from convlab.train.distributed.network import fit_share
 from convlab.train.distributed.share import Share
 from convlab.train.fit import fit
 from convlab.train.history import Diverged, History
-from convlab.train.run import train
-from convlab.trainings import Trainings
 
 IMAGES = 299  # in batches of 64: the last has 43, an odd number
 SGD = {"name": "sgd", "momentum": 0.9, "nesterov": True, "decoupled": False}

@@ -10,7 +10,7 @@ from torch import nn
 from convlab.config import load_params
 from convlab.data.catalogue import DATASETS
 from convlab.figures.drawing import drawing
-from convlab.figures.steps import Step, steps_of
+from convlab.figures.steps import DrawnStep, steps_of
 from convlab.figures.style import save
 from convlab.models.build import build_model
 from convlab.models.summary import summarise
@@ -24,7 +24,7 @@ def network(name: str) -> tuple[nn.Module, list[int]]:
     return build_model(experiment, experiment.input_shape, classes), experiment.input_shape
 
 
-def steps(name: str) -> dict[str, Step]:
+def steps(name: str) -> dict[str, DrawnStep]:
     model, shape = network(name)
     return {step.label[0]: step for step in steps_of(model, summarise(model, shape))}
 

@@ -11,11 +11,11 @@ from training import run
 
 from convlab import files
 from convlab.data.dataset import Prepared
-from convlab.evaluate import confusion_rows, evaluate, per_class
 from convlab.models.build import build_model, load_model
+from convlab.pipeline.evaluate import confusion_rows, evaluate, per_class
+from convlab.pipeline.run import train
 from convlab.schema import SPLITS, Experiment
 from convlab.train.inference import logits_of
-from convlab.train.run import train
 
 CLASSES = ["cat", "dog", "T-shirt/top"]
 

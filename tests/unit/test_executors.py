@@ -21,8 +21,8 @@ from training import THREE, Make, rows, weights
 from convlab import files
 from convlab.config import dump_item
 from convlab.errors import InputError
+from convlab.pipeline.trainings import Trainings
 from convlab.schema import Sweep
-from convlab.trainings import Trainings
 
 needs_ray = pytest.mark.skipif(
     find_spec("ray") is None, reason="Ray is not installed here: pip install '.[ray]'"
@@ -32,7 +32,7 @@ import sys
 from pathlib import Path
 from convlab.config import load_sweep
 from convlab.errors import run
-from convlab.trainings import Trainings
+from convlab.pipeline.trainings import Trainings
 plan, prepared, ledger = map(Path, sys.argv[1:])
 run(lambda: Trainings("lr", load_sweep(plan), prepared, ledger).run() and None)
 """
@@ -62,8 +62,8 @@ def on_ray(monkeypatch: pytest.MonkeyPatch, cluster: str) -> None:
 @pytest.fixture
 def unshared(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the nodes not see the folder that the ledger is in."""
-    monkeypatch.setattr("convlab.executors.on_ray._marked", lambda folder: folder / "elsewhere")
-    monkeypatch.setattr("convlab.executors.on_ray.CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("convlab.pipeline.executors.on_ray._marked", lambda folder: folder / "elsewhere")
+    monkeypatch.setattr("convlab.pipeline.executors.on_ray.CHECKPOINT_SECONDS", 0.0)
 
 
 def run_serially(plan: Sweep, prepared: Path, ledger: Path) -> Trainings:
@@ -111,7 +111,7 @@ def test_ray_that_is_not_installed_is_one_line(
     sweep: Make, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CONVLAB_EXECUTOR", "ray")
-    monkeypatch.setattr("convlab.executors.find_spec", lambda name: None)
+    monkeypatch.setattr("convlab.pipeline.executors.find_spec", lambda name: None)
     with pytest.raises(InputError) as error:
         Trainings("lr", sweep(*THREE), prepared, tmp_path).run()
     assert str(error.value) == (

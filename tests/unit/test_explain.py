@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from params import GONE, Changes, refusal
 
-from convlab.explain import nearest, show
+from convlab.config.explain import nearest, show
 
 DIGITS = "experiments/digits"
 

@@ -13,13 +13,13 @@ from convlab.figures.confusion import confusion
 from convlab.figures.curves import iteration_curves, learning_curves
 from convlab.figures.features import activations, feature_maps
 from convlab.figures.histograms import parameter_histograms
-from convlab.figures.samples import Guesses, sample_grid
+from convlab.figures.samples import Predictions, sample_grid
 from convlab.figures.style import save
 from convlab.figures.trial_curves import trial_curves
 from convlab.figures.trial_iterations import trial_iterations
 from convlab.figures.trials import trial_table
 
-GUESSES = Guesses(
+PREDICTIONS = Predictions(
     probabilities=torch.tensor([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8], [0.7, 0.3]]),
     labels=torch.tensor([0, 0, 0, 1]),
     classes=["cat", "dog"],
@@ -50,17 +50,17 @@ def titles(figure):
 
 
 def test_wrong_samples_come_with_the_most_confident_first():
-    assert GUESSES.correct().tolist() == [0]
-    assert GUESSES.wrong_by_confidence().tolist() == [2, 3, 1]
-    assert GUESSES.caption(0) == "cat (90%)"
-    assert GUESSES.caption(2) == "cat → dog (80%)"
+    assert PREDICTIONS.correct().tolist() == [0]
+    assert PREDICTIONS.wrong_by_confidence().tolist() == [2, 3, 1]
+    assert PREDICTIONS.caption(0) == "cat (90%)"
+    assert PREDICTIONS.caption(2) == "cat → dog (80%)"
 
 
 def test_a_saved_figure_has_the_same_bytes_each_time(tmp_path):
     images = torch.randint(0, 255, (4, 1, 8, 8), dtype=torch.uint8)
-    split = Split(images, GUESSES.labels)
+    split = Split(images, PREDICTIONS.labels)
     paths = [
-        save(sample_grid("title", split, GUESSES, torch.arange(4)), tmp_path / f"{number}.png")
+        save(sample_grid("title", split, PREDICTIONS, torch.arange(4)), tmp_path / f"{number}.png")
         for number in range(2)
     ]
     assert paths[0].read_bytes() == paths[1].read_bytes()
@@ -68,12 +68,12 @@ def test_a_saved_figure_has_the_same_bytes_each_time(tmp_path):
 
 
 def test_confusion_counts_the_errors():
-    assert "3 errors on 4 test images (25.00%)" in confusion("pets", GUESSES).axes[0].get_title()
+    assert "3 errors on 4 test images (25.00%)" in confusion("pets", PREDICTIONS).axes[0].get_title()
 
 
 def test_the_most_confused_classes_come_first_with_their_images():
-    split = Split(torch.randint(0, 255, (4, 3, 8, 8), dtype=torch.uint8), GUESSES.labels)
-    figure = confused("pets", split, GUESSES)
+    split = Split(torch.randint(0, 255, (4, 3, 8, 8), dtype=torch.uint8), PREDICTIONS.labels)
+    figure = confused("pets", split, PREDICTIONS)
     figure.canvas.draw()
     names = [
         text.get_text() for axes in figure.axes for text in axes.get_yticklabels() if "→" in text.get_text()

@@ -6,7 +6,7 @@ import torch
 
 from convlab import files
 from convlab.data.dataset import load_split, load_statistics
-from convlab.figures import draw_experiment, draw_sweep
+from convlab.figures.draw import draw_experiment, draw_sweep
 from convlab.models.build import build_model
 from convlab.schema import Sweep, Trial
 

@@ -17,7 +17,7 @@ from convlab.figures.confusion import confusion
 from convlab.figures.curves import iteration_curves, learning_curves
 from convlab.figures.gradcam import gradcam_figure
 from convlab.figures.histograms import parameter_histograms
-from convlab.figures.samples import Guesses, sample_grid
+from convlab.figures.samples import Predictions, sample_grid
 from convlab.figures.style import count_of
 from convlab.figures.trial_curves import trial_curves
 from convlab.figures.trials import trial_table
@@ -38,11 +38,11 @@ def _close_figures():
 
 
 @pytest.fixture(params=NAMES)
-def guesses(request):
+def predictions(request):
     """Every class taken for every class."""
     predicted = torch.arange(COUNT) % 10
     probabilities = nn.functional.one_hot(predicted, 10) * 0.989 + 0.001
-    return Guesses(probabilities, torch.arange(COUNT) // 10, NAMES[request.param])
+    return Predictions(probabilities, torch.arange(COUNT) // 10, NAMES[request.param])
 
 
 def images():
@@ -79,32 +79,36 @@ def assert_legible(figure, texts):
     assert not beyond(figure, texts)
 
 
-def wrong_first(guesses):
-    return guesses.wrong_by_confidence()[:30]
+def wrong_first(predictions):
+    return predictions.wrong_by_confidence()[:30]
 
 
-def test_titles_of_samples_are_apart_and_whole(guesses):
-    figure = sample_grid("title", Split(images(), guesses.labels), guesses, wrong_first(guesses))
+def test_titles_of_samples_are_apart_and_whole(predictions):
+    figure = sample_grid("title", Split(images(), predictions.labels), predictions, wrong_first(predictions))
     assert_legible(figure, headings(figure))
     assert min(axes.title.get_fontsize() for axes in figure.axes) >= 6
-    assert_legible(sample_grid("title", Split(images(), guesses.labels), guesses, guesses.correct()), [])
+    assert_legible(
+        sample_grid("title", Split(images(), predictions.labels), predictions, predictions.correct()), []
+    )
 
 
-def test_a_heading_says_what_the_caption_says(guesses):
+def test_a_heading_says_what_the_caption_says(predictions):
     for index in range(COUNT):
-        words = guesses.heading(index).replace("\n", "").replace(" ", "").replace("\u00a0", "")
-        assert words == guesses.caption(index).replace(" ", "")
+        words = predictions.heading(index).replace("\n", "").replace(" ", "").replace("\u00a0", "")
+        assert words == predictions.caption(index).replace(" ", "")
 
 
-def test_titles_of_heat_maps_are_apart_and_whole(guesses):
+def test_titles_of_heat_maps_are_apart_and_whole(predictions):
     model = nn.Sequential(nn.Conv2d(3, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(72, 10))
     inputs = images().float()
-    figure = gradcam_figure("net", model, inputs, guesses, guesses.correct()[:4], wrong_first(guesses)[:4])
+    figure = gradcam_figure(
+        "net", model, inputs, predictions, predictions.correct()[:4], wrong_first(predictions)[:4]
+    )
     assert_legible(figure, headings(figure))
 
 
-def test_names_of_confused_classes_are_apart_and_whole(guesses):
-    figure = confused("net", Split(images(), guesses.labels), guesses)
+def test_names_of_confused_classes_are_apart_and_whole(predictions):
+    figure = confused("net", Split(images(), predictions.labels), predictions)
     figure.draw_without_rendering()
     names = [label for axes in figure.axes for label in axes.get_yticklabels() if "→" in label.get_text()]
     assert len(names) == 8
@@ -113,8 +117,10 @@ def test_names_of_confused_classes_are_apart_and_whole(guesses):
 
 def test_the_confusion_matrix_has_the_true_class_across_as_on_the_page_of_dvc():
     predicted = torch.tensor([1, 1, 1, 0])
-    guesses = Guesses(nn.functional.one_hot(predicted, 2).float(), torch.tensor([0, 0, 0, 1]), ["cat", "dog"])
-    axes = confusion("pets", guesses).axes[0]
+    predictions = Predictions(
+        nn.functional.one_hot(predicted, 2).float(), torch.tensor([0, 0, 0, 1]), ["cat", "dog"]
+    )
+    axes = confusion("pets", predictions).axes[0]
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("true class", "predicted class")
     placed = {text.get_position(): text.get_text() for text in axes.texts}
     assert placed == {(0, 1): "3", (1, 0): "1"}, "x: true, y: predicted"
@@ -122,8 +128,8 @@ def test_the_confusion_matrix_has_the_true_class_across_as_on_the_page_of_dvc():
     assert axes.get_ylim()[0] > axes.get_ylim()[1], "the first class is at the top"
 
 
-def test_the_classes_of_a_confusion_matrix_are_whole(guesses):
-    figure = confusion("net", guesses)
+def test_the_classes_of_a_confusion_matrix_are_whole(predictions):
+    figure = confusion("net", predictions)
     axes = figure.axes[0]
     figure.draw_without_rendering()
     assert not beyond(figure, [axes.title, *axes.get_xticklabels(), *axes.get_yticklabels()])
@@ -239,8 +245,8 @@ def test_the_labels_of_points_are_apart(values):
     assert len(set(shown)) == len(shown), "no two ticks of the accuracy are called the same"
 
 
-def test_labels_of_mixed_images_are_apart_and_whole(guesses):
+def test_labels_of_mixed_images_are_apart_and_whole(predictions):
     originals, targets = images()[:3], torch.eye(10)[:3]
     version = originals.float(), 0.6 * targets + 0.4 * targets.roll(1, 1)
-    figure = augmentation_grid("title", originals, targets, [version] * 7, guesses.classes, 255)
+    figure = augmentation_grid("title", originals, targets, [version] * 7, predictions.classes, 255)
     assert_legible(figure, [axes.title for axes in figure.axes])

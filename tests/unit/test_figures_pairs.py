@@ -4,10 +4,10 @@ import torch
 from torch import nn
 
 from convlab.figures.features import activations, convolutions, spread
-from convlab.figures.gradcam import gradcam, gradcam_figure, halves
+from convlab.figures.gradcam import gradcam, gradcam_figure, split_after_last_conv
 from convlab.figures.pair_figures import pair_curve, pair_maps
 from convlab.figures.pairs import find_pairs, pair_distances, pair_ratios
-from convlab.figures.samples import Guesses
+from convlab.figures.samples import Predictions
 from convlab.models.build import build
 
 CLASSES = ["a", "b"]
@@ -44,12 +44,12 @@ def said(labels, predicted, confidence=0.9):
     guess = torch.tensor(predicted)
     probabilities = torch.full((len(guess), 2), 1 - confidence)
     probabilities[torch.arange(len(guess)), guess] = confidence
-    return Guesses(probabilities, torch.tensor(labels), CLASSES)
+    return Predictions(probabilities, torch.tensor(labels), CLASSES)
 
 
 # Right samples of a at 0 and 1, of b at 10 and 13; number 4 is an a at 8, taken for b.
 IMAGES = constant_images(0, 1, 10, 13, 8)
-GUESSES = said([0, 0, 1, 1, 0], [0, 0, 1, 1, 1])
+PREDICTIONS = said([0, 0, 1, 1, 0], [0, 0, 1, 1, 1])
 
 
 def doubling():
@@ -73,12 +73,12 @@ def section_of():
 
 
 def test_pairs_are_the_nearest_right_samples_in_pixels():
-    pairs = find_pairs(IMAGES, GUESSES)
+    pairs = find_pairs(IMAGES, PREDICTIONS)
     assert [part.tolist() for part in pairs] == [[4], [2], [1], [3]]
 
 
 def test_ratios_are_distances_over_the_median_between_the_two_classes():
-    ratios = pair_ratios(doubling(), IMAGES, GUESSES, find_pairs(IMAGES, GUESSES))
+    ratios = pair_ratios(doubling(), IMAGES, PREDICTIONS, find_pairs(IMAGES, PREDICTIONS))
     # Between right samples of a and b lie 10, 13, 9 and 12: half of them are 10 or less. A convolution that
     # only doubles leaves every ratio as it is.
     assert ratios.layers == ["input", "0"]
@@ -87,8 +87,8 @@ def test_ratios_are_distances_over_the_median_between_the_two_classes():
 
 
 def test_the_summary_counts_who_is_nearer_to_the_class_it_was_taken_for():
-    ratios = pair_ratios(doubling(), IMAGES, GUESSES, find_pairs(IMAGES, GUESSES))
-    summary = pair_distances(ratios, GUESSES)
+    ratios = pair_ratios(doubling(), IMAGES, PREDICTIONS, find_pairs(IMAGES, PREDICTIONS))
+    summary = pair_distances(ratios, PREDICTIONS)
     assert (summary["wrong_samples"], summary["pairs"]) == (1, 1)
     layer = summary["layers"]["0"]
     assert layer["nearer_to_taken_for"] == 1.0
@@ -96,10 +96,10 @@ def test_the_summary_counts_who_is_nearer_to_the_class_it_was_taken_for():
 
 
 def test_only_the_most_confident_pairs_are_measured():
-    guesses = said([0, 0, 1, 1, 0, 0, 0], [0, 0, 1, 1, 1, 1, 1])
-    guesses.probabilities[5] = torch.tensor([0.01, 0.99])
+    predictions = said([0, 0, 1, 1, 0, 0, 0], [0, 0, 1, 1, 1, 1, 1])
+    predictions.probabilities[5] = torch.tensor([0.01, 0.99])
     images = constant_images(0, 1, 10, 13, 8, 7, 9)
-    assert find_pairs(images, guesses, limit=2).wrong.tolist() == [5, 4]
+    assert find_pairs(images, predictions, limit=2).wrong.tolist() == [5, 4]
 
 
 @pytest.mark.parametrize(
@@ -112,9 +112,9 @@ def test_only_the_most_confident_pairs_are_measured():
     ids=["nothing wrong", "nothing right", "too few right ones of a class"],
 )
 def test_without_pairs_there_are_no_numbers(labels, predicted):
-    guesses = said(labels, predicted)
-    assert find_pairs(IMAGES, guesses).wrong.tolist() == []
-    summary = pair_distances(None, guesses)
+    predictions = said(labels, predicted)
+    assert find_pairs(IMAGES, predictions).wrong.tolist() == []
+    summary = pair_distances(None, predictions)
     assert summary["pairs"] == 0
     assert summary["layers"] == {}
 
@@ -123,18 +123,18 @@ def test_without_pairs_there_are_no_numbers(labels, predicted):
 def test_every_family_is_measured_and_drawn(name, section_of):
     model = family(name, section_of)
     labels = torch.arange(40) % 2
-    guesses = Guesses(torch.rand(40, 2, generator=torch.manual_seed(1)), labels, CLASSES)
+    predictions = Predictions(torch.rand(40, 2, generator=torch.manual_seed(1)), labels, CLASSES)
     images = torch.rand(40, 1, 12, 12)
-    pairs = find_pairs(images, guesses)
-    ratios = pair_ratios(model, images, guesses, pairs)
+    pairs = find_pairs(images, predictions)
+    ratios = pair_ratios(model, images, predictions, pairs)
     assert len(ratios.layers) == 1 + len(convolutions(model))
     assert not any("shortcut" in layer for layer in ratios.layers)
     assert all(values.isfinite().all() for values in ratios.kinds.values())
-    drawn = pair_maps("net", model, images, guesses, pairs, ratios)
+    drawn = pair_maps("net", model, images, predictions, pairs, ratios)
     assert "taken for" in drawn.get_suptitle()
     ticks = [
         text.get_text()
-        for text in pair_curve("net", pair_distances(ratios, guesses)).axes[0].get_xticklabels()
+        for text in pair_curve("net", pair_distances(ratios, predictions)).axes[0].get_xticklabels()
     ]
     assert ticks == ratios.layers
 
@@ -181,7 +181,7 @@ def test_grad_cam_is_what_it_is_by_hand():
 @pytest.mark.parametrize("name", FAMILIES)
 def test_the_halves_of_a_network_make_the_whole(name, section_of):
     model = family(name, section_of).eval()
-    features, head = halves(model)
+    features, head = split_after_last_conv(model)
     images = torch.rand(2, 1, 12, 12)
     assert features(images).dim() == 4
     assert torch.equal(head(features(images)), model(images))
@@ -200,5 +200,5 @@ def test_grad_cam_leaves_the_weights_without_gradients():
 @pytest.mark.parametrize(("right", "wrong"), [([0], [4]), ([0, 1], []), ([], [4])])
 def test_grad_cam_is_drawn_with_right_or_wrong_images_alone(right, wrong):
     positions = [torch.tensor(part, dtype=torch.long) for part in (right, wrong)]
-    figure = gradcam_figure("net", doubling(), IMAGES, GUESSES, *positions)
+    figure = gradcam_figure("net", doubling(), IMAGES, PREDICTIONS, *positions)
     assert len(figure.axes) == 3 * len(right + wrong)

@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 from result import curves_of, evaluation, put, training, trial
 
-from convlab import files, gate, results, summaries
+from convlab import files, results
 from convlab.errors import InputError
-from convlab.folders import load
-from convlab.made_from import sealed
+from convlab.pipeline import summaries
+from convlab.pipeline.made_from import sealed
+from convlab.results import gate
+from convlab.results.folders import load
 from convlab.tracking.records import read_run
 
 ONE, OTHER = training("one", epochs=4, lr=0.1), training("one", epochs=4, weights="others")

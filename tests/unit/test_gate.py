@@ -7,8 +7,9 @@ import pytest
 from conftest import PARAMS
 from result import evaluation, put, training
 
-from convlab import cli, files, gate
-from convlab.made_from import Record
+from convlab import cli, files
+from convlab.pipeline.made_from import Record
+from convlab.results import gate
 
 FLOORS = {"digits": {"test_accuracy": 0.95}}
 FACTS, SCORES = files.trainings("digits"), files.scores("digits")

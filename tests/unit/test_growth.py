@@ -10,8 +10,9 @@ import result
 import yaml
 from params import ROOT
 
-from convlab import networks, results
+from convlab import results
 from convlab.config import load_params
+from convlab.networks import feasible
 
 
 def params_of(folder: Path, count: int) -> Path:
@@ -43,8 +44,8 @@ def test_one_network_is_built_once_however_many_experiments_have_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     params = load_params(params_of(tmp_path, 30))
-    built = count_calls(monkeypatch, networks, "build_model")
-    networks.check_selected(params)
+    built = count_calls(monkeypatch, feasible, "build_model")
+    feasible.check_selected(params)
     assert len(built) == 1
 
 
@@ -53,7 +54,7 @@ def test_a_sweeps_file_is_parsed_once_for_all_of_its_trials_and_again_when_it_ch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     result.put([result.training("many", name=f"lr-{number}", status="diverged") for number in range(50)])
-    parsed = count_calls(monkeypatch, results.files, "read_json")
+    parsed = count_calls(monkeypatch, results.read.files, "read_json")
     assert [results.status(f"many/lr-{number}") for number in range(50)] == ["diverged"] * 50
     assert len(parsed) == len(set(parsed)) > 0
     result.put([result.training("many", name="lr-0", status="infeasible")])
@@ -67,7 +68,7 @@ def test_reading_params_costs_in_proportion_to_the_experiments(tmp_path: Path) -
         took = []
         for _ in range(2):
             began = time.process_time()  # of this process alone, whatever else the machine does
-            networks.check_selected(load_params(path))
+            feasible.check_selected(load_params(path))
             took.append(time.process_time() - began)
         return min(took)
 

@@ -11,7 +11,7 @@ from convlab.headlines import contents, draw, outputs
 from convlab.headlines.command import _times
 from convlab.headlines.contents import headlines, write_times
 from convlab.headlines.table import table
-from convlab.reports import README
+from convlab.results.tables import README
 
 REPORTS = """
 R0:

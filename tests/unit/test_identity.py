@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from convlab import identity as identities
 from convlab.config import load_params
-from convlab.identity import PACKAGE, REGISTRIES, STAGES, code_of, dump_code, hash_source, identity
+from convlab.pipeline import identity as identities
+from convlab.pipeline.identity import PACKAGE, REGISTRIES, STAGES, code_of, dump_code, hash_source, identity
 from convlab.schema import Experiment, Params
 
 ROOT = Path(__file__).parents[2]
@@ -119,7 +119,7 @@ def test_what_the_catalogue_says_of_a_data_set_counts_for_its_own_prepared_data(
     params: Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = {name: dump_code(one) for name, one in params.experiments.items()}
-    brighter = replace(identities.DATASETS["mnist"], largest=254)
+    brighter = replace(identities.DATASETS["mnist"], max_value=254)
     monkeypatch.setitem(identities.DATASETS, "mnist", brighter)
     for name, one in params.experiments.items():
         changed = {phase for phase, text in dump_code(one).items() if text != before[name][phase]}

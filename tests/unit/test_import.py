@@ -17,7 +17,7 @@ from convlab.data.catalogue import DATASETS
 from convlab.data.readers import DataError, read
 from convlab.data.sources import fetch, md5
 from convlab.errors import InputError
-from convlab.identity import identity
+from convlab.pipeline.identity import identity
 
 pytest_plugins = ["importing"]
 

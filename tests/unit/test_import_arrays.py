@@ -134,7 +134,7 @@ def write_idx(
 
 def test_kmnist(run: Run, mirror: Path) -> None:
     images = write_idx(mirror / "KMNIST/raw", ("train", "t10k"))
-    status, _, err = run({"torchvision": "KMNIST", "size": 28, "greyscale": True, "mirrors": False})
+    status, _, err = run({"torchvision": "KMNIST", "size": 28, "greyscale": True, "flip_safe": False})
     assert status == 0, err
     found = arrays()
     assert found["train_images"].shape == (50, 1, 28, 28)
@@ -142,7 +142,7 @@ def test_kmnist(run: Run, mirror: Path) -> None:
         image.tobytes() for image in images["test"]
     }
     assert DATASETS["own"].classes[0] == "o"
-    assert not DATASETS["own"].mirrors
+    assert not DATASETS["own"].flip_safe
 
 
 def test_the_letters_of_emnist_stand_upright_and_have_no_empty_class(run: Run, mirror: Path) -> None:

@@ -15,12 +15,12 @@ from convlab import files
 from convlab.errors import InputError
 from convlab.figures.features import activations
 from convlab.figures.gradcam import gradcam
-from convlab.inside import Inside, derivative
 from convlab.models.build import build_model
 from convlab.models.weights import hash_weights
-from convlab.onnx_model import graph
+from convlab.networks.inside import Inside, derivative
+from convlab.networks.onnx_model import graph
+from convlab.networks.trained import Trained, load_trained
 from convlab.schema import Experiment
-from convlab.trained import Trained, load_trained
 
 CIFAR = {"dataset": "cifar10", "preprocess": {"greyscale": False, "scaling": "unit"}}
 FAMILIES = {
@@ -69,7 +69,7 @@ def load(
 def some_images(trained: Trained) -> torch.Tensor:
     generator = torch.Generator().manual_seed(0)
     shape = (3, *trained.dataset.shape)
-    return torch.randint(trained.dataset.largest + 1, shape, generator=generator).to(torch.uint8)
+    return torch.randint(trained.dataset.max_value + 1, shape, generator=generator).to(torch.uint8)
 
 
 def check(trained: Trained, logits: Any, heat: Any, maps: Any) -> None:

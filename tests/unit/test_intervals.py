@@ -3,7 +3,7 @@
 import pytest
 from scipy import stats
 
-from convlab.intervals import Borrowed, compare, holm, images_error, level
+from convlab.results.intervals import Borrowed, compare, holm, images_error, level
 
 A, B = [0.91, 0.84, 0.72, 0.8], [0.88, 0.79, 0.69, 0.75]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from convlab.kept import MARK
+from convlab.pipeline.kept import MARK
 
 PARAMS = "run: [a]    # my own comment\nrun_sweeps: []\n"
 LOCK = "stages:\n  train@b: {}\n  sweep@c: {}\n"
@@ -26,14 +26,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def kept(*command: str) -> subprocess.CompletedProcess[str]:
-    arguments = [sys.executable, "-m", "convlab.kept", *command]
+    arguments = [sys.executable, "-m", "convlab.pipeline.kept", *command]
     return subprocess.run(arguments, env=ENVIRONMENT, capture_output=True, text=True)
 
 
 def killed_by(number: signal.Signals) -> int:
     """Send a signal while the command runs; return how the process ended."""
     waits = [sys.executable, "-c", "import time; print(flush=True); time.sleep(600)"]
-    arguments = [sys.executable, "-m", "convlab.kept", *waits]
+    arguments = [sys.executable, "-m", "convlab.pipeline.kept", *waits]
     with subprocess.Popen(arguments, env=ENVIRONMENT, stdout=subprocess.PIPE, process_group=0) as process:
         assert process.stdout
         process.stdout.readline()  # the command runs

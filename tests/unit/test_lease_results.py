@@ -17,14 +17,14 @@ from convlab import files
 from convlab.config import load_params
 from convlab.data.dataset import Prepared, save
 from convlab.errors import InputError
-from convlab.executors.job import Job, train_job
-from convlab.identity import code_by_phase
-from convlab.kept import selecting
-from convlab.ledger import Ledger
+from convlab.pipeline.executors.job import Job, train_job
+from convlab.pipeline.identity import code_by_phase
+from convlab.pipeline.kept import selecting
+from convlab.pipeline.ledger import Ledger
+from convlab.pipeline.run import fingerprint_of
+from convlab.pipeline.trainings import Trainings
 from convlab.schema import Experiment, Sweep
 from convlab.seed_counts import Item, edited, seeds_of, set_seeds, with_seeds
-from convlab.train.run import fingerprint_of
-from convlab.trainings import Trainings
 from gpu.bring import EXPERIMENT, SWEEP, altered, unpack
 from gpu.collect import collect, for_the_next
 from gpu.finish import lay_out

@@ -15,7 +15,6 @@ from training import CPU, Recipe, first, run, same
 
 from convlab import files
 from convlab.data.dataset import Prepared, load_statistics
-from convlab.evaluate import evaluate
 from convlab.models.build import build_model, load_model
 from convlab.models.preact import PreActBlock
 from convlab.models.weights import penalised
@@ -24,12 +23,13 @@ from convlab.numpy_engine.engine import layer_of, network_of
 from convlab.numpy_engine.head import cross_entropy
 from convlab.numpy_engine.network import layers_of
 from convlab.numpy_engine.sgd import SGD
+from convlab.pipeline.evaluate import evaluate
+from convlab.pipeline.run import train
 from convlab.schema import L2On
 from convlab.train.device import prepare_process
 from convlab.train.engine import build_engine
 from convlab.train.inference import for_inference, logits_of
 from convlab.train.loader import place
-from convlab.train.run import train
 from gradients import CASES, against_autograd, against_differences
 
 PREACT: dict[str, Any] = {

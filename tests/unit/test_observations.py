@@ -2,7 +2,8 @@
 
 import pytest
 
-from convlab import files, observations
+from convlab import files
+from convlab.results import observations
 
 
 def summary(start, end, pairs=40):

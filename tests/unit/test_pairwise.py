@@ -6,12 +6,13 @@ import pytest
 import results_world
 from result import evaluation, put
 
-from convlab import claims, cli, compare, files, pairwise, results
+from convlab import cli, files, results
 from convlab.book import comparison
 from convlab.book.contents import load
 from convlab.config import load_params
 from convlab.errors import InputError
-from convlab.folders import load as load_folder
+from convlab.results import claims, compare, pairwise
+from convlab.results.folders import load as load_folder
 
 ONE, OTHER = "strides/strides-1-1_l2-0.0", "strides/strides-2-1_l2-0.0"
 

@@ -10,7 +10,7 @@ TEXT = (Path(__file__).parents[2] / "params.yaml").read_text(encoding="utf-8")
 
 
 def after(folder: Path, *overrides: str) -> list[str]:
-    """Give the lines that `-S` takes away and puts in."""
+    """Return the lines that `-S` takes away and puts in."""
     path = folder / "params.yaml"
     path.write_text(TEXT, encoding="utf-8")
     apply_overrides(path, list(overrides))

@@ -17,10 +17,10 @@ from training import Make
 from convlab import portable
 from convlab.config import dump_item
 from convlab.errors import InputError
-from convlab.identity import identity
-from convlab.provenance import environment, fingerprint
+from convlab.pipeline.identity import identity
+from convlab.pipeline.provenance import environment, fingerprint
+from convlab.pipeline.trainings import Trainings
 from convlab.schema import Experiment
-from convlab.trainings import Trainings
 
 Recipe = Callable[..., Experiment]
 needs_avx2 = pytest.mark.skipif(not portable.possible(), reason="no x86-64 with AVX2 here")
@@ -134,7 +134,7 @@ from convlab import portable
 from convlab.config import load_sweep
 sweep = load_sweep(Path(sys.argv[1]))
 portable.pin("lr", sweep)
-from convlab.trainings import Trainings
+from convlab.pipeline.trainings import Trainings
 if __name__ == "__main__":
     ended = Trainings("lr", sweep, Path(sys.argv[2]), Path(sys.argv[3])).run()
     facts = [(done.results["weights"], done.results["test"], done.timing.get("kernels")) for _, done in ended]

@@ -25,10 +25,10 @@ from convlab.data.readers import Raw
 from convlab.errors import InputError
 from convlab.models.build import build_model
 from convlab.models.weights import hash_weights
-from convlab.onnx_model import OPSET, FromPixels, export
-from convlab.predict import predict
+from convlab.networks.onnx_model import OPSET, FromPixels, export
+from convlab.networks.predict import predict
+from convlab.networks.trained import _statistics, load_trained, trained_here
 from convlab.schema import Experiment
-from convlab.trained import _statistics, load_trained, trained_here
 
 EXPERIMENT = {"model": MODEL, "split": {"method": "random", "validation": 250}, "dataset": "digits"}
 

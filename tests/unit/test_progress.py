@@ -7,12 +7,12 @@ from rich.console import Console
 from rich.live import Live
 from training import Make
 
-from convlab.executors.job import how_it_ended
-from convlab.executors.teller import Teller
-from convlab.ledger import Finished
-from convlab.progress import WIDTH, Board, Lines, Told, Total, duration, shortened
+from convlab.pipeline.executors.job import how_it_ended
+from convlab.pipeline.executors.teller import Teller
+from convlab.pipeline.ledger import Finished
+from convlab.pipeline.trainings import winner
 from convlab.schema import Trial
-from convlab.trainings import winner
+from convlab.train.progress import WIDTH, Board, Lines, Told, Total, duration, shortened
 
 HALF = ((1.5, 1.25), (0.5, 0.625))
 
@@ -84,7 +84,7 @@ def test_what_a_checkpoint_brought_does_not_count_for_the_time_left() -> None:
 def test_a_worker_sends_whole_lines(capsys: pytest.CaptureFixture[str]) -> None:
     from multiprocessing import Pipe
 
-    from convlab.executors.teller import listen
+    from convlab.pipeline.executors.teller import listen
 
     ours, theirs = Pipe(duplex=False)
     tellers = Teller(theirs), Teller(theirs)

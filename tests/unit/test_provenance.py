@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import torch
 
-from convlab import provenance
-from convlab.provenance import environment, fingerprint, hash_files, occasion
+from convlab.pipeline import provenance
+from convlab.pipeline.provenance import environment, fingerprint, hash_files, run_context
 from convlab.schema import Experiment
 from convlab.seeds import derive, derive_seed
 
@@ -109,9 +109,9 @@ def test_outside_git_a_run_has_no_commit(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     monkeypatch.setenv("DVC_EXP_NAME", "brave-exp")
-    found = occasion()
+    found = run_context()
     assert found["git_commit"] is None
     monkeypatch.setenv("CONVLAB_COMMIT", "abc")  # a copy on a machine without git
-    assert occasion()["git_commit"] == "abc"
+    assert run_context()["git_commit"] == "abc"
     assert found["git_dirty"] is None  # nobody knows
     assert found["dvc_experiment"] == "brave-exp"

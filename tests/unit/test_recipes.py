@@ -10,12 +10,12 @@ from training import CPU, Recipe, first, run, same
 
 from convlab.data.dataset import Prepared
 from convlab.data.transform import Transform
-from convlab.evaluate import evaluate
 from convlab.models.build import build_model
+from convlab.pipeline.evaluate import evaluate
+from convlab.pipeline.run import train
 from convlab.schema import SPLITS
 from convlab.train.fit import fit
 from convlab.train.inference import logits_of, score, views
-from convlab.train.run import train
 
 RESNET = {"name": "resnet", "widths": [16, 32], "blocks": [1, 1], "activation": "gelu"}
 ALL: dict[str, Any] = {

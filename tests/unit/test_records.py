@@ -2,7 +2,7 @@ import pytest
 from mirrored import put, put_sweep
 
 from convlab import files
-from convlab.folders import finished
+from convlab.results.folders import finished
 from convlab.tracking import records, writer
 from convlab.tracking.run import Run
 

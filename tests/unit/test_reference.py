@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from convlab import reference
-from convlab.config import STUDIES, load_params, merge
+from convlab.config import STUDIES, load_params, merge, reference
 from convlab.schema import Claim, Experiment, Params, SweepEntry
 
 PARAMS = Params.model_json_schema()

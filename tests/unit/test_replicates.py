@@ -2,7 +2,7 @@
 
 import pytest
 
-from convlab.replicates import Noise, noises
+from convlab.results.replicates import Noise, noises
 
 
 def test_noise_is_a_t_interval_of_one_number_and_n_trainings():

@@ -6,11 +6,11 @@ import pytest
 import result
 import yaml
 
-from convlab import files, reports
+from convlab import files
 from convlab.config import load_params, read_params
 from convlab.errors import InputError
-from convlab.reports import Line, Report, Row
-from convlab.results import Found, Plan, load_plans
+from convlab.results import Found, Plan, load_plans, reports, tables
+from convlab.results.reports import Line, Report, ReportRow
 
 ROOT = Path(__file__).parents[2]
 PLANS = {"one": Plan(50, False), "sweep/b": Plan(40, True)}
@@ -31,7 +31,7 @@ def training(accuracy=0.985, **more):
 
 
 def row(**more):
-    return Row(**({"what": "baseline", "result": "one", "test_accuracy": 0.99} | more))
+    return ReportRow(**({"what": "baseline", "result": "one", "test_accuracy": 0.99} | more))
 
 
 ROW = row()
@@ -44,7 +44,7 @@ def line(*trainings, row=ROW, **more):
 
 
 def table(*lines):
-    return reports.table(Report(title="", hardware="a GPU", rows=[one.row for one in lines]), lines)
+    return tables.table(Report(title="", hardware="a GPU", rows=[one.row for one in lines]), lines)
 
 
 def test_what_has_not_run_is_not_run():
@@ -171,9 +171,9 @@ def test_a_wrong_file_is_one_line(tmp_path, monkeypatch, text):
 def test_the_readme_keeps_everything_but_the_table():
     text = "before\n<!-- R0 -->\nold\n<!-- /R0 -->\nafter\n"
     page = Path("a.md")
-    assert reports.insert(text, "R0", "new\n", page) == "before\n<!-- R0 -->\nnew\n<!-- /R0 -->\nafter\n"
+    assert tables.insert(text, "R0", "new\n", page) == "before\n<!-- R0 -->\nnew\n<!-- /R0 -->\nafter\n"
     with pytest.raises(InputError, match=r"a\.md: .*R1"):
-        reports.insert(text, "R1", "new\n", page)
+        tables.insert(text, "R1", "new\n", page)
 
 
 def test_a_result_flows_from_its_file_into_all_outputs(tmp_path, monkeypatch):
@@ -183,22 +183,22 @@ def test_a_result_flows_from_its_file_into_all_outputs(tmp_path, monkeypatch):
     files.PARAMS.write_text(yaml.safe_dump(params))
     own = {"what": "baseline", "result": "digits", "test_accuracy": 0.99, "headline": True}
     reports.REPORTS.write_text(yaml.safe_dump({"R0": {"title": "t", "hardware": None, "rows": [own]}}))
-    reports.README.write_text("<!-- results -->\n<!-- /results -->\n")
+    tables.README.write_text("<!-- results -->\n<!-- /results -->\n")
     blocks = [f"<!-- {name} -->\n<!-- /{name} -->\n" for name in ("R0", "maps", "claims")]
-    files.write_text(reports.PAGE, "".join(blocks))
+    files.write_text(tables.PAGE, "".join(blocks))
     one = result.training("digits", epochs=50, precision="bf16")
     result.put([one], [result.evaluation(one, 0.985)])
-    made = reports.outputs()
-    assert "| baseline | 99.00% / 98.50% (stale) | -0.50 | 1 | – / 50 |" in made[reports.PAGE]
-    assert "* baseline: stale: of: digits → unset" in made[reports.PAGE]
-    assert "| R0 | baseline | 99.00% | 98.50% (stale) | 1 | a CPU (bf16) | – |" in made[reports.README]
-    assert '"ours": 0.985' in made[reports.REPORTS_JSON]
-    assert made[reports.CLAIMS_JSON] == "[]\n"
+    made = tables.outputs()
+    assert "| baseline | 99.00% / 98.50% (stale) | -0.50 | 1 | – / 50 |" in made[tables.PAGE]
+    assert "* baseline: stale: of: digits → unset" in made[tables.PAGE]
+    assert "| R0 | baseline | 99.00% | 98.50% (stale) | 1 | a CPU (bf16) | – |" in made[tables.README]
+    assert '"ours": 0.985' in made[tables.REPORTS_JSON]
+    assert made[tables.CLAIMS_JSON] == "[]\n"
 
 
 def test_the_committed_tables_show_the_committed_results(monkeypatch, committed):
     monkeypatch.chdir(committed)
-    for path, text in reports.outputs().items():
+    for path, text in tables.outputs().items():
         assert path.read_text(encoding="utf-8") == text, f"{path}: run `make report`"
 
 

@@ -11,9 +11,10 @@ import pytest
 import yaml
 from conftest import git
 
-from convlab import files, folders
+from convlab import files
 from convlab.config import dump_item, load_params
-from convlab.identity import dump_code
+from convlab.pipeline.identity import dump_code
+from convlab.results import folders
 
 TRAININGS = git("ls-files", "metrics/*/trainings.json").split()
 LOCK = yaml.safe_load(git("show", ":dvc.lock"))["stages"]

@@ -177,7 +177,7 @@ import sys
 from pathlib import Path
 from convlab.config import load_experiment
 from convlab.errors import run
-from convlab.trainings import Trainings
+from convlab.pipeline.trainings import Trainings
 from convlab.train import checkpoint
 checkpoint.EPOCH_SECONDS, checkpoint.SHARE = 0.0, float("inf")
 plan, prepared, ledger = map(Path, sys.argv[1:])

@@ -5,9 +5,9 @@ import pytest
 from training import Recipe, same
 
 from convlab.models.weights import hash_weights, kernel_norm, weight_norm
-from convlab.progress import Reporter
+from convlab.pipeline.run import fingerprint_of, train
 from convlab.train.history import History
-from convlab.train.run import fingerprint_of, train
+from convlab.train.progress import Reporter
 
 
 @pytest.fixture

@@ -12,10 +12,10 @@ from training import rows as rows_of
 from convlab import files
 from convlab.config import load_sweep
 from convlab.data.dataset import load_split
+from convlab.pipeline.run import fingerprint_of
+from convlab.pipeline.trainings import Trainings
 from convlab.schema import Sweep
 from convlab.tracking import records
-from convlab.train.run import fingerprint_of
-from convlab.trainings import Trainings
 
 SMALL: Changes = {
     "experiments/digits/model": {

@@ -69,10 +69,10 @@ def digest(content: bytes) -> str:
 def small_dataset(contents: dict[str, bytes], **where: Any) -> Dataset:
     return Dataset(
         shape=(1, 2, 2),
-        largest=255,
+        max_value=255,
         classes=("0", "1"),
         train_images=10,
-        mirrors=True,
+        flip_safe=True,
         files={name: digest(content) for name, content in contents.items()},
         format="idx",
         **where,

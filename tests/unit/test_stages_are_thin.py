@@ -92,10 +92,41 @@ def modules(*parts: str) -> list[Path]:
     [
         (
             "schema",
-            ("config", "models", "train", "evaluate", "executors", "trainings", "tracking", "figures"),
+            (
+                "config",
+                "models",
+                "train",
+                "pipeline.evaluate",
+                "pipeline.executors",
+                "pipeline.trainings",
+                "tracking",
+                "figures",
+            ),
         ),
-        ("config.py", ("models", "train", "evaluate", "executors", "trainings", "tracking", "figures")),
-        ("data", ("models", "train", "evaluate", "executors", "trainings", "tracking", "figures")),
+        (
+            "config",
+            (
+                "models",
+                "train",
+                "pipeline.evaluate",
+                "pipeline.executors",
+                "pipeline.trainings",
+                "tracking",
+                "figures",
+            ),
+        ),
+        (
+            "data",
+            (
+                "models",
+                "train",
+                "pipeline.evaluate",
+                "pipeline.executors",
+                "pipeline.trainings",
+                "tracking",
+                "figures",
+            ),
+        ),
         (
             "models",
             (
@@ -103,18 +134,18 @@ def modules(*parts: str) -> list[Path]:
                 "data.augment",
                 "data.sources",
                 "train",
-                "evaluate",
-                "executors",
-                "trainings",
+                "pipeline.evaluate",
+                "pipeline.executors",
+                "pipeline.trainings",
                 "tracking",
                 "figures",
             ),
         ),
-        ("train", ("evaluate", "executors", "trainings", "tracking", "figures")),
-        ("train/fit.py", ("files", "config", "provenance", "progress")),
-        ("evaluate.py", ("trainings", "tracking", "figures")),
-        ("trainings.py", ("tracking", "figures")),
-        ("executors", ("trainings", "tracking", "figures")),
+        ("train", ("pipeline.evaluate", "pipeline.executors", "pipeline.trainings", "tracking", "figures")),
+        ("train/fit.py", ("files", "config", "pipeline", "train.progress")),
+        ("pipeline/evaluate.py", ("pipeline.trainings", "tracking", "figures")),
+        ("pipeline/trainings.py", ("tracking", "figures")),
+        ("pipeline/executors", ("pipeline.trainings", "tracking", "figures")),
     ],
 )
 def test_nothing_imports_from_a_later_part(part: str, forbidden: tuple[str, ...]) -> None:
@@ -125,7 +156,17 @@ def test_nothing_imports_from_a_later_part(part: str, forbidden: tuple[str, ...]
 
 @pytest.mark.parametrize("name", ["dvc", "mlflow"])
 @pytest.mark.parametrize(
-    "part", ["data", "models", "train", "schema", "config.py", "executors", "trainings.py", "evaluate.py"]
+    "part",
+    [
+        "data",
+        "models",
+        "train",
+        "schema",
+        "config",
+        "pipeline/executors",
+        "pipeline/trainings.py",
+        "pipeline/evaluate.py",
+    ],
 )
 def test_training_needs_neither_dvc_nor_mlflow(part: str, name: str) -> None:
     for path in modules(part):
@@ -134,5 +175,5 @@ def test_training_needs_neither_dvc_nor_mlflow(part: str, name: str) -> None:
 
 def test_params_are_read_without_torch() -> None:
     # every command imports them; torch takes seconds
-    for path in modules("schema", "config.py", "explain.py", "errors.py", "data/catalogue.py"):
+    for path in modules("schema", "config", "errors.py", "data/catalogue.py"):
         assert not {name for name in imports(path) if name.split(".")[0] == "torch"}

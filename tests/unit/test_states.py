@@ -12,11 +12,11 @@ from conftest import SMALL
 from result import clock, evaluation, put, training, trial
 
 from convlab import cli, files, portable
-from convlab.identity import identity
-from convlab.made_from import Record
-from convlab.provenance import cpu_name
+from convlab.pipeline.identity import identity
+from convlab.pipeline.made_from import Record
+from convlab.pipeline.provenance import cpu_name
+from convlab.results.states import MOST, State, state_of
 from convlab.schema import Experiment, Sweep, Trial
-from convlab.states import MOST, State, state_of
 
 HERE = {"device_name": cpu_name()}
 Recipe = Callable[..., Experiment]

@@ -8,10 +8,10 @@ import pytest
 import yaml
 from params import VALID, Changes, load, resolve, stage
 
-from convlab import claims, cli
+from convlab import cli
 from convlab.config import APART, load_params, read_params
 from convlab.errors import InputError
-from convlab.results import load_plans
+from convlab.results import claims, load_plans
 
 FLOOR = "thresholds/digits/test_accuracy"
 

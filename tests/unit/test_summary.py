@@ -11,9 +11,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from convlab import cli
 from convlab.config import load_params, read_params
 from convlab.data.catalogue import DATASETS
-from convlab.describe import torchsummary
 from convlab.models.build import build_model
 from convlab.models.summary import layers_of, summarise
+from convlab.networks.describe import torchsummary
 from convlab.schema import Experiment
 
 ROOT = Path(__file__).parents[2]

@@ -84,7 +84,7 @@ import sys
 from pathlib import Path
 from convlab.config import load_sweep
 from convlab.errors import run
-from convlab.trainings import Trainings
+from convlab.pipeline.trainings import Trainings
 def main():
     plan, prepared, ledger = map(Path, sys.argv[1:])
     Trainings("a → b", load_sweep(plan), prepared, ledger).run()

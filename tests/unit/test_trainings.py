@@ -12,10 +12,10 @@ from training import THREE, Make, rows, weights
 from convlab import files
 from convlab.data.dataset import Prepared, save
 from convlab.errors import InputError
-from convlab.executors.processes import at_once
-from convlab.ledger import Finished
+from convlab.pipeline.executors.processes import at_once
+from convlab.pipeline.ledger import Finished
+from convlab.pipeline.trainings import Trainings, iterations_of
 from convlab.schema import Experiment
-from convlab.trainings import Trainings, iterations_of
 
 FEASIBLE_AND_NOT = {"model.strides": [1, 1]}, {"model.strides": [4, 4]}, {"model.strides": [2, 1]}
 
@@ -117,7 +117,7 @@ def test_as_many_run_at_once_as_there_are_cores_for_their_threads(
     recipe: Callable[..., Experiment], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("CONVLAB_WORKERS")
-    monkeypatch.setattr("convlab.executors.processes.ALL_THREADS", 8)
+    monkeypatch.setattr("convlab.pipeline.executors.processes.ALL_THREADS", 8)
     assert at_once([recipe(threads=1)] * 20) == 8
     assert at_once([recipe(threads=1)] * 3) == 3
     assert at_once([recipe(threads=1), recipe(threads=3)] * 9) == 2

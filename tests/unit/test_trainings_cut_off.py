@@ -15,14 +15,14 @@ from convlab import files
 from convlab.config import dump_item
 from convlab.data.dataset import Prepared, save
 from convlab.errors import InputError
+from convlab.pipeline.trainings import Trainings
 from convlab.schema import Experiment
-from convlab.trainings import Trainings
 
 SCRIPT = """
 import sys
 from pathlib import Path
 from convlab.config import load_sweep
-from convlab.trainings import Trainings
+from convlab.pipeline.trainings import Trainings
 plan, prepared, ledger = map(Path, sys.argv[1:])
 Trainings("lr", load_sweep(plan), prepared, ledger).run()
 """

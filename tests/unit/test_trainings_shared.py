@@ -11,16 +11,16 @@ from training import Make, rows, weights
 from convlab import files
 from convlab.config import dump_item
 from convlab.interrupt import Interrupted, Request
-from convlab.ledger import Finished, Ledger
+from convlab.pipeline.ledger import Finished, Ledger
+from convlab.pipeline.trainings import Trainings
 from convlab.schema import Sweep
-from convlab.trainings import Trainings
 
 # A stage: train, look at the weights of each, then clear the ledger
 STAGE = """
 import sys
 from pathlib import Path
 from convlab.config import load_sweep
-from convlab.trainings import Trainings
+from convlab.pipeline.trainings import Trainings
 plan, prepared, ledger = map(Path, sys.argv[1:])
 trainings = Trainings("lr", load_sweep(plan), prepared, ledger)
 ended = trainings.run()

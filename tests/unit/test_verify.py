@@ -11,8 +11,8 @@ from conftest import ROOT
 from result import evaluation, put, scores_of, training
 
 from convlab import cli, files
-from convlab.made_from import Record
-from convlab.verify import verify
+from convlab.pipeline.made_from import Record
+from convlab.results.verify import verify
 
 
 def git(*arguments: str) -> None:

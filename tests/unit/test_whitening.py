@@ -11,13 +11,13 @@ from training import MODEL, Recipe, run, same
 
 from convlab import files
 from convlab.data.dataset import Prepared
-from convlab.evaluate import evaluate
 from convlab.figures.drawing import drawing
 from convlab.models.build import build_model, load_model
 from convlab.models.summary import summarise
 from convlab.models.weights import kernels_of
 from convlab.models.whitening import Whitening, compute_whitening, patch_statistics
-from convlab.train.run import train
+from convlab.pipeline.evaluate import evaluate
+from convlab.pipeline.run import train
 
 WHITENING = {"kernel": 2, "eps": 1.0e-8}
 RESNET = {"name": "resnet", "widths": [4, 8], "blocks": [1, 1], "activation": "relu"}

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import result
 
-from convlab import claims, files, within
+from convlab import files
 from convlab.errors import InputError
-from convlab.results import Plan
+from convlab.results import Plan, claims, within
 from convlab.schema import Claim
 
 # Of 100 wrong images: 5 for 3 and back 40 + 20, 8 for 9 10, 0 for 1 20, 1 for 0 5, 3 for 8 5

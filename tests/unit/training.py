@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from convlab.data.dataset import Prepared, Split
-from convlab.ledger import Finished
 from convlab.models.build import build_model
+from convlab.pipeline.ledger import Finished
 from convlab.schema import Experiment, Sweep, Trial
 from convlab.train.fit import fit
 from convlab.train.history import History

@@ -38,7 +38,7 @@ def cells(name: str, dataset: str, folder: Path) -> dict[str, Any] | None:
             own.append((len(chosen), number))
             chosen.append(number)
     target = folder / "images" / name / "cells.webp"
-    rows = _write(images[chosen], DATASETS[dataset].largest, target)
+    rows = _write(images[chosen], DATASETS[dataset].max_value, target)
     height, width = images.shape[2:]
     address = target.relative_to(folder).as_posix()
     return {"address": address, "size": [width, height], "grid": [COLUMNS, rows], "places": places}

@@ -3,14 +3,16 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from convlab import claims, results
+from convlab import results
 from convlab.book import contents as source
 from convlab.book import studies
 from convlab.book.cells import cells
 from convlab.book.contents import Chapter, Contents
 from convlab.book.images import SECTIONS, Images
 from convlab.book.words import SYMBOLS, facts, shown, states
-from convlab.reports import QUANTITIES, Line, columns_of, points, text_of
+from convlab.results import claims
+from convlab.results.reports import QUANTITIES, Line, points, text_of
+from convlab.results.tables import columns_of
 
 SHOWN_AT_FIRST = 4  # curves
 STEPS = 300  # points of a curve by steps: the means of as many in a row as that takes

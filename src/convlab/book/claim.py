@@ -3,10 +3,10 @@
 from statistics import mean
 from typing import Any
 
-from convlab import claims, results
+from convlab import results
 from convlab.book.contents import Contents
 from convlab.book.words import SYMBOLS
-from convlab.results import Found
+from convlab.results import Found, claims
 from convlab.schema import WITHIN
 
 FEWEST = 3  # seeds that give an interval worth having

@@ -3,11 +3,10 @@
 from itertools import combinations
 from typing import Any
 
-from convlab import claims, pairwise
 from convlab.book.contents import Contents
 from convlab.book.words import shown
-from convlab.pairwise import NUMBERS, Subject, params_that_differ
-from convlab.results import rounded
+from convlab.results import claims, pairwise, rounded
+from convlab.results.pairwise import NUMBERS, Subject, params_that_differ
 
 
 def context(contents: Contents) -> dict[str, Any]:

@@ -7,10 +7,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convlab import claims, files, pairwise, reports, results
+from convlab import files, results
 from convlab.config import load_params
-from convlab.reports import Line, Report
-from convlab.results import Plan
+from convlab.results import Plan, claims, pairwise, reports, tables
+from convlab.results.reports import Line, Report
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -136,9 +136,9 @@ def confusion_pairs(name: str) -> list[tuple[str, str]]:
 
 def prose(name: str) -> str:
     """Return what docs/reports.md says beside a report's table, as Markdown without links and images."""
-    if not reports.PAGE.is_file():
+    if not tables.PAGE.is_file():
         return ""
-    sections = re.split(r"^## .*\n", reports.PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    sections = re.split(r"^## .*\n", tables.PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)
     section = next((text for text in sections if f"<!-- {name} -->" in text), "")
     section = re.sub(rf"<!-- {name} -->.*<!-- /{name} -->", "", section, flags=re.DOTALL)
     section = re.sub(r"(?<!!)\[([^\]]*)\]\([^)]*\)", r"\1", section)

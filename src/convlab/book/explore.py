@@ -51,9 +51,9 @@ def networks(contents: Contents) -> list[tuple[Network, str]]:
 
     Weights that the committed scores are not of are left alone: the page would show an accuracy beside them.
     """
-    from convlab.inside import Inside
-    from convlab.onnx_model import graph
-    from convlab.trained import load_trained, trained_here
+    from convlab.networks.inside import Inside
+    from convlab.networks.onnx_model import graph
+    from convlab.networks.trained import load_trained, trained_here
 
     found = []
     for name in trained_here():
@@ -76,7 +76,7 @@ def networks(contents: Contents) -> list[tuple[Network, str]]:
             trained.experiment.dataset,
             shown("test_accuracy", accuracies),
             list(dataset.shape),
-            dataset.largest,
+            dataset.max_value,
             list(dataset.classes),
             inside.layers,
         )

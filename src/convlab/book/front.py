@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from typing import Any
 
-from convlab import claims
 from convlab.book import scatter
 from convlab.book.contents import Chapter, Contents
 from convlab.book.words import SYMBOLS, facts, shown, states
-from convlab.reports import points, text_of
+from convlab.results import claims
+from convlab.results.reports import points, text_of
 
 
 def context(contents: Contents) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from convlab.book.contents import Contents
-from convlab.reports import text_of
+from convlab.results.reports import text_of
 
 # The chart's drawing area, in units of its viewBox
 LEFT, TOP, WIDTH, HEIGHT = 62, 12, 800, 330

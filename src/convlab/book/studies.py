@@ -9,7 +9,7 @@ from convlab import files, results
 from convlab.book.contents import Chapter, Contents, confusion_pairs
 from convlab.book.weights import histograms
 from convlab.book.words import shown
-from convlab.reports import QUANTITIES, text_of
+from convlab.results.reports import QUANTITIES, text_of
 
 MOST_CLASSES = 20  # of a confusion matrix that is drawn as a table
 GRID = ("model.strides", "model.kernels")

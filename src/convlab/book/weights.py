@@ -16,7 +16,7 @@ def histograms(trials: Sequence[str]) -> list[dict[str, Any]]:
     import torch
     from torch import nn
 
-    from convlab.trained import load_trained
+    from convlab.networks.trained import load_trained
 
     try:
         models = [load_trained(trial).model for trial in trials]

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from statistics import mean
 from typing import Any
 
-from convlab import claims, results
+from convlab import results
 from convlab.book.contents import Chapter
-from convlab.pairwise import Difference
-from convlab.reports import Line, text_of
+from convlab.results import claims
+from convlab.results.pairwise import Difference
+from convlab.results.reports import Line, text_of
 
 SYMBOLS = {"confirmed": "✓", "refuted": "✗", "inconclusive": "?", "not run": "–"}
 

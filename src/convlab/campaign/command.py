@@ -14,7 +14,7 @@ from convlab.campaign.estimate import START, Estimate, Paces
 from convlab.campaign.running import alone, reproduce, settle
 from convlab.campaign.wanted import Want, fewer_seeds, wanted
 from convlab.files import PARAMS
-from convlab.kept import put_back
+from convlab.pipeline.kept import put_back
 from convlab.schema import Sweep
 from convlab.seed_counts import seeds_of, set_seeds
 

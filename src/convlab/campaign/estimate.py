@@ -18,17 +18,17 @@ from convlab.data.catalogue import DATASETS
 from convlab.data.dataset import Split
 from convlab.data.transform import Transform
 from convlab.errors import InputError
-from convlab.executors.processes import at_once
-from convlab.folders import finished, load
-from convlab.ledger import Ledger
 from convlab.models.build import build_model
 from convlab.models.layers import InfeasibleGeometry
-from convlab.provenance import cpu_name
+from convlab.pipeline.executors.processes import at_once
+from convlab.pipeline.ledger import Ledger
+from convlab.pipeline.provenance import cpu_name
+from convlab.pipeline.trainings import Trainings
+from convlab.results.folders import finished, load
 from convlab.schema import Experiment
 from convlab.schema.training import Constant
 from convlab.train.device import ALL_THREADS, prepare_process, select_device, select_precision
 from convlab.train.fit import fit
-from convlab.trainings import Trainings
 
 START, EACH = 20.0, 3.0  # seconds around an item (DVC, preparing, drawing), and around each training: assumed
 MOST = 128  # images of the step that is measured
@@ -184,11 +184,11 @@ def _measure(experiment: Experiment) -> float:
     generator = torch.Generator().manual_seed(recipe.seed)
     shape = (images, *dataset.shape)
     split = Split(
-        torch.randint(0, dataset.largest + 1, shape, generator=generator, dtype=torch.uint8),
+        torch.randint(0, dataset.max_value + 1, shape, generator=generator, dtype=torch.uint8),
         torch.randint(0, len(dataset.classes), (images,), generator=generator),
     )
     transform = Transform(
-        1 / dataset.largest, [0.0] * channels, [1.0] * channels, recipe.preprocess.greyscale, False
+        1 / dataset.max_value, [0.0] * channels, [1.0] * channels, recipe.preprocess.greyscale, False
     )
     model = build_model(recipe, recipe.input_shape, len(dataset.classes))
     times: list[float] = []

@@ -15,7 +15,7 @@ from convlab import files
 from convlab.config import load_params
 from convlab.errors import InputError
 from convlab.interrupt import Interrupted, deferred
-from convlab.kept import selecting
+from convlab.pipeline.kept import selecting
 
 POLL = 0.2  # seconds
 Ended = Literal["done", "failed", "out of time"]

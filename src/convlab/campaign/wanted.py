@@ -4,16 +4,16 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
-from convlab import claims, results
+from convlab import results
 from convlab.config import load_params, trials_of
+from convlab.config.explain import nearest
 from convlab.errors import InputError
-from convlab.explain import nearest
 from convlab.files import PARAMS
-from convlab.reports import REPORTS, load_reports
-from convlab.results import Plan
+from convlab.results import Plan, claims
+from convlab.results.reports import REPORTS, load_reports
+from convlab.results.states import State, state_of
 from convlab.schema import Params
 from convlab.seed_counts import Item, seeds_of, with_seeds
-from convlab.states import State, state_of
 
 OPEN = ("not run", "inconclusive")  # verdicts that more trainings may settle
 

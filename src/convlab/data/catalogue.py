@@ -34,10 +34,10 @@ class Dataset:
     """What is known of a data set before it is fetched."""
 
     shape: tuple[int, int, int]  # channels, height, width
-    largest: int  # the brightest value that a pixel can take
+    max_value: int  # the brightest value that a pixel can take
     classes: tuple[str, ...]
     train_images: int  # as published, before a validation split is held out
-    mirrors: bool  # whether an image mirrored left to right is still one of its class
+    flip_safe: bool  # whether an image mirrored left to right is still one of its class
     files: dict[str, str]  # path below data/raw/<dataset>/ → MD5
     format: Format
     background: Background = "any"
@@ -65,10 +65,10 @@ PUBLISHED = {
     # 1,797 digits of 8×8 pixels: the test set of UCI's Optical Recognition of Handwritten Digits
     "digits": Dataset(
         shape=(1, 8, 8),
-        largest=16,
+        max_value=16,
         classes=_DIGITS,
         train_images=1_437,
-        mirrors=False,
+        flip_safe=False,
         files={"digits.csv.gz": "9b335364a7bfd63947c7480a5bd51f2d"},
         format="digits",
         background="dark",
@@ -78,10 +78,10 @@ PUBLISHED = {
     # LeCun, Cortes, Burges
     "mnist": Dataset(
         shape=(1, 28, 28),
-        largest=255,
+        max_value=255,
         classes=_DIGITS,
         train_images=60_000,
-        mirrors=False,
+        flip_safe=False,
         files=_idx_files(
             "f68b3c2dcbeaaa9fbdd348bbdeb94873",
             "d53e105ee54ea40749a09fcbcd1e9432",
@@ -100,7 +100,7 @@ PUBLISHED = {
     # Zalando Research
     "fashion_mnist": Dataset(
         shape=(1, 28, 28),
-        largest=255,
+        max_value=255,
         classes=(
             "T-shirt/top",
             "trouser",
@@ -114,7 +114,7 @@ PUBLISHED = {
             "ankle boot",
         ),
         train_images=60_000,
-        mirrors=True,
+        flip_safe=True,
         files=_idx_files(
             "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
             "25c81989df183df01b3e8a0aad5dffbe",
@@ -132,10 +132,10 @@ PUBLISHED = {
     # Krizhevsky, Nair, Hinton
     "cifar10": Dataset(
         shape=(3, 32, 32),
-        largest=255,
+        max_value=255,
         classes=("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
         train_images=50_000,
-        mirrors=True,
+        flip_safe=True,
         files={
             "cifar-10-batches-py/data_batch_1": "c99cafc152244af753f735de768cd75f",
             "cifar-10-batches-py/data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",

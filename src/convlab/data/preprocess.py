@@ -34,7 +34,7 @@ def _measure(images: Tensor, experiment: Experiment) -> Statistics:
     dataset = DATASETS[experiment.dataset]
     recipe = experiment.preprocess
     channels = experiment.input_shape[0]
-    scale = 1.0 if recipe.scaling == "none" else 1.0 / dataset.largest
+    scale = 1.0 if recipe.scaling == "none" else 1.0 / dataset.max_value
     mean, std = [0.0] * channels, [1.0] * channels
     if recipe.scaling == "zscore_channel":
         plain = Transform(scale, mean, std, recipe.greyscale, per_image=False)

@@ -66,7 +66,7 @@ def read(name: str, folder: Path) -> Raw:
                 f"{folder / name}: {part}: labels of shape {labels.shape} for images of shape {images.shape}"
                 f"; {MEND}"
             )
-        if labels.min() < 0 or labels.max() >= len(dataset.classes) or images.max() > dataset.largest:
+        if labels.min() < 0 or labels.max() >= len(dataset.classes) or images.max() > dataset.max_value:
             raise DataError(f"{folder / name}: {part}: a label or a pixel is out of range; {MEND}")
     return raw
 

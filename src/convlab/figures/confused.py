@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 from convlab.data.dataset import Split
-from convlab.figures.samples import Guesses, show_image
+from convlab.figures.samples import Predictions, show_image
 from convlab.figures.style import PALETTE, WRONG, wrap
 
 PAIRS = 8
@@ -14,11 +14,11 @@ LONG = 24  # characters: a longer name of a pair takes two lines
 EXAMPLES = 3
 
 
-def confused(name: str, split: Split, guesses: Guesses) -> Figure:
+def confused(name: str, split: Split, predictions: Predictions) -> Figure:
     """Draw a bar and a few images, the most confident first, for each of the most confused pairs."""
     groups: dict[tuple[int, int], list[int]] = {}
-    for position in guesses.wrong_by_confidence().tolist():
-        pair = int(guesses.labels[position]), int(guesses.predicted[position])
+    for position in predictions.wrong_by_confidence().tolist():
+        pair = int(predictions.labels[position]), int(predictions.predicted[position])
         groups.setdefault(pair, []).append(position)
     counts = Counter({pair: len(positions) for pair, positions in groups.items()}).most_common(PAIRS)
     largest = counts[0][1]
@@ -31,7 +31,7 @@ def confused(name: str, split: Split, guesses: Guesses) -> Figure:
     )
     for row, ((truth, guess), count) in zip(grid, counts, strict=True):
         bar = row[0]
-        names = f"{guesses.classes[truth]} → {guesses.classes[guess]}"
+        names = f"{predictions.classes[truth]} → {predictions.classes[guess]}"
         names = names if len(names) <= LONG else wrap(names.replace(" → ", "\u00a0→\n"), LONG)
         bar.barh([names], [count], color=PALETTE[0], height=0.6)
         bar.text(count + largest / 60, 0, f"{count:,}", va="center")
@@ -43,7 +43,7 @@ def confused(name: str, split: Split, guesses: Guesses) -> Figure:
             axes.axis("off")
         for axes, position in zip(row[1:], groups[truth, guess], strict=False):
             show_image(axes, split.images[position])
-            probability = float(guesses.probabilities[position].max())
+            probability = float(predictions.probabilities[position].max())
             axes.set_title(f"{probability:.0%}", fontsize=8, color=WRONG, pad=2)
     total = sum(map(len, groups.values()))
     figure.suptitle(

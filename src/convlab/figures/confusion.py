@@ -8,17 +8,17 @@ import torch
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from convlab.figures.samples import Guesses
+from convlab.figures.samples import Predictions
 
 
-def confusion(name: str, guesses: Guesses) -> Figure:
+def confusion(name: str, predictions: Predictions) -> Figure:
     """Draw counts of test images, the true class across and the predicted one down, as on DVC's page.
 
     The colours are of the errors alone. A good network's diagonal would drown them: 7 errors beside 1,000
     hits are one shade.
     """
-    classes = guesses.classes
-    cells = guesses.predicted * len(classes) + guesses.labels
+    classes = predictions.classes
+    cells = predictions.predicted * len(classes) + predictions.labels
     # By torch, which is loaded anyway: scikit-learn's import takes as long as a few figures
     counts = torch.bincount(cells, minlength=len(classes) ** 2).view(len(classes), -1).numpy()
     errors = counts.astype(float)

@@ -13,7 +13,7 @@ from matplotlib.path import Path
 from matplotlib.textpath import TextPath
 from torch import nn
 
-from convlab.figures.steps import SUM, Slab, Step, steps_of
+from convlab.figures.steps import SUM, DrawnStep, Slab, steps_of
 from convlab.models.summary import summarise
 
 LONGEST = 6  # steps in a row
@@ -65,17 +65,17 @@ def drawing(name: str, model: nn.Module, input_shape: list[int]) -> Figure:
     return figure
 
 
-def _above(row: list[Step]) -> float:
+def _above(row: list[DrawnStep]) -> float:
     """From the middle of a row to its upper end: the slabs, and where there is one the shortcut's label."""
     return max(step.over + (0.2 if step.shortcut is None else 0.45) for step in row)
 
 
-def _below(row: list[Step]) -> float:
+def _below(row: list[DrawnStep]) -> float:
     """From the middle of a row to its lower end, with the labels and the line to the next row."""
     return _to_label(row) + LINE * max(len(step.label) for step in row) + 0.2
 
 
-def _to_label(row: list[Step]) -> float:
+def _to_label(row: list[DrawnStep]) -> float:
     return max(step.under for step in row) + 0.2
 
 
@@ -88,7 +88,7 @@ def _inches(text: str, size: float = TEXT) -> float:
 # ------------------------------------------------------------------------------------------------- drawing
 
 
-def _draw_row(axes: Axes, row: list[Step], y: float, slot: float) -> Point:
+def _draw_row(axes: Axes, row: list[DrawnStep], y: float, slot: float) -> Point:
     """Draw the steps of a row around the height `y`, and return where it ends."""
     end = (0.0, y)
     for number, step in enumerate(row):
@@ -122,7 +122,7 @@ def _draw_slabs(axes: Axes, slabs: list[Slab], left: float, y: float) -> None:
         left = right
 
 
-def _draw_shortcut(axes: Axes, step: Step, label: str, left: float, y: float) -> None:
+def _draw_shortcut(axes: Axes, step: DrawnStep, label: str, left: float, y: float) -> None:
     """Draw a block's addition, what follows it, and the shortcut that leads to it over the slabs."""
     start, middle, top = left - FORK, left + step.body + 3 * SUM, y + step.over + 0.13
     axes.plot([left + step.body + 0.03, middle], [y, y], color=INK, linewidth=1)
@@ -168,7 +168,7 @@ def _mix(colour: str, light: float) -> tuple[float, float, float]:
     return red, green, blue
 
 
-def _legend(steps: list[Step], width: float) -> list[list[tuple[str, str, float]]]:
+def _legend(steps: list[DrawnStep], width: float) -> list[list[tuple[str, str, float]]]:
     """Return the lines of the legend: of each kind that was drawn the label, its colour, where it starts."""
     kinds = {slab.kind: slab.colour for step in steps for slab in [*step.slabs, *step.after]}
     lines: list[list[tuple[str, str, float]]] = [[]]

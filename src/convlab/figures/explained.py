@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from convlab.data.dataset import Statistics
 from convlab.data.pictures import open_picture
 from convlab.figures.gradcam import HEAT, gradcam
+from convlab.figures.prediction import Prediction
 from convlab.figures.samples import show_image
 from convlab.figures.style import PALETTE, fit
-from convlab.prediction import Prediction
 
 CELL = 1.9  # inches a picture has
 BARS = 5  # classes whose probabilities are drawn

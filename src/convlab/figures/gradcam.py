@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from convlab.figures.samples import Guesses, show_image
+from convlab.figures.samples import Predictions, show_image
 from convlab.figures.style import RIGHT, WRONG, fit
 
 HEAT = "inferno"
@@ -15,7 +15,7 @@ CELL = 1.45  # inches per image
 SHRINKING = (nn.MaxPool2d, nn.AdaptiveAvgPool2d, nn.Flatten, nn.Dropout)
 
 
-def halves(model: nn.Sequential) -> tuple[nn.Sequential, nn.Sequential]:
+def split_after_last_conv(model: nn.Sequential) -> tuple[nn.Sequential, nn.Sequential]:
     """Split a network after its last convolution: the block that holds it, with the normalisation and
     activation that follow, and the rest."""
     parts = list(model)
@@ -33,7 +33,7 @@ def gradcam(model: nn.Sequential, inputs: Tensor, classes: Tensor) -> Tensor:
     Aₖ; divided by each image's own maximum. All 0 where there is no evidence for the class.
     """
     model.eval()
-    features, head = halves(model)
+    features, head = split_after_last_conv(model)
     with torch.no_grad():
         maps = features(inputs)
     maps.requires_grad_()
@@ -45,18 +45,18 @@ def gradcam(model: nn.Sequential, inputs: Tensor, classes: Tensor) -> Tensor:
 
 
 def gradcam_figure(
-    name: str, model: nn.Sequential, inputs: Tensor, guesses: Guesses, right: Tensor, wrong: Tensor
+    name: str, model: nn.Sequential, inputs: Tensor, predictions: Predictions, right: Tensor, wrong: Tensor
 ) -> Figure:
     """Draw the inputs at `right` and `wrong`, with heat for the predicted and, if wrong, the true class."""
     positions = torch.cat([right, wrong])
     images = inputs[positions]
-    predicted = gradcam(model, images, guesses.predicted[positions])
-    true = gradcam(model, images, guesses.labels[positions])
+    predicted = gradcam(model, images, predictions.predicted[positions])
+    true = gradcam(model, images, predictions.labels[positions])
     figure, grid = plt.subplots(3, len(positions), figsize=(CELL * len(positions) + 0.4, 5.1), squeeze=False)
     for column, position in zip(grid.T, range(len(positions)), strict=True):
         is_wrong = position >= len(right)
         show_image(column[0], images[position])
-        heading = guesses.heading(int(positions[position]))
+        heading = predictions.heading(int(positions[position]))
         heading = heading if "\n" in heading else heading.replace(" (", "\n(")
         column[0].set_title(heading, fontsize=9, color=WRONG if is_wrong else RIGHT, pad=3)
         fit(column[0].title, 0.88 * CELL)

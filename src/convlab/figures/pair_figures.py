@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from convlab.figures.features import activations, spread
 from convlab.figures.pairs import Pairs, Ratios
-from convlab.figures.samples import Guesses, show_image
+from convlab.figures.samples import Predictions, show_image
 from convlab.figures.style import MAP, PALETTE, RIGHT, WRONG, fit
 
 WIDTH = 11  # inches
@@ -27,7 +27,7 @@ KINDS = {  # as in pairs.KINDS → how they are called and drawn
 
 
 def pair_maps(
-    name: str, model: nn.Module, inputs: Tensor, guesses: Guesses, pairs: Pairs, ratios: Ratios
+    name: str, model: nn.Module, inputs: Tensor, predictions: Predictions, pairs: Pairs, ratios: Ratios
 ) -> Figure:
     """Draw the most confident wrong samples above their right ones: images, maps, and ratios over depth."""
     count = min(SHOWN, len(pairs.wrong))
@@ -43,7 +43,7 @@ def pair_maps(
         two = torch.stack([pairs.wrong[pair], pairs.taken[pair]])
         for position, row, color in zip(two.tolist(), cells, (WRONG, RIGHT), strict=True):
             show_image(row[0], inputs[position])
-            row[0].set_title(guesses.caption(position), fontsize=8, color=color, pad=3)
+            row[0].set_title(predictions.caption(position), fontsize=8, color=color, pad=3)
             fit(row[0].title, first)
         _layers(cells, activations(model, inputs[two]))
         plot = figure.add_subplot(grid[2 * pair : 2 * pair + 2, columns:])

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from convlab.figures.features import convolutions, watch
-from convlab.figures.samples import Guesses
+from convlab.figures.samples import Predictions
 
 KINDS = ("taken_for", "own_class", "two_right")  # the wrong sample with either right one; the second control
 LIMIT = 500  # wrong samples, the most confident: a network with thousands would take minutes
@@ -52,19 +52,19 @@ class Ratios:
     kinds: dict[str, Tensor]
 
 
-def find_pairs(inputs: Tensor, guesses: Guesses, limit: int = LIMIT) -> Pairs:
+def find_pairs(inputs: Tensor, predictions: Predictions, limit: int = LIMIT) -> Pairs:
     """Find the nearest right samples, in pixels, of the most confident wrong samples.
 
     Left out are wrong samples of a class, or taken for one, with fewer than two right samples.
 
     Args:
         inputs: the test images as the network sees them, float32 [N, C, H, W].
-        guesses: what the network said of them.
+        predictions: what the network said of them.
         limit: the number of pairs at most.
     """
-    right, labels, predicted = guesses.correct(), guesses.labels, guesses.predicted
-    known = torch.bincount(labels[right], minlength=len(guesses.classes)) > 1
-    wrong = guesses.wrong_by_confidence()
+    right, labels, predicted = predictions.correct(), predictions.labels, predictions.predicted
+    known = torch.bincount(labels[right], minlength=len(predictions.classes)) > 1
+    wrong = predictions.wrong_by_confidence()
     wrong = wrong[known[labels[wrong]] & known[predicted[wrong]]][:limit]
 
     def nearest(positions: Tensor, classes: Tensor) -> Tensor:
@@ -76,10 +76,12 @@ def find_pairs(inputs: Tensor, guesses: Guesses, limit: int = LIMIT) -> Pairs:
     return Pairs(wrong, taken, nearest(wrong, labels[wrong]), nearest(taken, predicted[wrong]))
 
 
-def pair_ratios(model: nn.Module, inputs: Tensor, guesses: Guesses, pairs: Pairs) -> Ratios:
+def pair_ratios(model: nn.Module, inputs: Tensor, predictions: Predictions, pairs: Pairs) -> Ratios:
     """Measure the pairs, of which there is at least one, at the input and at every convolution."""
-    medians = _strangers(model, inputs, guesses)
-    strangers = medians[:, guesses.labels[pairs.wrong], guesses.predicted[pairs.wrong]].clamp(min=TINY)
+    medians = _strangers(model, inputs, predictions)
+    strangers = medians[:, predictions.labels[pairs.wrong], predictions.predicted[pairs.wrong]].clamp(
+        min=TINY
+    )
     found = []
     for four in torch.stack(pairs).split(BATCH, 1):
         found.append(torch.stack(_measured(model, inputs[four.flatten()], _within_fours)))
@@ -87,14 +89,14 @@ def pair_ratios(model: nn.Module, inputs: Tensor, guesses: Guesses, pairs: Pairs
     return Ratios(["input", *convolutions(model)], dict(zip(KINDS, ratios.unbind(1), strict=True)))
 
 
-def pair_distances(ratios: Ratios | None, guesses: Guesses) -> dict[str, Any]:
+def pair_distances(ratios: Ratios | None, predictions: Predictions) -> dict[str, Any]:
     """Summarise the ratios over all pairs, for JSON; None stands for no pairs.
 
     Per layer and kind of pair the quartiles; and the share of wrong samples that lie nearer to the right one
     of the class they are taken for than to that of their own.
     """
     summary: dict[str, Any] = {
-        "wrong_samples": len(guesses.wrong_by_confidence()),
+        "wrong_samples": len(predictions.wrong_by_confidence()),
         "pairs": ratios.kinds["taken_for"].shape[1] if ratios else 0,
         "unit": "distance of the pair / median distance between right samples of its two classes",
         "layers": {},  # no list: DVC takes one in a folder of plots for a curve to draw
@@ -125,12 +127,12 @@ def _within_fours(maps: Tensor) -> Tensor:
     return torch.stack([(one - other).norm(dim=1) for one, other in two])
 
 
-def _strangers(model: nn.Module, inputs: Tensor, guesses: Guesses) -> Tensor:
+def _strangers(model: nn.Module, inputs: Tensor, predictions: Predictions) -> Tensor:
     """Return the median distance between right samples of each two classes, [layers, classes, classes]."""
-    right, count = guesses.correct(), len(guesses.classes)
+    right, count = predictions.correct(), len(predictions.classes)
     columns = []
     for label in range(count):
-        own = right[guesses.labels[right] == label]
+        own = right[predictions.labels[right] == label]
         own = own if len(own) else right[:1]  # no pair has this class: find_pairs leaves it out
         columns.append(own[torch.arange(STRANGERS) % len(own)])
 

@@ -18,7 +18,7 @@ LINE = 17  # characters of a title's line at its full size
 
 
 @dataclass(frozen=True)
-class Guesses:
+class Predictions:
     """Predictions for the test images: probabilities float32 [N, classes], true labels int64 [N]."""
 
     probabilities: Tensor
@@ -59,10 +59,10 @@ def show_image(axes: Axes, image: Tensor) -> None:
     axes.imshow(pixels.permute(1, 2, 0).numpy(), cmap="gray", interpolation="nearest")
 
 
-def sample_grid(title: str, split: Split, guesses: Guesses, indices: Tensor) -> Figure:
+def sample_grid(title: str, split: Split, predictions: Predictions, indices: Tensor) -> Figure:
     """Draw the images at `indices`, each with its caption; green is right, orange is wrong."""
     rows = math.ceil(len(indices) / COLUMNS)
-    headings = [guesses.heading(index) for index in indices.tolist()]
+    headings = [predictions.heading(index) for index in indices.tolist()]
     lines = max(heading.count("\n") + 1 for heading in headings)
     size = (CELL * COLUMNS, (CELL + 0.13 * lines) * rows + 0.5)
     figure, grid = plt.subplots(rows, COLUMNS, figsize=size, squeeze=False)
@@ -70,7 +70,7 @@ def sample_grid(title: str, split: Split, guesses: Guesses, indices: Tensor) -> 
         axes.axis("off")
     for axes, index, heading in zip(grid.flat, indices.tolist(), headings, strict=False):
         show_image(axes, split.images[index])
-        right = guesses.predicted[index] == guesses.labels[index]
+        right = predictions.predicted[index] == predictions.labels[index]
         axes.set_title(heading, fontsize=8, color=RIGHT if right else WRONG, pad=3)
         fit(axes.title, 0.96 * CELL)
     figure.suptitle(f"{title} · true class → predicted class (probability)", fontsize=11)

@@ -7,7 +7,7 @@ from math import ceil, log2
 from torch import nn
 
 from convlab.figures.style import PALETTE
-from convlab.models.summary import Layer, Summary
+from convlab.models.summary import LayerSummary, Summary
 
 TALLEST = 1.15  # the height of the image
 SLANT = 0.2  # how far a box goes back, as a share of its height
@@ -43,7 +43,7 @@ class Slab:
 
 
 @dataclass(frozen=True)
-class Step:
+class DrawnStep:
     """What stands between two arrows. `after`: the slabs behind the addition that a `shortcut` leads to."""
 
     label: list[str]
@@ -83,13 +83,13 @@ def _width(slabs: list[Slab]) -> float:
     return reached
 
 
-def steps_of(model: nn.Module, summary: Summary) -> list[Step]:
+def steps_of(model: nn.Module, summary: Summary) -> list[DrawnStep]:
     """Group a network's layers into steps, the image first."""
     largest = max(summary.input_shape[1:])
     channels = summary.input_shape[0]
     image = Slab("image", "#A0A0A0", TALLEST, _thickness(channels))
-    steps = [Step(["input", _shape(summary.input_shape)], [image], [], None)]
-    groups: list[list[Layer]] = []
+    steps = [DrawnStep(["input", _shape(summary.input_shape)], [image], [], None)]
+    groups: list[list[LayerSummary]] = []
     for top, found in groupby(summary.layers, key=lambda layer: layer.name.partition(".")[0]):
         module = model.get_submodule(top)
         if isinstance(module, STARTERS) or list(module.children()) or not groups:
@@ -98,7 +98,7 @@ def steps_of(model: nn.Module, summary: Summary) -> list[Step]:
     return steps + [_step(model, group, largest) for group in groups]
 
 
-def _step(model: nn.Module, layers: list[Layer], largest: int) -> Step:
+def _step(model: nn.Module, layers: list[LayerSummary], largest: int) -> DrawnStep:
     name, _, inside = layers[0].name.partition(".")
     if inside:
         return _residual(name, model.get_submodule(name), layers, largest)
@@ -106,10 +106,10 @@ def _step(model: nn.Module, layers: list[Layer], largest: int) -> Step:
     first, *others = (_word(module) for module in modules)
     shapes = dict.fromkeys(_shape(layer.output_shape) for layer in layers)
     label = [name, first, " · ".join(others), " → ".join(shapes)]
-    return Step([line for line in label if line], _slabs(modules, layers, largest), [], None)
+    return DrawnStep([line for line in label if line], _slabs(modules, layers, largest), [], None)
 
 
-def _residual(name: str, block: nn.Module, layers: list[Layer], largest: int) -> Step:
+def _residual(name: str, block: nn.Module, layers: list[LayerSummary], largest: int) -> DrawnStep:
     found = {layer.name.split(".")[1]: layer for layer in layers}
     children = [child for child, _ in block.named_children()]
     place = children.index("shortcut")
@@ -121,10 +121,10 @@ def _residual(name: str, block: nn.Module, layers: list[Layer], largest: int) ->
     half = ceil(len(words) / 2)
     label = [name, " · ".join(words[:half]), " · ".join(words[half:]), _shape(layers[-1].output_shape)]
     leaves = [module for module in block.get_submodule("shortcut").modules() if not list(module.children())]
-    return Step(label, shown[0], shown[1], " · ".join(map(_word, leaves)))
+    return DrawnStep(label, shown[0], shown[1], " · ".join(map(_word, leaves)))
 
 
-def _slabs(modules: list[nn.Module], layers: list[Layer], largest: int) -> list[Slab]:
+def _slabs(modules: list[nn.Module], layers: list[LayerSummary], largest: int) -> list[Slab]:
     slabs = []
     for module, layer in zip(modules, layers, strict=True):
         if isinstance(module, nn.Flatten):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from convlab.headlines.contents import headlines
 from convlab.headlines.table import table
-from convlab.reports import README, insert
+from convlab.results.tables import README, insert
 
 
 def outputs(pages: Mapping[Path, str]) -> dict[Path, str]:

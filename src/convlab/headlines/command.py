@@ -9,11 +9,11 @@ from rich.console import Console
 
 from convlab.campaign.durations import said
 from convlab.campaign.running import alone, reproduce, settle
+from convlab.config.explain import nearest
 from convlab.errors import InputError
-from convlab.explain import nearest
 from convlab.headlines.contents import Headline, headlines, write_times
 from convlab.headlines.table import table
-from convlab.kept import put_back
+from convlab.pipeline.kept import put_back
 from convlab.results import Row
 
 

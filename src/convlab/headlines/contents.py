@@ -7,8 +7,8 @@ from statistics import mean
 from typing import Any
 
 from convlab import files, results
-from convlab.reports import QUANTITIES, Row, load_reports
 from convlab.results import Found, Plan
+from convlab.results.reports import QUANTITIES, ReportRow, load_reports
 
 TIMES = files.METRICS / "headlines.json"
 ACCURACIES = ("test_accuracy", "validation_accuracy")  # R4 has the second alone
@@ -63,7 +63,7 @@ def headlines() -> list[Headline]:
         InputError: params.yaml, reports.yaml or a result is wrong.
     """
     plans = results.load_plans()
-    rows: dict[str, list[tuple[str, Row]]] = {}
+    rows: dict[str, list[tuple[str, ReportRow]]] = {}
     for report, content in load_reports(plans).items():
         for row in content.rows:
             if row.surpassed_by:
@@ -71,7 +71,7 @@ def headlines() -> list[Headline]:
     return [_headline(name, own, plans) for name, own in rows.items()]
 
 
-def _headline(name: str, rows: list[tuple[str, Row]], plans: Mapping[str, Plan]) -> Headline:
+def _headline(name: str, rows: list[tuple[str, ReportRow]], plans: Mapping[str, Plan]) -> Headline:
     theirs = [Theirs(report, *_numbers(row)) for report, row in rows if row.goal is None]
     goal = next((row.goal for _, row in rows if row.goal is not None), None)
     experiment = plans[name].experiment
@@ -84,7 +84,7 @@ def _headline(name: str, rows: list[tuple[str, Row]], plans: Mapping[str, Plan])
     )
 
 
-def _numbers(row: Row) -> tuple[float, float | None]:
+def _numbers(row: ReportRow) -> tuple[float, float | None]:
     accuracy = next(value for key in ACCURACIES if (value := getattr(row, key)) is not None)
     if row.seconds is None and row.seconds_per_epoch and row.epochs:
         return accuracy, row.seconds_per_epoch * row.epochs

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from convlab.campaign.durations import said
 from convlab.headlines.contents import Headline, accuracy_text
-from convlab.reports import points
 from convlab.results import mean_and_spread
+from convlab.results.reports import points
 
 TITLES = ("data", "headlines of the reports", "ours", "points more", "n", "a training", "all of it", "on")
 

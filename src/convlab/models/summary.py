@@ -11,7 +11,7 @@ FLOAT32 = 4  # bytes
 
 
 @dataclass(frozen=True)
-class Layer:
+class LayerSummary:
     """One layer for one image.
 
     Attributes:
@@ -38,7 +38,7 @@ class Summary:
     """A model for images of `input_shape` (channels, height, width): its layers in the order of running."""
 
     input_shape: tuple[int, ...]
-    layers: list[Layer]
+    layers: list[LayerSummary]
 
     @property
     def trainable_parameters(self) -> int:
@@ -83,12 +83,12 @@ def summarise(model: nn.Module, input_shape: list[int]) -> Summary:
     return Summary(tuple(input_shape), layers_of(model, input_shape))
 
 
-def layers_of(model: nn.Module, input_shape: list[int]) -> list[Layer]:
+def layers_of(model: nn.Module, input_shape: list[int]) -> list[LayerSummary]:
     """Run one blank image through the model and list its layers in the order in which they ran.
 
     An identity is no layer.
     """
-    layers: list[Layer] = []
+    layers: list[LayerSummary] = []
 
     def note(name: str) -> Any:
         return lambda module, inputs, output: layers.append(_layer(name, module, output))
@@ -108,13 +108,13 @@ def layers_of(model: nn.Module, input_shape: list[int]) -> list[Layer]:
     return layers
 
 
-def _layer(name: str, module: nn.Module, output: Tensor) -> Layer:
+def _layer(name: str, module: nn.Module, output: Tensor) -> LayerSummary:
     weights = list(module.parameters())
     elements = output[0].numel()
     macs = 0
     if isinstance(module, (nn.Conv2d, nn.Linear)):  # each output element sums one kernel's products
         macs = elements * module.weight[0].numel()
-    return Layer(
+    return LayerSummary(
         name=name,
         kind=type(module).__name__,
         output_shape=tuple(output.shape[1:]),

@@ -19,7 +19,7 @@ from convlab.numpy_engine.parts import Parts
 from convlab.numpy_engine.sgd import SGD
 from convlab.numpy_engine.winograd import WinogradConv2d
 from convlab.schema import Experiment
-from convlab.train.history import Step
+from convlab.train.history import StepResult
 
 FEW = 4  # channels, for which Winograd's products of matrices are too thin to pay
 
@@ -35,7 +35,7 @@ class NumpyEngine:
         norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
         self.counts = [norm.num_batches_tracked for norm in norms if norm.num_batches_tracked is not None]
 
-    def step(self, images: Tensor, targets: Tensor) -> Step:
+    def step(self, images: Tensor, targets: Tensor) -> StepResult:
         """Do what `TorchEngine.step` does."""
         with self.parts.one_by_one():
             logits = self.network.forward(_pixels_in_rows(images), training=True)
@@ -47,7 +47,7 @@ class NumpyEngine:
             self.optimizer.step()
         for count in self.counts:
             count += 1
-        return Step.of(torch.tensor(loss), torch.from_numpy(logits), targets)
+        return StepResult.of(torch.tensor(loss), torch.from_numpy(logits), targets)
 
 
 class NumpyInference(nn.Module):

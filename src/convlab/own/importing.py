@@ -17,12 +17,12 @@ from rich.progress import track
 from rich.table import Table
 
 from convlab import files
+from convlab.config.explain import nearest, show
+from convlab.data.card import unequal, write_card
 from convlab.data.catalogue import Background, Dataset, card
 from convlab.data.pictures import BRIGHT, border_of, to_pixels
 from convlab.data.sources import md5
 from convlab.errors import InputError
-from convlab.explain import nearest, show
-from convlab.own.card import unequal, write_card
 from convlab.own.sources import Item, count_by_class, read_source
 from convlab.schema.datasets import DatasetEntry
 
@@ -64,10 +64,10 @@ def import_images(declared: Mapping[str, DatasetEntry], name: str, console: Cons
     files.write_arrays(path, arrays)
     dataset = Dataset(
         shape=shape,
-        largest=255,
+        max_value=255,
         classes=tuple(source.classes),
         train_images=len(train),
-        mirrors=entry.mirrors,
+        flip_safe=entry.flip_safe,
         files={path.name: md5(path)},
         format="safetensors",
         background=background(images[0]),

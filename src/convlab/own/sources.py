@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from convlab import files
+from convlab.config.explain import short, show
 from convlab.data.pictures import SUFFIXES, open_picture
 from convlab.data.sources import MIRROR, mirror_from_environment
 from convlab.errors import InputError
-from convlab.explain import short, show
 from convlab.schema.datasets import DatasetEntry, Published
 
 PARTS = ("train", "test")

@@ -27,7 +27,7 @@ class DatasetEntry(Section):
     fit: Fit = "pad"
     test: Annotated[Float, Field(gt=0, le=0.5)] = 0.2
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
-    mirrors: bool = True  # whether a mirrored image is still one of its class
+    flip_safe: bool = True  # whether a mirrored image is still one of its class
 
     @model_validator(mode="after")
     def _one_source(self) -> "DatasetEntry":

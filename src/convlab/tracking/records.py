@@ -11,12 +11,11 @@ from typing import Any, Literal
 from convlab import files, results
 from convlab.data.catalogue import DATASETS
 from convlab.errors import InputError
-from convlab.explain import validate
-from convlab.folders import Folder, load
-from convlab.made_from import Record
+from convlab.pipeline.made_from import configuration, flat
+from convlab.results.folders import Folder, load
 from convlab.schema import SPLITS, Experiment, Sweep, Trial
 from convlab.tracking.run import WHERE, Data, Run, Training
-from convlab.tracking.study import Study, flat, run_name
+from convlab.tracking.study import Study, run_name
 
 CLOCK = ("started_at", "git_commit", "git_dirty", "dvc_experiment", *WHERE)  # what several trainings share
 FACTS = ("epochs", "best_epoch", "parameters", "flops", "kernel_norm", "weight_norm")
@@ -41,18 +40,6 @@ def read_run(name: str, study: Study | None = None) -> Run:
     reader = _Reader(name, study or Study(), folder)
     is_sweep = (files.METRICS / name / "trials.json").is_file()
     return reader.sweep() if is_sweep else reader.experiment()
-
-
-def configuration(record: Record) -> Experiment:
-    """Return the configuration that a training was made from.
-
-    Raises:
-        InputError: it is of a schema that is not today's.
-    """
-    try:
-        return validate(Experiment, record["configuration"], [("", record["configuration"])])
-    except InputError as error:
-        raise InputError(f"{files.trainings(record['of'])}: {error}") from None
 
 
 class _Reader:

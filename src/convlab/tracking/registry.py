@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from convlab.errors import InputError
-from convlab.folders import finished
+from convlab.results.folders import finished
 from convlab.tracking import records, store, study, writer
 from convlab.tracking.run import Run
 

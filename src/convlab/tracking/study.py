@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, assert_never
 
-from convlab import claims, files, reports
+from convlab import files
 from convlab.config import load_params, trials_of
 from convlab.errors import InputError
-from convlab.reports import Line
-from convlab.results import Plan, load_plans
+from convlab.pipeline.made_from import Flat, flat
+from convlab.results import Plan, claims, load_plans, reports
+from convlab.results.reports import Line
 from convlab.schema import Experiment, Params, Sweep
 
 MOST_SHOWN = 3  # differences in the name of a run
-Flat = dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -76,21 +76,6 @@ def load(base: str = "HEAD", dvc_experiment: str | None = None) -> Study:
     except InputError:
         return Study(committed=_committed(base, None), dvc_experiment=dvc_experiment)
     return Study(plans, rows, judged, _committed(base, params), dvc_experiment)
-
-
-def flat(experiment: Experiment) -> Flat:
-    """Return a configuration by dotted keys: `model.kernels` → `[3, 3]`."""
-    found: Flat = {}
-
-    def walk(prefix: str, value: Any) -> None:
-        if isinstance(value, dict):
-            for key, part in value.items():
-                walk(f"{prefix}.{key}" if prefix else key, part)
-        else:
-            found[prefix] = str(value)
-
-    walk("", experiment.model_dump())
-    return found
 
 
 def run_name(result: str, changes: Flat, seed: int | None, dvc_experiment: str | None) -> str:

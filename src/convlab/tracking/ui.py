@@ -5,7 +5,7 @@ import os
 import socket
 
 from convlab.errors import InputError
-from convlab.folders import finished
+from convlab.results.folders import finished
 from convlab.tracking import mirror_all, store
 
 HOST, PORT = "127.0.0.1", 5000

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from convlab.schema.training import EMA, Lookahead
 
 
-class Raw:
+class PlainWeights:
     """No average. `model`: what is to be validated and kept; here the model that is trained."""
 
     def __init__(self, model: nn.Module):
@@ -27,7 +27,7 @@ class Raw:
         """Resume from a checkpoint."""
 
 
-class ExponentialMovingAverage(Raw):
+class ExponentialMovingAverage(PlainWeights):
     """average ← decay · average + (1 − decay) · weights after each step, from the initial weights on.
 
     Of the statistics of batch normalisation too: they belong to the averaged weights, not to the last ones.
@@ -53,7 +53,7 @@ class ExponentialMovingAverage(Raw):
         self.model.load_state_dict(state["model"])
 
 
-class SlowWeights(Raw):
+class SlowWeights(PlainWeights):
     """Lookahead (Zhang et al., 2019): every k steps slow ← slow + α · (fast − slow), then fast ← slow.
 
     The slow weights are what is kept. The optimiser's moments stay as they are, and so do the statistics of
@@ -86,14 +86,14 @@ class SlowWeights(Raw):
         self.steps = state["steps"]
 
 
-def build_average(model: nn.Module, settings: EMA | Lookahead | None) -> Raw:
+def build_average(model: nn.Module, settings: EMA | Lookahead | None) -> PlainWeights:
     """Build the average of a model's weights; call its `update` after each step of the optimiser."""
     match settings:
         case EMA():
             return ExponentialMovingAverage(model, settings.decay)
         case Lookahead():
             return SlowWeights(model, settings.every, settings.alpha)
-    return Raw(model)
+    return PlainWeights(model)
 
 
 def _floats(tensors: Iterable[Tensor]) -> list[Tensor]:

@@ -14,7 +14,7 @@ from convlab.models.weights import penalised
 from convlab.numpy_engine.engine import NumpyEngine
 from convlab.schema import Experiment
 from convlab.train.device import autocast, select_precision
-from convlab.train.history import Step
+from convlab.train.history import StepResult
 from convlab.train.optimizers.registry import build_optimizer
 from convlab.train.penalty import l2_penalty
 
@@ -28,7 +28,7 @@ class Engine(Protocol):
     def optimizer(self) -> Optimizer:
         """What the schedule steers, and checkpoints keep."""
 
-    def step(self, images: Tensor, targets: Tensor) -> Step:
+    def step(self, images: Tensor, targets: Tensor) -> StepResult:
         """Make a step: forward, backward, update.
 
         Args:
@@ -47,7 +47,7 @@ class TorchEngine:
         self.penalised = penalised(model, recipe.l2_on)
         self.compiled = torch.compile(model, dynamic=False) if recipe.compile else model
 
-    def step(self, images: Tensor, targets: Tensor) -> Step:
+    def step(self, images: Tensor, targets: Tensor) -> StepResult:
         """Make a step: forward, backward, update."""
         whole = len(images) == self.recipe.batch_size  # an epoch's last batch is not worth compiling for
         with autocast(self.precision, self.device):
@@ -57,7 +57,7 @@ class TorchEngine:
         (loss + penalty).backward()
         self.optimizer.step()
         self.optimizer.zero_grad()
-        return Step.of(loss.detach(), logits.detach(), targets)
+        return StepResult.of(loss.detach(), logits.detach(), targets)
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Captured:
     graph: torch.cuda.CUDAGraph
     images: Tensor
     targets: Tensor
-    step: Step
+    step: StepResult
 
 
 class GraphEngine(TorchEngine):
@@ -85,7 +85,7 @@ class GraphEngine(TorchEngine):
         self.seen: Counter[torch.Size] = Counter()
         self.captured: dict[torch.Size, Captured] = {}
 
-    def step(self, images: Tensor, targets: Tensor) -> Step:
+    def step(self, images: Tensor, targets: Tensor) -> StepResult:
         """Make a step: forward, backward, update."""
         shape = images.shape
         self.seen[shape] += 1

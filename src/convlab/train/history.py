@@ -13,7 +13,7 @@ class Diverged(ArithmeticError):
     """A loss is no longer a finite number."""
 
 
-class Step(NamedTuple):
+class StepResult(NamedTuple):
     """What a step of a training leaves on the device.
 
     `loss` is the mean cross-entropy in nats, without the L2 penalty; `hits` counts the images whose most

@@ -25,6 +25,7 @@ from convlab.errors import InputError
 from convlab.interrupt import Interrupted, Request, deferred, end_with_parent
 from convlab.models.build import build_model
 from convlab.models.layers import InfeasibleGeometry
+from convlab.pipeline.run import Trained, train
 from convlab.schema import Experiment
 from convlab.train import device as devices
 from convlab.train.checkpoint import Checkpoints
@@ -34,7 +35,6 @@ from convlab.train.distributed.network import fit_share
 from convlab.train.distributed.share import Share
 from convlab.train.engine import EAGER
 from convlab.train.history import Diverged
-from convlab.train.run import Trained, train
 
 POLL = 0.5  # seconds between looks at whether somebody asked for the end
 GRACE = 5.0  # seconds in which the others notice that one is gone, and end

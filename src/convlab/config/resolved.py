@@ -1,0 +1,65 @@
+"""Resolved configurations: what the resolve stage writes and every later stage reads."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+
+from convlab.config.explain import nearest, validate
+from convlab.config.names import RESERVED, check_name
+from convlab.config.strict_yaml import read_yaml
+from convlab.errors import InputError
+from convlab.schema import Experiment, Sweep, Trial
+
+
+def load_item(path: Path) -> Experiment | Sweep:
+    """Read a resolved configuration, as the resolve stage wrote it.
+
+    Raises:
+        InputError: missing or altered by hand.
+    """
+    check_name(path.stem, str(path.parent))
+    if not path.exists():
+        known = sorted({other.stem for other in path.parent.glob("*.yaml")} - set(RESERVED))
+        raise InputError(f"{path}: not there; `dvc repro resolve` writes it{nearest(path.stem, known)}")
+    content = read_yaml(path)
+    if not isinstance(content, Mapping):
+        raise InputError(f"{path}: not a configuration; run `dvc repro`")
+    try:
+        return validate(Sweep if "trials" in content else Experiment, content, [("", content)])
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def load_experiment(path: Path) -> Experiment:
+    """Read the resolved configuration of an experiment."""
+    item = load_item(path)
+    if not isinstance(item, Experiment):
+        raise InputError(f"{path}: is a sweep; expected an experiment")
+    return item
+
+
+def load_sweep(path: Path) -> Sweep:
+    """Read the resolved configuration of a sweep."""
+    item = load_item(path)
+    if not isinstance(item, Sweep):
+        raise InputError(f"{path}: is an experiment; expected a sweep")
+    return item
+
+
+def dump_item(item: Experiment | Sweep) -> str:
+    """Return a resolved configuration as YAML, for `load_item` and for people to read.
+
+    What is as the schema has it by default is left out: a key that comes new, with a default that means what
+    was before, changes no file, and so makes no result stale.
+    """
+    return yaml.safe_dump(
+        item.model_dump(exclude_defaults=True), sort_keys=False, allow_unicode=True, width=110
+    )
+
+
+def trials_of(name: str, item: Experiment | Sweep) -> list[Trial]:
+    """Return the trainings that an item stands for: a sweep's trials, or an experiment's seeds."""
+    if isinstance(item, Sweep):
+        return item.trials
+    return [Trial(name=name, overrides={}, experiment=experiment) for experiment in item.each_seed()]

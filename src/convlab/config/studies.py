@@ -1,0 +1,76 @@
+"""What studies.yaml asks of results: the reports' claims, and the gate's floors."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from convlab.config.explain import mapping, nearest, short, show, validate
+from convlab.errors import InputError
+from convlab.schema import SPLITS, Claim, Sweep, number
+
+FLOORS = tuple(f"{split}_accuracy" for split in SPLITS)
+
+
+def read_thresholds(raw: Mapping[str, Any], experiments: Collection[str]) -> dict[str, dict[str, float]]:
+    """Check the floors, of experiments with these names.
+
+    Raises:
+        InputError: an experiment or a metric that is not there, a floor that is none.
+    """
+    thresholds: dict[str, dict[str, float]] = {}
+    for name in mapping(raw, "thresholds", ""):
+        if name not in experiments:
+            raise InputError(f"thresholds: found {show(name)}{nearest(name, experiments)}")
+        floors = mapping(raw["thresholds"], name, "thresholds.")
+        thresholds[name] = {}
+        for metric, floor in floors.items():
+            if metric not in FLOORS:
+                raise InputError(
+                    f"thresholds.{name}: unknown metric `{short(str(metric))}`{nearest(metric, FLOORS)}"
+                )
+            value = number(floor)
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+                raise InputError(
+                    f"thresholds.{name}.{metric}: found {show(floor)}; allowed: a number from 0 to 1"
+                )
+            thresholds[name][metric] = float(value)
+    return thresholds
+
+
+def read_claims(
+    raw: Mapping[str, Any], experiments: Collection[str], sweeps: Mapping[str, Sweep | None]
+) -> tuple[dict[str, Claim], list[str]]:
+    """Check the claims, over experiments and sweeps with these names; None: a sweep whose trials are unknown.
+
+    Return them, and a warning for each that speaks of a trial that its sweep does not have: a grid may be
+    another for a day, and no training waits for a claim.
+
+    Raises:
+        InputError: a claim is none, or speaks of no experiment or sweep.
+    """
+    claims, warnings = {}, []
+    for name in mapping(raw, "claims", ""):
+        where = f"claims.{name}"
+        content = mapping(raw["claims"], name, "claims.")
+        claim = validate(Claim, raw["claims"][name], [(f"{where}.", content)])
+        for side in ("a", "b") if claim.b is not None else ("a",):
+            problem, wrong = _problem(getattr(claim, side), experiments, sweeps)
+            if wrong:
+                raise InputError(f"{where}.{side}: {problem}")
+            warnings += [f"{where}.{side}: {problem}: judged as not run"] if problem else []
+        if claim.a == claim.b:
+            raise InputError(f"{where}: a and b are the same result; compare two")
+        claims[name] = claim
+    return claims, warnings
+
+
+def _problem(
+    result: str, experiments: Collection[str], sweeps: Mapping[str, Sweep | None]
+) -> tuple[str, bool]:
+    """Say what is wrong with a claim's side, if anything is, and whether it can be nothing but a mistake."""
+    name, slash, trial = result.partition("/")
+    sweep = sweeps.get(name)
+    trials = dict.fromkeys(f"{name}/{trial.name}" for trial in sweep.trials) if sweep else {}
+    if result in experiments or result in trials or (slash and name in sweeps and not sweep):
+        return "", False
+    allowed = list(trials) or [*experiments, *(f"{sweep}/TRIAL" for sweep in sweeps)]
+    return f"found {show(result)}{nearest(result, allowed)}", not (slash and trial and trials)

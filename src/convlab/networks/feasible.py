@@ -1,0 +1,67 @@
+"""Whether an experiment's network can be built at all, found out without its memory."""
+
+from contextlib import suppress
+
+import torch
+
+from convlab import files
+from convlab.data.catalogue import DATASETS
+from convlab.errors import InputError
+from convlab.models.build import build_model
+from convlab.models.layers import InfeasibleGeometry
+from convlab.schema import Experiment, Params
+
+MOST_LAYERS = 1000  # convolutions and linear layers; ResNet-18 has 21
+NETWORK = {"dataset", "preprocess", "model", "init", "batch_norm"}  # what decides what is built, but the seed
+MOST_PARAMETERS = 1 << 30  # 4 GiB in float32, as much again for gradients and twice that for Adam
+
+
+def check_selected(params: Params) -> None:
+    """Refuse what `run` and `run_sweeps` select if its networks cannot be built.
+
+    Raises:
+        InputError: says which, and why. But a trial whose strides leave no image is a row of its sweep.
+    """
+    checked = set[str]()  # experiments and trials that differ in their recipes alone have one network
+
+    def check(where: str, experiment: Experiment) -> None:
+        network = experiment.model_dump_json(include=NETWORK)
+        if network not in checked:
+            check_network(where, experiment)
+            checked.add(network)  # not one that was refused: each is to be told
+
+    for name in params.run:
+        try:
+            check(f"{files.PARAMS}: experiments.{name}", params.experiments[name])
+        except InfeasibleGeometry as error:
+            raise InputError(
+                f"{files.PARAMS}: experiments.{name}.model: {error}; use smaller strides or poolings"
+            ) from None
+    for name in params.run_sweeps:
+        for trial in params.sweeps[name].trials:
+            with suppress(InfeasibleGeometry):
+                check(f"{files.PARAMS}: sweeps.{name}: {trial.name}", trial.experiment)
+
+
+def check_network(where: str, experiment: Experiment) -> None:
+    """Refuse a network that no machine could train; `where`: the place of its experiment in params.yaml.
+
+    Raises:
+        InputError: it has too many layers or parameters.
+        InfeasibleGeometry: the strides and poolings leave nothing of the image.
+    """
+    if experiment.model.layers > MOST_LAYERS:
+        raise InputError(f"{where}.model: more than {MOST_LAYERS:,} layers; use fewer")
+    classes = len(DATASETS[experiment.dataset].classes)
+    try:
+        with torch.device("meta"):  # shapes alone, no memory
+            model = build_model(experiment, experiment.input_shape, classes)
+        parameters = sum(weight.numel() for weight in model.parameters())
+    except InfeasibleGeometry:
+        raise
+    except (RuntimeError, TypeError, ValueError, OverflowError):  # PyTorch's, of sizes beyond its integers
+        parameters = MOST_PARAMETERS + 1
+    if parameters > MOST_PARAMETERS:
+        raise InputError(
+            f"{where}.model: more than {MOST_PARAMETERS:,} parameters; use fewer filters or smaller kernels"
+        )

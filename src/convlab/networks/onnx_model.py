@@ -1,0 +1,91 @@
+"""A trained network as an ONNX file: raw pixels in, logits out, for use without PyTorch."""
+
+import importlib.util
+import json
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from convlab import files
+from convlab.errors import InputError
+from convlab.models.weights import hash_weights
+from convlab.networks.trained import Trained
+
+OPSET = 18  # of 2022: what every runtime of today knows
+INPUT, OUTPUT = "images", "logits"
+NEEDED = ("onnx", "onnxscript")  # by which PyTorch exports
+
+
+class FromPixels(nn.Module):
+    """uint8 [N, C, H, W], of the range of the data set → logits, float32 [N, classes]."""
+
+    def __init__(self, trained: Trained):
+        super().__init__()
+        self.transform, self.model = trained.statistics.transform(), trained.model
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Prepare a batch of raw images, and classify it."""
+        return self.model(self.transform(images))
+
+
+def export(trained: Trained, path: Path) -> int:
+    """Write a network with its preprocessing as ONNX, and return the size of the file in bytes.
+
+    Its input `images` is uint8 [N, C, H, W] of any N, its output `logits` float32 [N, classes]; its metadata
+    say the classes (JSON), the data set and the brightest value of its pixels, the result and the hash of its
+    weights. Views of test-time augmentation are left out: it classifies each image as it is.
+
+    Raises:
+        InputError: what PyTorch exports with is not installed, or the file cannot be written.
+    """
+    content = graph(trained, FromPixels(trained), [OUTPUT])
+    try:
+        files.write_bytes(path, content)
+    except OSError as error:
+        raise InputError(f"--onnx: {path} cannot be written: {error.strerror}") from None
+    return len(content)
+
+
+def graph(trained: Trained, module: nn.Module, outputs: Sequence[str]) -> bytes:
+    """Return a module that takes a network's raw images as an ONNX file, its tensors named in their order.
+
+    Raises:
+        InputError: what PyTorch exports with is not installed.
+    """
+    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        raise InputError(f"export: {' and '.join(missing)} not installed; `pip install {' '.join(NEEDED)}`")
+    import onnx
+
+    example = torch.zeros((2, *trained.dataset.shape), dtype=torch.uint8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of PyTorch's own making
+        program = torch.onnx.export(
+            module.eval(),
+            (example,),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=[INPUT],
+            output_names=list(outputs),
+            dynamic_shapes={INPUT: {0: torch.export.Dim("batch")}},
+            verbose=False,
+        )
+    assert program is not None
+    model = program.model_proto
+    onnx.helper.set_model_props(model, metadata(trained))
+    onnx.checker.check_model(model)
+    return bytes(model.SerializeToString())
+
+
+def metadata(trained: Trained) -> dict[str, str]:
+    """Return what an exported file says of itself."""
+    return {
+        "result": trained.result,
+        "dataset": trained.experiment.dataset,
+        "classes": json.dumps(trained.statistics.classes, ensure_ascii=False),
+        "largest_pixel": str(trained.dataset.max_value),
+        "weights": hash_weights(trained.model),
+    }

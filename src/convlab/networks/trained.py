@@ -1,0 +1,213 @@
+"""A trained network by the name of its result, with all that it takes to use it: `EXPERIMENT`, `SWEEP/TRIAL`
+or `DATASET@champion`, the best of a data set by validation accuracy among those whose weights are here."""
+
+import difflib
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import nn
+
+from convlab import files, results
+from convlab.config import load_params
+from convlab.config.explain import nearest, show
+from convlab.data.catalogue import DATASETS, Dataset, imported
+from convlab.data.dataset import Statistics, load_statistics
+from convlab.data.preprocess import prepare
+from convlab.data.readers import DataError, read
+from convlab.errors import InputError
+from convlab.models.build import load_model
+from convlab.models.layers import InfeasibleGeometry
+from convlab.models.weights import hash_weights
+from convlab.networks import champions
+from convlab.pipeline.made_from import Record, configuration
+from convlab.results import folders
+from convlab.schema import Experiment
+
+CHAMPION = "@champion"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A network with its weights, of the first seed where there are several.
+
+    `accuracy` is that on the validation images, 0 to 1; None where no file says it.
+    """
+
+    result: str
+    experiment: Experiment
+    statistics: Statistics
+    weights: Path
+    accuracy: float | None
+    model: nn.Sequential
+
+    @property
+    def dataset(self) -> Dataset:
+        """The data set that it was trained on."""
+        return DATASETS[self.experiment.dataset]
+
+    def says(self) -> str:
+        """Name it, its data set and its accuracy in a line."""
+        score = "" if self.accuracy is None else f", {self.accuracy:.2%} right of its validation images"
+        return f"{self.result}, trained on {self.experiment.dataset}{score}"
+
+
+def load_trained(name: str) -> Trained:
+    """Load a trained network, of the configuration that it was trained with.
+
+    Raises:
+        InputError: no such result, not trained here (says the command that trains it), or what is needed
+            beside the weights is gone, or they are those of another training.
+    """
+    result = _champion(name.removesuffix(CHAMPION)) if name.endswith(CHAMPION) else name
+    record = _find(result)
+    experiment, weights = configuration(record), _weights(result, record)
+    if not weights.is_file():
+        raise InputError(f"{result}: not trained here; {_training(result)} does it")
+    kept = champions.find(result, record.get("weights"))
+    statistics = kept[1] if kept else _statistics(result, experiment)
+    try:
+        model = load_model(experiment, statistics, weights)
+    except (RuntimeError, InfeasibleGeometry):
+        model = None
+    if model is None or hash_weights(model) != record["weights"]:
+        raise InputError(
+            f"{weights}: not the weights of {files.trainings(record['of'])}; `dvc checkout` or "
+            f"{_training(result)} brings those"
+        )
+    assert isinstance(model, nn.Sequential)
+    accuracy = _accuracy(result, experiment.seed)
+    return Trained(result, experiment, statistics, weights, accuracy, model.eval())
+
+
+def trained_here() -> list[str]:
+    """Return the results whose weights are here, sorted; of a sweep each trial."""
+    found = []
+    for name in folders.finished():
+        for trial, record in _records(name).items():
+            result = name if trial == name else f"{name}/{trial}"
+            if _weights(result, record).is_file():
+                found.append(result)
+    return found
+
+
+def shown_here() -> str:
+    """Say in a few words what is trained here: experiments by name, sweeps with how many of their trials."""
+    here = trained_here()
+    sweeps = Counter(result.partition("/")[0] for result in here if "/" in result)
+    names = [result for result in here if "/" not in result]
+    names += [f"{sweep}/… ({count})" for sweep, count in sweeps.items()]
+    return ", ".join(names) or "nothing; `dvc repro` trains what params.yaml selects"
+
+
+def _find(result: str) -> Record:
+    """Return the record of a result's first training."""
+    name, _, trial = result.partition("/")
+    records = _records(name) if Path(name).name == name else {}
+    if trial and list(records) == [name]:
+        raise InputError(f"--model: found {show(result)}, but {name} is an experiment and has no trials")
+    if (trial or name) in records:
+        return records[trial or name]
+    if records:
+        raise InputError(
+            f"--model: found {show(result)}{nearest(result, [f'{name}/{one}' for one in records])}"
+        )
+    params = load_params(files.PARAMS)
+    if name in (known := [*params.experiments, *params.sweeps]):
+        raise InputError(f"{result}: not trained here; {_training(result)} does it")
+    close = difflib.get_close_matches(result, known, n=1)
+    hint = f"; did you mean `{close[0]}`?" if close else ""
+    raise InputError(f"--model: found {show(result)}; trained here: {shown_here()}{hint}")
+
+
+def _records(name: str) -> dict[str, Record]:
+    """Return the first finished training of each trial, by its name; of an experiment under its own."""
+    found: dict[str, Record] = {}
+    for record in folders.load(name).trainings:
+        if record["status"] == "finished":
+            found.setdefault(record["name"], record)
+    return found
+
+
+def _weights(result: str, record: Record) -> Path:
+    """Return where a training's weights are, or would be: what was trained here goes before what git has."""
+    name, _, trial = result.partition("/")
+    own = files.weights(name, record["seed"], trial or None)
+    kept = None if own.is_file() else champions.find(result, record.get("weights"))
+    return kept[0] if kept else own
+
+
+def _champion(dataset: str) -> str:
+    """Return the best result of a data set by validation accuracy, among those whose weights are here."""
+    if dataset not in (known := [*DATASETS, *imported()]):
+        raise InputError(f"--model: found the data set {show(dataset)}{nearest(dataset, known)}")
+    found = {}
+    for result in trained_here():
+        try:
+            experiment = configuration(_find(result))
+        except InputError:
+            continue  # of a schema that is not today's
+        accuracy = _accuracy(result, experiment.seed)
+        ready = champions.find(result, _find(result).get("weights")) or _can_prepare(result, experiment)
+        if experiment.dataset == dataset and accuracy is not None and ready:
+            found[result] = accuracy
+    if not found:
+        params = load_params(files.PARAMS)
+        names = [name for name, one in params.experiments.items() if one.dataset == dataset]
+        hint = f"; {_training(names[0])} trains {names[0]}" if names else ""
+        raise InputError(f"--model: no network for {dataset} is trained here{hint}")
+    return max(found, key=found.__getitem__)
+
+
+def _accuracy(result: str, seed: int) -> float | None:
+    own = [row for row in results.rows(result) if row["seed"] in (seed, None)]
+    return results.value(own[0], "validation_accuracy") if own else None
+
+
+def _statistics(result: str, experiment: Experiment) -> Statistics:
+    """Read how images become the network's input, or find it out again: most of it needs no image at all."""
+    kept = _kept_statistics(result, experiment)
+    if kept.is_file():
+        return load_statistics(kept.parent)
+    recipe, dataset = experiment.preprocess, DATASETS[experiment.dataset]
+    if recipe.scaling == "zscore_channel":
+        try:
+            return prepare(read(experiment.dataset, files.RAW), experiment).statistics
+        except DataError as error:
+            raise InputError(
+                f"{kept}: not there, and neither are the training images whose mean and deviation are in it: "
+                f"{error}"
+            ) from None
+    channels = experiment.input_shape[0]
+    return Statistics(
+        scale=1.0 if recipe.scaling == "none" else 1.0 / dataset.max_value,
+        mean=[0.0] * channels,
+        std=[1.0] * channels,
+        greyscale=recipe.greyscale,
+        per_image=recipe.scaling == "zscore_image",
+        input_shape=experiment.input_shape,
+        classes=list(dataset.classes),
+    )
+
+
+def _kept_statistics(result: str, experiment: Experiment) -> Path:
+    return files.PROCESSED / result.partition("/")[0] / experiment.data_key() / "statistics.json"
+
+
+def _can_prepare(result: str, experiment: Experiment) -> bool:
+    """Tell whether it is known here, or can be found out, how images become the network's input."""
+    if experiment.preprocess.scaling != "zscore_channel" or _kept_statistics(result, experiment).is_file():
+        return True
+    raw = files.RAW / experiment.dataset
+    return all((raw / file).is_file() for file in DATASETS[experiment.dataset].files)
+
+
+def _training(result: str) -> str:
+    """Return the command that trains a result."""
+    name, _, trial = result.partition("/")
+    params = load_params(files.PARAMS)
+    if name in (params.run_sweeps if trial else params.run):
+        return "`dvc repro`"
+    key, other = ("run_sweeps", "run") if trial else ("run", "run_sweeps")
+    rest = "" if trial else f" -S '{other}=[]'"
+    return f"`dvc exp run -S '{key}=[{name}]'{rest}`"

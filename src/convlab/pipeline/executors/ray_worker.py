@@ -1,0 +1,149 @@
+"""What a node of a Ray cluster does: train one job after another, in a process that stays warm.
+
+Where the node sees the folder of whoever asked (the same machine, a shared file system), it works there.
+Else it gets prepared data through the object store, once, and what it made is sent back.
+"""
+
+import io
+import os
+import socket
+import tempfile
+from collections import deque
+from collections.abc import Mapping
+from contextlib import nullcontext, redirect_stderr, redirect_stdout, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from convlab import files
+from convlab.errors import InputError
+from convlab.interrupt import Interrupted, Request
+from convlab.pipeline.executors.job import Job, train_job
+from convlab.pipeline.ledger import Ledger
+from convlab.pipeline.provenance import hash_files
+from convlab.train import device
+
+Sent = Mapping[
+    str, np.ndarray
+]  # the bytes of prepared files by name: the object store hands arrays out uncopied
+
+
+@dataclass(frozen=True)
+class Node:
+    """What a worker says of where it is: `shared` if it sees the folder of whoever asked."""
+
+    host: str
+    torch: str
+    shared: bool
+
+
+class Said(io.TextIOBase):
+    """What was printed and not yet taken; one thread writes, another takes."""
+
+    def __init__(self) -> None:
+        self.parts = deque[str]()
+
+    def write(self, text: str) -> int:
+        """Keep it."""
+        self.parts.append(text)
+        return len(text)
+
+    def take(self) -> str:
+        """Return what has been written since the last time."""
+        return "".join(self.parts.popleft() for _ in range(len(self.parts)))
+
+
+class Worker:
+    """An actor. Ray calls `run` in one thread, and `look` and `end` in another meanwhile."""
+
+    def __init__(self, threads: int):
+        # What `threads: null` means must not depend on the node: the last bits do on it.
+        device.ALL_THREADS = threads
+        self.request = Request()
+        self.said = Said()
+        self.near = True  # on the machine of whoever asked
+        self.ledger: Ledger | None = None  # this node's own, if nothing is shared
+        self.key = ""
+        self.sent = ""  # the checkpoint that was sent last
+
+    def where(self, host: str, folder: Path, marker: Path) -> Node:
+        """Go to work in the `folder` of `host` if `marker` is seen, else in a folder of this node's own."""
+        shared = marker.is_file()
+        self.near = shared and socket.gethostname() == host
+        if shared:
+            os.chdir(folder)
+        else:
+            own = Path(tempfile.gettempdir()) / f"convlab-{os.getuid()}"
+            own.mkdir(mode=0o700, exist_ok=True)
+            os.chdir(own)
+            self.ledger = Ledger(own / "trainings")
+        return Node(socket.gethostname(), torch.__version__, shared)
+
+    def run(
+        self, job: Job, ledger: Path, at_once: int, prepared: Sent | None, data: str, begun: dict[str, bytes]
+    ) -> dict[str, bytes]:
+        """Train a job, or go on with it.
+
+        Args:
+            job: what to train.
+            ledger: where, if it is shared.
+            at_once: how many run side by side.
+            prepared: the prepared data, if nothing is shared.
+            data: their hash.
+            begun: the checkpoints that there are, if nothing is shared.
+
+        Return:
+            What the ledger of whoever asked has to hold: the outcome or, if it was asked to end, checkpoints.
+            Nothing on the same machine. (A shared file system may show what was written after a minute.)
+        """
+        with redirect_stdout(self.said), redirect_stderr(self.said), suppress(Interrupted):
+            if self.ledger is None:
+                train_job(job, Ledger(ledger), at_once, lambda: nullcontext(self.request))
+                return {} if self.near else Ledger(ledger).contents(job.key)
+            assert prepared is not None
+            use = self.ledger.use(job.key)
+            self.ledger.put(job.key, begun)
+            self.key, self.sent = job.key, ""
+            here = replace(job, folder=_laid_out(prepared, data))
+            train_job(here, self.ledger, at_once, lambda: nullcontext(self.request))
+        if self.ledger is None:
+            return {}
+        self.key = ""
+        made = self.ledger.contents(job.key)
+        use.release()
+        self.ledger.drop([job.key])
+        return made
+
+    def look(self, checkpoint: bool) -> tuple[str, dict[str, bytes]]:
+        """Return what was printed since the last look and, if wanted and not shared, a newer checkpoint."""
+        said = self.said.take()
+        if not (checkpoint and self.ledger and self.key):
+            return said, {}
+        found = self.ledger.contents(self.key)
+        newest = max((name for name in found if name.startswith("checkpoints/")), default="")
+        if newest in ("", self.sent):
+            return said, {}
+        self.sent = newest
+        return said, {newest: found[newest]}
+
+    def end(self, number: int) -> None:
+        """Let what runs write a checkpoint and end, as the signal `number` does elsewhere."""
+        self.request.number = number
+
+
+def _laid_out(prepared: Sent, data: str) -> Path:
+    """Return a folder with the prepared data, written once a node, and checked by their hash.
+
+    Raises:
+        InputError: what came is not what was sent.
+    """
+    folder = Path("prepared") / data
+    for _ in range(2):
+        with suppress(FileNotFoundError):
+            if hash_files(folder / name for name in sorted(prepared)) == data:
+                return folder
+        for name, content in prepared.items():
+            files.write_bytes(folder / name, content.tobytes())
+    raise InputError(f"{folder.resolve()}: the prepared data came damaged to {socket.gethostname()}")

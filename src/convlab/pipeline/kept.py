@@ -1,0 +1,129 @@
+"""Results that stay although something else is selected now.
+
+As soon as a stage has left `dvc.yaml`, DVC takes away what it wrote itself: `dvc checkout`, and with it
+`dvc exp run` and `dvc exp apply`, delete the results of an experiment that is not in `run` any more, those in
+git too. `dvc push` does not see its weights, and `dvc gc -w` deletes them from the cache.
+
+    python -m convlab.pipeline.kept dvc push     (`make push`: a command that sees all that dvc.lock knows)
+"""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from convlab import files
+from convlab.config.strict_yaml import read_yaml
+from convlab.errors import InputError, run
+
+LOCK = Path("dvc.lock")
+MARK = (
+    b"# For as long as `convlab campaign` or `python -m convlab.pipeline.kept` runs: your own is "
+    b".convlab/params.yaml.before\n"
+)
+SELECTORS = {
+    "run": "train",
+    "run_sweeps": "sweep",
+}  # key of params.yaml → the stage that computes what it lists
+
+
+def bring_back(selected: Collection[str]) -> list[str]:
+    """Write what git has of results and the work tree lacks, but not what is `selected`: DVC makes that.
+
+    Return the names of the experiments and sweeps; none where there is no git repository.
+    """
+    listed = _git("ls-files", "--deleted", "-z", "--", str(files.METRICS), str(files.PLOTS))
+    gone = [path for path in listed.split("\0") if path and len(Path(path).parts) > 2]
+    gone = [path for path in gone if _name(path) not in selected]
+    if gone:
+        _git("checkout-index", "-z", "--stdin", given="\0".join(gone))
+    return sorted({_name(path) for path in gone if Path(path).exists()})
+
+
+@contextmanager
+def everything_selected() -> Iterator[None]:
+    """Let DVC see the stages of all that has been computed; params.yaml is as before at the end.
+
+    Raises:
+        InputError: params.yaml or dvc.lock cannot be read.
+    """
+    put_back()
+    params, stages = read_yaml(files.PARAMS), read_yaml(LOCK).get("stages", {})
+    computed = {
+        key: [name.partition("@")[2] for name in stages if name.startswith(f"{stage}@")]
+        for key, stage in SELECTORS.items()
+    }
+    with selecting(*(dict.fromkeys([*params[key], *computed[key]]) for key in SELECTORS)):
+        yield
+
+
+@contextmanager
+def selecting(experiments: Iterable[str], sweeps: Iterable[str]) -> Iterator[None]:
+    """Let params.yaml select these, inside the context; it is as before at the end.
+
+    Raises:
+        InputError: params.yaml cannot be read.
+    """
+    put_back()
+    before = files.PARAMS.read_bytes() if files.PARAMS.exists() else b""
+    params = {**read_yaml(files.PARAMS), "run": list(experiments), "run_sweeps": list(sweeps)}
+    files.write_bytes(_saved(), before)
+    try:
+        files.write_bytes(files.PARAMS, MARK + yaml.safe_dump(params, sort_keys=False).encode())
+        yield
+    finally:
+        put_back()
+
+
+def put_back() -> None:
+    """Put params.yaml back as it was, after `selecting` or a process that was killed in it.
+
+    One that somebody has written since stays.
+    """
+    if _saved().exists():
+        if files.PARAMS.exists() and files.PARAMS.read_bytes().startswith(MARK):
+            files.write_bytes(files.PARAMS, _saved().read_bytes())
+        _saved().unlink()
+
+
+def main() -> int:
+    """Run the command of the command line with everything selected."""
+    if len(sys.argv) < 2:
+        raise InputError(
+            "found no command; allowed: one of DVC's, such as `python -m convlab.pipeline.kept dvc push`"
+        )
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _end)
+    with everything_selected():
+        return subprocess.run(sys.argv[1:]).returncode
+
+
+def _end(number: int, frame: Any) -> None:
+    """End by an exception, which lets params.yaml be put back first."""
+    raise SystemExit(128 + number)
+
+
+def _saved() -> Path:
+    return files.scratch() / "params.yaml.before"
+
+
+def _name(path: str) -> str:
+    return Path(path).parts[1]
+
+
+def _git(*arguments: str, given: str = "") -> str:
+    """Return what git says; nothing where it is not there, or has no repository here."""
+    try:
+        done = subprocess.run(["git", *arguments], input=given, capture_output=True, text=True)
+    except FileNotFoundError:
+        return ""
+    return "" if done.returncode else done.stdout
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,48 @@
+"""What DVC shows of a result: few numbers by name, each a mean over seeds, summed up from its records.
+
+`dvc metrics` and `dvc exp show` make a column of each, so what nobody compares stays in the records.
+"""
+
+from collections.abc import Sequence
+from statistics import mean
+from typing import Any
+
+from convlab.pipeline.made_from import Record
+
+SHOWN = ("test", "validation", "train")  # what counts first
+OF_TRAINING = ("epochs", "best_epoch", "parameters", "kernel_norm")
+
+
+def trained(records: Sequence[Record]) -> dict[str, Any]:
+    """Sum up the trainings of an experiment, for train.json."""
+    return {key: mean(record[key] for record in records) for key in OF_TRAINING}
+
+
+def evaluated(records: Sequence[Record]) -> dict[str, Any]:
+    """Sum up the evaluations of an experiment, for evaluate.json; of several seeds each accuracy, too."""
+    summary: dict[str, Any] = {
+        split: {key: mean(record[split][key] for record in records) for key in ("accuracy", "loss")}
+        for split in SHOWN
+    }
+    return summary | ({"seeds": _by_seed(records)} if len(records) > 1 else {})
+
+
+def tried(records: Sequence[Record]) -> dict[str, Any]:
+    """Sum up the trials of a sweep, for trials.json, by their names; what has no number says why."""
+    trials: dict[str, list[Record]] = {}
+    for record in records:
+        trials.setdefault(record["name"], []).append(record)
+    return {name: _trial(own) for name, own in trials.items()}
+
+
+def _trial(records: Sequence[Record]) -> dict[str, Any]:
+    ended = [record for record in records if record["status"] == "finished"]
+    stopped = sorted({record["status"] for record in records} - {"finished"})
+    summary: dict[str, Any] = {"status": ", ".join(stopped)} if stopped else {}
+    if ended:
+        summary["test_accuracy"] = mean(record["test"]["accuracy"] for record in ended)
+    return summary | ({"seeds": _by_seed(ended)} if len(records) > 1 and ended else {})
+
+
+def _by_seed(records: Sequence[Record]) -> dict[str, float]:
+    return {str(record["seed"]): record["test"]["accuracy"] for record in records}

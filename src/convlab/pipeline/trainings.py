@@ -1,0 +1,149 @@
+"""The trainings of an experiment (its seeds) or a sweep (its trials): which are missing, and how all ended.
+
+Each that ends goes into the ledger at once: a run that is cut off resumes with those that are missing. Where
+they run is an executor's matter (`convlab.pipeline.executors`).
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import cache, partial
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from convlab import files
+from convlab.config import trials_of
+from convlab.errors import InputError
+from convlab.locks import Lock
+from convlab.pipeline import evaluate as evaluation
+from convlab.pipeline import executors
+from convlab.pipeline.executors.job import Job
+from convlab.pipeline.executors.workers import workers_asked_for
+from convlab.pipeline.ledger import Finished, Ledger
+from convlab.pipeline.provenance import fingerprint, hash_data, hash_files
+from convlab.schema import MOST_DEVICES, Experiment, Sweep, Trial
+from convlab.train.progress import shown
+
+
+class Trainings:
+    """The trainings of an experiment or a sweep, with the ledger that they are kept in."""
+
+    def __init__(self, name: str, item: Experiment | Sweep, prepared: Path, ledger: Path):
+        self.name, self.ledger = name, Ledger(ledger)
+        self.uses: list[Lock] = []
+        trials = trials_of(name, item)
+        scored = isinstance(item, Sweep)
+        hashed = cache(partial(_hashed, scored=scored))  # most trials have the same data
+        self.jobs = []
+        for number, trial in enumerate(trials, start=1):
+            folder = prepared / trial.experiment.data_key()
+            label = _label(name, item, trial, number)
+            self.jobs.append(_job(label, trial, folder, scored, *hashed(folder)))
+        own = {job.key for job in self.jobs}  # a sweep over `devices` compares trainings, and mixes none
+        self.jobs = [
+            replace(job, elsewhere=tuple(key for key in job.elsewhere if key not in own)) for job in self.jobs
+        ]
+
+    def run(self) -> list[tuple[Trial, Finished]]:
+        """Run what the ledger does not hold yet, and give every training with how it ended, in their order.
+
+        Raises:
+            InputError: CONVLAB_WORKERS is not a number, CONVLAB_EXECUTOR no executor; there are fewer
+                devices than one training is to be shared out to; or processes were killed from outside.
+        """
+        executor = executors.chosen()
+        workers_asked_for()
+        for experiment in (job.trial.experiment for job in self.jobs):
+            if experiment.devices > 1:
+                from convlab.train.distributed.launch import require_devices  # seconds that others can spare
+
+                require_devices(experiment)
+        self.uses = [self.ledger.use(job.key) for job in self.jobs]
+        missing = []
+        for job in self.jobs:
+            if self.ledger.find(job.key):
+                print(f"{job.label}: already finished, kept", flush=True)
+            else:
+                missing.append(job)
+        if missing:
+            with shown(self.name, {job.label: job.trial.experiment.epochs for job in missing}):
+                executor(missing, self.ledger)
+        ended = [(job.trial, self._find(job)) for job in self.jobs]
+        if best := winner(ended):
+            print(f"{self.name}: {best}", flush=True)
+        return ended
+
+    def clear(self) -> None:
+        """Empty the ledger, once the results are where the stage declares them.
+
+        What another process counts on stays there until that one has it, too.
+        """
+        for use in self.uses:
+            use.release()
+        self.ledger.drop(job.key for job in self.jobs)
+
+    def _find(self, job: Job) -> Finished:
+        finished = self.ledger.find(job.key)
+        if finished is None:
+            raise InputError(f"{job.label}: gone from {self.ledger.folder}; run it again")
+        return finished
+
+
+def iterations_of(ended: Iterable[tuple[Trial, Finished]]) -> list[dict[str, Any]]:
+    """Return the rows of a sweep's iterations.csv: every step of the first seed of each trial, with its name.
+
+    Empty where the recipe records no steps. Of several seeds one is enough to look at, as of an experiment's:
+    each has thousands of rows.
+    """
+    first: dict[str, list[dict[str, Any]]] = {}
+    for trial, finished in ended:
+        if finished.iterations:
+            first.setdefault(trial.name, [{"trial": trial.name, **row} for row in finished.iterations])
+    return [row for rows in first.values() for row in rows]
+
+
+def winner(ended: Sequence[tuple[Trial, Finished]]) -> str:
+    """Return which trial of a sweep is the best on validation images; empty where nothing is compared."""
+    found: dict[str, list[float]] = {}
+    for trial, done in ended:
+        if done.status == "finished" and trial.name:
+            found.setdefault(trial.name, []).append(done.results["validation_accuracy"])
+    if len(found) < 2:
+        return ""
+    means = {name: mean(accuracies) for name, accuracies in found.items()}
+    best = max(means.values())
+    first, *others = [name for name, value in means.items() if value == best]
+    more = f", and {len(others)} more as good" if others else ""
+    seeds = f" (mean of {len(found[first])} seeds)" if len(found[first]) > 1 else ""
+    return f"best on the validation images: {first}, {best:.2%}{seeds}{more}"
+
+
+def _hashed(folder: Path, scored: bool) -> tuple[str, str]:
+    """Return a hash of what a training sees, and what a key ends with, by what it is scored by."""
+    try:
+        data = hash_data(folder)
+        if not scored:
+            return data, ""
+        return data, f"-{hash_files([folder / 'test.safetensors', Path(evaluation.__file__)])[:8]}"
+    except FileNotFoundError as error:
+        raise InputError(f"{error.filename}: not there; `dvc repro` writes it") from None
+
+
+def _job(label: str, trial: Trial, folder: Path, scored: bool, data: str, end: str) -> Job:
+    prints = {
+        devices: fingerprint(trial.experiment.model_copy(update={"devices": devices}), data)
+        for devices in range(1, MOST_DEVICES + 1)
+    }
+    own = prints.pop(trial.experiment.devices)
+    start = files.training(trial.experiment.seed, trial.name)
+    elsewhere = tuple(f"{start}-{other}{end}" for other in prints.values())
+    return Job(label, trial, folder, own, f"{start}-{own}{end}", scored, elsewhere)
+
+
+def _label(name: str, item: Experiment | Sweep, trial: Trial, number: int) -> str:
+    seed = trial.experiment.seed
+    if isinstance(item, Sweep):
+        several = len({one.experiment.seed for one in item.trials}) > 1
+        told = files.training(seed, trial.name) if several else trial.name
+        return f"{name} {number}/{len(item.trials)} {told}"
+    return f"{name} seed {seed}" if item.seeds > 1 else name

@@ -1,0 +1,43 @@
+"""What has been trained, and what is said of it: `rows`, `frame` and their like are in read.py."""
+
+from convlab.results.read import (
+    CLOCKS,
+    NUMBERS,
+    Found,
+    Plan,
+    Row,
+    find,
+    frame,
+    load_plans,
+    mean_and_spread,
+    own_timing,
+    rounded,
+    rows,
+    shortened,
+    spread,
+    status,
+    timings,
+    value,
+    values,
+)
+
+__all__ = [
+    "CLOCKS",
+    "NUMBERS",
+    "Found",
+    "Plan",
+    "Row",
+    "find",
+    "frame",
+    "load_plans",
+    "mean_and_spread",
+    "own_timing",
+    "rounded",
+    "rows",
+    "shortened",
+    "spread",
+    "status",
+    "timings",
+    "value",
+    "values",
+]

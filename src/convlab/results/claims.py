@@ -1,0 +1,243 @@
+"""What the reports claim, judged from intervals over seeds and test images.
+
+The difference a − b is taken seed by seed where both sides have the seed (a paired t interval), else between
+the two groups (Welch's); both at 95 %, and wider by what another set of test images might have given. With
+one seed on a side the spread is borrowed: the largest that a result on the same data set has over its seeds.
+Where the interval settles neither, the verdict is 'inconclusive'.
+"""
+
+from collections.abc import Mapping, Sequence
+from statistics import mean
+from typing import Any
+
+from convlab import results
+from convlab.results import intervals, within
+from convlab.results.intervals import CONFIDENCE, Borrowed, Difference
+from convlab.results.read import Found, Plan, rounded
+from convlab.schema import Claim, Experiment, Params
+
+VERDICTS = ("confirmed", "refuted", "inconclusive", "not run")
+LENDING = 3  # seeds, at least, of a result whose spread another one borrows
+
+
+def judge_all(params: Params, plans: Mapping[str, Plan]) -> list[dict[str, Any]]:
+    """Judge every claim from metrics/. Differences, margins and intervals are in the units of metrics/:
+    accuracies from 0 to 1; rounded to six digits, so that they are the same text on every machine.
+
+    `holds_among_all`: the verdict stands at 95 % for all of the claims together (Holm, 1979).
+
+    Raises:
+        InputError: a result's file is damaged.
+    """
+    experiments = by_result(params)
+    judged = [judge(name, claim, plans, experiments) for name, claim in params.claims.items()]
+    settled = [row for row in judged if row["verdict"] in ("confirmed", "refuted")]
+    tested = sum(row["verdict"] != "not run" for row in judged)
+    unsettled = [1.0] * (tested - len(settled))
+    held = intervals.holm([*(row["p"] for row in settled), *unsettled])
+    for row, holds in zip(settled, held, strict=False):
+        row["holds_among_all"] = holds
+    return judged
+
+
+def by_result(params: Params) -> dict[str, Experiment]:
+    """Return the experiment of every result, by its name; of several seeds the first."""
+    found = dict(params.experiments)
+    for name, sweep in params.sweeps.items():
+        for trial in sweep.trials:
+            found.setdefault(f"{name}/{trial.name}", trial.experiment)
+    return found
+
+
+def judge(
+    name: str, claim: Claim, plans: Mapping[str, Plan], experiments: Mapping[str, Experiment]
+) -> dict[str, Any]:
+    """Judge one claim: verdict, difference a − b, its interval, and the epochs of both sides."""
+    other = claim.b or claim.a
+    a, b = results.find(claim.a, plans), results.find(other, plans)
+    borrowed = None
+    if claim.b is None:
+        difference = within.difference(name, claim) if a.trainings else None
+    else:
+        if min(len(a.trainings), len(b.trainings)) == 1 and claim.metric != "epoch_seconds":
+            borrowed = lent(claim.metric, experiments[claim.a].dataset, experiments)
+        images = images_error_of(claim.metric, (a, b))
+        difference = intervals.compare(
+            by_seed(a, claim.metric), by_seed(b, claim.metric), images=images, borrowed=borrowed
+        )
+    verdict, reason, level = _verdict(claim, (a, b), difference, borrowed)
+    interval = difference.interval() if difference else None
+    stale = [result for result, found in {claim.a: a, other: b}.items() if found.stale]
+    return {
+        "name": name,
+        **claim.model_dump(),
+        "b": other,
+        "n": difference.n if difference else 0,
+        "difference": rounded(difference.value) if difference else None,
+        "interval": [rounded(end) for end in interval] if interval else None,
+        "confidence": CONFIDENCE,
+        "verdict": verdict,
+        "p": rounded(level),
+        "holds_among_all": None,
+        "borrowed_from": borrowed.result if borrowed else None,
+        "reason": reason,
+        "stale": stale,
+        **_epochs("a", a),
+        **_epochs("b", b),
+    }
+
+
+def lent(metric: str, dataset: str, experiments: Mapping[str, Experiment]) -> Borrowed | None:
+    """Return the largest spread over seeds that a result on a data set has; None if none has enough seeds."""
+    found = []
+    for result, experiment in experiments.items():
+        if experiment.dataset == dataset:
+            numbers = results.values(results.rows(result), metric)
+            if len(numbers) >= LENDING:
+                found.append(Borrowed(result, results.spread(numbers) or 0.0, len(numbers)))
+    return max(found, key=lambda one: one.deviation, default=None)
+
+
+def _verdict(
+    claim: Claim, sides: tuple[Found, Found], difference: Difference | None, borrowed: Borrowed | None
+) -> tuple[str, str, float | None]:
+    """Return the verdict, why there is none or what it rests on, and its p-value."""
+    a, b = sides
+    if difference is None:
+        stopped = {claim.a: _stopped(claim.a, a), claim.b or claim.a: _stopped(claim.b or claim.a, b)}
+        return "not run", "; ".join(filter(None, stopped.values())), None
+    if a.shortened != b.shortened:
+        return "inconclusive", "one side is shortened", None
+    if claim.metric == "epoch_seconds" and a.clocked_on() != b.clocked_on():
+        return "inconclusive", "on other hardware, or with other trainings beside it", None
+    if (interval := difference.interval()) is None:
+        return "inconclusive", "n = 1: no interval" if difference.n == 1 else "no spread over seeds", None
+
+    def settled(confidence: float) -> bool:
+        ends = difference.interval(confidence)
+        return ends is not None and decide(claim.relation, claim.margin, *ends) != "inconclusive"
+
+    reasons = ["the first seed's network"] if claim.b is None else []
+    if difference.n == 1 and borrowed:
+        reasons.append(f"n = 1: spread of {borrowed.result}, n = {borrowed.n}")
+    if 1 < difference.n < (most := max(len(a.trainings), len(b.trainings))):
+        reasons.append(f"{difference.n} of {most} seeds on both sides")
+    return decide(claim.relation, claim.margin, *interval), "; ".join(reasons), intervals.level(settled)
+
+
+def images_error_of(metric: str, sides: tuple[Found, Found]) -> float:
+    """Return the standard error that the images give to a difference of accuracies, or of gaps: of the split
+    whose accuracy is in doubt; 0 for losses, whose spread over images is in no file, and for norms."""
+    match metric:
+        case "test_accuracy":
+            split = "test"
+        case "validation_accuracy" | "gap":
+            split = "validation"
+        case _:
+            return 0.0
+    shares = [side.values(f"{split}_accuracy") for side in sides]
+    counts = [side.values(f"{split}_images") for side in sides]
+    if not all(counts):
+        return 0.0
+    return intervals.images_error([mean(side) for side in shares], int(min(map(min, counts))))
+
+
+def decide(relation: str, margin: float, low: float, high: float) -> str:
+    """Return the verdict on `a above (below, same as) b` from the interval of a − b."""
+    if relation == "below":
+        low, high = -high, -low
+    if relation == "not_above":
+        confirmed, refuted = high <= margin, low > margin
+    elif relation == "same":
+        confirmed, refuted = -margin <= low and high <= margin, low > margin or high < -margin
+    else:
+        confirmed, refuted = low > margin, high < margin
+    return "confirmed" if confirmed else "refuted" if refuted else "inconclusive"
+
+
+def table(judged: Sequence[Mapping[str, Any]]) -> str:
+    """Make the Markdown table of claims and verdicts, below one line that counts them."""
+    counts = ", ".join(
+        f"{sum(row['verdict'] == verdict for row in judged)} {verdict}" for verdict in VERDICTS
+    )
+    lines = [
+        "| report | claim | expected | difference, 95 % interval | n | epochs | verdict |",
+        "| --- | --- | --- | ---: | ---: | ---: | --- |",
+    ]
+    for row in judged:
+        verdict = f"**{row['verdict']}**" if row["verdict"] in ("confirmed", "refuted") else row["verdict"]
+        verdict += " †" if row["holds_among_all"] is False else ""
+        reasons = [row["reason"], *(f"{name} is stale" for name in row["stale"])]
+        reason = f" ({'; '.join(filter(None, reasons))})" if any(reasons) else ""
+        cells = [row["report"], row["says"], expected(row), shown(row), str(row["n"] or "–"), _trained(row)]
+        lines.append("| " + " | ".join([*cells, verdict + reason]) + " |")
+    lent = sum(row["verdict"] in ("confirmed", "refuted") and bool(row["borrowed_from"]) for row in judged)
+    counts += f"; {lent} verdicts on a borrowed spread" if lent else ""
+    summary = f"<summary>{len(judged)} claims: {counts}</summary>"
+    return "\n".join(["<details>", summary, "", *lines, "", "</details>", ""])
+
+
+def by_seed(found: Found, metric: str) -> list[tuple[Any, float]]:
+    """Return (seed, number) of each training."""
+    numbers = [(row["seed"], results.value(row, metric)) for row in found.trainings]
+    return [(seed, number) for seed, number in numbers if number is not None]
+
+
+def _stopped(result: str, found: Found) -> str:
+    """Return what stopped a result that has not run, or an empty text."""
+    return "" if found.status in ("finished", "not run") else f"{result} is {found.status}"
+
+
+def _epochs(side: str, found: Found) -> dict[str, Any]:
+    epochs = found.values("epochs")
+    return {
+        f"epochs_{side}": rounded(mean(epochs)) if epochs else None,
+        f"planned_epochs_{side}": found.planned,
+        f"shortened_{side}": found.shortened,
+    }
+
+
+def text_of(metric: str, number: float, sign: str = "+") -> str:
+    """Return a difference as text: accuracies and gaps in percentage points, other metrics as they are."""
+    if metric in ("gap", "confusion_share") or metric.endswith("accuracy"):
+        return f"{100 * number:{sign}.2f}"
+    return f"{number:{sign}.4f}" if metric.endswith("loss") else f"{number:{sign}.2f}"
+
+
+def expected(row: Mapping[str, Any]) -> str:
+    """Return what a judged claim expects of its metric: `test accuracy within ±0.20`."""
+    metric = row["metric"].replace("_", " ")
+    margin = text_of(row["metric"], row["margin"], sign="")
+    if row["pairs"]:
+        return f"{', '.join(row['pairs'])} {row['relation']} {compared_with(row)}"
+    if row["metric"] == "map_distance":
+        return f"{metric} at the last convolution {row['relation']} that at the first"
+    if row["relation"] == "same":
+        return f"{metric} within ±{margin}"
+    if row["relation"] == "not_above":
+        return f"{metric} not above" + (f" by more than {margin}" if row["margin"] else "")
+    return f"{metric} {row['relation']}" + (f" by {margin}" if row["margin"] else "")
+
+
+def compared_with(row: Mapping[str, Any]) -> str:
+    """Name what the pairs of classes of a judged claim are compared with."""
+    others = "as many average pairs" if row["than"] == "average" else "the most frequent others"
+    return f"{others}, in points of the wrong images"
+
+
+def shown(row: Mapping[str, Any]) -> str:
+    """Return a judged claim's difference, with its interval if it has one."""
+    if row["difference"] is None:
+        return "–"
+    ends = [text_of(row["metric"], end) for end in row["interval"] or []]
+    return text_of(row["metric"], row["difference"]) + (f" [{ends[0]}, {ends[1]}]" if ends else "")
+
+
+def _trained(row: Mapping[str, Any]) -> str:
+    shown = [
+        f"{row[f'epochs_{side}']:g}"
+        + (f" of {row[f'planned_epochs_{side}']}" if row[f"shortened_{side}"] else "")
+        for side in ("a", "b")
+        if row[f"epochs_{side}"] is not None
+    ]
+    return " / ".join(dict.fromkeys(shown)) or "–"

@@ -1,0 +1,256 @@
+"""Test accuracies against those of another git revision: which dropped, rose, came or went.
+
+A difference counts where its 95 % interval leaves zero out. With two seeds or more on both sides that is the
+interval over seeds (intervals.py). With one seed on a side it is binomial: both accuracies are shares of n
+test images, and what another n images might have given is the doubt (Newcombe's interval of the difference
+of two shares, 1998, from Wilson's of each). The images are the same on both sides, which makes it wide: it
+misses a small drop rather than cry wolf. It is binomial too where every seed differs by the same: that would
+be an interval without width, and a drop of one image in each of two seeds a failure.
+"""
+
+import json
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from math import hypot
+from pathlib import PurePosixPath
+from statistics import mean
+from typing import Any
+
+from convlab import files
+from convlab.errors import InputError
+from convlab.results.folders import load
+from convlab.results.gate import unfounded
+
+CONFIDENCE = 0.95  # as in intervals.py
+MOST_IMAGES = 1_000_000_000  # SciPy counts in 64 bits
+FILES = ("scores.json", "trainings.json")
+FAILED, ROSE, NOISE, EQUAL, NEW, GONE = "FAIL", "up", "ok", "equal", "new", "gone"
+KINDS = {
+    FAILED: "dropped",
+    ROSE: "rose",
+    NOISE: "changed within the noise",
+    EQUAL: "equal",
+    NEW: "new",
+    GONE: "gone",
+}
+
+
+@dataclass
+class Result:
+    """The trainings of an experiment or a trial: (seed, accuracy) of each, and what stopped the others.
+
+    `unfounded`: why the accuracies are not those of the training whose facts stand beside them.
+    """
+
+    accuracies: list[tuple[Any, float]] = field(default_factory=list)
+    images: int = 0
+    stopped: dict[Any, str] = field(default_factory=dict)  # by seed
+    unfounded: str = ""
+
+    @property
+    def mean(self) -> float:
+        """The mean over seeds."""
+        return mean(accuracy for _, accuracy in self.accuracies)
+
+    def add(self, record: Mapping[str, Any]) -> None:
+        """Add a training with its scores, or what stopped it.
+
+        Raises:
+            KeyError, TypeError, ValueError: it has no accuracy that is one.
+        """
+        seed = record.get("seed")
+        if not isinstance(seed, int | None):
+            raise TypeError
+        if record.get("status", "finished") != "finished":
+            self.stopped[seed] = str(record["status"])
+            return
+        accuracy, images = record["test"]["accuracy"], record["test"]["images"]
+        if not 0 <= accuracy <= 1 or not isinstance(images, int) or not 1 <= images <= MOST_IMAGES:
+            raise ValueError
+        self.accuracies.append((seed, float(accuracy)))
+        self.images = images
+
+
+@dataclass(frozen=True)
+class Change:
+    """What became of a result: FAILED, ROSE, NOISE, EQUAL, NEW or GONE, and a text for it.
+
+    `level`: of an accuracy that changed, the p-value of no change.
+    """
+
+    result: str
+    kind: str
+    text: str
+    level: float | None = None
+
+
+def against(revision: str) -> list[Change]:
+    """Compare metrics/ with what it holds at another revision, result by result.
+
+    Raises:
+        InputError: there is no such revision, or a file of one side is damaged.
+    """
+    before, now = _read(_committed(revision)), present()
+    for name in before.keys() - now.keys():
+        if files.trainings(name).is_file():  # trained, and not scored: it has not gone
+            now[name] = Result()
+    for name, result in now.items():
+        result.unfounded = unfounded(name) if "/" not in name else _inconsistent(name)
+    changes = [_change(name, before.get(name), now.get(name)) for name in dict.fromkeys([*before, *now])]
+    return _among_all(changes, before, now)
+
+
+def _among_all(
+    changes: list[Change], before: Mapping[str, Result], now: Mapping[str, Result]
+) -> list[Change]:
+    """Let those changes count that hold at 95 % for all compared results together (Holm, 1979).
+
+    Of fifty results that only chance moves, two or three would drop out of their own intervals.
+    """
+    moved = [index for index, change in enumerate(changes) if change.level is not None]
+    held = dict(zip(moved, _holm([changes[index].level or 0.0 for index in moved]), strict=True))
+    for index in moved:
+        change = changes[index]
+        if change.kind in (FAILED, ROSE) and not held[index]:
+            text = f"{change.text}, not beyond chance among {len(moved)}"
+            changes[index] = replace(change, kind=NOISE, text=text)
+    return changes
+
+
+def _holm(levels: list[float]) -> list[bool]:
+    from convlab.results.intervals import holm
+
+    return holm(levels) if levels else []
+
+
+def _inconsistent(trial: str) -> str:
+    """Return why a trial is no result; its facts and scores are one record."""
+    problem = load(trial.partition("/")[0]).problem
+    return f"is no result: {problem}" if problem else ""
+
+
+def _change(name: str, before: Result | None, now: Result | None) -> Change:
+    if now is None:
+        return Change(name, GONE, f"was {before.mean:.4f}" if before and before.accuracies else "was none")
+    if now.unfounded:
+        return Change(name, FAILED, now.unfounded)
+    ended = " and ".join(sorted(set(now.stopped.values())))
+    if before and now.stopped.items() - before.stopped.items():
+        return Change(name, FAILED, f"has no number for each seed any more: {ended}")
+    if not now.accuracies:
+        return Change(name, EQUAL if before else NEW, f"is none: {ended}")
+    if not before or not before.accuracies:
+        return Change(name, NEW, f"is {now.mean:.4f}")
+    if [found for _, found in before.accuracies] == [found for _, found in now.accuracies]:
+        return Change(name, EQUAL, f"is {now.mean:.4f}")
+    low, high, kind = interval(before, now)
+    text = f"{before.mean:.4f} → {now.mean:.4f}, {100 * (now.mean - before.mean):+.2f} points "
+    text += f"[{100 * low:+.2f}, {100 * high:+.2f}] {kind}"
+    return Change(name, FAILED if high < 0 else ROSE if low > 0 else NOISE, text, _level(before, now))
+
+
+def _level(before: Result, now: Result) -> float:
+    """Return the p-value of no change, by the interval that leaves zero out just so."""
+    from convlab.results.intervals import level
+
+    def settled(confidence: float) -> bool:
+        low, high, _ = interval(before, now, confidence)
+        return low > 0 or high < 0
+
+    return level(settled)
+
+
+def present() -> dict[str, Result]:
+    """Return the trainings of metrics/, by the names of their results.
+
+    Raises:
+        InputError: a file is damaged.
+    """
+    return _read(_present())
+
+
+def interval(before: Result, now: Result, confidence: float = CONFIDENCE) -> tuple[float, float, str]:
+    """Return the interval of the rise in accuracy, and its kind."""
+    from convlab.results.intervals import (
+        compare,  # brings SciPy, which a plain `convlab check` can do without
+    )
+
+    difference = compare(now.accuracies, before.accuracies)
+    if difference and (over_seeds := difference.interval(confidence)):
+        return *over_seeds, f"over {difference.n} seeds"
+    return *over_images(before, now, confidence), f"over {now.images:,} images"
+
+
+def over_images(before: Result, now: Result, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """Return the interval of the rise in accuracy that another set of as many test images may have shown."""
+    (low_a, high_a), (low_b, high_b) = (_wilson(side.mean, side.images, confidence) for side in (now, before))
+    rise = now.mean - before.mean
+    low = rise - hypot(now.mean - low_a, high_b - before.mean)
+    return low, rise + hypot(high_a - now.mean, before.mean - low_b)
+
+
+def _wilson(share: float, count: int, confidence: float) -> tuple[float, float]:
+    from scipy import stats
+
+    found = stats.binomtest(round(share * count), count).proportion_ci(confidence, method="wilson")
+    return float(found.low), float(found.high)
+
+
+def _read(contents: Iterator[tuple[str, str | bytes]]) -> dict[str, Result]:
+    """Collect the results of metrics/*/scores.json and metrics/*/trainings.json, by their names."""
+    results: dict[str, Result] = {}
+    for path, content in contents:
+        try:
+            for record in json.loads(content):
+                if "test" in record or record.get("status", "finished") != "finished":
+                    tried = "name" in record
+                    name = f"{record['of']}/{record['name']}" if tried else record["of"]
+                    results.setdefault(name, Result()).add(record)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            raise InputError(f"{path}: not the results of trainings, each with a test accuracy") from None
+    return results
+
+
+def _present() -> Iterator[tuple[str, str | bytes]]:
+    for path in sorted(path for file in FILES for path in files.METRICS.glob(f"*/{file}") if path.is_file()):
+        yield path.as_posix(), path.read_bytes()
+
+
+def _committed(revision: str) -> Iterator[tuple[str, str | bytes]]:
+    commit = git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    if commit is None and (refused := not_ours()):
+        raise InputError(f"--against: {refused}")
+    if commit is None:
+        raise InputError(
+            f"--against: found {revision!r}; allowed: a branch, tag or commit of this git repository "
+            "(`git fetch` brings those that are elsewhere)"
+        )
+    listed = git("ls-tree", "-r", "--name-only", commit.strip(), f"{files.METRICS}/") or ""
+    for path in sorted(path for path in listed.splitlines() if PurePosixPath(path).name in FILES):
+        yield f"{revision}:{path}", git("show", f"{commit.strip()}:./{path}") or ""
+
+
+def not_ours() -> str:
+    """Return that git refuses a repository of another user, and what to do; empty if it does not."""
+    asked = ["git", "rev-parse", "--git-dir"]
+    try:
+        said = subprocess.run(asked, capture_output=True, encoding="utf-8", errors="replace").stderr
+    except OSError:
+        return ""
+    if "dubious ownership" not in said:
+        return ""
+    folder = said.partition("'")[2].partition("'")[0]
+    return (
+        f"git refuses {folder}, which belongs to another user; "
+        f"`git config --global --add safe.directory {folder}` lets it"
+    )
+
+
+def git(*arguments: str) -> str | None:
+    """Return git's output, or None if it fails or is not installed."""
+    try:
+        done = subprocess.run(["git", *arguments], capture_output=True, encoding="utf-8", check=True)
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return None
+    return done.stdout

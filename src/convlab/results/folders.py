@@ -1,0 +1,128 @@
+"""The folder of a result, read whole: refused where its records, summaries and curves do not belong together.
+
+Numbers of one training beside the curves or the configuration of another, or a number that somebody typed
+over, are no result: each reader learns the reason from here, and shows none.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from convlab import files
+from convlab.pipeline import summaries
+from convlab.pipeline.made_from import Record, problem_of
+from convlab.schema.quantities import of_curve
+
+PARTS = ("trainings.json", "scores.json", "train.json", "evaluate.json", "trials.json")
+MEND = "`git checkout` or `dvc repro` brings back what belongs together"
+
+
+@dataclass(frozen=True)
+class Folder:
+    """What is there of an experiment or a sweep: its records, as trainings.json and scores.json hold them.
+
+    `read_off`: what its curves say of each training, by name and seed (see `quantities`).
+    `problem`: why its parts do not belong together; empty where they do. It is then no result.
+    """
+
+    trainings: list[Record]
+    scores: list[Record]
+    problem: str
+    read_off: Mapping[tuple[str, int], Mapping[str, float | None]]
+
+    def scored(self) -> list[tuple[Record, Record]]:
+        """Pair each training that ended with its scores; of scores of other weights there is no pair."""
+        ended = [one for one in self.trainings if one["status"] == "finished"]
+        own = [one for one in ended if "test" in one]  # a sweep's record holds both
+        by_seed = {one["seed"]: one for one in self.scores}
+        pairs = [(one, by_seed[one["seed"]]) for one in ended if one["seed"] in by_seed]
+        return [(one, one) for one in own] + [
+            (one, scores) for one, scores in pairs if one["weights"] == scores["weights"]
+        ]
+
+
+def load(name: str) -> Folder:
+    """Return what metrics/NAME/ and plots/NAME/ hold of an experiment or a sweep, which may be nothing.
+
+    Raises:
+        InputError: a file is damaged.
+    """
+    paths = (*(files.METRICS / name / file for file in PARTS), files.PLOTS / name / "curves.csv")
+    return _load(name, Path.cwd(), tuple(_stamp(path) for path in paths))
+
+
+@lru_cache(maxsize=256)
+def _load(name: str, root: Path, stamps: tuple[Any, ...]) -> Folder:
+    """Read a folder once for as long as its files stay as they are."""
+    trainings, scores = (read(name, file) or [] for file in PARTS[:2])
+    problem = _problem(name, trainings, scores)
+    if problem:
+        return Folder([], [], problem, {})
+    return Folder(trainings, scores, problem, _read_off(name) if trainings else {})
+
+
+def _read_off(name: str) -> dict[tuple[str, int], dict[str, float | None]]:
+    path = files.PLOTS / name / "curves.csv"
+    epochs: dict[tuple[str, int], list[dict[str, Any]]] = {}
+    for row in files.read_curves(path) if path.is_file() else []:
+        epochs.setdefault((row.get("trial", name), row["seed"]), []).append(row)
+    return {training: of_curve(rows) for training, rows in epochs.items()}
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def _problem(name: str, trainings: Any, scores: Any) -> str:
+    """Return which parts of a folder do not belong together, and what to do."""
+    for file, records in (("trainings.json", trainings), ("scores.json", scores)):
+        problem = "" if isinstance(records, list) else "is no list of records"
+        problem = problem or next(filter(None, (problem_of(record, name) for record in records)), "")
+        if problem:
+            return f"{files.METRICS / name / file} {problem}; {MEND}"
+    sums: dict[str, Any] = {}
+    if any("test" in record or record["status"] != "finished" for record in trainings):
+        sums["trials.json"] = summaries.tried(trainings)
+    elif trainings:
+        sums["train.json"] = summaries.trained(trainings)
+    if scores:
+        sums["evaluate.json"] = summaries.evaluated(scores)
+    for file in PARTS[2:]:
+        found = read(name, file)
+        if found != sums.get(file) and (found is not None or file in sums):
+            other = "scores.json" if file == "evaluate.json" else "trainings.json"
+            return f"{files.METRICS / name / file} does not say what {other} adds up to; {MEND}"
+    return _of_other_curves(name, trainings)
+
+
+def _of_other_curves(name: str, trainings: Sequence[Record]) -> str:
+    """Return whether the learning curves are of other trainings: then they lack an epoch that was kept."""
+    path = files.PLOTS / name / "curves.csv"
+    ended = [one for one in trainings if one["status"] == "finished"]
+    if not ended:
+        return ""
+    kept = {
+        (row.get("trial", name), row["seed"], row["epoch"], row["validation_loss"])
+        for row in files.read_curves(path)
+    }
+    for one in ended:
+        if (one["name"], one["seed"], one["best_epoch"], one["validation_loss"]) not in kept:
+            return f"{path} is of another training than {files.trainings(name)}; {MEND}"
+    return ""
+
+
+def finished() -> list[str]:
+    """List the experiments and sweeps that have results, by name."""
+    return sorted(path.parent.name for path in files.METRICS.glob("*/trainings.json"))
+
+
+def read(name: str, file: str) -> Any:
+    """Read a file of metrics/NAME/; None if it is not there."""
+    path = files.METRICS / name / file
+    return files.read_json(path) if path.is_file() else None

@@ -1,0 +1,60 @@
+"""The gate: every metric that has a floor in params.yaml is there, is of the training whose facts are there,
+with the configuration that it was made from, and is not under the floor.
+
+A training that fails, as one that diverges, leaves the scores of the one before it: DVC removes what the
+stage that it runs has made, trainings.json among it, and keeps what later stages have.
+"""
+
+from dataclasses import dataclass
+from statistics import mean
+
+from convlab import files
+from convlab.errors import InputError
+from convlab.results.folders import load
+from convlab.results.read import rows, values
+
+
+@dataclass(frozen=True)
+class Check:
+    """One metric against its floor: the mean over its seeds. `problem` is empty where it holds."""
+
+    experiment: str
+    metric: str
+    value: float | None
+    floor: float
+    problem: str
+
+
+def check(thresholds: dict[str, dict[str, float]]) -> list[Check]:
+    """Compare the results of experiments with the floors, metric by metric."""
+    return [
+        _check(experiment, metric, floor)
+        for experiment, floors in thresholds.items()
+        for metric, floor in floors.items()
+    ]
+
+
+def unfounded(experiment: str) -> str:
+    """Return why the scores of an experiment are not those of its training; empty where they are."""
+    try:
+        folder = load(experiment)
+    except InputError as error:
+        return f"cannot be read: {error}"
+    facts, scores = files.trainings(experiment), files.scores(experiment)
+    if folder.problem:
+        return f"is no result: {folder.problem}"
+    if not folder.trainings:
+        return f"is of no training that ended: there is no {facts}; run `dvc repro`"
+    if not folder.scores:
+        return f"is missing: there is no {scores}"
+    if len(folder.scored()) < max(len(folder.trainings), len(folder.scores)):
+        return f"is of another training than {facts}; run `dvc repro`"
+    return ""
+
+
+def _check(experiment: str, metric: str, floor: float) -> Check:
+    if problem := unfounded(experiment):
+        return Check(experiment, metric, None, floor, problem)
+    value = mean(values(rows(experiment), metric))
+    problem = f"is {value:.4f}, under its floor" if not value >= floor else ""
+    return Check(experiment, metric, value, floor, problem)

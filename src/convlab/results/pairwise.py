@@ -1,0 +1,192 @@
+"""Results side by side: the parameters and the metrics in which they differ, with intervals.
+
+A result is named `EXPERIMENT` or `SWEEP/TRIAL`, as everywhere; `@REV` behind it means that of a git revision.
+"""
+
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import chdir, contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import mean
+
+from convlab import files, results
+from convlab.config import load_params
+from convlab.config.explain import nearest, show
+from convlab.errors import InputError
+from convlab.pipeline.made_from import configuration, flat
+from convlab.results import claims, compare, intervals
+from convlab.results.folders import load as load_folder
+from convlab.results.intervals import Borrowed
+from convlab.results.read import Found
+from convlab.schema import METRICS
+
+# What is compared, in the order of a table; only METRICS get an interval
+NUMBERS = (*METRICS, "epochs", "seconds", "parameters")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A result, as it is compared: its trainings, and its configuration by dotted keys.
+
+    `accuracies`: of the test images, as `compare` has them; `borrowed`: the spread of the test accuracy by
+    which a single training on its data set is judged, None where no result there has enough seeds.
+    """
+
+    name: str
+    found: Found
+    params: Mapping[str, str]
+    accuracies: compare.Result
+    borrowed: Borrowed | None
+
+    @property
+    def dataset(self) -> str | None:
+        """The data set that it was trained on."""
+        return self.params.get("dataset")
+
+    @property
+    def fingerprints(self) -> list[str]:
+        """Which trainings it is: two results may be the same."""
+        return [row["fingerprint"] for row in self.found.trainings]
+
+    def values(self, metric: str) -> list[float]:
+        """Return a metric's number of each training."""
+        return self.found.values(metric)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The mean difference of two subjects, and its 95 % interval, if there is one, with what it is over."""
+
+    value: float
+    interval: tuple[float, float] | None
+    over: str = ""
+
+
+def load(text: str) -> Subject:
+    """Read the result that `RESULT` or `RESULT@REV` names.
+
+    Raises:
+        InputError: there is no such revision, or the result has not run in it.
+    """
+    result, at, revision = text.partition("@")
+    with _checked_out(result, revision) if at else nullcontext():
+        try:
+            found = subjects([result.partition("/")[0]])
+        except InputError as error:  # its configuration may be of before the schema of today
+            raise InputError(f"{text}: {error}") from None
+        if result in found:
+            return replace(found[result], name=text)
+        if problem := load_folder(result.partition("/")[0]).problem:
+            raise InputError(f"{text}: {problem}")
+        known = [*found, *(folder.name for folder in sorted(files.METRICS.glob("*/")))]
+    where = f" at {revision}" if at else ""
+    raise InputError(f"found {show(result)}, which has not run{where}{nearest(result, known or ['none'])}")
+
+
+def subjects(names: Sequence[str] | None = None) -> dict[str, Subject]:
+    """Return every result of some experiments and sweeps (or of all) that has run, by its name.
+
+    Raises:
+        InputError: one of their files is damaged.
+    """
+    accuracies, lent = compare.present(), _lent()
+    found = {}
+    for result, params in configurations(names).items():
+        if rows := results.rows(result):
+            accuracy = accuracies.get(result, compare.Result())
+            found[result] = Subject(result, Found(rows), params, accuracy, lent.get(params["dataset"]))
+    return found
+
+
+def configurations(names: Sequence[str] | None = None) -> dict[str, dict[str, str]]:
+    """Return what every result of some experiments and sweeps (or of all) was configured as, by dotted keys.
+
+    Without the seed: those of its first training stand for all.
+
+    Raises:
+        InputError: a configuration is damaged, or of another form.
+    """
+    found: dict[str, dict[str, str]] = {}
+    for folder in sorted(files.METRICS.glob("*/")):
+        for record in load_folder(folder.name).trainings if names is None or folder.name in names else ():
+            name = folder.name if record["name"] == folder.name else f"{folder.name}/{record['name']}"
+            if name not in found:
+                found[name] = flat(configuration(record))
+                found[name].pop("seed")
+    return found
+
+
+def _lent() -> dict[str, Borrowed | None]:
+    """Return the spread of the test accuracy that single trainings borrow, by data set."""
+    if not files.PARAMS.is_file():  # of a revision without one
+        return {}
+    experiments = claims.by_result(load_params(files.PARAMS))
+    datasets = dict.fromkeys(experiment.dataset for experiment in experiments.values())
+    return {name: claims.lent("test_accuracy", name, experiments) for name in datasets}
+
+
+def params_that_differ(several: Sequence[Subject]) -> dict[str, list[str]]:
+    """Return the values of each parameter that is not the same in all, by its key; "–" where one has none."""
+    keys = dict.fromkeys(key for one in several for key in one.params)
+    table = {key: [one.params.get(key, "–") for one in several] for key in keys}
+    return {key: row for key, row in table.items() if len(set(row)) > 1}
+
+
+def difference(metric: str, a: Subject, b: Subject) -> Difference | None:
+    """Compare a with b, as a claim is judged; None where one has no such number.
+
+    The interval is over seeds where both sides have two or more. With one seed on a side, of a test accuracy
+    alone: by a borrowed spread, else over the test images. None for a training and itself, or two data sets.
+    """
+    ours, theirs = (claims.by_seed(one.found, metric) for one in (a, b))
+    if not (ours and theirs):
+        return None
+    value = mean(number for _, number in ours) - mean(number for _, number in theirs)
+    alike = a.dataset == b.dataset and a.fingerprints != b.fingerprints
+    if metric not in METRICS or not alike:
+        return Difference(value, None)
+    single = min(len(ours), len(theirs)) == 1
+    borrowed = (a.borrowed or b.borrowed) if single and metric == "test_accuracy" else None
+    images = claims.images_error_of(metric, (a.found, b.found))
+    found = intervals.compare(ours, theirs, images=images, borrowed=borrowed)
+    interval = found.interval() if found else None
+    if found and interval:
+        over = f"over {found.n} seeds" if found.n > 1 else f"spread of {borrowed.result}" if borrowed else ""
+        return Difference(found.value, interval, over)
+    if metric == "test_accuracy" and single:
+        low, high, over = compare.interval(b.accuracies, a.accuracies)
+        return Difference(value, (low, high), over)
+    return Difference(value, None)
+
+
+@contextmanager
+def _checked_out(result: str, revision: str) -> Iterator[None]:
+    """Work in a temporary folder that holds a result's files as they were at a revision."""
+    found = _git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    if found is None:
+        raise InputError(
+            f"found {show(revision)} after the @; allowed: a branch, tag or commit of this git repository"
+        )
+    commit, name = found.decode().strip(), result.partition("/")[0]
+    wanted = (
+        files.METRICS / name,
+        files.PLOTS / name / "curves.csv",
+        files.PARAMS,
+        Path("studies.yaml"),
+    )
+    listed = _git("ls-tree", "-r", "--name-only", "-z", commit, "--", *(path.as_posix() for path in wanted))
+    with tempfile.TemporaryDirectory(prefix="convlab-") as folder:
+        for path in filter(None, (listed or b"").decode().split("\0")):
+            files.write_bytes(Path(folder) / path, _git("show", f"{commit}:./{path}") or b"")
+        with chdir(folder):
+            yield
+
+
+def _git(command: str, *arguments: str) -> bytes | None:
+    """Return what git says, or None if it refuses, or is not there."""
+    try:
+        return subprocess.run(["git", command, *arguments], capture_output=True, check=True).stdout
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return None

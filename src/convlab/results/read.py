@@ -1,0 +1,265 @@
+"""What has been trained: one row per finished training of an experiment or a trial, whichever file holds it.
+
+A result is named `EXPERIMENT` or `SWEEP/TRIAL`, everywhere in the project.
+"""
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from convlab import files
+from convlab.config import load_params, read_params
+from convlab.pipeline.made_from import Record
+from convlab.results.folders import load, read
+from convlab.results.states import differences
+from convlab.schema import METRICS, SPLITS, Experiment
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+Row = dict[str, Any]
+FACTS = (
+    *("seed", "epochs", "parameters", "report_flops", "kernel_norm", "precision", "device", "fingerprint"),
+    *("configuration", "environment", "code"),
+)
+# The columns of `frame`: where a training belongs, its numbers, and where and when it ran
+NUMBERS = (*METRICS, "penalty", "parameters", "report_flops", "seconds", "seconds_per_epoch", "epochs")
+CLOCKS = (
+    "device_name",
+    "images_per_second",
+    "peak_memory_mib",
+    "at_once",
+    "started_at",
+    "git_commit",
+    "torch",
+)
+
+
+def rows(result: str) -> list[Row]:
+    """Return the finished trainings of a result, one per seed, in the files' order; empty where none is.
+
+    Each has seed, epochs, parameters, report_flops, kernel_norm, weight_norm and penalty (None in a record of
+    before there were any), precision, device, fingerprint; train, validation and test, each {loss, accuracy,
+    images}, of the kept weights and without augmentation; running_accuracy and running_loss as a loop prints
+    them (means over the epoch's steps, with dropout and augmentation, the loss with the L2 penalty);
+    penalised_test_loss; gap, the accuracy in training (running, where it is known) less that in validation;
+    configuration, environment and code, as its record holds them; timing, {} if there is none of the same
+    fingerprint; and what `quantities.of_curve` reads off its curves.
+
+    Raises:
+        InputError: a file is damaged.
+    """
+    name, _, trial = result.partition("/")
+    clocks = timings(name)
+    folder = load(name)
+    return [
+        {**_row(facts, scores, clocks), **folder.read_off.get((facts["name"], facts["seed"]), {})}
+        for facts, scores in folder.scored()
+        if facts["name"] == (trial or name)
+    ]
+
+
+def status(result: str) -> str:
+    """Say `finished`, `not run`, `inconsistent` or what stopped a trial: `infeasible`, `diverged`."""
+    name, _, trial = result.partition("/")
+    folder = load(name)
+    if folder.problem:
+        return "inconsistent"
+    if rows(result):
+        return "finished"
+    found = [one["status"] for one in folder.trainings if trial and one["name"] == trial]
+    return found[0] if found else "not run"
+
+
+def value(row: Row, quantity: str) -> float | None:
+    """Look up a number of a training: `test_accuracy`, `gap`, `seconds_per_epoch`, …; None if it has none."""
+    split, _, score = quantity.partition("_")
+    if split in SPLITS:
+        return row[split][score]
+    timing = row["timing"]
+    if quantity == "seconds":
+        return timing.get("seconds")
+    if quantity == "epoch_seconds":  # the median: the first epoch has the warm-up in it
+        return statistics.median(timing["epoch_seconds"]) if timing.get("epoch_seconds") else None
+    if quantity == "seconds_per_epoch":
+        return timing["seconds"] / row["epochs"] if timing else None
+    return row.get(quantity)
+
+
+def values(trainings: Sequence[Row], quantity: str) -> list[float]:
+    """Look up a number of several trainings, leaving out those that have none."""
+    found = [value(row, quantity) for row in trainings]
+    return [number for number in found if number is not None]
+
+
+def spread(numbers: Sequence[float]) -> float | None:
+    """Compute the standard deviation (of a sample); None of fewer than two numbers."""
+    return statistics.stdev(numbers) if len(numbers) > 1 else None
+
+
+def mean_and_spread(numbers: Sequence[float], text: Callable[[float], str]) -> str:
+    """Show the mean ± the standard deviation, if there is one; `text` shows a number."""
+    deviation = spread(numbers)
+    shown = text(statistics.mean(numbers))
+    return f"{shown} ± {text(deviation).removesuffix('%')}" if deviation else shown
+
+
+def rounded(number: float | None) -> float | None:
+    """Round to six significant digits: the same text on every machine, though sums differ in last bits."""
+    return None if number is None else float(f"{number:.6g}")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What params.yaml says of a result: the epochs that its experiment states (a sweep may shorten them)."""
+
+    planned: int
+    stops_early: bool
+    experiment: Experiment | None = None  # as params.yaml resolves it now
+
+
+def shortened(row: Row, planned: int) -> bool:
+    """Tell whether a training had fewer epochs, and not because early stopping ended it."""
+    own = row["configuration"]
+    stopped_early = own.get("early_stopping") is not None and row["epochs"] < own["epochs"]
+    return row["epochs"] < planned and not stopped_early
+
+
+@dataclass(frozen=True)
+class Found:
+    """The trainings of a result.
+
+    `planned`: the epochs that would be the whole; `shortened`: a training has fewer; `status`: see `status`;
+    `stale`: in what they are not of today's settings and code (epochs apart, which `shortened` tells of).
+    """
+
+    trainings: list[Row]
+    planned: int | None = None
+    shortened: bool = False
+    status: str = "not run"
+    stale: tuple[str, ...] = ()
+
+    def values(self, quantity: str) -> list[float]:
+        """Return a number of each training."""
+        return values(self.trainings, quantity)
+
+    def clocked_on(self) -> set[tuple[Any, ...]]:
+        """Return what decides the seconds of the trainings, besides what they compute."""
+        return {
+            (row["environment"]["device_name"], row["precision"], row["timing"].get("at_once"))
+            for row in self.trainings
+        }
+
+    def hardware(self) -> list[str]:
+        """Name what the trainings ran on, with the precision."""
+        return sorted({f"{row['environment']['device_name']} ({row['precision']})" for row in self.trainings})
+
+
+def find(result: str, plans: Mapping[str, Plan], epochs: int | None = None) -> Found:
+    """Find a result, which may be without trainings.
+
+    `epochs`: those of the report, which are then the whole; not so where early stopping ends a training.
+    """
+    if result not in plans:
+        return Found([], status="not among the trials")
+    plan = plans[result]
+    planned = plan.planned if plan.stops_early else epochs or plan.planned
+    trainings = rows(result)
+    fewer = any(shortened(row, planned) for row in trainings)
+    return Found(trainings, planned, fewer, status(result), _stale(result, plan))
+
+
+def _stale(result: str, plan: Plan) -> tuple[str, ...]:
+    """Return in what the trainings of a result are not of today's settings and code."""
+    name, _, trial = result.partition("/")
+    reasons: dict[str, None] = {}
+    for facts, scores in load(name).scored():
+        if plan.experiment and facts["name"] == (trial or name):
+            now = plan.experiment.model_copy(update={"seed": facts["seed"], "seeds": 1})
+            records = [facts] if scores is facts else [facts, scores]
+            reasons |= dict.fromkeys(differences(records, now))
+    return tuple(reason for reason in reasons if not reason.startswith("epochs: "))
+
+
+def load_plans() -> dict[str, Plan]:
+    """Return the plan of every result that params.yaml can have, by the result's name.
+
+    Raises:
+        InputError: params.yaml is wrong.
+    """
+    params, raw = load_params(files.PARAMS), read_params(files.PARAMS)
+    plans = {}
+    for name, experiment in params.experiments.items():
+        plans[name] = _plan(experiment, experiment.epochs)
+    for name, sweep in params.sweeps.items():
+        for trial in sweep.trials:
+            base = raw["sweeps"][name].get("experiment", trial.name)
+            whole = params.experiments.get(base, trial.experiment)
+            plan = _plan(trial.experiment, whole.epochs)
+            plans.setdefault(f"{name}/{trial.name}", plan)  # a later seed's trial is no other plan
+    return plans
+
+
+def _plan(experiment: Experiment, planned: int) -> Plan:
+    return Plan(planned, experiment.early_stopping is not None, experiment)
+
+
+def frame(plans: Mapping[str, Plan] | None = None) -> "DataFrame":
+    """Return a tidy table of all results: one row per finished training, in the order of params.yaml.
+
+    Its columns: result (`EXPERIMENT` or `SWEEP/TRIAL`), name, trial ("" for an experiment), seed; NUMBERS, in
+    the units of metrics/ (accuracies from 0 to 1, seconds); planned_epochs, shortened; precision, device,
+    fingerprint (the same for two results that are one training) and CLOCKS (null without a timing).
+    `plans`: those of `load_plans`, where they are known already.
+
+    Raises:
+        InputError: params.yaml is wrong, or a file of a result is damaged.
+    """
+    from pandas import DataFrame  # takes a second: only where it is needed
+
+    table = []
+    for result in (plans := load_plans() if plans is None else plans):
+        name, _, trial = result.partition("/")
+        found = find(result, plans)
+        for row in found.trainings:
+            one = {"result": result, "name": name, "trial": trial, "seed": row["seed"]}
+            one |= {quantity: value(row, quantity) for quantity in NUMBERS}
+            one |= {"planned_epochs": found.planned, "shortened": found.shortened}
+            one |= {key: row[key] for key in ("precision", "device", "fingerprint")}
+            table.append(one | {key: row["timing"].get(key) for key in CLOCKS})
+    columns = ("result", "name", "trial", "seed", *NUMBERS, "planned_epochs", "shortened", "precision")
+    return DataFrame(table, columns=[*columns, "device", "fingerprint", *CLOCKS])
+
+
+def _row(facts: Record, scores: Record, clocks: list[Row]) -> Row:
+    penalty, running = facts.get("penalty") or 0.0, facts.get("running_accuracy")
+    return {
+        **{key: facts.get(key) for key in ("weight_norm", "penalty")},
+        **{key: facts[key] for key in FACTS},
+        **{
+            split: {key: scores[split].get(key) for key in ("loss", "accuracy", "images")} for split in SPLITS
+        },
+        "penalised_test_loss": scores["test"]["loss"] + penalty,
+        "running_accuracy": running,
+        "running_loss": None if running is None else facts["running_loss"] + penalty,
+        "gap": (scores["train"]["accuracy"] if running is None else running)
+        - scores["validation"]["accuracy"],
+        "timing": own_timing(facts, clocks),
+    }
+
+
+def timings(name: str) -> list[Row]:
+    """Return the timing of each training of an experiment or a sweep."""
+    content = read(name, "timing.json") or {}
+    if "fingerprint" in content:  # an experiment's; a sweep's has the names of its trainings for keys
+        return [content, *content.get("seeds", [])]
+    return list(content.values())
+
+
+def own_timing(facts: Row, clocks: list[Row]) -> Row:
+    """Pick a training's own timing; {} if there is none.
+
+    DVC's run cache restores results without their timing, and that of another training may be left.
+    """
+    return next((clock for clock in clocks if clock.get("fingerprint") == facts["fingerprint"]), {})

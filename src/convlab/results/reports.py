@@ -1,0 +1,187 @@
+"""The reports' numbers beside ours: tables for docs/reports.md, the README and metrics/, from reports.yaml.
+
+Nothing in them is typed by hand: what has not run is 'not run'.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from convlab import results
+from convlab.config import read_yaml
+from convlab.config.explain import nearest, show, validate
+from convlab.errors import InputError
+from convlab.results.read import Found, Plan, rounded
+from convlab.schema.section import Count, Float, NonNegative, Positive, Section
+
+REPORTS = Path("reports.yaml")
+
+# Every quantity that a report prints, in the order of the columns: its title and how it is shown
+QUANTITIES = {
+    "test_accuracy": ("test accuracy", "{:.2%}"),
+    "test_loss": ("test loss", "{:.4f}"),
+    "penalised_test_loss": ("test loss with penalty", "{:.4f}"),
+    "validation_accuracy": ("validation accuracy", "{:.2%}"),
+    "validation_loss": ("validation loss", "{:.4f}"),
+    "running_accuracy": ("running train accuracy", "{:.2%}"),
+    "train_accuracy": ("clean train accuracy", "{:.2%}"),
+    "running_loss": ("running train loss", "{:.4f}"),
+    "train_loss": ("clean train loss", "{:.4f}"),
+    "kernel_norm": ("kernel norm", "{:.2f}"),
+    "weight_norm": ("weight norm", "{:.2f}"),
+    "parameters": ("parameters", "{:,.0f}"),
+    "parameters_in_all": ("parameters with statistics", "{:,.0f}"),
+    "report_flops": ("FLOPs", "{:,.0f}"),
+    "seconds": ("seconds", "{:,.0f}"),
+    "seconds_per_epoch": ("seconds an epoch", "{:,.2f}"),
+    "last_lr": ("last learning rate", "{:g}"),
+    "epochs": ("epochs", "{:.0f}"),
+}
+Accuracy = Annotated[Float, Field(ge=0, le=1)]
+
+
+class ReportRow(Section):
+    """A row of a report: what it is, our result beside it (null: we have none, for a `reason`), its numbers.
+
+    `parameters` are those that are trained, `parameters_in_all` with the running statistics of batch norm;
+    `report_flops` counts as R2 does. `about` names the numbers that a report gives roughly, `goal` is a test
+    accuracy to reach where no report has one.
+    """
+
+    what: str
+    result: str | None
+    reason: str = ""
+    surpassed_by: str | None = None  # of `convlab headlines`: an experiment that is to be better on two cores
+    note: str = ""
+    headline: bool = False  # of those that the README shows
+    replicate: str | None = None  # rows of one name are trainings of one configuration, in the report
+    about: list[Literal[tuple(QUANTITIES)]] = Field(default_factory=list)  # type: ignore[valid-type]
+    goal: Accuracy | None = None
+    test_accuracy: Accuracy | None = None
+    test_loss: NonNegative | None = None
+    penalised_test_loss: NonNegative | None = None
+    validation_accuracy: Accuracy | None = None
+    validation_loss: NonNegative | None = None
+    running_accuracy: Accuracy | None = None
+    train_accuracy: Accuracy | None = None
+    running_loss: NonNegative | None = None
+    train_loss: NonNegative | None = None
+    kernel_norm: Positive | None = None
+    weight_norm: Positive | None = None
+    parameters: Count | None = None
+    parameters_in_all: Count | None = None
+    report_flops: Count | None = None
+    seconds: Positive | None = None
+    seconds_per_epoch: Positive | None = None
+    last_lr: Positive | None = None
+    epochs: Count | None = None
+
+    @model_validator(mode="after")
+    def _no_result_for_a_reason(self) -> "ReportRow":
+        if self.result is None and not self.reason:
+            raise ValueError("reason|nothing|why there is no result of ours")
+        return self
+
+    def printed(self) -> list[str]:
+        """Name the quantities that the report has a number (or we a goal) for."""
+        found = [key for key in QUANTITIES if getattr(self, key) is not None]
+        return ["test_accuracy", *found] if self.goal else found
+
+
+class Report(Section):
+    """What a report printed, or our goals beyond the reports; `hardware` is null where it names none."""
+
+    title: str
+    hardware: str | None
+    rows: Annotated[list[ReportRow], Field(min_length=1)]
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row of a report, and our trainings beside it."""
+
+    row: ReportRow
+    ours: Found
+
+    @property
+    def dataset(self) -> str | None:
+        """The data set of our trainings; None without any."""
+        return next((row.get("configuration", {}).get("dataset") for row in self.ours.trainings), None)
+
+    def difference(self, quantity: str) -> float | None:
+        """Compute our mean less the report's number (or the goal); None without both."""
+        theirs, ours = getattr(self.row, quantity), self.ours.values(quantity)
+        if quantity == "test_accuracy" and theirs is None:
+            theirs = self.row.goal
+        return mean(ours) - theirs if ours and theirs is not None else None
+
+
+def load_reports(plans: Mapping[str, Plan]) -> dict[str, Report]:
+    """Read reports.yaml.
+
+    Raises:
+        InputError: a key or a result in it is unknown, a number is none.
+    """
+    content = read_yaml(REPORTS)
+    if not isinstance(content, Mapping):
+        raise InputError(f"{REPORTS}: found {show(content)}; allowed: a mapping of reports")
+    reports = {}
+    for name, report in content.items():
+        reports[name] = validate(Report, report, [(f"{REPORTS}: {name}.", report)])
+        for index, row in enumerate(reports[name].rows):
+            for key in ("result", "surpassed_by"):
+                if (result := getattr(row, key)) is not None and result not in plans:
+                    known = [one for one in plans if one.startswith(result.partition("/")[0])] or plans
+                    where = f"{REPORTS}: {name}.rows.{index}.{key}"
+                    raise InputError(f"{where}: found {show(result)}{nearest(result, known)}")
+    return reports
+
+
+def line_of(row: ReportRow, plans: Mapping[str, Plan]) -> Line:
+    """Put our trainings of a row beside it."""
+    return Line(row, results.find(row.result, plans, row.epochs) if row.result else Found([]))
+
+
+def numbers_of(report: str, line: Line) -> list[dict[str, Any]]:
+    """List a row's numbers, theirs and ours, in the units of metrics/: accuracies from 0 to 1, seconds.
+
+    Rounded to six digits, so that a mean is the same text on every machine.
+    """
+    row, found = line.row, line.ours
+    numbers = []
+    for quantity in dict.fromkeys(row.printed() or ["test_accuracy"]):
+        ours = found.values(quantity)
+        number = {
+            "report": report,
+            "row": row.what,
+            "quantity": quantity,
+            "report_value": getattr(row, quantity),
+            "goal": row.goal if quantity == "test_accuracy" else None,
+            "about": quantity in row.about,
+            "ours": rounded(mean(ours)) if ours else None,
+            "sd": rounded(results.spread(ours)),
+            "n": len(ours),
+            "difference": rounded(line.difference(quantity)),
+            "epochs": rounded(mean(found.values("epochs"))) if found.trainings else None,
+            "planned_epochs": found.planned,
+            "shortened": found.shortened,
+            "hardware": "; ".join(found.hardware()) or None,
+            "result": row.result,
+        }
+        numbers.append(number)
+    return numbers
+
+
+def text_of(quantity: str, number: float) -> str:
+    """Return a number as the tables show it: `99.53%`, `0.0176`."""
+    rounded_away = quantity.endswith("loss") and 0 < number < 0.0005
+    return f"{number:.2e}" if rounded_away else QUANTITIES[quantity][1].format(number)
+
+
+def points(difference: float | None) -> str:
+    """Return a difference of two accuracies in points of a percent."""
+    return "–" if difference is None else f"{100 * difference:+.2f}"

@@ -1,0 +1,142 @@
+"""The state of a result: is it what today's settings, data and code would give, by what it was made from?"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from convlab import files, portable
+from convlab.config import trials_of
+from convlab.pipeline.identity import identity
+from convlab.pipeline.made_from import Record
+from convlab.pipeline.provenance import hardware_here, hash_data
+from convlab.results.folders import Folder, load
+from convlab.schema import Experiment, Sweep
+
+Kind = Literal["fresh", "other hardware", "shortened", "stale", "inconsistent", "never run"]
+MOST = 3  # reasons that are said in a line
+
+
+@dataclass(frozen=True)
+class State:
+    """What a result is, and why: keys (`lr: 0.001 → 0.01`), data, modules of the code.
+
+    `other hardware`: fresh, but of a machine whose last bits this one cannot be expected to give.
+    """
+
+    kind: Kind
+    because: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {told(self.because)}" if self.because else self.kind
+
+
+def told(reasons: Sequence[str]) -> str:
+    """Return the first reasons in a line, and how many more there are."""
+    more = len(reasons) - MOST
+    return ", ".join([*reasons[:MOST], *([f"and {more} more"] if more > 0 else [])])
+
+
+def state_of(name: str, item: Experiment | Sweep | None) -> State:
+    """Return the state of an experiment or a sweep; `item`: what params.yaml says of it, if anything.
+
+    Raises:
+        InputError: a file of it is damaged.
+    """
+    folder = load(name)
+    if folder.problem:
+        return State("inconsistent", (folder.problem,))
+    if not folder.trainings:
+        return State("never run")
+    if item is None:
+        return State("stale", ("not in params.yaml",))
+    wanted = {(trial.name, trial.experiment.seed): trial.experiment for trial in trials_of(name, item)}
+    found = {(one["name"], one["seed"]): one for one in folder.trainings}
+    both = [(record, wanted[key]) for key, record in found.items() if key in wanted]
+    reasons = list(_incomplete(folder, wanted.keys(), found.keys()))
+    fewer: list[str] = []
+    for record, experiment in both:
+        for reason in differences([record, *_scores(folder, record)], experiment):
+            (fewer if reason.startswith("epochs: ") and _is_less(record, experiment) else reasons).append(
+                reason
+            )
+        reasons += _other_data(name, record, experiment)
+    if reasons:
+        return State("stale", tuple(dict.fromkeys(reasons + fewer)))
+    if fewer:
+        return State("shortened", tuple(dict.fromkeys(fewer)))
+    hardware = {one["environment"].get("device_name") for one in folder.trainings if not _anywhere(one)} - {
+        None
+    }
+    elsewhere = sorted(hardware - hardware_here())
+    return State("other hardware", tuple(elsewhere)) if elsewhere else State("fresh")
+
+
+def differences(records: Sequence[Record], experiment: Experiment) -> list[str]:
+    """Return in what a training and its scores are not of these settings and of today's code."""
+    reasons = []
+    for record in records:
+        if "configuration" in record:
+            now = experiment.model_dump(mode="json", exclude_defaults=True)
+            reasons += changed(record["configuration"], now)
+        for phase, modules in record["code"].items():
+            own = identity(phase, experiment)
+            reasons += sorted({name for name in {*modules, *own} if modules.get(name) != own.get(name)})
+    return list(dict.fromkeys(reasons))
+
+
+def _incomplete(folder: Folder, wanted: Any, found: Any) -> Iterator[str]:
+    if missing := wanted - found:
+        yield f"{len(wanted) - len(missing)} of {len(wanted)} trainings"
+    if found - wanted:
+        yield f"{len(found - wanted)} trainings that params.yaml has not"
+    ended = [one for one in folder.trainings if one["status"] == "finished"]
+    if len(folder.scored()) < len(ended):
+        yield "not evaluated"
+
+
+def _scores(folder: Folder, record: Record) -> list[Record]:
+    return [scores for facts, scores in folder.scored() if facts is record and scores is not record]
+
+
+def _anywhere(record: Record) -> bool:
+    """Tell whether this machine can be expected to give the last bits of a training, whoever made it."""
+    pinned = record["configuration"].get("portable") and "kernels" in record["environment"]
+    return bool(pinned) and portable.possible()
+
+
+def _is_less(record: Record, experiment: Experiment) -> bool:
+    return bool(record["configuration"]["epochs"] < experiment.epochs)
+
+
+def _other_data(name: str, record: Record, experiment: Experiment) -> list[str]:
+    """Return that prepared data which is here is not what a training saw."""
+    folder = files.PROCESSED / name / experiment.data_key()
+    if not (folder / "statistics.json").is_file():
+        return []
+    return [] if _hash(folder.resolve()) == record["data"]["training"] else ["data"]
+
+
+@cache
+def _hash(folder: Path) -> str:
+    try:
+        return hash_data(folder)
+    except FileNotFoundError:  # being prepared
+        return ""
+
+
+def changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Return in which keys two configurations differ."""
+    before, now = _flat(before), _flat(now)
+    keys = [key for key in {**before, **now} if before.get(key) != now.get(key)]
+    return [f"{key}: {before.get(key, 'unset')} → {now.get(key, 'unset')}" for key in keys]
+
+
+def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return a configuration by dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, value in content.items():
+        inner = isinstance(value, Mapping)
+        flat |= _flat(value, f"{prefix}{key}.") if inner else {f"{prefix}{key}": value}
+    return flat

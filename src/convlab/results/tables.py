@@ -1,0 +1,191 @@
+"""The reports' numbers beside ours as Markdown and JSON: docs/reports.md, the README, metrics/."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from convlab import files, results
+from convlab.config import load_params
+from convlab.errors import InputError
+from convlab.results import claims, observations
+from convlab.results.replicates import Noise, noises
+from convlab.results.reports import (
+    QUANTITIES,
+    Line,
+    Report,
+    line_of,
+    load_reports,
+    numbers_of,
+    points,
+    text_of,
+)
+from convlab.results.states import told
+
+README, PAGE = Path("README.md"), Path("docs/reports.md")
+
+
+REPORTS_JSON = files.METRICS / "reports.json"
+
+
+CLAIMS_JSON = files.METRICS / "claims.json"
+
+
+LONG = 8  # a table of more rows is folded away under its first row
+
+
+def outputs() -> dict[Path, str]:
+    """Return the current content of README.md, docs/reports.md, metrics/reports.json and metrics/claims.json.
+
+    Raises:
+        InputError: reports.yaml, params.yaml or a result is wrong, or a page lacks a table's markers.
+    """
+    plans = results.load_plans()
+    reports = load_reports(plans)
+    lines = {name: [line_of(row, plans) for row in report.rows] for name, report in reports.items()}
+    judged = claims.judge_all(load_params(files.PARAMS), plans)
+
+    page = PAGE.read_text(encoding="utf-8")
+    for name, report in reports.items():
+        page = insert(page, name, table(report, lines[name]), PAGE)
+    page = insert(page, "maps", observations.text(), PAGE)
+    numbers = [number for name in reports for line in lines[name] for number in numbers_of(name, line)]
+    return {
+        README: insert(README.read_text(encoding="utf-8"), "results", glance(lines, judged), README),
+        PAGE: insert(page, "claims", claims.table(judged), PAGE),
+        REPORTS_JSON: _json(numbers),
+        CLAIMS_JSON: _json(judged),
+    }
+
+
+def table(report: Report, lines: Sequence[Line]) -> str:
+    """Make the Markdown table of a report, with the hardware and the notes below it; a long one is folded."""
+    columns, rare = columns_of(lines)
+    noise = noises([(line.row.replicate, line.dataset, line.row.test_accuracy) for line in lines])
+    titles = [QUANTITIES[key][0] for key in columns]
+    theirs = "goal" if any(line.row.goal for line in lines) else "report"
+    rows = [
+        _markdown([f"{theirs} / ours", titles[0], "difference", *titles[1:], "n", "epochs"]),
+        "| --- |" + " ---: |" * (len(columns) + 3),
+    ]
+    for line in lines:
+        first = _headline(line, columns[0])
+        others = [_cell(line, key) for key in columns[1:]]
+        n = str(len(line.ours.trainings)) if line.ours.trainings else "–"
+        difference = points(line.difference(columns[0])) + _within(line, columns[0], noise)
+        rows.append(_markdown([line.row.what, first, difference, *others, n, _epochs(line)]))
+    if len(lines) > LONG:
+        rows = ["<details>", f"<summary>{_summary(lines, columns[0])}</summary>", "", *rows, "", "</details>"]
+    return "\n".join([*rows, "", _hardware(report, lines), *_notes(lines, rare, noise), ""])
+
+
+def columns_of(lines: Sequence[Line]) -> tuple[list[str], list[str]]:
+    """Return the columns, the accuracy that counts first, and what one row alone has: it goes into a note."""
+    printed = [key for line in lines for key in line.row.printed() if key != "epochs"]
+    rare = [
+        key for key in QUANTITIES if printed.count(key) == 1 and len(lines) > 2 and key != "test_accuracy"
+    ]
+    columns = [key for key in QUANTITIES if key in printed and key not in rare] or ["test_accuracy"]
+    if "running_accuracy" in columns:  # what a loop prints, and beside it what the kept weights reach
+        columns.insert(columns.index("running_accuracy") + 1, "train_accuracy")
+    first = next(key for key in ("test_accuracy", "validation_accuracy", *columns) if key in columns)
+    return sorted(columns, key=lambda key: key != first), rare
+
+
+def _summary(lines: Sequence[Line], headline: str) -> str:
+    ours = [line for line in lines if line.row.result]
+    run = sum(bool(line.ours.trainings) for line in ours)
+    first = next((line for line in ours if headline in line.row.printed()), lines[0])
+    shown = _headline(first, headline)
+    return f"{first.row.what}: {shown} (report / ours). {run} of {len(ours)} rows have run"
+
+
+def _markdown(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def glance(lines: Mapping[str, Sequence[Line]], judged: Sequence[Mapping[str, Any]]) -> str:
+    """Return the table of headlines, with how the claims of each report were judged."""
+    rows = [
+        _markdown(["report", "", "its accuracy", "ours", "n", "trained on", "its claims"]),
+        "| --- | --- | ---: | ---: | ---: | --- | --- |",
+    ]
+    for name, own in lines.items():
+        verdicts = [claim["verdict"] for claim in judged if claim["report"] == name]
+        counts = [f"{verdicts.count(kind)} {kind}" for kind in claims.VERDICTS if kind in verdicts]
+        for line in (line for line in own if line.row.headline):
+            quantity = next(
+                key for key in ("test_accuracy", "validation_accuracy") if key in line.row.printed()
+            )
+            theirs, _, ours = _headline(line, quantity).partition(" / ")
+            n, hardware = str(len(line.ours.trainings) or "–"), ", ".join(line.ours.hardware()) or "–"
+            rows.append(_markdown([name, line.row.what, theirs, ours, n, hardware, ", ".join(counts) or "–"]))
+            counts = ["as above"]
+    return "\n".join([*rows, ""])
+
+
+def insert(text: str, name: str, content: str, page: Path) -> str:
+    """Return a page's text with what stands between `<!-- NAME -->` and `<!-- /NAME -->` replaced."""
+    begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
+    if begin not in text or end not in text:
+        raise InputError(
+            f"{page}: found no {begin.strip()} … {end}; put them where the table of {name} belongs"
+        )
+    before, rest = text.split(begin, 1)
+    return f"{before}{begin}{content}{end}{rest.split(end, 1)[1]}"
+
+
+def _headline(line: Line, quantity: str) -> str:
+    """Show the number that counts first, and what there is to say of the whole result."""
+    return _cell(line, quantity, says=line.ours.status) + (" (stale)" if line.ours.stale else "")
+
+
+def _cell(line: Line, quantity: str, says: str = "–") -> str:
+    """Show theirs / ours, ours as mean ± standard deviation; `says` stands for a result that has not run."""
+    row, ours = line.row, line.ours.values(quantity)
+    theirs = getattr(row, quantity)
+    left = (
+        f"{'≈ ' if quantity in row.about else ''}{text_of(quantity, theirs)}" if theirs is not None else "–"
+    )
+    if quantity == "test_accuracy" and row.goal:
+        left = f"≥ {text_of(quantity, row.goal)}"
+    if ours:
+        right = results.mean_and_spread(ours, lambda number: text_of(quantity, number))
+    else:
+        right = "–" if line.ours.trainings else says
+    if left == "–" and (right == "–" or not row.result):
+        return "–"
+    return f"{left} / {right}"
+
+
+def _epochs(line: Line) -> str:
+    return _cell(line, "epochs") + (f" of {line.ours.planned}" if line.ours.shortened else "")
+
+
+def _hardware(report: Report, lines: Sequence[Line]) -> str:
+    ours = "; ".join(sorted({name for line in lines for name in line.ours.hardware()})) or "not run"
+    theirs = f"Report: {report.hardware or 'hardware not stated'}. "
+    return f"{'' if any(line.row.goal for line in lines) else theirs}Ours: {ours}."
+
+
+def _within(line: Line, quantity: str, noise: Mapping[str, Noise]) -> str:
+    """Mark a difference that is within the noise of the report's own replicates."""
+    own, difference = noise.get(line.dataset or ""), line.difference(quantity)
+    if own is None or difference is None or quantity != "test_accuracy":
+        return ""
+    return " °" if abs(difference) <= own.reach(len(line.ours.trainings)) else ""
+
+
+def _notes(lines: Sequence[Line], rare: Sequence[str], noise: Mapping[str, Noise]) -> list[str]:
+    notes = [f"* {own.note()}." for own in noise.values()]
+    for line in lines:
+        own = [key for key in rare if key in line.row.printed()]
+        texts = [f"{QUANTITIES[key][0]} {_cell(line, key)}" for key in own]
+        texts += [f"stale: {told(line.ours.stale)}"] if line.ours.stale else []
+        if texts := [text for text in (*texts, line.row.note, line.row.reason) if text]:
+            notes.append(f"* {line.row.what}: {'; '.join(texts)}.")
+    return ["", *notes] if notes else []
+
+
+def _json(content: Any) -> str:
+    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"

@@ -1,0 +1,119 @@
+"""Is a result in the work tree the one that is committed? To the last bit, within the noise, or not at all.
+
+Weights are compared by their hashes: equal ones make an equal result. On another processor last bits differ,
+and what they grow to is noise if the test accuracy differs by no more than another test set of as many images
+might have made it differ: the 95 % interval (compare.py) of a result, or of all trials of a sweep at once.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from convlab import files
+from convlab.errors import InputError
+from convlab.pipeline.made_from import Record
+from convlab.results.compare import CONFIDENCE, Result, git, over_images
+from convlab.results.folders import load
+from convlab.results.states import changed, told
+
+Kind = Literal["reproduced to the last bit", "reproduced within noise", "not reproduced", "not compared"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a committed result, and by how much it differs."""
+
+    name: str
+    kind: Kind
+    text: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.kind}" + (f": {self.text}" if self.text else "")
+
+
+def verify(name: str, revision: str = "HEAD") -> Verdict:
+    """Compare an experiment or a sweep with what is committed of it.
+
+    Raises:
+        InputError: a file of it is damaged.
+    """
+    before, scores = (
+        _committed(path.as_posix(), revision) for path in (files.trainings(name), files.scores(name))
+    )
+    folder = load(name)
+    if not before:
+        return Verdict(name, "not compared", f"{revision} has no result of it")
+    if folder.problem:
+        return Verdict(name, "not reproduced", folder.problem)
+    if not folder.trainings:
+        return Verdict(name, "not reproduced", "there is no result of it here")
+    old, new = ({(one["name"], one["seed"]): one for one in side} for side in (before, folder.trainings))
+    if other := _other_settings(old, new):
+        return Verdict(
+            name, "not compared", f"made from other settings than the committed one: {told(other)}"
+        )
+    if _same(before, folder.trainings) and _same(scores, folder.scores):
+        return Verdict(name, "reproduced to the last bit")
+    return _within_noise(name, _results(before, scores), _results(folder.trainings, folder.scores))
+
+
+def _other_settings(old: dict[Any, Record], new: dict[Any, Record]) -> list[str]:
+    if old.keys() != new.keys():
+        return [f"{len(new)} trainings in place of {len(old)}"]
+    reasons = [
+        reason for key in old for reason in changed(old[key]["configuration"], new[key]["configuration"])
+    ]
+    return list(dict.fromkeys(reasons))
+
+
+def _same(before: Sequence[Record], now: Sequence[Record]) -> bool:
+    """Tell whether all numbers are equal, the hashes of the weights among them."""
+    made = ("seal", "configuration", "code", "environment", "data", "fingerprint", "per_class", "device")
+    sides = ([{k: v for k, v in one.items() if k not in made} for one in side] for side in (before, now))
+    one, other = (sorted(side, key=lambda record: (record.get("name", ""), record["seed"])) for side in sides)
+    return one == other
+
+
+def _results(trainings: Sequence[Record], scores: Sequence[Record]) -> dict[str, Result]:
+    """Return the accuracies by trial; an experiment is one of its own name."""
+    found: dict[str, Result] = {}
+    for record in [*trainings, *scores]:
+        if "test" in record or record.get("status", "finished") != "finished":
+            found.setdefault(record.get("name", record["of"]), Result()).add(record)
+    return found
+
+
+def _within_noise(name: str, before: dict[str, Result], now: dict[str, Result]) -> Verdict:
+    """Judge the trial whose difference is the most for its interval; of k each has a k-th of the doubt."""
+    confidence = 1 - (1 - CONFIDENCE) / max(len(before), 1)
+    found = []
+    for trial, old in before.items():
+        new = now.get(trial, Result())
+        place = f"{trial}: " if trial != name else ""
+        if old.stopped != new.stopped or len(old.accuracies) != len(new.accuracies):
+            ended = ", ".join(sorted(set(new.stopped.values()))) or "not evaluated"
+            return Verdict(name, "not reproduced", f"{place}{ended}")
+        if old.accuracies:
+            low, high = over_images(old, new, confidence)
+            rise = new.mean - old.mean
+            text = f"{place}{new.mean:.2%} here, {old.mean:.2%} committed, difference {100 * rise:+.2f} "
+            text += f"[{100 * low:+.1f}, {100 * high:+.1f}]"
+            found.append((abs(rise) / (high - low), low <= 0 <= high, text))
+    if not found:
+        return Verdict(name, "reproduced within noise", "no trial has a number")
+    _, holds, text = max(found)
+    count = f"{len(found)} trials, at most " if len(found) > 1 else ""
+    return Verdict(name, "reproduced within noise" if holds else "not reproduced", f"{count}{text}")
+
+
+def _committed(path: str, revision: str) -> list[Record]:
+    content = git("show", f"{revision}:./{path}")
+    if content is None:
+        return []
+    try:
+        records = json.loads(content)
+        assert all(record["seed"] is not None for record in records)
+    except (ValueError, TypeError, KeyError, AssertionError, RecursionError):
+        raise InputError(f"{revision}:{path}: no records of trainings") from None
+    return list(records)

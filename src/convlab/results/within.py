@@ -1,0 +1,109 @@
+"""Differences within one result, for claims that compare it with nothing else: confusions, maps over depth.
+
+They are of the first seed's network, over its wrong test images: another network may confuse others.
+"""
+
+import csv
+import re
+from collections import Counter
+from collections.abc import Sequence
+from itertools import combinations
+from math import hypot, sqrt
+
+from convlab import files
+from convlab.errors import InputError
+from convlab.results.intervals import Difference
+from convlab.schema import Claim
+
+PAIR = re.compile(r"(?P<one>[^/>]+?)(?P<way>/|->)(?P<other>[^/>]+)")
+# Of a normal distribution: a median has the standard error 1.2533 σ / √n, and the quartiles are 1.349 σ apart
+MEDIAN_ERROR = 1.2533 / 1.349
+
+Confused = tuple[str, str]  # actual class, predicted class
+
+
+def difference(name: str, claim: Claim) -> Difference | None:
+    """Return what a claim without `b` compares, with its standard error; None where `a` has no such file.
+
+    `confusion_share`: the share of `pairs` among the wrong test images, less that of as many other pairs, the
+    most frequent ones (`than: others`), or that of as many average ones (`than: average`).
+    `map_distance`: the distance of confused pairs' feature maps at the last convolution, less that at the
+    first (see `figures.pairs`). Their pixels are no start: the pairs were chosen by them, the nearest.
+
+    Raises:
+        InputError: a pair names a class that the test images do not have; a file is damaged.
+    """
+    if claim.metric == "map_distance":
+        return _over_depth(claim.a)
+    confused = confusions(claim.a)
+    assert claim.pairs is not None, "the schema demands them"
+    return of_pairs(name, confused, claim.pairs, claim.than == "average") if confused else None
+
+
+def confusions(name: str) -> list[Confused]:
+    """Return (actual, predicted) of each test image, of the first seed; empty where there is none."""
+    path = files.PLOTS / name / "confusion.csv"
+    if not path.is_file():
+        return []
+    rows = csv.DictReader(path.read_text(encoding="utf-8").splitlines())
+    try:
+        return [(row["actual"], row["predicted"]) for row in rows]
+    except KeyError as error:
+        raise InputError(f"{path}: unreadable (no column {error}); remove it and run `dvc repro`") from None
+
+
+def of_pairs(
+    name: str, confused: Sequence[Confused], pairs: Sequence[str], average: bool
+) -> Difference | None:
+    """Return the share of named pairs among the wrong images less that of those they are compared with."""
+    classes = sorted({label for both in confused for label in both})
+    wrong = Counter((actual, predicted) for actual, predicted in confused if actual != predicted)
+    total = wrong.total()
+    named = [_directions(name, pair, classes) for pair in pairs]
+    if not total:
+        return None
+    share = sum(wrong[way] for ways in named for way in ways) / total
+    taken = {way for ways in named for way in ways}
+    if average:
+        every = len(classes) * (len(classes) - 1)
+        return Difference(1, share - len(taken) / every, sqrt(share * (1 - share) / total))
+    both_ways = [((one, other), (other, one)) for one, other in combinations(classes, 2)]
+    others = sorted(
+        (sum(wrong[way] for way in ways) for ways in both_ways if not taken.intersection(ways)), reverse=True
+    )
+    rest = sum(others[: len(named)]) / total
+    # Both are shares of the same wrong images: of a multinomial, the variance of their difference
+    error = sqrt((share + rest - (share - rest) ** 2) / total)
+    return Difference(1, share - rest, error)
+
+
+def _directions(name: str, pair: str, classes: Sequence[str]) -> tuple[Confused, ...]:
+    """Return the confusions that `5/3` (either way) or `deer->frog` names."""
+    found = PAIR.fullmatch(pair)
+    assert found, "the schema demands it"
+    one, other = found["one"], found["other"]
+    for label in (one, other):
+        if label not in classes:
+            raise InputError(
+                f"claims.{name}.pairs: found {pair!r}; allowed: two of {', '.join(classes)}, as "
+                f"{classes[0]}/{classes[-1]} or {classes[0]}->{classes[-1]}"
+            )
+    return ((one, other),) if found["way"] == "->" else ((one, other), (other, one))
+
+
+def _over_depth(name: str) -> Difference | None:
+    """Return the median distance of confused pairs at the last convolution less that at the first.
+
+    Its standard error is that of two medians of normal distributions, told from their quartiles.
+    """
+    path = files.PLOTS / name / "figures/pairs.json"
+    if not path.is_file():
+        return None
+    summary = files.read_json(path)
+    convolutions = list(summary["layers"].values())[1:]  # the input comes before them
+    if len(convolutions) < 2:
+        return None
+    first, last = (convolutions[index]["taken_for"] for index in (0, -1))
+    spreads = [one["third_quartile"] - one["first_quartile"] for one in (first, last)]
+    error = MEDIAN_ERROR * hypot(*spreads) / sqrt(summary["pairs"])
+    return Difference(1, last["median"] - first["median"], error)

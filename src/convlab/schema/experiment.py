@@ -1,0 +1,395 @@
+"""An experiment, a sweep, a claim: what params.yaml and studies.yaml hold, section by section.
+
+Light on purpose (no torch): every command and every stage imports it.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+from pydantic_core import PydanticKnownError
+
+from convlab.data.catalogue import DATASETS, imported
+from convlab.schema.datasets import DatasetEntry
+from convlab.schema.models import Model
+from convlab.schema.quantities import OF_CURVES
+from convlab.schema.section import Count, Fraction, NonNegative, Positive, Section
+from convlab.schema.training import Augmentation, Average, EarlyStopping, Optimizer, Resize, Schedule
+
+SPLITS = ("train", "validation", "test")
+# What any two results are compared by: see `results.rows`
+METRICS = (
+    *(f"{split}_{score}" for split in SPLITS for score in ("accuracy", "loss")),
+    "running_accuracy",
+    "running_loss",
+    "penalised_test_loss",
+    "gap",
+    "kernel_norm",
+    "weight_norm",
+)
+# What a claim may compare besides: read off the curves, the median seconds of an epoch, and within one result
+WITHIN = ("confusion_share", "map_distance")
+COMPARABLE = (*METRICS, *OF_CURVES, "epoch_seconds", *WITHIN)
+Pair = Annotated[str, Field(pattern=r"^[^/>]+(/|->)[^/>]+$")]
+Framework = Literal["torch", "keras"]  # whose conventions
+L2On = Literal["kernels", "kernels_and_biases"]
+
+MOST_DEVICES = 16  # of one machine
+NUMPY: dict[str, Any] = {"device": "cpu", "precision": "fp32"}  # what the NumPy engine computes on and in
+UNDECIDED = {"device": "auto", "precision": "auto", "threads": None}
+# Where the same bits were shown on two processors: with more threads, sums are split by the cores and caches
+PORTABLE: dict[str, Any] = {"device": "cpu", "precision": "fp32", "threads": 1}
+
+
+def _known(dataset: str) -> str:
+    """Take the name of a published or an imported data set."""
+    names = [*DATASETS, *imported()]
+    if dataset not in names:
+        raise PydanticKnownError("literal_error", {"expected": ", ".join(f"'{name}'" for name in names)})
+    return dataset
+
+
+class Split(Section):
+    """Which training images are held out for validation."""
+
+    method: Literal["last", "random"]
+    """The last of the published training images, or as many chosen at random by `seed`."""
+    validation: Count
+    """How many images are held out."""
+
+
+class Preprocess(Section):
+    """What the network is shown: greyscale first, then scaling."""
+
+    greyscale: bool
+    """Replace the channels by 0.299 R + 0.587 G + 0.114 B; for colour images alone."""
+    scaling: Literal["none", "unit", "zscore_channel", "zscore_image"]
+    """`unit` divides by the largest pixel value; `zscore_channel` subtracts the mean of each channel over the
+    training images and divides by its standard deviation; `zscore_image` does so for each image by itself;
+    `none` leaves 0 to 255."""
+
+
+class Experiment(Section):
+    """A data set, a preprocessing recipe, a model and a training recipe: all that decides a result."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**63 - 1000)]
+    """The split, the order of the batches, the initial weights, dropout and augmentation derive from it."""
+    seeds: Annotated[int, Field(ge=1, le=1000)]
+    """Train this many times, with `seed`, `seed` + 1, …; tables then show mean ± standard deviation."""
+    dataset: Annotated[str, AfterValidator(_known)]
+    """The images: a name of the catalogue, or of a data set that was imported."""
+    split: Split
+    """Which training images are held out for validation."""
+    preprocess: Preprocess
+    """What the network is shown."""
+    labels: Literal["index", "one_hot"]
+    """Class numbers, or vectors with a 1: the same loss in two forms."""
+    augment: list[Augmentation]
+    """Random changes of the training images, in this order, new in every epoch; each kind once."""
+    resize: list[Resize]
+    """Train on smaller images at first. Not for `cnn`, whose linear layer is made for one size."""
+    model: Model
+    """The network: a family and its settings."""
+    init: Framework
+    """Initial weights as PyTorch draws them, or as Keras does (Glorot-uniform kernels, biases of 0)."""
+    batch_norm: Framework
+    """Momentum and ε of batch normalisation: PyTorch's 0.1 and 1e-5, Keras' 0.01 (PyTorch's way) and 1e-3."""
+    epochs: Count
+    """Passes over the training images, at most: early stopping may end a training before."""
+    batch_size: Count
+    """Images in a step."""
+    lr: Positive
+    """The learning rate at its peak; `schedule` varies it."""
+    optimizer: Optimizer
+    """What takes the steps."""
+    weight_decay: NonNegative
+    """The optimiser's own, on every parameter; decoupled in AdamW, Muon and decoupled SGD."""
+    l2: NonNegative
+    """λ of the penalty λ · Σ w² that is added to the loss."""
+    l2_on: L2On
+    """What the penalty covers: kernels of convolutions and linear layers, or their biases too."""
+    label_smoothing: Fraction
+    """The share of a label that is spread over all classes."""
+    average: Average | None
+    """Validate and keep an average of the weights instead of the weights."""
+    schedule: Schedule
+    """How the learning rate changes."""
+    monitor: Literal["cross_entropy", "penalised_loss"]
+    """The validation loss that a plateau, early stopping and `keep: lowest_loss` go by, without or with the
+    penalty of L2."""
+    early_stopping: EarlyStopping | None
+    """When to stop before the last epoch; `null` trains to the end."""
+    keep: Literal["lowest_loss", "highest_accuracy", "last"]
+    """The epoch whose weights are kept, by the validation images, or the last."""
+    iterations: bool
+    """Write learning curves with a row for each step, too."""
+    test_time_augmentation: Literal["none", "flip", "flip_shift"]
+    """Evaluation averages the logits over 1, 2 (mirrored) or 6 views (mirrored and shifted) of an image."""
+    engine: Literal["torch", "numpy"]
+    """PyTorch, or layers written by hand in NumPy (for `preact` with SGD, on a CPU)."""
+    compile: bool
+    """Use `torch.compile`: 10 to 30 s at the start; it gained nothing on a CPU."""
+    precision: Literal["auto", "fp32", "bf16"]
+    """`auto`: bf16 where the device computes in it natively, else fp32."""
+    device: Literal["auto", "cpu", "cuda"]
+    """`auto`: a GPU if there is one."""
+    threads: Annotated[int, Field(ge=1, le=1024)] | None
+    """Of the CPU; `null`: all cores. Results differ in their last bits with the number of threads."""
+    deterministic: bool
+    """The same bits each time on a GPU, and slower; a CPU always gives them."""
+    devices: Annotated[int, Field(ge=1, le=MOST_DEVICES)] = 1
+    """GPUs of one machine that a training is shared out to, or processes on its CPU. The batches, their order
+    and what is random stay; results differ in their last bits with the number."""
+    portable: bool = False
+    """The same bits on every x86-64 with AVX2, by its kernels, on one thread of the CPU, in fp32: a step of
+    R0's network then takes 1.05 times as long."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _auto_is_what_can_be(cls, content: Any) -> Any:
+        """Put what `engine: numpy` and `portable: true` need in place of `auto`: the key alone chooses it."""
+        if not isinstance(content, dict):
+            return content
+        own = NUMPY if content.get("engine") == "numpy" else {}
+        own = PORTABLE if content.get("portable") is True else own
+        return {**content, **{key: own[key] for key in own if content.get(key, "") == UNDECIDED[key]}}
+
+    @model_validator(mode="after")
+    def _engine_can(self) -> "Experiment":
+        if self.engine != "numpy":
+            return self
+        model, optimizer = self.model, self.optimizer
+        limits = {
+            "model.name": (model.name, "preact"),
+            "model.activation": (getattr(model, "activation", None), "silu"),
+            "model.whitening": (model.whitening, None),
+            "optimizer.name": (optimizer.name, "sgd"),
+            "optimizer.decoupled": (getattr(optimizer, "decoupled", False), False),
+            "compile": (self.compile, False),
+            "devices": (self.devices, 1),
+            **{key: (getattr(self, key), value) for key, value in NUMPY.items()},
+        }
+        _within(limits, "engine: numpy, or engine: torch")
+        return self
+
+    @model_validator(mode="after")
+    def _portable_can(self) -> "Experiment":
+        if self.portable:
+            needed = {**PORTABLE, "engine": "torch", "compile": False, "devices": 1}
+            limits = {key: (getattr(self, key), value) for key, value in needed.items()}
+            _within(limits, "portable: true, or portable: false")
+        return self
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "Experiment":
+        dataset = DATASETS[self.dataset]
+        if self.preprocess.greyscale and dataset.shape[0] == 1:
+            raise ValueError(f"preprocess.greyscale|True|false: {self.dataset} is grey already")
+        if self.split.validation >= dataset.train_images:
+            raise ValueError(
+                f"split.validation|{self.split.validation}|"
+                f"fewer than the {dataset.train_images:,} training images of {self.dataset}"
+            )
+        if self.devices > self.batch_size:
+            raise ValueError(f"devices|{self.devices}|no more than the {self.batch_size} images of a batch")
+        if self.devices > 1 and self.compile:
+            raise ValueError("compile|True|false with several devices")
+        if self.schedule.name == "cosine" and self.schedule.warmup >= self.epochs:
+            raise ValueError(f"schedule.warmup|{self.schedule.warmup:g}|fewer than the {self.epochs} epochs")
+        if self.model.input is not None and self.model.input != self.input_shape:
+            raise ValueError(
+                f"model.input|{self.model.input}|{self.input_shape}, "
+                f"the channels, height and width of {self.dataset}'s images as preprocess leaves them"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _augmentation_fits(self) -> "Experiment":
+        names = [step.name for step in self.augment]
+        if len(set(names)) < len(names):
+            raise ValueError(f"augment|{', '.join(names)}|each kind once")
+        if {"flip", "alternating_flip"} <= set(names):
+            raise ValueError(f"augment|{', '.join(names)}|one of flip, alternating_flip")
+        size = min(self.input_shape[1:])
+        for index, step in enumerate(self.augment):
+            if step.name == "crop" and step.border == "reflect" and step.padding >= size:
+                raise ValueError(
+                    f"augment.{index}.padding|{step.padding}|"
+                    f"fewer than the {size} pixels of an image, to reflect them at its border"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _resizing_fits(self) -> "Experiment":
+        size = min(self.input_shape[1:])
+        if self.resize and not self.model.any_size:
+            sizes = ", ".join(f"{stage.size} until {stage.until:g}" for stage in self.resize)
+            raise ValueError(
+                f"resize|{sizes}|nothing ([]) with a {self.model.name}, "
+                "whose linear layer is made for one size of image"
+            )
+        for index, stage in enumerate(self.resize):
+            if stage.size >= size:
+                raise ValueError(f"resize.{index}.size|{stage.size}|fewer than the {size} pixels of an image")
+            if index and stage.until <= self.resize[index - 1].until:
+                raise ValueError(f"resize.{index}.until|{stage.until:g}|more than in the entry before it")
+        return self
+
+    @property
+    def input_shape(self) -> list[int]:
+        """Channels, height and width of what the network sees."""
+        channels, height, width = DATASETS[self.dataset].shape
+        return [1 if self.preprocess.greyscale else channels, height, width]
+
+    def each_seed(self) -> "list[Experiment]":
+        """Return the experiment once for each of its `seeds`: seed, seed + 1, …"""
+        numbers = range(self.seed, self.seed + self.seeds)
+        return [self.model_copy(update={"seed": seed, "seeds": 1}) for seed in numbers]
+
+    def data_key(self) -> str:
+        """Name the prepared data: equal for experiments that see the same images in the same splits."""
+        recipe: dict[str, Any] = {
+            "dataset": self.dataset,
+            "split": self.split.model_dump(),
+            "preprocess": self.preprocess.model_dump(),
+        }
+        if self.split.method == "random":
+            recipe["seed"] = self.seed
+        return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _within(limits: Mapping[str, tuple[Any, Any]], where: str) -> None:
+    """Refuse the first key whose value is not the one allowed; `limits`: key → (found, allowed)."""
+    for key, (found, allowed) in limits.items():
+        if found != allowed:
+            shown, wanted = (json.dumps(value, default=dict).strip('"') for value in (found, allowed))
+            raise ValueError(f"{key}|{shown}|{wanted} with {where}")
+
+
+class Trial(Section):
+    """One training: a point of a sweep (or the experiment itself), what it varies, and the whole of it."""
+
+    name: str
+    overrides: dict[str, Any]
+    experiment: Experiment
+
+
+class Sweep(Section):
+    """An experiment with some of its keys varied, or several experiments; one trial per point and seed."""
+
+    trials: list[Trial]
+
+
+class SweepEntry(Section):
+    """A sweep in params.yaml.
+
+    `grid`: key → values, all combinations; `variants`: name → overrides; both of one `experiment`.
+    `experiments`: the same overrides for several.
+    """
+
+    experiment: str | None = None
+    """The experiment whose keys are varied, by `grid` or `variants`."""
+    experiments: Annotated[list[str], Field(min_length=1)] | None = None
+    """Several experiments that are trained with the same `overrides`, instead of one that is varied."""
+    seeds: Count | None = None
+    """The number of seeds of each trial, instead of the experiment's."""
+    overrides: dict[str, Any] = Field(default_factory=dict)
+    """Keys that every trial changes; `model.strides` names a key within a section."""
+    grid: Annotated[dict[str, Annotated[list[Any], Field(min_length=1)]], Field(min_length=1)] | None = None
+    """Key → values: a trial for each combination."""
+    variants: Annotated[dict[str, dict[str, Any]], Field(min_length=1)] | None = None
+    """Name → overrides: a trial for each name."""
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> "SweepEntry":
+        given = [key for key in ("grid", "variants", "experiments") if getattr(self, key) is not None]
+        if len(given) != 1:
+            raise ValueError(
+                f"|{' and '.join(given) or 'none'} of grid, variants, experiments|exactly one of them"
+            )
+        if self.experiments and self.experiment:
+            raise ValueError("experiment|a name beside experiments|one of the two")
+        if not self.experiments and not self.experiment:
+            raise ValueError("experiment|nothing|the name of an experiment")
+        return self
+
+
+class Claim(Section):
+    """What a report says of two results: `a` lies above `b`, below it, or within `margin` of it.
+
+    A result is an experiment, or a sweep's trial as `sweep/trial`. With `confusion_share` or `map_distance`
+    it says something of `a` alone, an experiment, and has no `b`.
+    """
+
+    report: Literal["R0", "R1", "R2", "R3", "R4"]
+    """The report that says it."""
+    says: str
+    """The claim in words, for the table."""
+    metric: Literal[COMPARABLE]  # type: ignore[valid-type]
+    """The quantity that is compared: a score or a norm; `early_accuracy`, `oscillation_…` and
+    `rise_validation_loss`, read off the curves; `epoch_seconds`, on the same hardware alone; or within `a`:
+    `confusion_share`, of `pairs`, and `map_distance`, of confused images at the last convolution."""
+    a: str
+    """A result."""
+    relation: Literal["above", "below", "same", "not_above"]
+    """`a` lies above `b`, below it, within `margin` of it, or not above it by more than `margin`."""
+    b: str | None = None
+    """The result that `a` is compared with."""
+    margin: NonNegative = 0.0
+    """The difference that has to be exceeded, or with `same` and `not_above` the one that is allowed."""
+    pairs: Annotated[list[Pair], Field(min_length=1)] | None = None
+    """Classes that are confused, for `confusion_share`: `5/3`, either way, or `deer->frog`."""
+    than: Literal["others", "average"] | None = None
+    """Compare `pairs` with as many other pairs, the most frequent ones, or with as many average ones."""
+
+    @model_validator(mode="after")
+    def _same_needs_a_margin(self) -> "Claim":
+        if self.relation == "same" and not self.margin:
+            raise ValueError("margin|nothing|the difference that still counts as the same, such as 0.002")
+        return self
+
+    @model_validator(mode="after")
+    def _two_results_or_one(self) -> "Claim":
+        if self.metric in WITHIN and self.b is not None:
+            raise ValueError(f"b|{self.b}|nothing with {self.metric}, which is within a")
+        if self.metric not in WITHIN and self.b is None:
+            raise ValueError("b|nothing|the result that a is compared with")
+        if self.metric in WITHIN and "/" in self.a:
+            raise ValueError(f"a|{self.a}|an experiment with {self.metric}: a trial has no such files")
+        for key in ("pairs", "than"):
+            given = getattr(self, key)
+            if self.metric == "confusion_share" and given is None:
+                raise ValueError(f"{key}|nothing|what confusion_share compares")
+            if self.metric != "confusion_share" and given is not None:
+                raise ValueError(f"{key}|{given}|nothing with {self.metric}")
+        return self
+
+
+class Params(Section):
+    """The whole of params.yaml, checked and resolved. `warnings`: what is valid, but probably a mistake."""
+
+    run: list[str]
+    """The experiments that `dvc repro` computes."""
+    run_sweeps: list[str]
+    """The sweeps that `dvc repro` computes."""
+    own: dict[str, DatasetEntry]
+    """Data sets of one's own, by name (`datasets` in params.yaml)."""
+    experiments: dict[str, Experiment]
+    """Each experiment by its name: the keys in which it differs from the defaults at the top."""
+    sweeps: dict[str, Sweep]
+    """Each sweep by its name."""
+    claims: dict[str, Claim]
+    """Each claim by its name; `make report` judges them."""
+    thresholds: dict[str, dict[str, float]]
+    """Floors for `make check`: experiment → accuracy → the least it may be."""
+    warnings: list[str]
+    """What is valid, but probably a mistake."""
+
+    def datasets(self) -> list[str]:
+        """Return the data sets that the selected experiments and sweeps need, sorted, each once."""
+        needed = {self.experiments[name].dataset for name in self.run}
+        for name in self.run_sweeps:
+            needed |= {trial.experiment.dataset for trial in self.sweeps[name].trials}
+        return sorted(needed)
