@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from convlab import files
+from convlab.config.bases import lineage
 from convlab.config.doubts import doubts
-from convlab.config.explain import Conflict, mapping, nearest, short, show, validate
+from convlab.config.explain import Conflict, Layers, mapping, nearest, short, show, validate
 from convlab.config.names import check_name
 from convlab.config.strict_yaml import read_yaml
 from convlab.config.studies import read_claims, read_thresholds
@@ -108,13 +109,12 @@ def _resolve(raw: Mapping[str, Any]) -> Params:
     for name in written:
         check_name(name, "experiments")
     run = _selection(raw, "run", written)
+    layers = {name: lineage(name, written) for name in written}
     experiments = {}
     for name in written:
-        where = f"experiments.{name}"
-        overrides = mapping(written, name, "experiments.")
-        _check_imported(where, overrides.get("dataset"), own)
+        _check_imported(layers[name], own)
         try:
-            experiments[name] = merged(where, [(f"{where}.", overrides), ("", defaults)])
+            experiments[name] = merged(f"experiments.{name}", [*layers[name], ("", defaults)])
         except Conflict as conflict:
             if name in run:
                 raise
@@ -131,7 +131,7 @@ def _resolve(raw: Mapping[str, Any]) -> Params:
         where = f"sweeps.{name}"
         entry = validate(SweepEntry, entries[name], [(f"{where}.", mapping(entries, name, "sweeps."))])
         try:
-            sweeps[name] = Sweep(trials=expand(where, entry, written, defaults))
+            sweeps[name] = Sweep(trials=expand(where, entry, layers, defaults))
         except Conflict as conflict:
             if name in run_sweeps:
                 raise
@@ -168,10 +168,12 @@ def _unbalanced(experiments: Mapping[str, Experiment]) -> list[str]:
     return [f"datasets.{name}: {harm}" for name in used if (harm := unbalanced(name))]
 
 
-def _check_imported(where: str, dataset: Any, own: Mapping[str, DatasetEntry]) -> None:
+def _check_imported(layers: Layers, own: Mapping[str, DatasetEntry]) -> None:
+    stated = ((prefix, content["dataset"]) for prefix, content in layers if "dataset" in content)
+    prefix, dataset = next(stated, ("", None))
     if isinstance(dataset, str) and dataset in own and dataset not in imported():
         raise InputError(
-            f"{where}.dataset: found {dataset!r}, which is declared, but not imported yet; "
+            f"{prefix}dataset: found {dataset!r}, which is declared, but not imported yet; "
             f"run `convlab import {dataset}`"
         )
 

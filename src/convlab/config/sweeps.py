@@ -40,13 +40,18 @@ def merged(place: str, layers: Layers) -> Experiment:
     except Conflict as conflict:
         if str(conflict).startswith(".".join(place.split(".")[:2])):  # its own key, so wrong in any case
             raise InputError(str(conflict)) from None
+        if place.startswith("experiments.") and str(conflict).startswith("experiments."):  # a key of its base
+            raise InputError(f"{place}: {conflict}") from None
         raise Conflict(f"{place}: {conflict}") from None  # a default that does not go with it
 
 
 def expand(
-    where: str, entry: SweepEntry, experiments: Mapping[str, Any], defaults: Mapping[str, Any]
+    where: str, entry: SweepEntry, experiments: Mapping[str, Layers], defaults: Mapping[str, Any]
 ) -> list[Trial]:
-    """Return the trials of a sweep, which stands at `where`, in order, each seed by itself."""
+    """Return the trials of a sweep, which stands at `where`, in order, each seed by itself.
+
+    `experiments`: the layers of each, without the defaults.
+    """
     trials: list[Trial] = []
     for name, place, base, written in _points(where, entry):
         if base not in experiments:
@@ -59,7 +64,7 @@ def expand(
         layers = [
             (f"{place}.", nest(overrides, place)),
             (f"{where}.overrides.", nest(entry.overrides, f"{where}.overrides")),
-            (f"experiments.{base}.", experiments[base]),
+            *experiments[base],
             ("", defaults),
         ]
         if entry.seeds:

@@ -1,0 +1,34 @@
+"""The `base` of an experiment: another one, whose keys it takes over where it does not state them itself."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from convlab.config.explain import Layers, mapping, nearest, show
+from convlab.errors import InputError
+
+
+def lineage(name: str, written: Mapping[str, Any]) -> Layers:
+    """Return the keys of an experiment, then those of its base, its base's base …, each with its prefix.
+
+    `written`: the experiments as params.yaml has them, by name.
+
+    Raises:
+        InputError: a base is no experiment, or an experiment is its own base in the end.
+    """
+    layers: list[tuple[str, Mapping[str, Any]]] = []
+    names = [name]
+    while True:
+        content = mapping(written, names[-1], "experiments.")
+        layers.append(
+            (f"experiments.{names[-1]}.", {key: value for key, value in content.items() if key != "base"})
+        )
+        if "base" not in content:
+            return layers
+        base, place = content["base"], f"experiments.{names[-1]}.base"
+        others = [other for other in written if other not in names]
+        if not isinstance(base, str) or base not in written:
+            raise InputError(f"{place}: found {show(base)}{nearest(base, others)}")
+        if base in names:
+            circle = " → ".join([*names[names.index(base) :], base])
+            raise InputError(f"{place}: found {base!r}, a circle: {circle}; allowed: {', '.join(others)}")
+        names.append(base)
