@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from convlab.errors import InputError
 from convlab.schema import Section
+from convlab.schema.section import REFUSED
 
 
 class Conflict(InputError):
@@ -45,7 +46,7 @@ def validate(schema: type[Any], content: Any, layers: Layers) -> Any:
             failure.errors(include_url=False), key=lambda error: error["type"] != "extra_forbidden"
         )
         more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-        kind = Conflict if errors[0]["type"] == "value_error" else InputError
+        kind = Conflict if errors[0]["type"] == REFUSED else InputError
         raise kind(_explain(schema, errors[0], layers) + more) from None
 
 
@@ -59,11 +60,9 @@ def _explain(schema: type[BaseModel], error: Any, layers: Layers) -> str:
     if kind == "missing":
         where = " here or among the defaults at the top" if len(layers) > 1 else ""
         return f"{_place(path, layers)}: missing; add it{where}"
-    if kind == "value_error":  # ours, from a validator: "key|found|allowed"
-        key, shown, allowed = str(context["error"]).split("|")
-        return (
-            f"{_place([*path, *key.split('.')] if key else path, layers)}: found {shown}; allowed: {allowed}"
-        )
+    if kind == REFUSED:
+        keys = filter(None, context["key"].split("."))
+        return f"{_place([*path, *keys], layers)}: {error['msg']}"
     if kind in ("literal_error", "union_tag_invalid"):
         if kind == "union_tag_invalid":
             path, found = [*path, "name"], found["name"]

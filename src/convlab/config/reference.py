@@ -21,10 +21,11 @@ is generated: `make report` writes it from the schema (`src/convlab/schema/`), w
   section with the same `name` as the default's (or without one) is merged with it key by key; one with
   another `name` replaces it.
 * **`base: NAME`** in an experiment takes over all keys that NAME states, and those of its own base, where
-  the experiment does not state them itself; they are merged as the defaults are. A change of the base (by hand,
-  or `-S experiments.mnist_vgg.lr=0.01`) reaches every experiment on it that does not state the key: `convlab
-  list` shows them as stale, and `dvc repro` trains those again that are selected. A key of the base is changed
-  for one experiment alone by stating it there: `-S '+experiments.mnist_best.model.dropout=0.3'`.
+  the experiment does not state them itself; they are merged as the defaults are. A change of the base (by
+  hand, or `-S experiments.mnist_vgg.lr=0.01`) reaches every experiment on it that does not state the key:
+  `convlab list` shows them as stale, and `dvc repro` trains those again that are selected. A key of the base
+  is changed for one experiment alone by stating it there:
+  `-S '+experiments.mnist_best.model.dropout=0.3'`.
 * **On a command line**, `dvc exp run -S lr=0.01` changes a default, `-S experiments.digits.epochs=3` a key
   that an experiment states, and `-S '+experiments.digits.lr=0.01'` one that it does not state yet.
 * **Before anything runs**, `convlab validate` checks all of it: an unknown key, a wrong type or a value out

@@ -16,7 +16,7 @@ from convlab.config import read_yaml
 from convlab.config.explain import nearest, show, validate
 from convlab.errors import InputError
 from convlab.results.read import Found, Plan, rounded
-from convlab.schema.section import Count, Float, NonNegative, Positive, Section
+from convlab.schema.section import Count, Float, NonNegative, Positive, Section, refused
 
 REPORTS = Path("reports.yaml")
 
@@ -83,7 +83,7 @@ class ReportRow(Section):
     @model_validator(mode="after")
     def _no_result_for_a_reason(self) -> "ReportRow":
         if self.result is None and not self.reason:
-            raise ValueError("reason|nothing|why there is no result of ours")
+            raise refused("reason", "nothing", "why there is no result of ours")
         return self
 
     def printed(self) -> list[str]:

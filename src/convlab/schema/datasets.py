@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from convlab.schema.section import Float, Section
+from convlab.schema.section import Float, Section, refused
 
 Fit = Literal["pad", "crop", "stretch"]
 # By torchvision's names; EMNIST comes in several splits
@@ -33,7 +33,7 @@ class DatasetEntry(Section):
     def _one_source(self) -> "DatasetEntry":
         given = [key for key in ("folder", "npz", "torchvision") if getattr(self, key) is not None]
         if len(given) != 1:
-            raise ValueError(
-                f"|{' and '.join(given) or 'none'} of folder, npz, torchvision|exactly one of them"
+            raise refused(
+                "", f"{' and '.join(given) or 'none'} of folder, npz, torchvision", "exactly one of them"
             )
         return self

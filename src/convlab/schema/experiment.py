@@ -15,7 +15,7 @@ from convlab.data.catalogue import DATASETS, imported
 from convlab.schema.datasets import DatasetEntry
 from convlab.schema.models import Model
 from convlab.schema.quantities import OF_CURVES
-from convlab.schema.section import Count, Fraction, NonNegative, Positive, Section
+from convlab.schema.section import Count, Fraction, NonNegative, Positive, Section, refused
 from convlab.schema.training import Augmentation, Average, EarlyStopping, Optimizer, Resize, Schedule
 
 SPLITS = ("train", "validation", "test")
@@ -186,22 +186,27 @@ class Experiment(Section):
     def _fits_together(self) -> "Experiment":
         dataset = DATASETS[self.dataset]
         if self.preprocess.greyscale and dataset.shape[0] == 1:
-            raise ValueError(f"preprocess.greyscale|True|false: {self.dataset} is grey already")
+            raise refused("preprocess.greyscale", "True", f"false: {self.dataset} is grey already")
         if self.split.validation >= dataset.train_images:
-            raise ValueError(
-                f"split.validation|{self.split.validation}|"
-                f"fewer than the {dataset.train_images:,} training images of {self.dataset}"
+            raise refused(
+                "split.validation",
+                self.split.validation,
+                f"fewer than the {dataset.train_images:,} training images of {self.dataset}",
             )
         if self.devices > self.batch_size:
-            raise ValueError(f"devices|{self.devices}|no more than the {self.batch_size} images of a batch")
+            raise refused("devices", self.devices, f"no more than the {self.batch_size} images of a batch")
         if self.devices > 1 and self.compile:
-            raise ValueError("compile|True|false with several devices")
+            raise refused("compile", "True", "false with several devices")
         if self.schedule.name == "cosine" and self.schedule.warmup >= self.epochs:
-            raise ValueError(f"schedule.warmup|{self.schedule.warmup:g}|fewer than the {self.epochs} epochs")
+            raise refused(
+                "schedule.warmup", f"{self.schedule.warmup:g}", f"fewer than the {self.epochs} epochs"
+            )
         if self.model.input is not None and self.model.input != self.input_shape:
-            raise ValueError(
-                f"model.input|{self.model.input}|{self.input_shape}, "
-                f"the channels, height and width of {self.dataset}'s images as preprocess leaves them"
+            raise refused(
+                "model.input",
+                self.model.input,
+                f"{self.input_shape}, the channels, height and width of {self.dataset}'s images "
+                "as preprocess leaves them",
             )
         return self
 
@@ -209,15 +214,16 @@ class Experiment(Section):
     def _augmentation_fits(self) -> "Experiment":
         names = [step.name for step in self.augment]
         if len(set(names)) < len(names):
-            raise ValueError(f"augment|{', '.join(names)}|each kind once")
+            raise refused("augment", ", ".join(names), "each kind once")
         if {"flip", "alternating_flip"} <= set(names):
-            raise ValueError(f"augment|{', '.join(names)}|one of flip, alternating_flip")
+            raise refused("augment", ", ".join(names), "one of flip, alternating_flip")
         size = min(self.input_shape[1:])
         for index, step in enumerate(self.augment):
             if step.name == "crop" and step.border == "reflect" and step.padding >= size:
-                raise ValueError(
-                    f"augment.{index}.padding|{step.padding}|"
-                    f"fewer than the {size} pixels of an image, to reflect them at its border"
+                raise refused(
+                    f"augment.{index}.padding",
+                    step.padding,
+                    f"fewer than the {size} pixels of an image, to reflect them at its border",
                 )
         return self
 
@@ -226,15 +232,16 @@ class Experiment(Section):
         size = min(self.input_shape[1:])
         if self.resize and not self.model.any_size:
             sizes = ", ".join(f"{stage.size} until {stage.until:g}" for stage in self.resize)
-            raise ValueError(
-                f"resize|{sizes}|nothing ([]) with a {self.model.name}, "
-                "whose linear layer is made for one size of image"
+            raise refused(
+                "resize",
+                sizes,
+                f"nothing ([]) with a {self.model.name}, whose linear layer is made for one size of image",
             )
         for index, stage in enumerate(self.resize):
             if stage.size >= size:
-                raise ValueError(f"resize.{index}.size|{stage.size}|fewer than the {size} pixels of an image")
+                raise refused(f"resize.{index}.size", stage.size, f"fewer than the {size} pixels of an image")
             if index and stage.until <= self.resize[index - 1].until:
-                raise ValueError(f"resize.{index}.until|{stage.until:g}|more than in the entry before it")
+                raise refused(f"resize.{index}.until", f"{stage.until:g}", "more than in the entry before it")
         return self
 
     @property
@@ -265,7 +272,7 @@ def _within(limits: Mapping[str, tuple[Any, Any]], where: str) -> None:
     for key, (found, allowed) in limits.items():
         if found != allowed:
             shown, wanted = (json.dumps(value, default=dict).strip('"') for value in (found, allowed))
-            raise ValueError(f"{key}|{shown}|{wanted} with {where}")
+            raise refused(key, shown, f"{wanted} with {where}")
 
 
 class Trial(Section):
@@ -306,13 +313,13 @@ class SweepEntry(Section):
     def _one_kind(self) -> "SweepEntry":
         given = [key for key in ("grid", "variants", "experiments") if getattr(self, key) is not None]
         if len(given) != 1:
-            raise ValueError(
-                f"|{' and '.join(given) or 'none'} of grid, variants, experiments|exactly one of them"
+            raise refused(
+                "", f"{' and '.join(given) or 'none'} of grid, variants, experiments", "exactly one of them"
             )
         if self.experiments and self.experiment:
-            raise ValueError("experiment|a name beside experiments|one of the two")
+            raise refused("experiment", "a name beside experiments", "one of the two")
         if not self.experiments and not self.experiment:
-            raise ValueError("experiment|nothing|the name of an experiment")
+            raise refused("experiment", "nothing", "the name of an experiment")
         return self
 
 
@@ -347,23 +354,23 @@ class Claim(Section):
     @model_validator(mode="after")
     def _same_needs_a_margin(self) -> "Claim":
         if self.relation == "same" and not self.margin:
-            raise ValueError("margin|nothing|the difference that still counts as the same, such as 0.002")
+            raise refused("margin", "nothing", "the difference that still counts as the same, such as 0.002")
         return self
 
     @model_validator(mode="after")
     def _two_results_or_one(self) -> "Claim":
         if self.metric in WITHIN and self.b is not None:
-            raise ValueError(f"b|{self.b}|nothing with {self.metric}, which is within a")
+            raise refused("b", self.b, f"nothing with {self.metric}, which is within a")
         if self.metric not in WITHIN and self.b is None:
-            raise ValueError("b|nothing|the result that a is compared with")
+            raise refused("b", "nothing", "the result that a is compared with")
         if self.metric in WITHIN and "/" in self.a:
-            raise ValueError(f"a|{self.a}|an experiment with {self.metric}: a trial has no such files")
+            raise refused("a", self.a, f"an experiment with {self.metric}: a trial has no such files")
         for key in ("pairs", "than"):
             given = getattr(self, key)
             if self.metric == "confusion_share" and given is None:
-                raise ValueError(f"{key}|nothing|what confusion_share compares")
+                raise refused(key, "nothing", "what confusion_share compares")
             if self.metric != "confusion_share" and given is not None:
-                raise ValueError(f"{key}|{given}|nothing with {self.metric}")
+                raise refused(key, given, f"nothing with {self.metric}")
         return self
 
 

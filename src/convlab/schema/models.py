@@ -4,7 +4,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from convlab.schema.section import Count, Counts, Fraction, Positive, Section
+from convlab.schema.section import Count, Counts, Fraction, Positive, Section, refused
 
 Activation = Literal["relu", "silu", "gelu", "tanh"]
 # One number for all convolutions of a block, or a list with one for each (`<…>`: explain.py leaves it out)
@@ -81,12 +81,14 @@ class CNN(Network):
         for key in ("kernels", "strides", "pools", "block_dropout"):
             found: list[Any] = getattr(self, key)
             if len(found) != len(self.filters):
-                raise ValueError(f"{key}|{found}|{len(self.filters)} numbers, one per block as in filters")
+                raise refused(key, found, f"{len(self.filters)} numbers, one per block as in filters")
             for entry in found:
                 if isinstance(entry, list) and len(entry) != self.convolutions:
-                    raise ValueError(
-                        f"{key}|{found}|in place of {entry} a number, or a list of {self.convolutions}, "
-                        "one per convolution of the block"
+                    raise refused(
+                        key,
+                        found,
+                        f"in place of {entry} a number, or a list of {self.convolutions}, "
+                        "one per convolution of the block",
                     )
         return self
 
@@ -120,7 +122,7 @@ class ResNet(Network):
     @model_validator(mode="after")
     def _one_per_stage(self) -> "ResNet":
         if len(self.blocks) != len(self.widths):
-            raise ValueError(f"blocks|{self.blocks}|{len(self.widths)} numbers, one per stage as in widths")
+            raise refused("blocks", self.blocks, f"{len(self.widths)} numbers, one per stage as in widths")
         return self
 
     @property

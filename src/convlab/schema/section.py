@@ -3,6 +3,9 @@
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+REFUSED = "refused"  # the type of an error of ours: settings that do not go together
 
 
 def number(value: Any) -> Any:
@@ -13,6 +16,12 @@ def number(value: Any) -> Any:
         except ValueError:
             return value
     return value
+
+
+def refused(key: str, found: Any, allowed: str) -> PydanticCustomError:
+    """Return the error of a validator, its parts as fields; `key` is dotted, or "" for the section itself."""
+    context = {"key": key, "found": str(found), "allowed": allowed}
+    return PydanticCustomError(REFUSED, "found {found}; allowed: {allowed}", context)
 
 
 Float = Annotated[float, BeforeValidator(number)]
@@ -26,7 +35,7 @@ Counts = Annotated[list[Count], Field(min_length=1)]
 class Section(BaseModel):
     """A part of params.yaml: unknown keys, loose types, infinities and NaN are errors.
 
-    A validator of ours raises `ValueError("key|what was found|what is allowed")`; explain.py words it.
+    A validator of ours raises what `refused` makes; config/explain.py words it.
     """
 
     model_config = ConfigDict(

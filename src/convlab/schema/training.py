@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
-from convlab.schema.section import Count, Float, Fraction, NonNegative, Positive, Section
+from convlab.schema.section import Count, Float, Fraction, NonNegative, Positive, Section, refused
 
 Border = Literal["zero", "nearest", "reflect"]
 Factor = Annotated[Float, Field(gt=0, lt=1)]
@@ -99,7 +99,7 @@ class Adam(Section):
 
 def _nesterov_needs_momentum(section: "SGD | Muon | RestBySGD") -> "SGD | Muon | RestBySGD":
     if section.nesterov and not section.momentum:
-        raise ValueError("momentum|0.0|more than 0, or nesterov: false")
+        raise refused("momentum", "0.0", "more than 0, or nesterov: false")
     return section
 
 
@@ -180,7 +180,7 @@ class Muon(Section):
     def _one_for_the_rest(self) -> "Muon":
         if (self.adamw is None) == (self.sgd is None):
             found = "neither" if self.adamw is None else "both"
-            raise ValueError(f"|{found} of adamw, sgd|exactly one of them, for all but the kernels")
+            raise refused("", f"{found} of adamw, sgd", "exactly one of them, for all but the kernels")
         return self
 
 
@@ -252,7 +252,7 @@ class MultiStep(Section):
     @model_validator(mode="after")
     def _in_order(self) -> "MultiStep":
         if sorted(set(self.milestones)) != self.milestones:
-            raise ValueError(f"milestones|{self.milestones}|epochs in ascending order, each once")
+            raise refused("milestones", self.milestones, "epochs in ascending order, each once")
         return self
 
 
