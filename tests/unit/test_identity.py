@@ -151,3 +151,10 @@ def test_a_carried_hash_is_one_of_a_module_as_it_is_now() -> None:
     now = {hash_source(path) for folder in (PACKAGE, STAGES) for path in folder.rglob("*.py")}
     assert set(identities.CARRIED) <= now
     assert not now & set(identities.CARRIED.values())
+
+
+def test_a_module_that_has_moved_is_known_by_its_former_name() -> None:
+    for now, former in identities.FORMERLY.items():
+        assert identities._file(now) is not None, "gone: take it out of the list"
+        assert identities._file(former) != identities._file(now)
+        assert former not in identities.FORMERLY, "two modules of one name"
