@@ -26,7 +26,7 @@ from convlab.pipeline.identity import Phase, code_by_phase
 from convlab.pipeline.kept import selecting
 from convlab.pipeline.provenance import fingerprint
 from convlab.schema import Sweep
-from convlab.seed_counts import Item, seeds_of, set_seeds, with_seeds
+from convlab.config.seed_counts import Item, seeds_of, set_seeds, with_seeds
 from gpu.collect import LARGE
 from gpu.kept import KEPT
 from gpu.lock import record

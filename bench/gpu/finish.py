@@ -21,7 +21,7 @@ from convlab.pipeline.executors.job import Job
 from convlab.pipeline.ledger import Finished, Ledger
 from convlab.pipeline.trainings import Trainings
 from convlab.schema import SPLITS, Sweep
-from convlab.seed_counts import Item, with_seeds
+from convlab.config.seed_counts import Item, with_seeds
 from gpu.plan import load_items
 from gpu.splits import facts_of
 from options import count

@@ -29,7 +29,7 @@ from convlab.data.sources import mirror_from_environment
 from convlab.errors import InputError, Parser, run
 from convlab.pipeline.provenance import run_context
 from convlab.schema import Experiment
-from convlab.seed_counts import with_seeds
+from convlab.config.seed_counts import with_seeds
 from gpu.images import encode, sha256
 from gpu.kept import KEPT, pack_kept
 from gpu.plan import SEEDS, load_items, read_plan, wanted

@@ -10,7 +10,7 @@ from convlab.config.explain import nearest
 from convlab.errors import InputError
 from convlab.files import training
 from convlab.schema import Params, Trial
-from convlab.seed_counts import Item, with_seeds
+from convlab.config.seed_counts import Item, with_seeds
 
 SEEDS = 3  # the fewest that give an interval
 

@@ -17,7 +17,7 @@ from convlab.errors import InputError
 from convlab.pipeline import trainings
 from convlab.pipeline.run import fingerprint_of
 from convlab.schema import Experiment
-from convlab.seed_counts import Item, seeds_of, with_seeds
+from convlab.config.seed_counts import Item, seeds_of, with_seeds
 from convlab.train.history import History
 from gpu.crew import Crew
 from gpu.images import decode, encode

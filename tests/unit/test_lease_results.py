@@ -24,7 +24,7 @@ from convlab.pipeline.ledger import Ledger
 from convlab.pipeline.run import fingerprint_of
 from convlab.pipeline.trainings import Trainings
 from convlab.schema import Experiment, Sweep
-from convlab.seed_counts import Item, edited, seeds_of, set_seeds, with_seeds
+from convlab.config.seed_counts import Item, edited, seeds_of, set_seeds, with_seeds
 from gpu.bring import EXPERIMENT, SWEEP, altered, unpack
 from gpu.collect import collect, for_the_next
 from gpu.finish import lay_out

@@ -54,6 +54,11 @@ def shapes(experiment: Experiment) -> dict[str, tuple[int, ...]]:
         ("fashion_best", 5_057_418, 5_062_154),
         ("cifar10_best", 11_173_962, 11_183_562),
         ("cifar10_fast", 1_971_352, 1_975_096),  # the second with the whitening layer, which is not trained
+        ("headline_mnist", 141_512, 142_504),
+        ("headline_fashion", 289_736, 291_112),
+        ("headline_grey", 492_616, 494_376),
+        ("headline_cifar10", 497_240, 499_256),
+        ("headline_cifar10_94", 1_971_352, 1_975_096),
     ],
 )
 def test_a_network_has_exactly_its_parameters_and_ten_logits(name: str, trainable: int, total: int) -> None:

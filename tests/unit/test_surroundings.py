@@ -97,5 +97,5 @@ if __name__ == "__main__":
         *(script, plan, prepared, tmp_path / "ledger"), PYTHONIOENCODING="ascii", CONVLAB_WORKERS="2"
     )
     assert done.returncode == 0, done.stderr.decode()
-    assert b"a ? b 1/2 lr-0.001_seed-1" in done.stdout
+    assert b"a ? b 1/2 lr-0.001 epoch 1/1 ? loss" in done.stdout
     assert b"Error" not in done.stderr

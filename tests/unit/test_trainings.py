@@ -150,9 +150,10 @@ def test_finished_trials_are_not_trained_again(
     before = Trainings("strides", plan, prepared, ledger).run()
     capsys.readouterr()
     after = Trainings("strides", plan, prepared, ledger).run()
-    lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 3
-    assert all(line.endswith("already finished, kept") for line in lines)
+    *kept, best = capsys.readouterr().out.splitlines()
+    assert len(kept) == 3
+    assert all(line.endswith("already finished, kept") for line in kept)
+    assert best.startswith("strides: best on the validation images: ")
     assert after == before
 
 
@@ -163,7 +164,7 @@ def test_after_a_change_of_the_configuration_finished_trials_are_trained_again(
     Trainings("lr", sweep({"lr": 0.001}, epochs=1), prepared, ledger).run()
     capsys.readouterr()
     Trainings("lr", sweep({"lr": 0.001}, **{"epochs": 1, **change}), prepared, ledger).run()
-    assert "kept" not in capsys.readouterr().out
+    assert "already finished" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("split", ["train", "validation", "test"])
@@ -180,7 +181,7 @@ def test_after_a_change_of_the_data_finished_trials_are_trained_again(
     Trainings("lr", plan, prepared, ledger).run()
     capsys.readouterr()
     Trainings("lr", plan, other, ledger).run()
-    assert "kept" not in capsys.readouterr().out
+    assert "already finished" not in capsys.readouterr().out
 
 
 def test_a_training_cut_off_while_it_was_put_down_is_not_there(
@@ -192,7 +193,7 @@ def test_a_training_cut_off_while_it_was_put_down_is_not_there(
     (folder / "finished.json").unlink()  # it is written last
     capsys.readouterr()
     Trainings("lr", plan, prepared, ledger).run()
-    assert "kept" not in capsys.readouterr().out
+    assert "already finished" not in capsys.readouterr().out
 
 
 def test_clearing_takes_away_these_trainings_alone_and_may_be_repeated(

@@ -16,7 +16,7 @@ from convlab.campaign.wanted import Want, fewer_seeds, wanted
 from convlab.files import PARAMS
 from convlab.pipeline.kept import put_back
 from convlab.schema import Sweep
-from convlab.seed_counts import seeds_of, set_seeds
+from convlab.config.seed_counts import seeds_of, set_seeds
 
 NICE = 10
 INTERVAL = 3  # seeds, at least, that give one

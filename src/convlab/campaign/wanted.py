@@ -13,7 +13,7 @@ from convlab.results import Plan, claims
 from convlab.results.reports import REPORTS, load_reports
 from convlab.results.states import State, state_of
 from convlab.schema import Params
-from convlab.seed_counts import Item, seeds_of, with_seeds
+from convlab.config.seed_counts import Item, seeds_of, with_seeds
 
 OPEN = ("not run", "inconclusive")  # verdicts that more trainings may settle
 

@@ -96,7 +96,7 @@ def identity(phase: Phase, experiment: Experiment) -> dict[str, str]:
     """Return the hash of each module that a phase of an experiment reaches, by its name, sorted."""
     roots = ROOTS[phase]
     if phase == "train" and experiment.devices > 1:
-        roots = (*roots, "train.distributed.launch")
+        roots = (*roots, "pipeline.devices")
     if phase in PINNED and experiment.portable:
         roots = (*roots, "portable")
     found = dict(_reached(roots, named(experiment), unused(experiment)))

@@ -55,7 +55,7 @@ class Trainings:
         workers_asked_for()
         for experiment in (job.trial.experiment for job in self.jobs):
             if experiment.devices > 1:
-                from convlab.train.distributed.launch import require_devices  # seconds that others can spare
+                from convlab.pipeline.devices import require_devices  # seconds that others can spare
 
                 require_devices(experiment)
         self.uses = [self.ledger.use(job.key) for job in self.jobs]

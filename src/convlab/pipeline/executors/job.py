@@ -102,6 +102,6 @@ def how_it_ended(epochs: int, results: Mapping[str, Any], seconds: float) -> str
 def _on_its_devices(job: Job, checkpoints: Checkpoints) -> Trained:
     if job.trial.experiment.devices == 1:
         return train(job.label, job.trial.experiment, job.folder, checkpoints)
-    from convlab.train.distributed.launch import train_on_devices  # what no other training needs
+    from convlab.pipeline.devices import train_on_devices  # what no other training needs
 
     return train_on_devices(job.label, job.trial.experiment, job.folder, checkpoints)
