@@ -162,6 +162,22 @@ def test_a_single_training_borrows_the_largest_spread_on_its_data_set():
     assert judged["reason"] == "n = 1: spread of restless/x, n = 3"
 
 
+def test_two_seeds_are_judged_by_the_spread_of_their_study():
+    put(a=[0.90, 0.92], b=[0.80, 0.82])
+    assert judge()["verdict"] == "inconclusive"  # the differences are equal: one degree of freedom says nothing
+    rows = [made("a", 1 + index, test) for index, test in enumerate([0.90, 0.92])]
+    rows += [made("b", 1 + index, test) for index, test in enumerate([0.80, 0.82])]
+    rows += [made("c", 1 + index, test) for index, test in enumerate([0.50, 0.52])]
+    rows += [made("chance", 1 + index, 0.1) for index in range(3)]
+    result.put(rows)
+    plans = {f"sweep/{name}": Plan(40, False) for name in ("a", "b", "c", "chance")}
+    judged = judge(plans=plans)
+    # √(3 · 0.0002 / 3) on three degrees of freedom: 0.1 ± 3.18245 · 0.0141421
+    assert judged["interval"] == pytest.approx([0.1 - 0.045007, 0.1 + 0.045007], rel=1e-4)
+    assert (judged["n"], judged["verdict"], judged["borrowed_from"]) == (2, "confirmed", None)
+    assert judged["reason"] == "n = 2: spread pooled over sweep, 3 degrees of freedom"
+
+
 def test_a_shortened_side_is_not_judged_beside_a_whole_one():
     put(a=[0.9, 0.91], b=[0.8, 0.81])
     plans = {"sweep/a": Plan(80, False), "sweep/b": Plan(40, False)}

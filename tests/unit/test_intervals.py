@@ -3,7 +3,7 @@
 import pytest
 from scipy import stats
 
-from convlab.results.intervals import Borrowed, compare, holm, images_error, level
+from convlab.results.intervals import Borrowed, compare, holm, images_error, level, pool
 
 A, B = [0.91, 0.84, 0.72, 0.8], [0.88, 0.79, 0.69, 0.75]
 
@@ -43,6 +43,21 @@ def test_one_training_has_the_spread_that_it_borrows_or_none() -> None:
     assert bare
     assert bare.interval() is None
     assert compare([], other) is None
+
+
+def test_a_borrowed_spread_stands_for_that_of_two_seeds() -> None:
+    two, other = [(1, 0.9), (2, 0.92)], [(1, 0.8), (2, 0.82)]
+    found = compare(two, other, borrowed=Borrowed("study", 0.01, 8, pooled=True))
+    assert found
+    half = stats.t.ppf(0.975, 7) * 0.01
+    assert (found.n, found.interval()) == (2, pytest.approx((0.1 - half, 0.1 + half)))
+
+
+def test_a_pooled_spread_is_about_the_mean_of_each_group() -> None:
+    # sums of squares 0.0002 and 0.0018 on one and two degrees of freedom; single and equal ones say nothing
+    deviation, freedom = pool([[0.9, 0.92], [0.5, 0.53, 0.56], [0.7], [0.1, 0.1, 0.1]])
+    assert (deviation, freedom) == (pytest.approx((0.002 / 3) ** 0.5), 3)
+    assert pool([[0.1, 0.1], [0.2]]) == (0.0, 0)
 
 
 def test_images_widen_an_interval() -> None:

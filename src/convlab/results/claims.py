@@ -2,11 +2,13 @@
 
 The difference a − b is taken seed by seed where both sides have the seed (a paired t interval), else between
 the two groups (Welch's); both at 95 %, and wider by what another set of test images might have given. With
-one seed on a side the spread is borrowed: the largest that a result on the same data set has over its seeds.
+fewer than three seeds on a side the spread is that of the study's trials about their own means, pooled (as in an
+analysis of variance); with one seed, where no trial has more, it is borrowed: the largest that a result on the
+same data set has over its seeds.
 Where the interval settles neither, the verdict is 'inconclusive'.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from statistics import mean
 from typing import Any
 
@@ -17,7 +19,8 @@ from convlab.results.read import Found, Plan, rounded
 from convlab.schema import Claim, Experiment, Params
 
 VERDICTS = ("confirmed", "refuted", "inconclusive", "not run")
-LENDING = 3  # seeds, at least, of a result whose spread another one borrows
+LENDING = 3  # seeds, at least, of a result whose spread another one borrows, and to be judged by its own
+POOLING = 3  # degrees of freedom, at least, of a pooled spread
 
 
 def judge_all(params: Params, plans: Mapping[str, Plan]) -> list[dict[str, Any]]:
@@ -59,7 +62,10 @@ def judge(
     if claim.b is None:
         difference = within.difference(name, claim) if a.trainings else None
     else:
-        if min(len(a.trainings), len(b.trainings)) == 1 and claim.metric != "epoch_seconds":
+        fewest = min(len(a.trainings), len(b.trainings))
+        if 0 < fewest < LENDING and claim.metric != "epoch_seconds":
+            borrowed = pooled(claim.metric, (claim.a, other), experiments)
+        if fewest == 1 and borrowed is None and claim.metric != "epoch_seconds":
             borrowed = lent(claim.metric, experiments[claim.a].dataset, experiments)
         images = images_error_of(claim.metric, (a, b))
         difference = intervals.compare(
@@ -79,12 +85,24 @@ def judge(
         "verdict": verdict,
         "p": rounded(level),
         "holds_among_all": None,
-        "borrowed_from": borrowed.result if borrowed else None,
+        "borrowed_from": borrowed.result if borrowed and not borrowed.pooled else None,
         "reason": reason,
         "stale": stale,
         **_epochs("a", a),
         **_epochs("b", b),
     }
+
+
+def pooled(metric: str, sides: Collection[str], experiments: Mapping[str, Experiment]) -> Borrowed | None:
+    """Return the spread over seeds of all trials of the sweeps that both sides belong to; None if it has too
+    few degrees of freedom, or a side belongs to none."""
+    studies = dict.fromkeys(result.partition("/")[0] for result in sides if "/" in result)
+    if len(studies) != 1 or not all("/" in result for result in sides):
+        return None
+    (study,) = studies
+    trials = [result for result in experiments if result.startswith(f"{study}/")]
+    deviation, freedom = intervals.pool([results.values(results.rows(result), metric) for result in trials])
+    return Borrowed(study, deviation, freedom + 1, pooled=True) if freedom >= POOLING else None
 
 
 def lent(metric: str, dataset: str, experiments: Mapping[str, Experiment]) -> Borrowed | None:
@@ -118,8 +136,8 @@ def _verdict(
         return ends is not None and decide(claim.relation, claim.margin, *ends) != "inconclusive"
 
     reasons = ["the first seed's network"] if claim.b is None else []
-    if difference.n == 1 and borrowed:
-        reasons.append(f"n = 1: spread of {borrowed.result}, n = {borrowed.n}")
+    if borrowed:
+        reasons.append(f"n = {difference.n}: {borrowed.said}")
     if 1 < difference.n < (most := max(len(a.trainings), len(b.trainings))):
         reasons.append(f"{difference.n} of {most} seeds on both sides")
     return decide(claim.relation, claim.margin, *interval), "; ".join(reasons), intervals.level(settled)
@@ -235,7 +253,7 @@ def shown(row: Mapping[str, Any]) -> str:
 
 def _trained(row: Mapping[str, Any]) -> str:
     shown = [
-        f"{row[f'epochs_{side}']:g}"
+        f"{row[f'epochs_{side}']:.3g}"
         + (f" of {row[f'planned_epochs_{side}']}" if row[f"shortened_{side}"] else "")
         for side in ("a", "b")
         if row[f"epochs_{side}"] is not None

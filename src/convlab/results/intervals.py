@@ -14,11 +14,20 @@ Numbers = Sequence[tuple[Any, float]]  # (seed, number) of each training
 
 @dataclass(frozen=True)
 class Borrowed:
-    """The spread of another result, for single trainings: its standard deviation, over `n` trainings."""
+    """A spread for too few trainings: the standard deviation of another result, over `n` trainings; or, `pooled`,
+    that of all trials of a study about their own means, with n − 1 degrees of freedom in all."""
 
     result: str
     deviation: float
     n: int
+    pooled: bool = False
+
+    @property
+    def said(self) -> str:
+        """Where it is from, in words."""
+        if self.pooled:
+            return f"spread pooled over {self.result}, {self.n - 1} degrees of freedom"
+        return f"spread of {self.result}, n = {self.n}"
 
 
 @dataclass(frozen=True)
@@ -49,11 +58,15 @@ def compare(
 ) -> Difference | None:
     """Compare two results, seed by seed where both have at least two seeds (paired), else as groups (Welch).
 
-    With one training on a side the spread is `borrowed`, if it can be. None where a side is empty.
-    `images`: see `images_error`.
+    With a `borrowed` spread by that; with one training on a side there is none without it. None where a side is
+    empty. `images`: see `images_error`.
     """
     if not a or not b:
         return None
+    if borrowed is not None:
+        n, value = min(len(a), len(b)), mean(number for _, number in a) - mean(number for _, number in b)
+        error = borrowed.deviation * sqrt(1 / len(a) + 1 / len(b))
+        return Difference(n, value, error, borrowed.n - 1, images)
     other = dict(b)
     differences = [number - other[seed] for seed, number in a if seed in other]
     if len(differences) > 1:
@@ -66,10 +79,20 @@ def compare(
         one, two = (_no_noise(variance(group)) / len(group) for group in (ours, theirs))
         parts = one**2 / (len(ours) - 1) + two**2 / (len(theirs) - 1)
         return Difference(n, value, sqrt(one + two), (one + two) ** 2 / parts if parts else inf, images)
-    if borrowed is None:
-        return Difference(n, value, None, images=images)
-    error = borrowed.deviation * sqrt(1 / len(ours) + 1 / len(theirs))
-    return Difference(n, value, error, borrowed.n - 1, images)
+    return Difference(n, value, None, images=images)
+
+
+def pool(groups: Sequence[Sequence[float]]) -> tuple[float, int]:
+    """Return the standard deviation of numbers about the mean of their group, and its degrees of freedom.
+
+    Groups of one number, or of equal ones (a network that stays at chance), say nothing of the others' spread
+    and are left out.
+    """
+    spread = [group for group in groups if len(group) > 1 and _no_noise(variance(group))]
+    freedom = sum(len(group) - 1 for group in spread)
+    if not freedom:
+        return 0.0, 0
+    return sqrt(sum(variance(group) * (len(group) - 1) for group in spread) / freedom), freedom
 
 
 def images_error(shares: Sequence[float], count: int) -> float:
