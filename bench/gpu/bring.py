@@ -21,12 +21,12 @@ from typing import IO, Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from convlab import files
 from convlab.config import load_params, trials_of
+from convlab.config.seed_counts import Item, seeds_of, set_seeds, with_seeds
 from convlab.errors import InputError, Parser, run
 from convlab.pipeline.identity import Phase, code_by_phase
 from convlab.pipeline.kept import selecting
 from convlab.pipeline.provenance import fingerprint
 from convlab.schema import Sweep
-from convlab.config.seed_counts import Item, seeds_of, set_seeds, with_seeds
 from gpu.collect import LARGE
 from gpu.kept import KEPT
 from gpu.lock import record

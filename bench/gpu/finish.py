@@ -16,12 +16,12 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from convlab import files
 from convlab.config import dump_item
+from convlab.config.seed_counts import Item, with_seeds
 from convlab.errors import InputError, Parser, run
 from convlab.pipeline.executors.job import Job
 from convlab.pipeline.ledger import Finished, Ledger
 from convlab.pipeline.trainings import Trainings
 from convlab.schema import SPLITS, Sweep
-from convlab.config.seed_counts import Item, with_seeds
 from gpu.plan import load_items
 from gpu.splits import facts_of
 from options import count

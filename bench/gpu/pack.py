@@ -22,6 +22,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from convlab import files
 from convlab.config import trials_of
+from convlab.config.seed_counts import with_seeds
 from convlab.data.dataset import Prepared
 from convlab.data.preprocess import prepare
 from convlab.data.readers import Raw, read
@@ -29,7 +30,6 @@ from convlab.data.sources import mirror_from_environment
 from convlab.errors import InputError, Parser, run
 from convlab.pipeline.provenance import run_context
 from convlab.schema import Experiment
-from convlab.config.seed_counts import with_seeds
 from gpu.images import encode, sha256
 from gpu.kept import KEPT, pack_kept
 from gpu.plan import SEEDS, load_items, read_plan, wanted

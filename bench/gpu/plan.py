@@ -7,10 +7,10 @@ from pathlib import Path
 
 from convlab.config import load_params, read_yaml, trials_of
 from convlab.config.explain import nearest
+from convlab.config.seed_counts import Item, with_seeds
 from convlab.errors import InputError
 from convlab.files import training
 from convlab.schema import Params, Trial
-from convlab.config.seed_counts import Item, with_seeds
 
 SEEDS = 3  # the fewest that give an interval
 

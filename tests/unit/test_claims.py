@@ -113,7 +113,8 @@ def test_only_pairs_count_where_a_seed_is_missing():
     judged = judge()
     assert judged["n"] == 2
     assert judged["difference"] == pytest.approx(0.015)
-    assert judged["reason"] == "2 of 3 seeds on both sides"
+    pooled = "n = 2: spread pooled over sweep, 3 degrees of freedom"
+    assert judged["reason"] == f"{pooled}; 2 of 3 seeds on both sides"
 
 
 def test_one_seed_has_no_interval_and_no_verdict():
@@ -164,7 +165,7 @@ def test_a_single_training_borrows_the_largest_spread_on_its_data_set():
 
 def test_two_seeds_are_judged_by_the_spread_of_their_study():
     put(a=[0.90, 0.92], b=[0.80, 0.82])
-    assert judge()["verdict"] == "inconclusive"  # the differences are equal: one degree of freedom says nothing
+    assert judge()["verdict"] == "inconclusive"  # equal differences, and too few degrees of freedom
     rows = [made("a", 1 + index, test) for index, test in enumerate([0.90, 0.92])]
     rows += [made("b", 1 + index, test) for index, test in enumerate([0.80, 0.82])]
     rows += [made("c", 1 + index, test) for index, test in enumerate([0.50, 0.52])]

@@ -23,6 +23,7 @@ from convlab.data.dataset import Prepared
 from convlab.errors import InputError
 from convlab.interrupt import Interrupted, Request
 from convlab.models.build import build_model
+from convlab.pipeline.devices import require_devices, train_on_devices
 from convlab.pipeline.identity import identity
 from convlab.pipeline.ledger import Ledger
 from convlab.pipeline.run import train
@@ -30,7 +31,6 @@ from convlab.pipeline.trainings import Trainings
 from convlab.schema import Experiment
 from convlab.train.checkpoint import Checkpoints
 from convlab.train.distributed import network as networks
-from convlab.pipeline.devices import require_devices, train_on_devices
 from convlab.train.distributed.layers import BatchNormOfAll, DropoutOfAll
 from convlab.train.distributed.network import fit_share
 from convlab.train.distributed.share import Share

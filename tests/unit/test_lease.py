@@ -11,13 +11,13 @@ from conftest import PARAMS, ROOT
 from training import Make
 
 from convlab import files
+from convlab.config.seed_counts import Item, seeds_of, with_seeds
 from convlab.data.dataset import Prepared, save
 from convlab.data.readers import Raw
 from convlab.errors import InputError
 from convlab.pipeline import trainings
 from convlab.pipeline.run import fingerprint_of
 from convlab.schema import Experiment
-from convlab.config.seed_counts import Item, seeds_of, with_seeds
 from convlab.train.history import History
 from gpu.crew import Crew
 from gpu.images import decode, encode

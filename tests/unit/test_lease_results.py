@@ -15,6 +15,7 @@ from training import Make
 
 from convlab import files
 from convlab.config import load_params
+from convlab.config.seed_counts import Item, edited, seeds_of, set_seeds, with_seeds
 from convlab.data.dataset import Prepared, save
 from convlab.errors import InputError
 from convlab.pipeline.executors.job import Job, train_job
@@ -24,7 +25,6 @@ from convlab.pipeline.ledger import Ledger
 from convlab.pipeline.run import fingerprint_of
 from convlab.pipeline.trainings import Trainings
 from convlab.schema import Experiment, Sweep
-from convlab.config.seed_counts import Item, edited, seeds_of, set_seeds, with_seeds
 from gpu.bring import EXPERIMENT, SWEEP, altered, unpack
 from gpu.collect import collect, for_the_next
 from gpu.finish import lay_out

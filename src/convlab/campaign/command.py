@@ -13,10 +13,10 @@ from convlab.campaign.durations import said
 from convlab.campaign.estimate import START, Estimate, Paces
 from convlab.campaign.running import alone, reproduce, settle
 from convlab.campaign.wanted import Want, fewer_seeds, wanted
+from convlab.config.seed_counts import seeds_of, set_seeds
 from convlab.files import PARAMS
 from convlab.pipeline.kept import put_back
 from convlab.schema import Sweep
-from convlab.config.seed_counts import seeds_of, set_seeds
 
 NICE = 10
 INTERVAL = 3  # seeds, at least, that give one

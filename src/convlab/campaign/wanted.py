@@ -7,13 +7,13 @@ from typing import assert_never
 from convlab import results
 from convlab.config import load_params, trials_of
 from convlab.config.explain import nearest
+from convlab.config.seed_counts import Item, seeds_of, with_seeds
 from convlab.errors import InputError
 from convlab.files import PARAMS
 from convlab.results import Plan, claims
 from convlab.results.reports import REPORTS, load_reports
 from convlab.results.states import State, state_of
 from convlab.schema import Params
-from convlab.config.seed_counts import Item, seeds_of, with_seeds
 
 OPEN = ("not run", "inconclusive")  # verdicts that more trainings may settle
 

@@ -2,9 +2,9 @@
 
 The difference a − b is taken seed by seed where both sides have the seed (a paired t interval), else between
 the two groups (Welch's); both at 95 %, and wider by what another set of test images might have given. With
-fewer than three seeds on a side the spread is that of the study's trials about their own means, pooled (as in an
-analysis of variance); with one seed, where no trial has more, it is borrowed: the largest that a result on the
-same data set has over its seeds.
+fewer than three seeds on a side the spread is that of the study's trials about their own means, pooled (as in
+an analysis of variance); with one seed, where no trial has more, it is borrowed: the largest that a result on
+the same data set has over its seeds.
 Where the interval settles neither, the verdict is 'inconclusive'.
 """
 

@@ -14,8 +14,8 @@ Numbers = Sequence[tuple[Any, float]]  # (seed, number) of each training
 
 @dataclass(frozen=True)
 class Borrowed:
-    """A spread for too few trainings: the standard deviation of another result, over `n` trainings; or, `pooled`,
-    that of all trials of a study about their own means, with n − 1 degrees of freedom in all."""
+    """A spread for too few trainings: the standard deviation of another result, over `n` trainings; or, where
+    `pooled`, that of a study's trials about their own means, with n − 1 degrees of freedom in all."""
 
     result: str
     deviation: float
@@ -58,19 +58,21 @@ def compare(
 ) -> Difference | None:
     """Compare two results, seed by seed where both have at least two seeds (paired), else as groups (Welch).
 
-    With a `borrowed` spread by that; with one training on a side there is none without it. None where a side is
-    empty. `images`: see `images_error`.
+    By a `borrowed` spread where there is one; without it one training on a side has none. None where a side
+    is empty. `images`: see `images_error`.
     """
     if not a or not b:
         return None
-    if borrowed is not None:
-        n, value = min(len(a), len(b)), mean(number for _, number in a) - mean(number for _, number in b)
-        error = borrowed.deviation * sqrt(1 / len(a) + 1 / len(b))
-        return Difference(n, value, error, borrowed.n - 1, images)
     other = dict(b)
     differences = [number - other[seed] for seed, number in a if seed in other]
-    if len(differences) > 1:
-        count = len(differences)
+    count = len(differences)
+    if borrowed is not None:
+        in_pairs = count > 1
+        sizes = (count, count) if in_pairs else (len(a), len(b))
+        value = mean(differences) if in_pairs else mean(dict(a).values()) - mean(other.values())
+        error = borrowed.deviation * sqrt(sum(1 / size for size in sizes))
+        return Difference(min(sizes), value, error, borrowed.n - 1, images)
+    if count > 1:
         error = _no_noise(stdev(differences)) / sqrt(count)
         return Difference(count, mean(differences), error, count - 1, images)
     ours, theirs = [number for _, number in a], [number for _, number in b]
