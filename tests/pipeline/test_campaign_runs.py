@@ -11,7 +11,7 @@ import pytest
 import yaml
 from conftest import Clone
 
-pytestmark = pytest.mark.pipeline
+pytestmark = [pytest.mark.pipeline, pytest.mark.campaign]
 
 CAMPAIGN = (sys.executable, "-c", "from convlab.cli import main; main()", "campaign", "second")
 

@@ -189,3 +189,12 @@ def test_a_runtime_that_cannot_be_fetched_is_one_line(here, monkeypatch):
         runtime.fetch()
     assert not runtime.is_here()
     assert explore.missing()
+
+
+@pytest.mark.parametrize("name", ["R0", "R1", "R2", "R3", "R4"])
+def test_what_a_page_takes_from_the_reports_points_to_nothing_outside(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(Path(__file__).parents[2])
+    assert contents.prose(name)
+    assert "](" not in contents.prose(name)

@@ -142,7 +142,8 @@ def prose(name: str) -> str:
     section = next((text for text in sections if f"<!-- {name} -->" in text), "")
     section = re.sub(rf"<!-- {name} -->.*<!-- /{name} -->", "", section, flags=re.DOTALL)
     section = re.sub(r"(?<!!)\[([^\]]*)\]\([^)]*\)", r"\1", section)
-    return "\n".join(line for line in section.splitlines() if not line.startswith("|")).strip()
+    kept = (line for line in section.splitlines() if not line.startswith(("|", "![")))
+    return "\n".join(kept).strip()
 
 
 def _chapters(plans: Mapping[str, Plan], judged: list[dict[str, Any]]) -> Iterator[Chapter]:

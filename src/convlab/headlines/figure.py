@@ -43,7 +43,9 @@ def figure(found: Sequence[Headline]) -> Figure:
             else:
                 seconds.append(theirs.seconds)
                 axes.plot(theirs.seconds, errors[-1], THEIRS, color=color, markersize=8)
-                axes.annotate(theirs.report, (theirs.seconds, errors[-1]), (9, -4), textcoords="offset points")
+                axes.annotate(
+                    theirs.report, (theirs.seconds, errors[-1]), (9, -4), textcoords="offset points"
+                )
         if one.accuracy is not None and one.seconds is not None:
             errors.append(1 - one.accuracy)
             seconds.append(one.seconds)
