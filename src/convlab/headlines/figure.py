@@ -21,6 +21,7 @@ KEYS = (
     Line2D([], [], color="black", marker=THEIRS, linestyle="", label="a report's"),
     Line2D([], [], color="black", linestyle=":", label="a report's, without a time"),
 )
+BESIDE = (9, -4)  # points from a mark to its label
 
 
 def figure(found: Sequence[Headline]) -> Figure:
@@ -43,15 +44,14 @@ def figure(found: Sequence[Headline]) -> Figure:
             else:
                 seconds.append(theirs.seconds)
                 axes.plot(theirs.seconds, errors[-1], THEIRS, color=color, markersize=8)
-                axes.annotate(
-                    theirs.report, (theirs.seconds, errors[-1]), (9, -4), textcoords="offset points"
-                )
+                point = (theirs.seconds, errors[-1])
+                axes.annotate(theirs.report, point, BESIDE, textcoords="offset points")
         if one.accuracy is not None and one.seconds is not None:
             errors.append(1 - one.accuracy)
             seconds.append(one.seconds)
             axes.plot(one.seconds, errors[-1], OURS, color=color, markersize=8)
             text = accuracy_text(one.accuracy)
-            axes.annotate(text, (one.seconds, errors[-1]), (9, -4), textcoords="offset points")
+            axes.annotate(text, (one.seconds, errors[-1]), BESIDE, textcoords="offset points")
     if errors:
         axes.set_ylim(max(errors) * 1.3, min(errors) / 1.3)  # the best on top
     axes.set_xlim(min(seconds) / 1.5, max(seconds) * 2)
