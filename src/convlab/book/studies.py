@@ -1,5 +1,6 @@
 """What a report's page makes of a sweep or of a confusion matrix: a grid, a study of λ, a table of errors."""
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from statistics import mean
@@ -60,8 +61,8 @@ def grid(contents: Contents, one: Chapter, name: str) -> dict[str, Any] | None:
         cell["their_text"] = text_of("test_accuracy", cell["theirs"]) if cell["theirs"] else ""
     return {
         "name": name,
-        "rows": list(dict.fromkeys(row for row, _ in cells)),
-        "columns": list(dict.fromkeys(column for _, column in cells)),
+        "rows": sorted({row for row, _ in cells}, key=json.loads),
+        "columns": sorted({column for _, column in cells}, key=json.loads),
         "cells": cells,
     }
 
