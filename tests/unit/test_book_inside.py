@@ -84,3 +84,8 @@ def test_pairs_are_drawn_layer_by_layer(world):
     rows = json.loads(found[1])["data"]["values"]
     assert {row["layer"] for row in rows} == {"input", "block1_conv1"}
     assert studies.distances("strides") is None
+
+
+def test_a_grid_is_in_the_order_of_its_strides_and_kernels() -> None:
+    texts = ["[9, 9]", "[3, 3]", "[[2, 2], 3]", "2", "[15, 15]"]
+    assert sorted(texts, key=studies._sizes) == ["2", "[[2, 2], 3]", "[3, 3]", "[9, 9]", "[15, 15]"]

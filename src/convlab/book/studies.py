@@ -1,6 +1,6 @@
 """What a report's page makes of a sweep or of a confusion matrix: a grid, a study of λ, a table of errors."""
 
-import json
+import re
 from collections import Counter
 from collections.abc import Sequence
 from statistics import mean
@@ -61,10 +61,15 @@ def grid(contents: Contents, one: Chapter, name: str) -> dict[str, Any] | None:
         cell["their_text"] = text_of("test_accuracy", cell["theirs"]) if cell["theirs"] else ""
     return {
         "name": name,
-        "rows": sorted({row for row, _ in cells}, key=json.loads),
-        "columns": sorted({column for _, column in cells}, key=json.loads),
+        "rows": sorted({row for row, _ in cells}, key=_sizes),
+        "columns": sorted({column for _, column in cells}, key=_sizes),
         "cells": cells,
     }
+
+
+def _sizes(text: str) -> list[int]:
+    """Return the strides or kernels of a trial as numbers, by which rows and columns are ordered."""
+    return [int(number) for number in re.findall(r"\d+", text)]
 
 
 def _alike(points_of: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
