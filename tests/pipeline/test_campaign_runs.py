@@ -93,3 +93,13 @@ def test_it_begins_nothing_that_would_not_end(other: Clone) -> None:
     assert "no time for second" in done
     assert "nothing trained; 1 left" in done
     assert not (other.folder / "metrics/second").exists()
+
+
+def test_seeds_that_could_not_be_trained_are_not_asked_for_any_more(other: Clone) -> None:
+    params = (other.folder / "params.yaml").read_bytes()
+    with (other.folder / "dvc.yaml").open("a") as file:
+        file.write("stages: of two minds\n")
+    done = other.run("convlab", "campaign", "second", "--seeds", "2", status=1)
+    assert "experiments.second.seeds: 2" in done.stdout
+    assert "campaign: second: failed" in done.stdout
+    assert (other.folder / "params.yaml").read_bytes() == params

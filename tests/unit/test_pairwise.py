@@ -102,10 +102,10 @@ def test_the_page_has_the_intervals_of_the_terminal():
     [
         (["digits"], "found one result, digits; allowed: two or more"),
         (["digits", "digit"], "did you mean `digits`?"),
-        (["digits", "fashion"], "found 'fashion' (str), which has not run"),
-        (["digits", "strides/none"], f"found 'strides/none' (str), which has not run; allowed: {ONE}"),
-        (["digits", "digits@nowhere"], "found 'nowhere' (str) after the @; allowed: a branch, tag or commit"),
-        (["digits", "digits@--all"], "found '--all' (str) after the @; allowed: a branch, tag or commit"),
+        (["digits", "fashion"], "found 'fashion', which has not run"),
+        (["digits", "strides/none"], f"found 'strides/none', which has not run; allowed: {ONE}"),
+        (["digits", "digits@nowhere"], "found 'nowhere' after the @; allowed: a branch, tag or commit"),
+        (["digits", "digits@--all"], "found '--all' after the @; allowed: a branch, tag or commit"),
     ],
 )
 def test_bad_names_are_one_line(names, says):

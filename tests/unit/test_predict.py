@@ -155,7 +155,7 @@ def test_the_explanation_is_a_picture(convlab: Command, here: Path) -> None:
         (["pictures"], "--model: not given; allowed: DATASET@champion, or what is trained here: digits"),
         (
             ["pictures", "--model", "digitz"],
-            "--model: found 'digitz' (str); trained here: digits; did you mean",
+            "--model: found 'digitz'; trained here: digits; did you mean",
         ),
         (["pictures", "--model", "../digits"], "--model: found '../digits'"),
         (["pictures", "--model", "digits/x"], "digits is an experiment and has no trials"),

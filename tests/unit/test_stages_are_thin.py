@@ -87,6 +87,9 @@ def modules(*parts: str) -> list[Path]:
     ]
 
 
+ABOVE_TRAINING = ("pipeline.evaluate", "pipeline.executors", "pipeline.trainings", "tracking", "figures")
+
+
 @pytest.mark.parametrize(
     ("part", "forbidden"),
     [
@@ -96,11 +99,7 @@ def modules(*parts: str) -> list[Path]:
                 "config",
                 "models",
                 "train",
-                "pipeline.evaluate",
-                "pipeline.executors",
-                "pipeline.trainings",
-                "tracking",
-                "figures",
+                *ABOVE_TRAINING,
             ),
         ),
         (
@@ -108,11 +107,7 @@ def modules(*parts: str) -> list[Path]:
             (
                 "models",
                 "train",
-                "pipeline.evaluate",
-                "pipeline.executors",
-                "pipeline.trainings",
-                "tracking",
-                "figures",
+                *ABOVE_TRAINING,
             ),
         ),
         (
@@ -120,11 +115,7 @@ def modules(*parts: str) -> list[Path]:
             (
                 "models",
                 "train",
-                "pipeline.evaluate",
-                "pipeline.executors",
-                "pipeline.trainings",
-                "tracking",
-                "figures",
+                *ABOVE_TRAINING,
             ),
         ),
         (
@@ -134,14 +125,10 @@ def modules(*parts: str) -> list[Path]:
                 "data.augment",
                 "data.sources",
                 "train",
-                "pipeline.evaluate",
-                "pipeline.executors",
-                "pipeline.trainings",
-                "tracking",
-                "figures",
+                *ABOVE_TRAINING,
             ),
         ),
-        ("train", ("pipeline.evaluate", "pipeline.executors", "pipeline.trainings", "tracking", "figures")),
+        ("train", ABOVE_TRAINING),
         ("train/fit.py", ("files", "config", "pipeline", "train.progress")),
         ("pipeline/evaluate.py", ("pipeline.trainings", "tracking", "figures")),
         ("pipeline/trainings.py", ("tracking", "figures")),

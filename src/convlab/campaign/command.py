@@ -14,7 +14,7 @@ from convlab.campaign.estimate import START, Estimate, Paces
 from convlab.campaign.running import alone, reproduce, settle
 from convlab.campaign.wanted import Want, fewer_seeds, wanted
 from convlab.config.seed_counts import seeds_of, set_seeds
-from convlab.files import PARAMS
+from convlab.files import PARAMS, write_bytes
 from convlab.pipeline.kept import put_back
 from convlab.schema import Sweep
 
@@ -158,9 +158,13 @@ def _train(entry: Entry, lock: IO[str], until: float | None, console: Console) -
         f"campaign: {want.name} ({want.why}): {said(entry.estimate.seconds)}, {entry.estimate.source}",
         highlight=False,
     )
+    before = {path: path.read_bytes() for path in (PARAMS, PARAMS.with_name("studies.yaml")) if path.exists()}
     if want.more_seeds:
         for line in set_seeds(PARAMS, {want.name: seeds_of(want.item)}):
             console.print(f"campaign: {line}", highlight=False)
     how = reproduce(want.name, isinstance(want.item, Sweep), lock, until)
+    if want.more_seeds and how == "failed":  # else its result would be one with trainings missing
+        for path, content in before.items():
+            write_bytes(path, content)
     console.print(f"campaign: {want.name}: {how}", highlight=False)
     return how

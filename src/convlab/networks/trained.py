@@ -10,7 +10,7 @@ from torch import nn
 
 from convlab import files, results
 from convlab.config import load_params
-from convlab.config.explain import nearest, show
+from convlab.config.explain import nearest
 from convlab.data.catalogue import DATASETS, Dataset, imported
 from convlab.data.dataset import Statistics, load_statistics
 from convlab.data.preprocess import prepare
@@ -105,19 +105,17 @@ def _find(result: str) -> Record:
     name, _, trial = result.partition("/")
     records = _records(name) if Path(name).name == name else {}
     if trial and list(records) == [name]:
-        raise InputError(f"--model: found {show(result)}, but {name} is an experiment and has no trials")
+        raise InputError(f"--model: found {result!r}, but {name} is an experiment and has no trials")
     if (trial or name) in records:
         return records[trial or name]
     if records:
-        raise InputError(
-            f"--model: found {show(result)}{nearest(result, [f'{name}/{one}' for one in records])}"
-        )
+        raise InputError(f"--model: found {result!r}{nearest(result, [f'{name}/{one}' for one in records])}")
     params = load_params(files.PARAMS)
     if name in (known := [*params.experiments, *params.sweeps]):
         raise InputError(f"{result}: not trained here; {_training(result)} does it")
     close = difflib.get_close_matches(result, known, n=1)
     hint = f"; did you mean `{close[0]}`?" if close else ""
-    raise InputError(f"--model: found {show(result)}; trained here: {shown_here()}{hint}")
+    raise InputError(f"--model: found {result!r}; trained here: {shown_here()}{hint}")
 
 
 def _records(name: str) -> dict[str, Record]:
@@ -140,7 +138,7 @@ def _weights(result: str, record: Record) -> Path:
 def _champion(dataset: str) -> str:
     """Return the best result of a data set by validation accuracy, among those whose weights are here."""
     if dataset not in (known := [*DATASETS, *imported()]):
-        raise InputError(f"--model: found the data set {show(dataset)}{nearest(dataset, known)}")
+        raise InputError(f"--model: found the data set {dataset!r}{nearest(dataset, known)}")
     found = {}
     for result in trained_here():
         try:

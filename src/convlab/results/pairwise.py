@@ -13,7 +13,7 @@ from statistics import mean
 
 from convlab import files, results
 from convlab.config import load_params
-from convlab.config.explain import nearest, show
+from convlab.config.explain import nearest
 from convlab.errors import InputError
 from convlab.pipeline.made_from import configuration, flat
 from convlab.results import claims, compare, intervals
@@ -82,7 +82,7 @@ def load(text: str) -> Subject:
             raise InputError(f"{text}: {problem}")
         known = [*found, *(folder.name for folder in sorted(files.METRICS.glob("*/")))]
     where = f" at {revision}" if at else ""
-    raise InputError(f"found {show(result)}, which has not run{where}{nearest(result, known or ['none'])}")
+    raise InputError(f"found {result!r}, which has not run{where}{nearest(result, known or ['none'])}")
 
 
 def subjects(names: Sequence[str] | None = None) -> dict[str, Subject]:
@@ -167,7 +167,7 @@ def _checked_out(result: str, revision: str) -> Iterator[None]:
     found = _git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
     if found is None:
         raise InputError(
-            f"found {show(revision)} after the @; allowed: a branch, tag or commit of this git repository"
+            f"found {revision!r} after the @; allowed: a branch, tag or commit of this git repository"
         )
     commit, name = found.decode().strip(), result.partition("/")[0]
     wanted = (
