@@ -4,23 +4,10 @@ Light on purpose (no torch): every command and every stage imports it.
 """
 
 from convlab.schema.datasets import DatasetEntry
-from convlab.schema.experiment import (
-    COMPARABLE,
-    METRICS,
-    MOST_DEVICES,
-    SPLITS,
-    WITHIN,
-    Claim,
-    Experiment,
-    Framework,
-    L2On,
-    Params,
-    Sweep,
-    SweepEntry,
-    Trial,
-)
+from convlab.schema.experiment import MOST_DEVICES, SPLITS, Experiment, Framework, L2On
 from convlab.schema.models import CNN, Model, PreAct, ResNet, SpeedRun
 from convlab.schema.section import Section, number
+from convlab.schema.study import COMPARABLE, METRICS, WITHIN, Claim, Params, Sweep, SweepEntry, Trial
 from convlab.schema.training import EarlyStopping
 
 __all__ = [

@@ -1,0 +1,155 @@
+"""What is asked of experiments: sweeps of their keys, claims about their results; and the whole of the files.
+
+Light on purpose (no torch): every command and every stage imports it.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from convlab.schema.datasets import DatasetEntry
+from convlab.schema.experiment import SPLITS, Experiment
+from convlab.schema.quantities import OF_CURVES
+from convlab.schema.section import Count, NonNegative, Section, refused
+
+# What any two results are compared by: see `results.rows`
+METRICS = (
+    *(f"{split}_{score}" for split in SPLITS for score in ("accuracy", "loss")),
+    "running_accuracy",
+    "running_loss",
+    "penalised_test_loss",
+    "gap",
+    "kernel_norm",
+    "weight_norm",
+)
+# What a claim may compare besides: read off the curves, the median seconds of an epoch, and within one result
+WITHIN = ("confusion_share", "map_distance")
+COMPARABLE = (*METRICS, *OF_CURVES, "epoch_seconds", *WITHIN)
+Pair = Annotated[str, Field(pattern=r"^[^/>]+(/|->)[^/>]+$")]
+
+
+class Trial(Section):
+    """One training: a point of a sweep (or the experiment itself), what it varies, and the whole of it."""
+
+    name: str
+    overrides: dict[str, Any]
+    experiment: Experiment
+
+
+class Sweep(Section):
+    """An experiment with some of its keys varied, or several experiments; one trial per point and seed."""
+
+    trials: list[Trial]
+
+
+class SweepEntry(Section):
+    """A sweep in params.yaml.
+
+    `grid`: key → values, all combinations; `variants`: name → overrides; both of one `experiment`.
+    `experiments`: the same overrides for several.
+    """
+
+    experiment: str | None = None
+    """The experiment whose keys are varied, by `grid` or `variants`."""
+    experiments: Annotated[list[str], Field(min_length=1)] | None = None
+    """Several experiments that are trained with the same `overrides`, instead of one that is varied."""
+    seeds: Count | None = None
+    """The number of seeds of each trial, instead of the experiment's."""
+    overrides: dict[str, Any] = Field(default_factory=dict)
+    """Keys that every trial changes; `model.strides` names a key within a section."""
+    grid: Annotated[dict[str, Annotated[list[Any], Field(min_length=1)]], Field(min_length=1)] | None = None
+    """Key → values: a trial for each combination."""
+    variants: Annotated[dict[str, dict[str, Any]], Field(min_length=1)] | None = None
+    """Name → overrides: a trial for each name."""
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> "SweepEntry":
+        given = [key for key in ("grid", "variants", "experiments") if getattr(self, key) is not None]
+        if len(given) != 1:
+            raise refused(
+                "", f"{' and '.join(given) or 'none'} of grid, variants, experiments", "exactly one of them"
+            )
+        if self.experiments and self.experiment:
+            raise refused("experiment", "a name beside experiments", "one of the two")
+        if not self.experiments and not self.experiment:
+            raise refused("experiment", "nothing", "the name of an experiment")
+        return self
+
+
+class Claim(Section):
+    """What a report says of two results: `a` lies above `b`, below it, or within `margin` of it.
+
+    A result is an experiment, or a sweep's trial as `sweep/trial`. With `confusion_share` or `map_distance`
+    it says something of `a` alone, an experiment, and has no `b`.
+    """
+
+    report: Literal["R0", "R1", "R2", "R3", "R4"]
+    """The report that says it."""
+    says: str
+    """The claim in words, for the table."""
+    metric: Literal[COMPARABLE]  # type: ignore[valid-type]
+    """The quantity that is compared: a score or a norm; `early_accuracy`, `oscillation_…` and
+    `rise_validation_loss`, read off the curves; `epoch_seconds`, on the same hardware alone; or within `a`:
+    `confusion_share`, of `pairs`, and `map_distance`, of confused images at the last convolution."""
+    a: str
+    """A result."""
+    relation: Literal["above", "below", "same", "not_above"]
+    """`a` lies above `b`, below it, within `margin` of it, or not above it by more than `margin`."""
+    b: str | None = None
+    """The result that `a` is compared with."""
+    margin: NonNegative = 0.0
+    """The difference that has to be exceeded, or with `same` and `not_above` the one that is allowed."""
+    pairs: Annotated[list[Pair], Field(min_length=1)] | None = None
+    """Classes that are confused, for `confusion_share`: `5/3`, either way, or `deer->frog`."""
+    than: Literal["others", "average"] | None = None
+    """Compare `pairs` with as many other pairs, the most frequent ones, or with as many average ones."""
+
+    @model_validator(mode="after")
+    def _same_needs_a_margin(self) -> "Claim":
+        if self.relation == "same" and not self.margin:
+            raise refused("margin", "nothing", "the difference that still counts as the same, such as 0.002")
+        return self
+
+    @model_validator(mode="after")
+    def _two_results_or_one(self) -> "Claim":
+        if self.metric in WITHIN and self.b is not None:
+            raise refused("b", self.b, f"nothing with {self.metric}, which is within a")
+        if self.metric not in WITHIN and self.b is None:
+            raise refused("b", "nothing", "the result that a is compared with")
+        if self.metric in WITHIN and "/" in self.a:
+            raise refused("a", self.a, f"an experiment with {self.metric}: a trial has no such files")
+        for key in ("pairs", "than"):
+            given = getattr(self, key)
+            if self.metric == "confusion_share" and given is None:
+                raise refused(key, "nothing", "what confusion_share compares")
+            if self.metric != "confusion_share" and given is not None:
+                raise refused(key, given, f"nothing with {self.metric}")
+        return self
+
+
+class Params(Section):
+    """The whole of params.yaml, checked and resolved. `warnings`: what is valid, but probably a mistake."""
+
+    run: list[str]
+    """The experiments that `dvc repro` computes."""
+    run_sweeps: list[str]
+    """The sweeps that `dvc repro` computes."""
+    own: dict[str, DatasetEntry]
+    """Data sets of one's own, by name (`datasets` in params.yaml)."""
+    experiments: dict[str, Experiment]
+    """Each experiment by its name: the keys in which it differs from the defaults at the top."""
+    sweeps: dict[str, Sweep]
+    """Each sweep by its name."""
+    claims: dict[str, Claim]
+    """Each claim by its name; `make report` judges them."""
+    thresholds: dict[str, dict[str, float]]
+    """Floors for `make check`: experiment → accuracy → the least it may be."""
+    warnings: list[str]
+    """What is valid, but probably a mistake."""
+
+    def datasets(self) -> list[str]:
+        """Return the data sets that the selected experiments and sweeps need, sorted, each once."""
+        needed = {self.experiments[name].dataset for name in self.run}
+        for name in self.run_sweeps:
+            needed |= {trial.experiment.dataset for trial in self.sweeps[name].trials}
+        return sorted(needed)
