@@ -8,7 +8,15 @@ import pytest
 # where it comes to the other process: time, and nothing else.
 OF_ONE_CLONE = {
     f"tests/pipeline/test_{name}.py"
-    for name in ("another_selection", "notebook", "own_code", "pipeline", "remote", "same_bytes")
+    for name in (
+        "another_selection",
+        "campaign_runs",
+        "notebook",
+        "own_code",
+        "pipeline",
+        "remote",
+        "same_bytes",
+    )
 }
 
 

@@ -21,7 +21,7 @@ def other(clone: Clone) -> Iterator[Clone]:
     """Add an experiment that has never run, of some seconds."""
 
     def add(params: dict) -> None:
-        params["experiments"]["second"] = {**params["experiments"]["digits"], "epochs": 40}
+        params["experiments"]["second"] = {**params["experiments"]["digits"], "epochs": 60}
 
     clone.edit(add)
     yield clone
@@ -41,10 +41,17 @@ def begun(clone: Clone) -> subprocess.Popen[bytes]:
         stderr=subprocess.STDOUT,
     )
     assert process.stdout
+    said = b""
     for line in process.stdout:
         if b"second epoch" in line:
             return process
-    raise AssertionError("it ended before its first epoch")
+        said += line
+    raise AssertionError(f"it ended before its first epoch:\n{said.decode()}")
+
+
+def group(clone: Clone) -> int:
+    """Return the process group of the campaign's `dvc repro`."""
+    return int((clone.folder / ".convlab/campaign.lock").read_text().rpartition(" ")[2])
 
 
 def ended(process: subprocess.Popen[bytes]) -> tuple[int, str]:
@@ -56,23 +63,25 @@ def ended(process: subprocess.Popen[bytes]) -> tuple[int, str]:
 def test_it_is_cut_off_and_goes_on_to_a_result_of_dvc(other: Clone) -> None:
     params = (other.folder / "params.yaml").read_text()
     running = begun(other)
+    os.killpg(group(other), signal.SIGSTOP)  # on a fast machine it would be over before it is asked to end
     refused = other.run("convlab", "campaign", "second", status=2)
     assert "a campaign is running here (process" in refused.stdout
     running.send_signal(signal.SIGTERM)
+    os.killpg(group(other), signal.SIGCONT)
     status, out = ended(running)
     assert status == 128 + signal.SIGTERM, out
     assert "run it again to resume" in out
     assert (other.folder / "params.yaml").read_text() == params
 
     running = begun(other)  # and it is killed, with all that it started
-    lock = (other.folder / ".convlab/campaign.lock").read_text()
+    left = group(other)
     running.kill()
-    os.killpg(int(lock.rpartition(" ")[2]), signal.SIGKILL)
+    os.killpg(left, signal.SIGKILL)
     ended(running)
     assert (other.folder / "params.yaml").read_text() != params
     while True:  # a stage whose dvc is gone ends by itself
         try:
-            os.killpg(int(lock.rpartition(" ")[2]), 0)
+            os.killpg(left, 0)
         except ProcessLookupError:
             break
         time.sleep(0.1)
