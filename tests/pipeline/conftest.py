@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -107,7 +108,7 @@ def shrink(params: dict) -> None:
 
 
 def without_mlflow(clone: Clone) -> None:
-    """As on a machine without MLflow, which is tried elsewhere: its seconds would be most of a test's."""
+    """As on a machine without MLflow: its seconds in each stage would be most of a test's."""
     (clone.folder / "src/mlflow.py").write_text("raise ImportError")
 
 
@@ -116,8 +117,17 @@ def clone(tmp_path_factory) -> Clone:
     clone = clone_to(tmp_path_factory.mktemp("clone"))
     clone.run("git", "init", "-q")
     clone.edit(shrink)
+    without_mlflow(clone)
     clone.commit("start")
     clone.run("dvc", "repro")
     clone.commit("reproduced")
     clone.made = clone.results()
     return clone
+
+
+@pytest.fixture
+def tracked(clone: Clone) -> Iterator[Clone]:
+    """Yield the clone with MLflow in reach."""
+    (clone.folder / "src/mlflow.py").unlink()
+    yield clone
+    clone.run("git", "checkout", "-q", ".")

@@ -48,6 +48,13 @@ def test_every_section_has_a_diff_and_a_command() -> None:
     ]
 
 
+def test_each_applies_after_the_ones_before_it(tmp_path: Path) -> None:
+    clone = clean(tmp_path)
+    for title in SECTIONS:
+        apply(clone, title)
+
+
+@pytest.mark.campaign
 def test_all_of_them_work_together_and_no_other_result_goes_stale(tmp_path: Path) -> None:
     clone = clean(tmp_path)
     without_mlflow(clone)

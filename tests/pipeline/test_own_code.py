@@ -31,6 +31,7 @@ def test_a_clone_with_the_environment_of_another_runs_its_own_code(edited: Clone
     assert code(done.stdout) == {edited.folder / CODE}
 
 
+@pytest.mark.campaign
 def test_an_experiment_in_a_copy_runs_the_code_of_the_copy(edited: Clone) -> None:
     (ran,) = code(edited.run("dvc", "exp", "run", "--temp", "resolve").stdout)
     assert ran.is_relative_to(edited.folder / ".dvc/tmp/exps")

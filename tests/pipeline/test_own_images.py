@@ -13,7 +13,7 @@ from conftest import Clone, clone_to, without_mlflow
 from PIL import Image
 from shapes import SHAPES, draw_into
 
-pytestmark = pytest.mark.pipeline
+pytestmark = [pytest.mark.pipeline, pytest.mark.campaign]
 
 DOCS = Path(__file__).parents[2] / "docs"
 COUNTS = {"circle": 100, "square": 100, "triangle": 40}

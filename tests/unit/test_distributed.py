@@ -137,6 +137,7 @@ def test_two_processes_give_the_curve_of_one(recipe: Recipe, digits: Prepared, t
         assert here == there  # to the last bit: else they would part in what they decide
 
 
+@pytest.mark.campaign
 def test_muon_whitening_and_smaller_images_go_together_with_two_devices(
     recipe: Recipe, prepared: Path
 ) -> None:
@@ -153,6 +154,7 @@ def test_muon_whitening_and_smaller_images_go_together_with_two_devices(
     assert shared.results["parameters"] == alone.results["parameters"]
 
 
+@pytest.mark.campaign
 def test_a_killed_process_ends_the_training_and_one_device_goes_on_from_its_checkpoint(
     recipe: Recipe, prepared: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -189,6 +191,7 @@ def test_a_killed_process_ends_the_training_and_one_device_goes_on_from_its_chec
     assert furthest(resumed.curves, whole.curves) < TOLERANCE
 
 
+@pytest.mark.campaign
 def test_asked_to_end_both_processes_do_so_after_the_same_step(
     recipe: Recipe, prepared: Path, tmp_path: Path
 ) -> None:

@@ -151,6 +151,7 @@ def test_asked_to_end_all_workers_leave_checkpoints_and_go_on_from_them(
     assert sum(finished.timing["cut_offs"] for _, finished in resumed) == 2
 
 
+@pytest.mark.campaign
 def test_ctrl_c_while_the_workers_start_is_no_traceback_of_theirs(
     sweep: Make, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -69,6 +69,8 @@ CARRIED = {
     "1b1109a0b2c08531": "3589732c4eaaedf5",
     # train.run, before its training loop could be one among several devices: the default is the same `fit`
     "0b14eb8d96ab33cd": "003ff0440f338ef2",
+    # train.device, before a process left PyTorch's deterministic mode alone where it is as wanted
+    "25be0a707ca55fb9": "079821700dc44ce6",
     # Moved, or with names changed, their own or of what they import: the same but for names
     "b61c3945ab65a934": "5b0d55b6e25f4290",
     "853549d42d0aa7d0": "d966c924b4ba7de5",
