@@ -120,7 +120,8 @@ def test_an_error_in_one_training_ends_the_others_at_once(
         trainings.run()  # 10,000 epochs of the others would take an hour
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.campaign)])
+@pytest.mark.campaign
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_asked_to_end_all_workers_leave_checkpoints_and_go_on_from_them(
     sweep: Make, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
