@@ -1,7 +1,7 @@
 """What could run somebody else's code, or open a door, is not in the source.
 
-How single files are refused is tested where they are read: test_readers.py (pickles), test_sources.py
-(archives), test_bad_yaml.py (tags).
+How single files are refused is tested where they are read: test_readers.py (pickles),
+test_sources_archive.py (archives), test_bad_yaml.py (tags).
 """
 
 import ast
