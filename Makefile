@@ -77,11 +77,11 @@ audit:  ## look requirements.lock up among the known vulnerabilities (needs the 
 		$(shell sed -n 's/^\([A-Z][A-Z]*-[^ ]*\) .*/--ignore-vuln \1/p' .ci/accepted-vulnerabilities.txt)
 
 bench: setup  ## time training against the plain loop, Lightning and Keras (10 minutes; see bench/README.md)
-	python bench/suite.py
-	python bench/table.py
+	python bench/speed/suite.py
+	python bench/speed/table.py
 
 bench-gpu: setup  ## the same on a GPU, against the plain loop
-	python bench/suite.py --device cuda --resume
+	python bench/speed/suite.py --device cuda --resume
 
 ui: setup  ## MLflow on http://127.0.0.1:5000 with every run (PORT=5001: elsewhere)
 	@convlab ui $(if $(PORT),--port $(PORT))

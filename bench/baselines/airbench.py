@@ -22,8 +22,6 @@ from typing import Any
 
 import torch
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
 from convlab import files
 from convlab.data.catalogue import DATASETS
 from convlab.data.dataset import load_split

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from cases import MEAN, STD, Data
+from bench.speed.cases import MEAN, STD, Data
 from convlab.data.catalogue import DATASETS
 from convlab.errors import InputError
 from convlab.models.build import build_model

@@ -13,7 +13,7 @@ os.environ["KERAS_BACKEND"] = "tensorflow"  # before the first import of keras
 import keras
 from keras import layers
 
-from cases import Data
+from bench.speed.cases import Data
 from convlab.data.catalogue import DATASETS
 from convlab.errors import InputError
 from convlab.schema import CNN, Experiment

@@ -10,8 +10,8 @@ import lightning
 import torch
 from torch import Tensor, nn
 
-from baselines.plain import criterion_of, loader_of, model_of, optimizer_of
-from cases import Data
+from bench.baselines.plain import criterion_of, loader_of, model_of, optimizer_of
+from bench.speed.cases import Data
 from convlab.schema import Experiment
 
 

@@ -18,7 +18,11 @@ from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from bench.gpu.collect import LARGE
+from bench.gpu.kept import KEPT
+from bench.gpu.lock import record
+from bench.gpu.splits import data_hash
 from convlab import files
 from convlab.config import load_params, trials_of
 from convlab.config.seed_counts import Item, seeds_of, set_seeds, with_seeds
@@ -27,10 +31,6 @@ from convlab.pipeline.identity import Phase, code_by_phase
 from convlab.pipeline.kept import selecting
 from convlab.pipeline.provenance import fingerprint
 from convlab.schema import Sweep
-from gpu.collect import LARGE
-from gpu.kept import KEPT
-from gpu.lock import record
-from gpu.splits import data_hash
 
 PHASES: dict[str, tuple[Phase, ...]] = {  # of whose code dvc.yaml lets a stage depend
     "train": ("train",),

@@ -16,12 +16,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from bench.gpu.plan import load_items, read_plan
+from bench.options import seconds
 from convlab import files
 from convlab.errors import Parser, run
 from convlab.pipeline.identity import code_by_phase
-from gpu.plan import load_items, read_plan
-from options import seconds
 
 PIECE, PIECES = 15 << 20, 4  # 64 MiB in all is what comes back at once
 ROOM = PIECES * PIECE - (1 << 20)  # bytes before they are packed; packed they may be a little more

@@ -9,10 +9,10 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+from bench.gpu.schedule import Training
+from bench.gpu.worker import serve
 from convlab.pipeline.executors.job import Job
 from convlab.schema import Trial
-from gpu.schedule import Training
-from gpu.worker import serve
 
 THREADS = "2"  # of each worker: there are more workers than that would be cores for
 

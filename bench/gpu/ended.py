@@ -10,10 +10,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from bench.gpu.bring import unpack
 from convlab import files
 from convlab.errors import Parser, run
-from gpu.bring import unpack
 
 
 def main() -> None:

@@ -7,9 +7,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.gpu.plan import SEEDS
+from bench.gpu.schedule import Schedule
 from convlab import files
-from gpu.plan import SEEDS
-from gpu.schedule import Schedule
 
 HERE = Path(__file__).parent
 AT_ONCE = 6

@@ -13,7 +13,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from bench.gpu.plan import load_items
+from bench.gpu.splits import facts_of
+from bench.options import count
 from convlab import files
 from convlab.config import dump_item
 from convlab.config.seed_counts import Item, with_seeds
@@ -22,9 +25,6 @@ from convlab.pipeline.executors.job import Job
 from convlab.pipeline.ledger import Finished, Ledger
 from convlab.pipeline.trainings import Trainings
 from convlab.schema import SPLITS, Sweep
-from gpu.plan import load_items
-from gpu.splits import facts_of
-from options import count
 
 STAGES = Path("stages").resolve()
 GIVEN = (files.PROCESSED, files.CONFIGS)  # what the stages start from

@@ -11,16 +11,16 @@ import time
 import traceback
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from bench.gpu.crew import Crew, Event
+from bench.gpu.errands import Errands
+from bench.gpu.plan import Plan, Wanted, load_items, read_plan, wanted
+from bench.gpu.schedule import Schedule, Training
+from bench.gpu.splits import data_hash
+from bench.options import count, seconds
 from convlab import files
 from convlab.errors import Parser, run
 from convlab.pipeline.provenance import fingerprint
-from gpu.crew import Crew, Event
-from gpu.errands import Errands
-from gpu.plan import Plan, Wanted, load_items, read_plan, wanted
-from gpu.schedule import Schedule, Training
-from gpu.splits import data_hash
-from options import count, seconds
 
 POLL = 0.5  # seconds
 

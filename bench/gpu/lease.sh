@@ -96,13 +96,13 @@ case "${1:-}" in
       timeout "$((left < $2 ? left : $2))" "${@:3}" > "$out/$1.log" 2>&1 || status=$?
       echo "lease: $1: exit status $status, $((until - SECONDS)) s left"
     }
-    key=$(python3 -c 'import sys; sys.path.insert(0, "bench"); from cases import experiment_of; print(experiment_of("cifar10_fast").data_key())')
-    part ours 40 python3 bench/time_to_accuracy.py cifar10_fast --target 0.94 --seeds 6 --prepared "$LEASE/prepared" --out "$out/fast.json"
-    part compiled 60 python3 bench/time_to_accuracy.py cifar10_fast --target 0.94 --seeds 6 --compile --prepared "$LEASE/prepared" --out "$out/compiled.json"
+    key=$(python3 -c 'from bench.speed.cases import experiment_of; print(experiment_of("cifar10_fast").data_key())')
+    part ours 40 python3 bench/speed/time_to_accuracy.py cifar10_fast --target 0.94 --seeds 6 --prepared "$LEASE/prepared" --out "$out/fast.json"
+    part compiled 60 python3 bench/speed/time_to_accuracy.py cifar10_fast --target 0.94 --seeds 6 --compile --prepared "$LEASE/prepared" --out "$out/compiled.json"
     part airbench 240 python3 bench/baselines/airbench.py .gpu/airbench/airbench94_muon.py 6 "$LEASE/prepared/$key"
-    part resnet18 80 python3 bench/time_to_accuracy.py cifar10_resnet18 --target 0.9067 --seeds 1 --prepared "$LEASE/prepared" --out "$out/resnet18.json"
-    part suite 130 python3 bench/suite.py --device auto --rounds 1 --seconds 2 --networks mnist_vgg cifar10_resnet18 --out "$out/bench.json"
-    part profile 45 python3 bench/step_profile.py --device auto --steps 50 --out "$out/profile.json"
+    part resnet18 80 python3 bench/speed/time_to_accuracy.py cifar10_resnet18 --target 0.9067 --seeds 1 --prepared "$LEASE/prepared" --out "$out/resnet18.json"
+    part suite 130 python3 bench/speed/suite.py --device auto --rounds 1 --seconds 2 --networks mnist_vgg cifar10_resnet18 --out "$out/bench.json"
+    part profile 45 python3 bench/speed/step_profile.py --device auto --steps 50 --out "$out/profile.json"
     ;;
   *) echo "lease: found '${1:-}'; allowed: start, more, collect, again, measure" >&2; exit 2 ;;
 esac

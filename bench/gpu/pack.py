@@ -19,7 +19,12 @@ from typing import Any
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from bench.gpu.images import encode, sha256
+from bench.gpu.kept import KEPT, pack_kept
+from bench.gpu.plan import SEEDS, load_items, read_plan, wanted
+from bench.gpu.splits import describe
+from bench.options import count
 from convlab import files
 from convlab.config import trials_of
 from convlab.config.seed_counts import with_seeds
@@ -30,11 +35,6 @@ from convlab.data.sources import mirror_from_environment
 from convlab.errors import InputError, Parser, run
 from convlab.pipeline.provenance import run_context
 from convlab.schema import Experiment
-from gpu.images import encode, sha256
-from gpu.kept import KEPT, pack_kept
-from gpu.plan import SEEDS, load_items, read_plan, wanted
-from gpu.splits import describe
-from options import count
 
 FOLDER = Path(".gpu")
 PLAN = Path("bench/gpu/plan.yaml")

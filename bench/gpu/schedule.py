@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bench.gpu.plan import Wanted
 from convlab.data.catalogue import DATASETS
 from convlab.files import read_json
 from convlab.schema import Experiment
-from gpu.plan import Wanted
 
 ATTEMPTS = 2
 MARGIN, START = 1.1, 3.0  # on an estimate: its error, and the seconds before and after the steps

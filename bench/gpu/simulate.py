@@ -23,11 +23,11 @@ from typing import Any
 
 import yaml
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from bench.gpu.small_data import expect_small_data, write_small_data
+from bench.options import seconds
 from convlab.config import read_params
 from convlab.errors import Parser, run
-from options import seconds
-from small_data import expect_small_data, write_small_data
 
 TRAIN, TEST, VALIDATION = 450, 50, 50
 ROOM = 1_600_000  # bytes in a part: so that each data set comes with a call of its own

@@ -16,14 +16,14 @@ from typing import Any
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from bench.gpu.images import decode, sha256
 from convlab import files
 from convlab.data.dataset import Prepared, Statistics, save
 from convlab.data.preprocess import prepare
 from convlab.data.readers import Raw
 from convlab.errors import InputError, Parser, run
 from convlab.schema import SPLITS, Experiment
-from gpu.images import decode, sha256
 
 Facts = dict[str, dict[str, Any]]
 

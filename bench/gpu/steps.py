@@ -11,7 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from bench.gpu.kept import KEPT
 from convlab import files
 from convlab.config import load_params
 from convlab.errors import Parser, run
@@ -20,7 +21,6 @@ from convlab.pipeline.ledger import Finished
 from convlab.pipeline.trainings import iterations_of
 from convlab.results.folders import load
 from convlab.schema import Trial
-from gpu.kept import KEPT
 
 
 def main() -> int:

@@ -1,7 +1,7 @@
 """The same bits on any x86-64 processor with AVX2: the variables by which a process chooses its kernels.
 
 ATen, oneDNN and MKL choose kernels by the processor, and each reads its variable once, when PyTorch is
-loaded or first computes. `bench/bits.py` shows which bits they make of a training.
+loaded or first computes. `bench/fidelity/bits.py` shows which bits they make of a training.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""A few rounds of the fault campaign (bench/faults.py): a sweep, its two workers, its checkpoints, MLflow.
+"""Rounds of the fault campaign (robustness/faults.py): a sweep, its two workers, its checkpoints, MLflow.
 
 Where the harm strikes differs from run to run; that nothing is lost must not.
 """
@@ -7,9 +7,9 @@ import random
 
 import pytest
 
-from fault_clone import Clone, own_disk
-from fault_kinds import KINDS
-from faults import harm_once, undisturbed
+from robustness.fault_clone import Clone, own_disk
+from robustness.fault_kinds import KINDS
+from robustness.faults import harm_once, undisturbed
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.campaign]
 

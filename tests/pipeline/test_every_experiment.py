@@ -9,9 +9,9 @@ import json
 import pytest
 from conftest import REPOSITORY, Clone, clone_to, without_mlflow
 
+from bench.gpu.small_data import expect_small_data, write_small_data
 from convlab import files
 from convlab.config import read_params
-from small_data import expect_small_data, write_small_data
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.campaign]
 

@@ -18,7 +18,7 @@ from convlab.data.readers import Raw, read
 from convlab.data.sources import fetch
 from convlab.schema import Experiment, Sweep, Trial
 
-pytest.register_assert_rewrite("importing")  # its fixtures assert
+pytest.register_assert_rewrite("importing", "serving")  # plugins of some tests
 torch.set_num_threads(1)  # the networks here are too small for more
 
 ROOT = Path(__file__).parents[2]

@@ -9,22 +9,31 @@ from typing import Any
 import pytest
 from torch import nn
 
-from cases import CONTENDERS, NETWORKS, WITH_ALL, contenders_of, experiment_of, random_data, versions
-from chart import ratio_chart
+from bench.fidelity.keras_table import keras_table
+from bench.fidelity.parity_table import parity_table, time_to
+from bench.speed.cases import (
+    CONTENDERS,
+    NETWORKS,
+    WITH_ALL,
+    contenders_of,
+    experiment_of,
+    random_data,
+    versions,
+)
+from bench.speed.chart import ratio_chart
+from bench.speed.one import STEPS, WARM_UP_STEPS, Clock, Enough, measure
+from bench.speed.profile_table import REST, by_kind, profile_table
+from bench.speed.roofline import training_flops
+from bench.speed.speed_table import chart_rows, full_table, ratios, share_of_roofline, short_table, spread
+from bench.speed.suite import resumed
+from bench.speed.table import BENCH_README, KERAS
 from convlab import files
 from convlab.errors import InputError
 from convlab.files import read_json
 from convlab.models.build import build_model
 from convlab.results.tables import insert
-from fault_table import fault_table
-from keras_table import keras_table
-from one import STEPS, WARM_UP_STEPS, Clock, Enough, measure
-from parity_table import parity_table, time_to
-from profile_table import REST, by_kind, profile_table
-from roofline import training_flops
-from speed_table import chart_rows, full_table, ratios, share_of_roofline, short_table, spread
-from suite import resumed
-from table import BENCH_README, FAULTS, KERAS
+from robustness.fault_table import fault_table
+from robustness.faults import PAGE, RESULTS
 
 ROOT = Path(__file__).parents[2]
 # Images/s of each contender in each of three rounds; the machine is half as fast in the last
@@ -166,8 +175,8 @@ def test_the_table_of_faults_counts_rounds_hits_and_recoveries() -> None:
 
 
 def test_the_table_of_faults_in_the_readme_is_of_the_rounds_that_ran() -> None:
-    text = BENCH_README.read_text(encoding="utf-8")
-    assert insert(text, "faults", fault_table(read_json(FAULTS)), BENCH_README) == text
+    text = PAGE.read_text(encoding="utf-8")
+    assert insert(text, "faults", fault_table(read_json(RESULTS)), PAGE) == text
 
 
 def test_the_table_of_keras_gives_reasons_for_what_differs() -> None:
@@ -253,7 +262,7 @@ def command(*arguments: str) -> tuple[int, str, str]:
 
 
 def test_one_measurement_is_one_line_of_json() -> None:
-    status, out, _ = command("bench/one.py", "digits", "fp32", "--seconds", "0")
+    status, out, _ = command("bench/speed/one.py", "digits", "fp32", "--seconds", "0")
     assert status == 0
     assert json.loads(out)["images_per_second"] > 0
 
@@ -261,18 +270,39 @@ def test_one_measurement_is_one_line_of_json() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["bench/one.py", "digits", "fast"], "argument contender: invalid choice: 'fast'"),
-        (["bench/one.py", "mnist_vg", "fp32"], "networks: found 'mnist_vg'; allowed: digits, mnist_vgg"),
-        (["bench/one.py", "digits", "fp32", "--seconds", "nan"], "--seconds: found 'nan'; allowed: seconds"),
-        (["bench/one.py", "mnist_best", "plain"], "augment: found affine; the plain loop here has crop and"),
-        (["bench/suite.py", "--rounds", "0"], "argument --rounds: found '0'; allowed: a whole number from 1"),
-        (["bench/table.py", "bench/results/none.json"], "bench/results/none.json: not there"),
-        (["bench/parity.py", "--images", "1.5"], "argument --images: found '1.5'; allowed: a whole number"),
-        (["bench/step_profile.py", "--step", "-1"], "allowed: a whole number from 1"),
-        (["bench/time_to_accuracy.py", "digits", "--target", "94"], "--target: found '94'; allowed: above 0"),
-        (["bench/time_to_accuracy.py", "digit", "--target", "0.9"], "found 'digit'; allowed: digits, mnist_"),
+        (["bench/speed/one.py", "digits", "fast"], "argument contender: invalid choice: 'fast'"),
         (
-            ["bench/time_to_accuracy.py", "digits", "--target", "0.9", "--peer", "none.py"],
+            ["bench/speed/one.py", "mnist_vg", "fp32"],
+            "networks: found 'mnist_vg'; allowed: digits, mnist_vgg",
+        ),
+        (
+            ["bench/speed/one.py", "digits", "fp32", "--seconds", "nan"],
+            "--seconds: found 'nan'; allowed: seconds",
+        ),
+        (
+            ["bench/speed/one.py", "mnist_best", "plain"],
+            "augment: found affine; the plain loop here has crop and",
+        ),
+        (
+            ["bench/speed/suite.py", "--rounds", "0"],
+            "argument --rounds: found '0'; allowed: a whole number from 1",
+        ),
+        (["bench/speed/table.py", "bench/results/none.json"], "bench/results/none.json: not there"),
+        (
+            ["bench/fidelity/parity.py", "--images", "1.5"],
+            "argument --images: found '1.5'; allowed: a whole number",
+        ),
+        (["bench/speed/step_profile.py", "--step", "-1"], "allowed: a whole number from 1"),
+        (
+            ["bench/speed/time_to_accuracy.py", "digits", "--target", "94"],
+            "--target: found '94'; allowed: above 0",
+        ),
+        (
+            ["bench/speed/time_to_accuracy.py", "digit", "--target", "0.9"],
+            "found 'digit'; allowed: digits, mnist_",
+        ),
+        (
+            ["bench/speed/time_to_accuracy.py", "digits", "--target", "0.9", "--peer", "none.py"],
             "--peer: found 'none.py'; allowed: airbench94_muon.py's path",
         ),
     ],

@@ -8,8 +8,9 @@ from urllib.parse import unquote
 import pytest
 import results_world
 
-from convlab import cli, files, results
+from convlab import files, results
 from convlab.book import contents, explore, runtime, site
+from convlab.commands import pages
 from convlab.errors import InputError
 
 
@@ -177,7 +178,7 @@ def test_without_any_result_the_book_says_that_nothing_has_run(tmp_path, monkeyp
 
 def test_without_a_runtime_the_explore_page_is_left_out_with_a_word(here, capsys):
     assert "explore" not in {path.stem for path in here.glob("*.html")}
-    assert cli.book(here, fetch=False) == 0
+    assert pages.book(here, fetch=False) == 0
     printed = capsys.readouterr().out
     assert "index.html: 4 pages" in printed
     assert "the explore page is left out: ONNX Runtime Web is not here: `convlab book --fetch`" in printed

@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 import torch
 
-import gradients
+from bench.engines import gradients
+from bench.engines.compare import SWEEP, difference_of_logits, layer_times
+from bench.engines.page import PAGE, curves_figure, epochs_table, layers_table, reported
 from convlab import files
 from convlab.config import load_params
 from convlab.models.build import build_model
 from convlab.train.loader import place
-from engines import SWEEP, difference_of_logits, layer_times
-from engines_page import PAGE, curves_figure, epochs_table, layers_table, reported
 
 EPOCHS = [
     {
@@ -72,7 +72,7 @@ def test_both_curves_are_in_the_figure() -> None:
 def test_every_layer_of_the_network_is_timed_by_both_engines_and_the_logits_are_compared(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("engines.REPEATS", 1)
+    monkeypatch.setattr("bench.engines.compare.REPEATS", 1)
     experiment = load_params().sweeps[SWEEP].trials[0].experiment
     model = build_model(experiment, [1, 28, 28], 10)
     place(model, torch.device("cpu"))

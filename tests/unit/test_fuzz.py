@@ -1,4 +1,4 @@
-"""Random damage to what is read, a little of it in every run: bench/fuzz.py does the same at length."""
+"""Random damage to what is read, a little of it in every run: robustness/fuzz.py does the same at length."""
 
 import random
 import shutil
@@ -10,11 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from params import REPOSITORYS, ROOT, stage
 
-import bad_inputs
-import fuzz
 from convlab.files import read_json
-from fuzz import READERS, attempt
-from mutations import TOKENS
+from robustness import bad_inputs, fuzz
+from robustness.fuzz import READERS, attempt
+from robustness.mutations import TOKENS
 
 REAL = (ROOT / "params.yaml").read_text(encoding="utf-8")
 NAMES = [*REPOSITORYS["experiments"], *REPOSITORYS["sweeps"], "datasets"]
@@ -136,14 +135,14 @@ def test_any_bytes_may_be_all_of_it(folder: Any, content: bytes) -> None:
 
 def test_the_table_is_that_of_the_committed_campaign() -> None:
     results = read_json(fuzz.RESULTS)
-    assert fuzz.table(results) in fuzz.BENCH_README.read_text(encoding="utf-8")
+    assert fuzz.table(results) in fuzz.PAGE.read_text(encoding="utf-8")
     assert set(results["readers"]) == set(READERS)
     for found in results["readers"].values():
         assert found["inputs"] == found["read"] + found["refused"] + len(found["problems"])
 
 
 def test_the_table_of_bad_inputs_has_every_one_and_each_ended_as_it_should() -> None:
-    text = fuzz.BENCH_README.read_text(encoding="utf-8")
+    text = fuzz.PAGE.read_text(encoding="utf-8")
     assert len(bad_inputs.CASES) >= 20
     for case in bad_inputs.CASES:
         row = next(line for line in text.splitlines() if line.startswith(f"| {case.title} | "))

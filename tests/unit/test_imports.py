@@ -103,7 +103,18 @@ def test_the_training_loop_reaches_no_dvc_no_mlflow_and_no_place() -> None:
     found = reached("train.fit", graph())
     tools = {name for module in found | {"train.fit"} for name in imported(MODULES[module])}
     assert not {name for name in tools if name.split(".")[0] in ("dvc", "mlflow")}
-    places = ("files", "config", "pipeline", "results", "networks", "tracking", "figures", "book", "cli")
+    places = (
+        "files",
+        "config",
+        "pipeline",
+        "results",
+        "networks",
+        "tracking",
+        "figures",
+        "book",
+        "cli",
+        "commands",
+    )
     others = {
         "data.sources",
         "data.readers",
@@ -116,12 +127,15 @@ def test_the_training_loop_reaches_no_dvc_no_mlflow_and_no_place() -> None:
 
 def test_the_command_line_is_imported_by_nobody() -> None:
     assert [name for name, found in graph().items() if "cli" in found] == []
+    commands = [name for name, found in graph().items() if any(room(one) == "commands" for one in found)]
+    assert {room(name) for name in commands} == {"cli", "commands"}
 
 
 def test_heavy_libraries_come_with_what_needs_them() -> None:
     # `convlab --help` and a stage that ends in bad input must not wait for torch, MLflow or matplotlib
     heavy = {"torch", "mlflow", "matplotlib", "scipy", "sklearn", "dvc"}
     light = reached("config", graph()) | {"config", "files", "cli"}
+    light |= {name for name in MODULES if room(name) == "commands"}
     for name in light:
         top = ast.parse(
             MODULES[name].read_bytes()

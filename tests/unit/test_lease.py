@@ -10,6 +10,13 @@ import yaml
 from conftest import PARAMS, ROOT
 from training import Make
 
+from bench.gpu.crew import Crew
+from bench.gpu.images import decode, encode
+from bench.gpu.pack import manifest_of
+from bench.gpu.plan import Entry, load_items, read_plan, wanted
+from bench.gpu.schedule import Schedule, Training
+from bench.gpu.splits import data_hash, prepare_as
+from bench.gpu.worker import to_come
 from convlab import files
 from convlab.config.seed_counts import Item, seeds_of, with_seeds
 from convlab.data.dataset import Prepared, save
@@ -19,13 +26,6 @@ from convlab.pipeline import trainings
 from convlab.pipeline.run import fingerprint_of
 from convlab.schema import Experiment
 from convlab.train.history import History
-from gpu.crew import Crew
-from gpu.images import decode, encode
-from gpu.pack import manifest_of
-from gpu.plan import Entry, load_items, read_plan, wanted
-from gpu.schedule import Schedule, Training
-from gpu.splits import data_hash, prepare_as
-from gpu.worker import to_come
 
 PLAN = ROOT / "bench/gpu/plan.yaml"
 NAMES = [entry.name for entry in read_plan(PLAN).entries]

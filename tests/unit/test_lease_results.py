@@ -13,6 +13,13 @@ import yaml
 from conftest import ROOT
 from training import Make
 
+from bench.gpu.bring import EXPERIMENT, SWEEP, altered, unpack
+from bench.gpu.collect import collect, for_the_next
+from bench.gpu.finish import lay_out
+from bench.gpu.kept import pack_kept
+from bench.gpu.lock import hash_of
+from bench.gpu.pack import manifest_of
+from bench.gpu.plan import Entry, load_items, read_plan, wanted
 from convlab import files
 from convlab.config import load_params
 from convlab.config.seed_counts import Item, edited, seeds_of, set_seeds, with_seeds
@@ -25,13 +32,6 @@ from convlab.pipeline.ledger import Ledger
 from convlab.pipeline.run import fingerprint_of
 from convlab.pipeline.trainings import Trainings
 from convlab.schema import Experiment, Sweep
-from gpu.bring import EXPERIMENT, SWEEP, altered, unpack
-from gpu.collect import collect, for_the_next
-from gpu.finish import lay_out
-from gpu.kept import pack_kept
-from gpu.lock import hash_of
-from gpu.pack import manifest_of
-from gpu.plan import Entry, load_items, read_plan, wanted
 
 PLAN = ROOT / "bench/gpu/plan.yaml"
 NAMES = [entry.name for entry in read_plan(PLAN).entries]
@@ -103,7 +103,7 @@ def test_the_next_lease_goes_on_with_what_one_has_trained_or_begun(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("gpu.kept.KEPT", tmp_path / "kept")
+    monkeypatch.setattr("bench.gpu.kept.KEPT", tmp_path / "kept")
     items: dict[str, Item] = {"one": recipe(epochs=1), "study": sweep({"lr": 0.004}, {"lr": 0.003}, epochs=1)}
     found = wanted([Entry("one", 1), Entry("study", 1)], items, 1)
     data = {recipe().data_key(): {"files": json.loads(json.dumps(manifest_of(recipe(), digits)))["files"]}}

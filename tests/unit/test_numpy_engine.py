@@ -13,6 +13,7 @@ from params import refusal
 from torch import nn
 from training import CPU, Recipe, first, run, same
 
+from bench.engines.gradients import CASES, against_autograd, against_differences
 from convlab import files
 from convlab.data.dataset import Prepared, load_statistics
 from convlab.models.build import build_model, load_model
@@ -30,7 +31,6 @@ from convlab.train.device import prepare_process
 from convlab.train.engine import build_engine
 from convlab.train.inference import for_inference, logits_of
 from convlab.train.loader import place
-from gradients import CASES, against_autograd, against_differences
 
 PREACT: dict[str, Any] = {
     "model": {"name": "preact", "stem": 8, "widths": [8, 16], "activation": "silu"},

@@ -6,9 +6,10 @@ import pytest
 import results_world
 from result import evaluation, put
 
-from convlab import cli, files, results
+from convlab import files, results
 from convlab.book import comparison
 from convlab.book.contents import load
+from convlab.commands import results as commands
 from convlab.config import load_params
 from convlab.errors import InputError
 from convlab.results import claims, compare, pairwise
@@ -81,7 +82,7 @@ def test_a_training_and_itself_have_no_interval():
 
 
 def test_the_terminal_shows_both_tables(capsys):
-    assert cli.compare([ONE, OTHER]) == 0
+    assert commands.compare([ONE, OTHER]) == 0
     printed = capsys.readouterr().out
     assert "model.strides" in printed
     assert "over 3 seeds" in printed
@@ -110,7 +111,7 @@ def test_the_page_has_the_intervals_of_the_terminal():
 )
 def test_bad_names_are_one_line(names, says):
     with pytest.raises(InputError) as error:
-        cli.compare(names)
+        commands.compare(names)
     assert says in str(error.value)
     assert "\n" not in str(error.value)
 

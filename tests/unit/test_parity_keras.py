@@ -1,4 +1,4 @@
-"""A small part of bench/parity_keras.py, where Keras is installed."""
+"""A small part of bench/fidelity/parity_keras.py, where Keras is installed."""
 
 import os
 import random
@@ -11,10 +11,10 @@ if not (find_spec("keras") and find_spec("tensorflow")):
     pytest.skip("Keras on TensorFlow: not installed", allow_module_level=True)
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
-from keras_augment import affine_difference
-from keras_steps import gradients, keras_schedule, our_schedule, steps
-from keras_twins import Pair, floats, pixels_last, weights_of
-from parity_keras import networks, statistics
+from bench.fidelity.keras_augment import affine_difference
+from bench.fidelity.keras_steps import gradients, keras_schedule, our_schedule, steps
+from bench.fidelity.keras_twins import Pair, floats, pixels_last, weights_of
+from bench.fidelity.parity_keras import networks, statistics
 
 ROOT = Path(__file__).parents[2]
 SMALL = "mnist_2x2, k 5, s 3"

@@ -19,9 +19,9 @@ def test_what_cannot_be_compared_is_one_line_and_exit_status_2(
     arguments: list[str], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(ROOT)
-    monkeypatch.setattr(sys, "argv", ["bench/same_bits.py", *arguments])
+    monkeypatch.setattr(sys, "argv", ["bench/fidelity/same_bits.py", *arguments])
     with pytest.raises(SystemExit) as ended:
-        runpy.run_path("bench/same_bits.py", run_name="__main__")
+        runpy.run_path("bench/fidelity/same_bits.py", run_name="__main__")
     errors = capsys.readouterr().err
     assert ended.value.code == 2
     assert errors.count("\n") == 1

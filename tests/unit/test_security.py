@@ -1,7 +1,7 @@
 """What could run somebody else's code, or open a door, is not in the source.
 
-How single files are refused is tested where they are read: test_readers.py (pickles), test_sources.py
-(archives), test_bad_yaml.py (tags).
+How single files are refused is tested where they are read: test_readers.py (pickles),
+test_sources_archive.py (archives), test_bad_yaml.py (tags).
 """
 
 import ast
@@ -19,8 +19,10 @@ from convlab.errors import InputError
 from convlab.tracking import ui
 
 ROOT = Path(__file__).parents[2]
-SOURCES = sorted(path for part in ("src", "stages", "bench") for path in (ROOT / part).rglob("*.py"))
-SCRIPTS = [ROOT / "Makefile", *(ROOT / ".ci").iterdir(), *(ROOT / "bench").glob("*.sh"), ROOT / "dvc.yaml"]
+SOURCES = sorted(
+    path for part in ("src", "stages", "bench", "robustness") for path in (ROOT / part).rglob("*.py")
+)
+SCRIPTS = [ROOT / "Makefile", *(ROOT / ".ci").iterdir(), *(ROOT / "bench").rglob("*.sh"), ROOT / "dvc.yaml"]
 WORKFLOW = ROOT / ".github/workflows/ci.yml"
 ACCEPTED = ROOT / ".ci/accepted-vulnerabilities.txt"
 
@@ -85,7 +87,7 @@ def test_one_module_alone_opens_pickles() -> None:
         if re.search(r"^\s*(import|from) (pickle|_pickle|dill|cloudpickle|joblib)\b", path.read_text(), re.M)
     }
     # the campaign makes one, to damage it; small data sets of the real formats hold some
-    assert importing == {"src/convlab/data/readers.py", "bench/fuzz.py", "bench/small_data.py"}
+    assert importing == {"src/convlab/data/readers.py", "robustness/fuzz.py", "bench/gpu/small_data.py"}
 
 
 def test_nothing_listens_on_other_addresses_than_this_machines() -> None:

@@ -1,102 +1,19 @@
+"""Where raw files come from: a mirror, addresses in their order, and what is refused on the way."""
+
 import dataclasses
-import hashlib
-import http.server
-import io
 import os
 import socket
-import tarfile
-import threading
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from serving import FILES, Server, contents, digest, fill
 
 from convlab.data import sources
-from convlab.data.catalogue import DATASETS, Archive, Dataset
+from convlab.data.catalogue import DATASETS, Dataset
 from convlab.data.sources import fetch, md5, mirror_from_environment
 from convlab.errors import InputError
 
-FILES = {"images.gz": b"images" * 1000, "labels.gz": b"labels" * 10}
-
-
-class Server:
-    """A web server on this machine: `pages` by path, each a body and headers; it counts what is asked for."""
-
-    def __init__(self) -> None:
-        self.pages: dict[str, tuple[bytes, dict[str, str]]] = {}
-        self.asked: list[str] = []
-        outer = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                outer.asked.append(self.path)
-                if self.path not in outer.pages:
-                    self.send_error(404)
-                    return
-                body, headers = outer.pages[self.path]
-                self.send_response(200)
-                for key, value in ({"Content-Length": str(len(body))} | headers).items():
-                    self.send_header(key, value)
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/"
-
-    def add(self, path: str, body: bytes, **headers: str) -> None:
-        self.pages[f"/{path}"] = body, {key.replace("_", "-"): value for key, value in headers.items()}
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    server = Server()
-    thread = threading.Thread(target=server.server.serve_forever, args=(0.01,))
-    thread.start()
-    yield server
-    server.server.shutdown()
-    server.server.server_close()
-    thread.join()
-
-
-def digest(content: bytes) -> str:
-    return hashlib.md5(content).hexdigest()
-
-
-def small_dataset(contents: dict[str, bytes], **where: Any) -> Dataset:
-    return Dataset(
-        shape=(1, 2, 2),
-        max_value=255,
-        classes=("0", "1"),
-        train_images=10,
-        flip_safe=True,
-        files={name: digest(content) for name, content in contents.items()},
-        format="idx",
-        **where,
-    )
-
-
-@pytest.fixture
-def tiny(server: Server, monkeypatch: pytest.MonkeyPatch) -> Dataset:
-    """A data set of two files, from two addresses: server/a/ and server/b/, which hold nothing yet."""
-    dataset = small_dataset(FILES, urls=(f"{server.url}a/", f"{server.url}b/"))
-    monkeypatch.setitem(DATASETS, "tiny", dataset)
-    return dataset
-
-
-def fill(folder: Path, contents: dict[str, bytes]) -> None:
-    for name, content in contents.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(content)
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder, hidden ones too."""
-    found = (path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
+pytest_plugins = ["serving"]
 
 
 @pytest.fixture
@@ -108,9 +25,6 @@ def raw(tmp_path: Path) -> Path:
 def mirror(tmp_path: Path) -> Path:
     (tmp_path / "mirror").mkdir()
     return tmp_path / "mirror"
-
-
-# ------------------------------------------------------------------------------------------------ plain files
 
 
 @pytest.mark.usefixtures("tiny")
@@ -253,108 +167,6 @@ def test_what_a_cut_off_left_beside_the_files_is_removed(raw: Path) -> None:
 def test_the_digits_need_no_network(raw: Path) -> None:
     assert fetch("digits", raw, None) == ["digits/digits.csv.gz: from scikit-learn"]
     assert md5(raw / "digits/digits.csv.gz") == DATASETS["digits"].files["digits.csv.gz"]
-
-
-# ------------------------------------------------------------------------------------------------- an archive
-
-MEMBERS = {"batches/one": b"one" * 100, "batches/two": b"two" * 100}
-
-
-def pack(members: dict[str, bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
-        for name, content in members.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            tar.addfile(member, io.BytesIO(content))
-    return buffer.getvalue()
-
-
-ARCHIVE = pack({**MEMBERS, "../../escaped": b"evil", "batches/readme": b"text"})
-
-
-@pytest.fixture
-def packed(server: Server, monkeypatch: pytest.MonkeyPatch) -> Dataset:
-    """A data set in an archive, which server/a/ and server/b/ do not hold yet."""
-    urls = (f"{server.url}a/packed.tar.gz", f"{server.url}b/packed.tar.gz")
-    archive = Archive(name="packed.tar.gz", md5=digest(ARCHIVE), urls=urls)
-    dataset = small_dataset(MEMBERS, archive=archive)
-    monkeypatch.setitem(DATASETS, "packed", dataset)
-    return dataset
-
-
-@pytest.mark.usefixtures("packed")
-def test_an_archive_is_fetched_once_unpacked_and_removed(raw: Path, server: Server) -> None:
-    server.add("a/packed.tar.gz", ARCHIVE)
-    fetch("packed", raw, None)
-    assert contents(raw.parent) == {f"raw/packed/{name}": content for name, content in MEMBERS.items()}
-    assert server.asked == ["/a/packed.tar.gz"]
-
-
-@pytest.mark.usefixtures("packed")
-def test_a_corrupt_archive_is_rejected_and_the_next_address_used(raw: Path, server: Server) -> None:
-    server.add("a/packed.tar.gz", ARCHIVE[:-10])
-    server.add("b/packed.tar.gz", ARCHIVE)
-    fetch("packed", raw, None)
-    assert contents(raw / "packed") == MEMBERS
-    assert server.asked == ["/a/packed.tar.gz", "/b/packed.tar.gz"]
-
-
-@pytest.mark.usefixtures("packed")
-def test_a_corrupt_archive_everywhere_is_one_line_and_leaves_nothing(raw: Path, server: Server) -> None:
-    server.add("a/packed.tar.gz", ARCHIVE[:-10])
-    with pytest.raises(InputError) as error:
-        fetch("packed", raw, None)
-    message = str(error.value)
-    assert len(message.splitlines()) == 1
-    assert "no source gave batches/one, batches/two" in message
-    assert f"{server.url}a/packed.tar.gz: corrupt or short: {len(ARCHIVE) - 10:,} bytes" in message
-    assert f"{server.url}b/packed.tar.gz: Not Found" in message
-    assert contents(raw) == {}
-    assert len(server.asked) == 2  # once each, not once a member
-
-
-@pytest.mark.usefixtures("packed")
-def test_members_in_the_mirror_need_no_archive(raw: Path, mirror: Path, server: Server) -> None:
-    fill(mirror / "packed", MEMBERS)
-    fetch("packed", raw, mirror)
-    assert contents(raw / "packed") == MEMBERS
-    assert server.asked == []
-
-
-@pytest.mark.parametrize(
-    "there",
-    [
-        {"batches/one": MEMBERS["batches/one"]},
-        {"batches/one": MEMBERS["batches/one"], "batches/two": b"damaged"},
-        {"batches/one": b"damaged", "batches/two": b"damaged"},
-        {"packed.tar.gz": b"half an archive"},
-    ],
-)
-@pytest.mark.usefixtures("packed")
-def test_whatever_is_damaged_the_archive_is_fetched_once(
-    raw: Path, server: Server, there: dict[str, bytes]
-) -> None:
-    fill(raw / "packed", there)
-    server.add("a/packed.tar.gz", ARCHIVE)
-    fetch("packed", raw, None)
-    assert contents(raw / "packed") == MEMBERS
-    assert server.asked == ["/a/packed.tar.gz"]
-
-
-@pytest.mark.usefixtures("packed")
-def test_an_archive_that_a_cut_off_left_is_used_and_removed(raw: Path, server: Server) -> None:
-    fill(raw / "packed", {"packed.tar.gz": ARCHIVE, "batches/one": MEMBERS["batches/one"]})
-    fetch("packed", raw, None)
-    assert contents(raw / "packed") == MEMBERS
-    assert server.asked == []
-
-
-@pytest.mark.usefixtures("packed")
-def test_an_archive_that_a_cut_off_left_beside_all_its_members_is_removed(raw: Path) -> None:
-    fill(raw / "packed", {"packed.tar.gz": ARCHIVE, **MEMBERS})  # data/raw is hashed as a whole
-    fetch("packed", raw, None)
-    assert contents(raw / "packed") == MEMBERS
 
 
 # ----------------------------------------------------------------------------------- the mirror's environment

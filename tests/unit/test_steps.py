@@ -5,8 +5,8 @@ from pathlib import Path
 from result import training
 from training import Make
 
+from bench.gpu.steps import found, kept
 from convlab import files
-from gpu.steps import found, kept
 
 STEP = {"iteration": 1, "epoch": 1, "lr": 0.1, "loss": 1.0, "accuracy": 0.5}
 

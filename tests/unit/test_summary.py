@@ -8,7 +8,7 @@ import yaml
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from convlab import cli
+from convlab import cli, files
 from convlab.config import load_params, read_params
 from convlab.data.catalogue import DATASETS
 from convlab.models.build import build_model
@@ -259,7 +259,7 @@ def test_a_network_that_leaves_nothing_of_the_image_is_one_line(
     params = read_params(ROOT / "params.yaml")
     params["experiments"]["digits"]["model"]["strides"] = [4, 4]
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
-    monkeypatch.setattr(cli.files, "PARAMS", tmp_path / "params.yaml")
+    monkeypatch.setattr(files, "PARAMS", tmp_path / "params.yaml")
     status, _, err = call(monkeypatch, capsys, "digits")
     assert status == 2
     assert err == "convlab: digits: block 2 has a 1×1 map left, too small for its 2×2 pooling\n"

@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-import time_to_accuracy
-from baselines.airbench import last_seconds
+from bench.baselines.airbench import last_seconds
+from bench.speed import time_to_accuracy
+from bench.speed.target_table import target_table
+from bench.speed.time_to_accuracy import seconds_to
 from convlab import files
 from convlab.errors import InputError
 from convlab.train.history import History
-from target_table import target_table
-from time_to_accuracy import seconds_to
 
 
 def test_without_the_data_set_nothing_is_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

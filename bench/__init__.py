@@ -1,0 +1,1 @@
+"""Measurements, each a command of its own: speed, fidelity, and what waits for a GPU (README.md)."""

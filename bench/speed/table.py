@@ -1,0 +1,59 @@
+"""Put what was measured into the tables of README.md and bench/README.md, and draw the figure.
+
+    python bench/speed/table.py [FILE]        FILE: of bench/results; this machine's unless said otherwise
+
+Beside FILE stand the results of parity.py, step_profile.py and parity_keras.py, if they have run.
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from bench.fidelity.keras_table import keras_table
+from bench.fidelity.parity_table import parity_table
+from bench.options import Parser
+from bench.speed.cases import WITH_ALL
+from bench.speed.chart import ratio_chart
+from bench.speed.profile_table import profile_table
+from bench.speed.speed_table import chart_rows, conditions, full_table, short_table
+from bench.speed.steps_table import steps_table
+from bench.speed.suite import results_path
+from convlab.errors import run
+from convlab.figures.style import save
+from convlab.files import read_json, write_text
+from convlab.results.tables import insert
+
+README, BENCH_README = Path("README.md"), Path("bench/README.md")
+KERAS = Path("bench/results/keras-parity.json")
+STEPS = Path("bench/results/nvidia-h200-steps.json")
+
+
+def main() -> None:
+    """Rewrite the tables and the figure."""
+    parser = Parser(description=__doc__.split("\n")[0])
+    parser.add_argument("file", type=Path, nargs="?", default=results_path(), help="(%(default)s)")
+    file = parser.parse_args().file
+    results = read_json(file)
+    figure = save(ratio_chart(chart_rows(results), conditions(results)), file.with_suffix(".png"))
+    picture = f"\n![ratios to the plain loop](results/{figure.name})\n"
+    put(BENCH_README, results["device"], full_table(results) + picture)
+    if results["device"] == "cpu" and WITH_ALL in results["networks"]:
+        put(README, "bench", short_table(results))
+    for name, table in (("parity", parity_table), ("profile", profile_table)):
+        other = file.with_name(f"{file.stem}-{name}.json")
+        if other.exists():
+            put(BENCH_README, name, table(read_json(other)))
+    if KERAS.exists():
+        put(BENCH_README, "keras", keras_table(read_json(KERAS)))
+    if STEPS.exists():
+        put(BENCH_README, "steps", steps_table(read_json(STEPS)))
+    print(f"{README}, {BENCH_README}, {figure}: up to date")
+
+
+def put(path: Path, name: str, content: str) -> None:
+    """Replace what stands between a file's markers of this name."""
+    write_text(path, insert(path.read_text(encoding="utf-8"), name, content, path))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,1 @@
+"""What each command of `convlab` does, and what it prints; cli.py has the parser."""

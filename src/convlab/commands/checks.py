@@ -1,0 +1,60 @@
+"""Is it right: the configuration, the metrics against their floors, results against the committed ones."""
+
+from convlab import files
+from convlab.config import load_params
+from convlab.errors import InputError
+
+
+def validate() -> int:
+    """Check params.yaml, and say what `dvc repro` would compute."""
+    from convlab.networks.feasible import check_selected
+    from convlab.pipeline.kept import put_back
+
+    put_back()
+    params = load_params(files.PARAMS)
+    check_selected(params)
+    sweeps = ", ".join(params.run_sweeps) or "none"
+    print(f"{files.PARAMS} is valid: run {', '.join(params.run)}; sweeps {sweeps}")
+    for warning in params.warnings:
+        print(f"warning: {warning}")
+    return 0
+
+
+def check(against: str | None) -> int:
+    """Compare metrics with their floors in params.yaml; exit status 1 if one is under it, missing or NaN."""
+    from convlab.results import compare, gate
+
+    checks = gate.check(load_params(files.PARAMS).thresholds)
+    changes = compare.against(against) if against is not None else []
+    for item in checks:
+        if item.problem:
+            print(f"FAIL  {item.experiment}: {item.metric} {item.problem} (floor {item.floor:.4f})")
+        else:
+            print(f"ok    {item.experiment}: {item.metric} is {item.value:.4f} (floor {item.floor:.4f})")
+    for change in changes:
+        if change.kind != compare.EQUAL:
+            print(f"{change.kind:<4}  {change.result}: test_accuracy {change.text}")
+    failed = sum(bool(item.problem) for item in checks)
+    print(f"the gate: {len(checks) - failed} of {len(checks)} metrics hold")
+    kinds = [change.kind for change in changes]
+    if against is not None:
+        counts = (f"{kinds.count(kind)} {words}" for kind, words in compare.KINDS.items())
+        print(f"against {against}: {', '.join(counts)}")
+    return 1 if failed or compare.FAILED in kinds else 0
+
+
+def verify(names: list[str]) -> int:
+    """Compare results with those that are committed at HEAD; exit status 1 if one is not reproduced."""
+    from convlab.config.explain import nearest
+    from convlab.results.folders import finished
+    from convlab.results.verify import verify as compared
+
+    params = load_params(files.PARAMS)
+    known = dict.fromkeys([*params.experiments, *params.sweeps, *finished()])
+    for name in names:
+        if name not in known:
+            raise InputError(f"NAME: found {name!r}{nearest(name, known)}")
+    verdicts = [compared(name) for name in names or [*params.run, *params.run_sweeps]]
+    for verdict in verdicts:
+        print(verdict)
+    return int(any(verdict.kind == "not reproduced" for verdict in verdicts))

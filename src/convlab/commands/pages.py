@@ -1,0 +1,34 @@
+"""What is written of all results: the pages of docs/, and the book."""
+
+from pathlib import Path
+
+from convlab import files
+
+
+def report() -> int:
+    """Put the reports' numbers beside ours, judge their claims, and write docs/configuration.md."""
+    from convlab import headlines
+    from convlab.config import reference
+    from convlab.results import tables
+
+    current = headlines.outputs(tables.outputs() | reference.outputs())
+    for path, text in current.items():
+        files.write_text(path, text)
+    figure = headlines.draw()
+    print(f"{', '.join(map(str, [*current, figure]))}: up to date")
+    return 0
+
+
+def book(out: Path, fetch: bool) -> int:
+    """Write the book of results: a site that opens from a file, of what metrics/ and plots/ hold."""
+    from convlab.book import runtime
+    from convlab.book.site import write
+
+    if fetch:
+        runtime.fetch()
+    done = write(out)
+    weight = f"{done.bytes / 1e6:.1f} MB, the front page {done.front_bytes / 1e3:.0f} kB"
+    print(f"{done.front}: {done.pages} pages, {weight}")
+    if done.left_out:
+        print(f"the explore page is left out: {done.left_out}")
+    return 0

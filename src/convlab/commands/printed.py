@@ -1,0 +1,39 @@
+"""Tables of the commands, and the console that prints them."""
+
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # a tenth of a second, which `--help` can spare
+    from rich.console import Console
+    from rich.table import Table
+
+
+def empty_table(title: str, *columns: str) -> "Table":
+    """Return an empty table; what is no text is aligned on the right."""
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left")
+    for column in columns:
+        left = column in ("experiment", "sweep", "trial", "device", "letter", "parameter", "metric")
+        table.add_column(column, justify="left" if left else "right", overflow="fold")
+    return table
+
+
+def wide_console() -> "Console":
+    """Return what tables are printed with; off a terminal it is wide enough for every one."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else 120)
+
+
+def cells_of(trainings: list[dict], quantities: tuple[str, ...]) -> list[str]:
+    """Show quantities of one or several seeds' trainings, as mean ± standard deviation."""
+    from convlab.results import mean_and_spread, values
+
+    cells = []
+    for quantity in quantities:
+        form = {"accuracy": "{:.2%}", "loss": "{:.4f}", "norm": "{:.2f}", "seconds": "{:.1f}"}
+        numbers = values(trainings, quantity)
+        show = form.get(quantity.split("_")[-1], "{:.0f}").format
+        cells.append(mean_and_spread(numbers, show) if numbers else "–")
+    return cells

@@ -1,0 +1,95 @@
+"""Results in a terminal: all of them, their states, some side by side."""
+
+from convlab import files
+from convlab.commands.printed import cells_of, empty_table, wide_console
+from convlab.config import load_params
+from convlab.errors import InputError
+
+TITLES = ("test accuracy", "test loss")  # what both tables of `convlab results` begin with
+RESULTS_HINT = """\
+  figures    plots/<name>/figures/*.png
+  curves     dvc_plots/results/index.html (opens offline); `dvc plots diff A B` compares two experiments
+  metrics    dvc metrics show, dvc exp show
+  MLflow     make ui
+  the gate   make check"""
+
+
+def results(form: str | None) -> int:
+    """Show the results that are there, and where to look further."""
+    from convlab.results import frame, rows, status
+
+    if form:
+        table = frame()
+        # pandas' own JSON, in which what is not there is null
+        print(
+            table.to_json(orient="records", indent=2)
+            if form == "json"
+            else table.to_csv(index=False).rstrip()
+        )
+        return 0
+    params = load_params(files.PARAMS)
+    columns = ("experiment", "n", *TITLES, "validation", "epochs", "seconds", "device")
+    table = empty_table("Experiments", *columns)
+    quantities = ("test_accuracy", "test_loss", "validation_accuracy", "epochs", "seconds")
+    for name in params.experiments:
+        if trainings := rows(name):
+            devices = sorted({row["environment"]["device_name"] for row in trainings})
+            table.add_row(name, str(len(trainings)), *cells_of(trainings, quantities), "; ".join(devices))
+    sweeps = empty_table("Sweeps", "sweep", "trial", "n", *TITLES, "epochs", "kernel norm")
+    of_trials = ("test_accuracy", "test_loss", "epochs", "kernel_norm")
+    committed = [
+        name
+        for name, sweep in params.sweeps.items()
+        if any(rows(f"{name}/{one.name}") for one in sweep.trials)
+    ]
+    for name in dict.fromkeys([*params.run_sweeps, *committed]):
+        for index, trial in enumerate(dict.fromkeys(trial.name for trial in params.sweeps[name].trials)):
+            trainings, cells = rows(f"{name}/{trial}"), ["–", status(f"{name}/{trial}"), "–", "–", "–"]
+            if trainings:
+                cells = [str(len(trainings)), *cells_of(trainings, of_trials)]
+            sweeps.add_row(name if index == 0 else "", trial, *cells)
+    console = wide_console()
+    console.print(table)
+    console.print(sweeps)
+    console.print(RESULTS_HINT, highlight=False)
+    return 0
+
+
+def list_results(json: bool) -> int:
+    """List every experiment and sweep with its state: fresh, stale (and by what), shortened, never run, …"""
+    from convlab.results import listing
+
+    found = listing.lines(load_params(files.PARAMS))
+    if json:
+        print(files.json_text(listing.as_json(found)), end="")
+    else:
+        wide_console().print(listing.table(found))
+    return 0
+
+
+def compare(results: list[str]) -> int:
+    """Put results side by side: parameters and metrics that differ, with intervals."""
+    from convlab.book.words import difference_text, shown
+    from convlab.results import pairwise
+
+    if len(results) < 2:
+        raise InputError(f"found one result, {results[0]}; allowed: two or more")
+    several = [pairwise.load(name) for name in results]
+    letters = [chr(ord("A") + index) for index in range(len(several))]
+    names = empty_table("Results", "letter", "experiment", "device")
+    for letter, subject in zip(letters, several, strict=True):
+        names.add_row(letter, subject.name, ", ".join(subject.found.hardware()))
+    params = empty_table("Parameters that differ", "parameter", *letters)
+    for key, row in pairwise.params_that_differ(several).items():
+        params.add_row(key, *row)
+    first, *others = several
+    metrics = empty_table("Metrics", "metric", *letters, *(f"{letter} − A" for letter in letters[1:]))
+    for metric in pairwise.NUMBERS:
+        cells = [shown(metric, subject.values(metric)) or "–" for subject in several]
+        changes = [difference_text(metric, pairwise.difference(metric, other, first)) for other in others]
+        metrics.add_row(metric.replace("_", " "), *cells, *changes)
+    console = wide_console()
+    for table in (names, params, metrics):
+        console.print(table)
+    console.print("±: standard deviation over seeds; [ , ]: 95 % interval; accuracies in points of a percent")
+    return 0

@@ -1,0 +1,17 @@
+"""What trains by itself: what the tables and claims lack, and what surpasses the headlines."""
+
+from convlab.commands.printed import wide_console
+
+
+def campaign(names: list[str], plan: bool, seconds: int | None, seeds: int | None) -> int:
+    """Train what the tables and claims lack, one after the other, at a low priority; it may be cut off."""
+    from convlab.campaign.command import campaign
+
+    return campaign(names, plan, seconds, seeds, wide_console())
+
+
+def headlines(names: list[str]) -> int:
+    """Surpass every report's headline accuracy on two cores: train what reports.yaml names, print a table."""
+    from convlab.headlines.command import command
+
+    return command(names, wide_console())
