@@ -2,20 +2,24 @@
 
     python bench/pipeline/growth.py [N …]      (10 100; in a temporary clone; nothing is trained)
 
-The experiments are copies of the digits with other seeds. Their outputs are stood in for: DVC looks at files
-and their hashes alone, `convlab` at the digits' own committed metrics under other names. CPU seconds (user
-and system) stand beside wall seconds, as a machine that others use too makes the latter long.
+The experiments are copies of the digits with other seeds; after them come as many trials, in one sweep of
+the digits. Their outputs are stood in for: DVC looks at files and their hashes alone, `convlab` at the
+digits' own committed metrics under other names. CPU seconds (user and system) stand beside wall seconds, as
+a machine that others use too makes the latter long; medians of three.
 """
 
+import itertools
 import os
 import resource
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 
 import yaml
@@ -26,15 +30,23 @@ from convlab.train.device import select_device
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "bench/results/growth.json"
+REPEATS = 3
+# What DVC does at the end of each stage that ran: it reads all of dvc.lock, and writes it again
+WRITE_LOCK = "from dvc.utils.serialize import modify_yaml\nwith modify_yaml('dvc.lock'): pass"
 COMMANDS = {
     "convlab validate": ["python", "-m", "convlab.cli", "validate"],
     "resolve": ["python", "stages/resolve.py"],
     "convlab results": ["python", "-m", "convlab.cli", "results"],
-    "dvc status": ["dvc", "status"],
     "convlab list": ["python", "-m", "convlab.cli", "list"],
+    "dvc status": ["dvc", "status"],
     "dvc repro, no-op": ["dvc", "repro"],
+    "dvc repro --all-pipelines, no-op": ["dvc", "repro", "--all-pipelines"],
+    "dvc repro evaluate@NAME, no-op": ["dvc", "repro", "evaluate@NAME"],
+    "dvc exp show": ["dvc", "exp", "show"],
+    "dvc.lock, written once": ["python", "-c", WRITE_LOCK],
     "convlab report": ["python", "-m", "convlab.cli", "report"],  # last: it writes
 }
+SWEEP = "digits_growth"
 
 
 def names(count: int) -> list[str]:
@@ -42,7 +54,7 @@ def names(count: int) -> list[str]:
     return [f"digits_{number:04d}" for number in range(count)]
 
 
-def write_params(clone: Path, count: int) -> None:
+def select_copies(clone: Path, count: int) -> None:
     """Select `count` copies of the digits, and nothing else."""
     raw = yaml.safe_load((ROOT / "params.yaml").read_text())
     digits = raw["experiments"]["digits"]
@@ -50,29 +62,45 @@ def write_params(clone: Path, count: int) -> None:
         raw["experiments"][name] = {**digits, "seed": number + 1}
     raw |= {"run": names(count), "run_sweeps": []}
     (clone / "params.yaml").write_text(yaml.safe_dump(raw, sort_keys=False))
-
-
-def stand_in(clone: Path, count: int) -> None:
-    """Make the outputs of every stage: the digits' own where git has them, else a word."""
-    pipeline = yaml.safe_load((clone / "dvc.yaml").read_text())["stages"]
     for name in names(count):
-        for stage in ("preprocess", "train", "evaluate", "visualize"):
-            content = pipeline[stage]["do"]
-            for out in [*content.get("outs", []), *content.get("metrics", []), *content.get("plots", [])]:
-                path = out if isinstance(out, str) else next(iter(out))
-                own, digits = (clone / path.replace("${item}", one) for one in (name, "digits"))
-                own.parent.mkdir(parents=True, exist_ok=True)
-                if digits.is_dir():
-                    shutil.copytree(digits, own, dirs_exist_ok=True)
-                elif digits.is_file():
-                    shutil.copyfile(digits, own)
-                elif own.suffix:
-                    own.write_text(name)
-                else:
-                    own.mkdir(exist_ok=True)
-                    (own / "content").write_text(name)
-    (clone / "data/raw").mkdir(exist_ok=True)
-    (clone / "data/raw/digits").write_text("raw")
+        stand_in(clone, name, "digits", ("preprocess", "train", "evaluate", "visualize"))
+
+
+def select_sweep(clone: Path, count: int) -> None:
+    """Select the digits, and one sweep of `count` trials of them."""
+    studies = yaml.safe_load((ROOT / "studies.yaml").read_text())
+    l2 = [number * 1e-6 for number in range(count)]
+    studies["sweeps"][SWEEP] = {"experiment": "digits", "seeds": 1, "grid": {"l2": l2}}
+    (clone / "studies.yaml").write_text(yaml.safe_dump(studies, sort_keys=False))
+    raw = yaml.safe_load((ROOT / "params.yaml").read_text())
+    raw |= {"run": ["digits"], "run_sweeps": [SWEEP]}
+    (clone / "params.yaml").write_text(yaml.safe_dump(raw, sort_keys=False))
+    stand_in(clone, "digits", "digits", ("preprocess", "train", "evaluate", "visualize"))
+    stand_in(clone, SWEEP, "digits_l2", ("preprocess_sweep", "sweep", "visualize_sweep"))
+    for number in range(count):
+        (clone / f"data/models/{SWEEP}/{number}.safetensors").write_text(str(number))
+
+
+def stand_in(clone: Path, name: str, like: str, stages: tuple[str, ...]) -> None:
+    """Make the outputs of these stages: those of `like` where git has them, else a word."""
+    pipeline = yaml.safe_load((clone / "dvc.yaml").read_text())["stages"]
+    for stage in stages:
+        content = pipeline[stage]["do"]
+        for out in [*content.get("outs", []), *content.get("metrics", []), *content.get("plots", [])]:
+            path = out if isinstance(out, str) else next(iter(out))
+            own, other = (clone / path.replace("${item}", one) for one in (name, like))
+            own.parent.mkdir(parents=True, exist_ok=True)
+            if own == other and own.exists():
+                continue
+            if other.is_dir():
+                shutil.copytree(other, own, dirs_exist_ok=True)
+            elif other.is_file():
+                shutil.copyfile(other, own)
+            elif own.suffix:
+                own.write_text(name)
+            else:
+                own.mkdir(exist_ok=True)
+                (own / "content").write_text(name)
 
 
 def run(clone: Path, command: list[str]) -> tuple[float, float]:
@@ -86,16 +114,20 @@ def run(clone: Path, command: list[str]) -> tuple[float, float]:
     return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
+FORMS = {"experiments": select_copies, "trials": select_sweep}
+
+
 @contextmanager
-def cloned(count: int) -> Iterator[Path]:
-    """Return a clone with `count` experiments that are up to date."""
+def cloned(form: str, count: int) -> Iterator[Path]:
+    """Return a clone with `count` experiments, or trials of one sweep, that are up to date."""
     with tempfile.TemporaryDirectory() as folder:
         clone = Path(folder) / "clone"
         subprocess.run(["git", "clone", "--quiet", ROOT, clone], check=True)
-        write_params(clone, count)
+        FORMS[form](clone, count)
+        (clone / "data/raw").mkdir()
+        (clone / "data/raw/digits").write_text("raw")
         (clone / "dvc.lock").unlink(missing_ok=True)
         run(clone, ["python", "stages/resolve.py"])
-        stand_in(clone, count)
         run(clone, ["dvc", "commit", "--force", "--quiet"])
         yield clone
 
@@ -103,15 +135,18 @@ def cloned(count: int) -> Iterator[Path]:
 def main() -> None:
     """Measure, print a table, and keep it."""
     counts = [int(text) for text in sys.argv[1:]] or [10, 100]
-    found: dict[str, dict[str, dict[str, float]]] = {}
-    for count in counts:
-        with cloned(count) as clone:
+    found: dict[str, dict[str, dict[str, dict[str, float]]]] = {form: {} for form in FORMS}
+    for form, count in itertools.product(FORMS, counts):
+        with cloned(form, count) as clone:
             for name, command in COMMANDS.items():
-                wall, cpu = run(clone, command)
-                found.setdefault(name, {})[str(count)] = {"wall": round(wall, 2), "cpu": round(cpu, 2)}
-                print(f"{count:>5} {name:<20} wall {wall:7.2f} s  CPU {cpu:7.2f} s", flush=True)
+                one = "digits" if form == "trials" else names(count)[0]
+                filled = [part.replace("NAME", one) for part in command]
+                runs = [run(clone, filled) for _ in range(REPEATS)]
+                wall, cpu = (round(statistics.median(seconds), 2) for seconds in zip(*runs, strict=True))
+                found[form].setdefault(name, {})[str(count)] = {"wall": wall, "cpu": cpu}
+                print(f"{count:>5} {form:<11} {name:<33} wall {wall:7.2f} s  CPU {cpu:7.2f} s", flush=True)
         facts = {**environment(select_device("cpu")), "load": os.getloadavg()[2]}
-        files.write_json(RESULTS, {**facts, "seconds": found})
+        files.write_json(RESULTS, {**facts, "dvc": version("dvc"), "seconds": found})
 
 
 if __name__ == "__main__":

@@ -1,12 +1,17 @@
-"""params.yaml is read by two parsers: ours (PyYAML, YAML 1.1) and DVC's (ruamel.yaml, YAML 1.2)."""
+"""params.yaml is read by two parsers: ours (PyYAML, YAML 1.1) and DVC's (ruamel.yaml, YAML 1.2).
+
+DVC's is in C where `ruamel.yaml.clib` is installed, else in Python (`pure`).
+"""
 
 import math
+import platform
 from pathlib import Path
 from typing import Any
 
 import pytest
-from params import load, refusal, write
+from params import ROOT, load, refusal, write
 from ruamel.yaml import YAML
+from ruamel.yaml.parser import Parser
 
 from convlab.config import load_params, read_yaml
 from convlab.errors import InputError
@@ -42,9 +47,21 @@ def equal(one: Any, other: Any) -> bool:
     return both_nan or (type(one) is type(other) and one == other)
 
 
+@pytest.mark.skipif(platform.python_implementation() != "CPython", reason="it is an extension of CPython")
+def test_dvc_reads_its_files_by_a_parser_in_c() -> None:
+    assert YAML(typ="safe").Parser is not Parser, "pip install --require-hashes -r requirements.lock"
+
+
+@pytest.mark.parametrize("name", ["dvc.yaml", "params.yaml"])
+def test_both_parsers_of_dvc_read_the_same_of_our_files(name: str) -> None:
+    text = (ROOT / name).read_text()
+    assert YAML(typ="safe").load(text) == YAML(typ="safe", pure=True).load(text)
+
+
+@pytest.mark.parametrize("pure", [False, True])
 @pytest.mark.parametrize("form", [form for form in FORMS if form not in REFUSED])
-def test_what_is_read_is_what_dvc_reads(tmp_path: Path, form: str) -> None:
-    found, theirs = ours(tmp_path, f"a: {form}\n")["a"], YAML(typ="safe").load(f"a: {form}\n")["a"]
+def test_what_is_read_is_what_dvc_reads(tmp_path: Path, form: str, pure: bool) -> None:
+    found, theirs = ours(tmp_path, f"a: {form}\n")["a"], YAML(typ="safe", pure=pure).load(f"a: {form}\n")["a"]
     if type(found) is not type(theirs):
         # Text to us: where the schema wants a fraction, it is DVC's number or none at all; nowhere an integer
         assert isinstance(found, str)
