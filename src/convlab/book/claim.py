@@ -26,6 +26,7 @@ def context(contents: Contents, judged: dict[str, Any]) -> dict[str, Any]:
         "within": judged["metric"] in WITHIN,
         "expected": _wanted(judged),
         "shown": claims.shown(judged),
+        "printed": claims.in_its_table(judged).replace("*", "") if judged["printed"] else None,
         "reading": _reading(judged),
         "sides": {side: _side(contents, judged, found, numbers[side]) for side, found in sides.items()},
         "points": _chart(judged["metric"], numbers) if len(sides) == 2 and all(numbers.values()) else None,
@@ -80,7 +81,10 @@ def _reading(judged: dict[str, Any]) -> list[str]:
         return [f"One of the two results has not been run, so there is nothing to compare{because}."]
     if judged["interval"] is None or judged["p"] is None:
         return [f"No verdict is given: the difference may be chance{because}."]
-    rests = f"n = {judged['n']}." if judged["n"] > 1 else f"It rests on one seed: {judged['reason']}."
+    if judged["n"] == 1:
+        rests = f"It rests on one seed: {judged['reason']}."
+    else:
+        rests = "; ".join(filter(None, (f"n = {judged['n']}", judged["reason"]))) + "."
     match judged["verdict"]:
         case "confirmed":
             said = f"The whole 95 % interval agrees with the claim: {wanted}."
