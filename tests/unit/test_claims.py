@@ -249,7 +249,8 @@ def test_what_has_not_run_is_not_run():
     judged = judge()
     assert (judged["verdict"], judged["n"], judged["difference"]) == ("not run", 0, None)
     assert (judged["epochs_a"], judged["epochs_b"]) == (40, None)
-    assert "| – | – | 40 | not run |" in claims.table([judged])
+    command = "dvc exp run -S 'run=[digits]' -S 'run_sweeps=[sweep]'"
+    assert f"| – | – | 40 | not run (`{command}`) |" in claims.table([judged])
 
 
 def test_what_stopped_a_trial_is_said():

@@ -7,6 +7,7 @@ from convlab import results
 from convlab.book.contents import Contents
 from convlab.book.words import SYMBOLS
 from convlab.results import Found, claims
+from convlab.results.rerun import rerun
 from convlab.schema import WITHIN
 
 FEWEST = 3  # seeds that give an interval worth having
@@ -39,17 +40,6 @@ def context(contents: Contents, judged: dict[str, Any]) -> dict[str, Any]:
             if name in contents.labels
         ],
     }
-
-
-def rerun(judged: dict[str, Any], seeds: int | None = None) -> str:
-    """Return the command that trains both sides of a claim, with so many seeds if they are stated."""
-    sweeps = list(dict.fromkeys(judged[side].partition("/")[0] for side in "ab" if "/" in judged[side]))
-    experiments = list(dict.fromkeys(judged[side] for side in "ab" if "/" not in judged[side]))
-    parts = [f"-S 'run=[{','.join(experiments or ['digits'])}]'", f"-S 'run_sweeps=[{','.join(sweeps)}]'"]
-    if seeds:
-        parts += [f"-S 'studies.yaml:+sweeps.{name}.seeds={seeds}'" for name in sweeps]
-        parts += [f"-S '+experiments.{name}.seeds={seeds}'" for name in experiments]
-    return "dvc exp run " + " ".join(parts)
 
 
 def _side(

@@ -16,6 +16,7 @@ from convlab import results
 from convlab.results import intervals, within
 from convlab.results.intervals import CONFIDENCE, Borrowed, Difference
 from convlab.results.read import Found, Plan, rounded
+from convlab.results.rerun import rerun
 from convlab.schema import Claim, Experiment, Params
 
 VERDICTS = ("confirmed", "refuted", "inconclusive", "not run")
@@ -210,7 +211,8 @@ def table(judged: Sequence[Mapping[str, Any]]) -> str:
     for row in judged:
         verdict = f"**{row['verdict']}**" if row["verdict"] in ("confirmed", "refuted") else row["verdict"]
         verdict += " †" if row["holds_among_all"] is False else ""
-        reasons = [row["reason"], *(f"{name} is stale" for name in row["stale"])]
+        command = f"`{rerun(row)}`" if row["verdict"] == "not run" and not row["reason"] else ""
+        reasons = [row["reason"], command, *(f"{name} is stale" for name in row["stale"])]
         reason = f" ({'; '.join(filter(None, reasons))})" if any(reasons) else ""
         cells = [row["report"], row["says"], expected(row), shown(row), str(row["n"] or "–"), _trained(row)]
         lines.append("| " + " | ".join([*cells, verdict + reason, in_its_table(row)]) + " |")
