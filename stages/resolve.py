@@ -24,7 +24,8 @@ def main() -> None:
     texts = {files.config(name): dump_item(item) for name, item in items.items()}
     texts[files.CONFIGS / "datasets.yaml"] = "".join(f"- {name}\n" for name in params.datasets())
     for name, item in items.items():
-        texts |= {files.code(name, phase): text for phase, text in dump_code(item).items()}
+        chosen = params.feature_maps.get(name, [])
+        texts |= {files.code(name, phase): text for phase, text in dump_code(item, chosen).items()}
     for path, text in texts.items():
         files.write_text(path, text)
     if back := bring_back({*params.run, *params.run_sweeps}):

@@ -186,6 +186,42 @@ def test_a_shortened_side_is_not_judged_beside_a_whole_one():
     assert (judged["verdict"], judged["reason"]) == ("inconclusive", "one side is shortened")
 
 
+@pytest.mark.parametrize(
+    ("key", "reason"),
+    [
+        ("init", "init differs: keras and torch"),
+        ("batch_norm", "batch_norm differs: keras and torch"),
+        ("epochs", "epochs differs: 40 and 30"),
+        ("precision", "precision differs: bf16 and fp32"),
+    ],
+)
+def test_sides_of_other_conventions_or_epochs_are_not_judged(key, reason):
+    one, other = reason.rpartition(": ")[2].split(" and ")
+    sides = {"a": one, "b": other}
+    rows = []
+    for name, value in sides.items():
+        stated = int(value) if value.isdigit() else value
+        own = {"precision": stated} if key == "precision" else {}
+        configuration = {"epochs": 40, key: stated} if key != "precision" else {"epochs": 40}
+        for seed in (1, 2, 3):
+            test = 0.9 if name == "a" else 0.5
+            scores = {"loss": 0.1, "accuracy": test + seed / 1000}
+            splits = dict.fromkeys(("train", "validation", "test"), scores)
+            rows.append(
+                result.training("sweep", seed, name, epochs=30, configuration=configuration, **own, **splits)
+            )
+    result.put(rows)
+    judged = judge(plans={"sweep/a": Plan(30, False), "sweep/b": Plan(30, False)})
+    assert (judged["verdict"], judged["reason"]) == ("inconclusive", reason)
+
+
+def test_an_interval_of_losses_says_that_it_is_without_the_images():
+    put(a=[0.90, 0.80, 0.70], b=[0.88, 0.79, 0.69])
+    assert judge(metric="test_loss")["reason"] == "without the images' own uncertainty"
+    assert judge(metric="kernel_norm")["reason"] == ""
+    assert judge()["reason"] == ""
+
+
 def test_one_side_without_spread_still_has_an_interval():
     put(a=[0.75, 0.75], b=[0.5, 0.6], seeds_b=[8, 9])
     assert all(math.isfinite(end) for end in judge()["interval"])
@@ -213,7 +249,8 @@ def test_what_has_not_run_is_not_run():
     judged = judge()
     assert (judged["verdict"], judged["n"], judged["difference"]) == ("not run", 0, None)
     assert (judged["epochs_a"], judged["epochs_b"]) == (40, None)
-    assert "| – | – | 40 | not run |" in claims.table([judged])
+    command = "dvc exp run -S 'run=[digits]' -S 'run_sweeps=[sweep]'"
+    assert f"| – | – | 40 | not run (`{command}`) |" in claims.table([judged])
 
 
 def test_what_stopped_a_trial_is_said():

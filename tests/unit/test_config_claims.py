@@ -53,6 +53,12 @@ def test_a_threshold_is_a_number_from_0_to_1_however_it_is_written(tmp_path: Pat
     assert thresholds == {"digits": {"test_accuracy": 0.5, "train_accuracy": 1.0, "validation_accuracy": 0.0}}
 
 
+def test_chosen_images_are_named_by_class_and_index(tmp_path: Path) -> None:
+    chosen = {"cifar": ["frog/0", "ship/12"]}
+    assert load(tmp_path, {"feature_maps": chosen}).feature_maps == chosen
+    assert load(tmp_path, {}).feature_maps == {}
+
+
 def test_a_claim_about_one_result_has_no_other(tmp_path: Path) -> None:
     pairs = {f"{CLAIM}/pairs": ["5/3", "8->9"], f"{CLAIM}/than": "others"}
     changes = {f"{CLAIM}/metric": "confusion_share", f"{CLAIM}/a": "digits", f"{CLAIM}/b": GONE, **pairs}
@@ -170,7 +176,45 @@ THRESHOLDS = {
     ),
     "thresholds that are a list": ({"thresholds": []}, f"thresholds: found [] (list); {MAPPING}"),
 }
-BAD: dict[str, tuple[Changes, str]] = CLAIMS | THRESHOLDS
+CHOSEN = {
+    "maps of an unknown experiment": (
+        {"feature_maps": {"digit": ["3/0"]}},
+        "feature_maps: found 'digit' (str); allowed: digits, cifar, fashion; did you mean `digits`?",
+    ),
+    "maps of a sweep": (
+        {"feature_maps": {"strides": ["3/0"]}},
+        "feature_maps: found 'strides' (str); allowed: digits, cifar, fashion",
+    ),
+    "maps of an unknown class": (
+        {"feature_maps": {"cifar": ["forg/0"]}},
+        "feature_maps.cifar: found the class 'forg' (str); allowed: airplane, automobile, bird, cat, deer, "
+        "dog, frog, horse, ship, truck; did you mean `frog`?",
+    ),
+    "maps of an image twice": (
+        {"feature_maps": {"digits": ["3/0", "3/0"]}},
+        "feature_maps.digits: '3/0' is listed twice; keep one of them",
+    ),
+    **{
+        f"maps of {given!r}": (
+            {"feature_maps": {"digits": given}},
+            f"feature_maps.digits: found {shown}; allowed: a list such as [frog/0, ship/0]",
+        )
+        for given, shown in (([], "[] (list)"), ("3/0", "'3/0' (str)"), (None, "nothing"))
+    },
+    **{
+        f"maps of an image {given!r}": (
+            {"feature_maps": {"digits": [given]}},
+            f"feature_maps.digits: found {shown}; allowed: CLASS/INDEX, such as 0/0",
+        )
+        for given, shown in (
+            (3, "3 (int)"),
+            ("3", "'3' (str)"),
+            ("3/-1", "'3/-1' (str)"),
+            ("3/", "'3/' (str)"),
+        )
+    },
+}
+BAD: dict[str, tuple[Changes, str]] = CLAIMS | THRESHOLDS | CHOSEN
 
 
 @pytest.mark.parametrize("case", BAD)

@@ -6,6 +6,8 @@ import torch
 
 from convlab import files
 from convlab.data.dataset import load_split, load_statistics
+from convlab.errors import InputError
+from convlab.figures import chosen
 from convlab.figures.draw import draw_experiment, draw_sweep
 from convlab.models.build import build_model
 from convlab.schema import Sweep, Trial
@@ -86,6 +88,37 @@ def test_an_experiment_is_drawn_whatever_it_got_right(results, predict, augment,
     pairs = files.read_json(files.PLOTS / "net/figures/pairs.json")
     assert bool(pairs["wrong_samples"]) == wrong
     assert bool(pairs["layers"]) == ("pairs.png" in expected)
+
+
+def test_chosen_images_have_their_feature_maps(results, monkeypatch):
+    experiment = results(some_wrong)
+    folder = files.PROCESSED / "net" / experiment.data_key()
+    labels = load_split(folder, "test").labels
+    seen = []
+    monkeypatch.setattr(
+        chosen, "feature_maps", lambda title, model, image: seen.append((title, image)) or plt.figure()
+    )
+    drawn = chosen.draw_chosen("net", experiment, ["3/1", "0/0"])
+    assert [path.name for path in drawn] == ["features_3_1.png", "features_0_0.png"]
+    assert all(path.is_file() for path in drawn)
+    inputs = load_statistics(folder).transform()(load_split(folder, "test").images)
+    for (title, image), (label, index) in zip(seen, [(3, 1), (0, 0)], strict=True):
+        position = (labels == label).nonzero().flatten()[index]
+        assert torch.equal(image[0], inputs[position])
+        assert title.startswith(f"net: feature maps, {label} ")
+
+
+def test_an_image_that_is_not_there_is_one_line_and_nothing_is_drawn(results):
+    experiment = results(some_wrong)
+    with pytest.raises(
+        InputError, match=r"^studies\.yaml: feature_maps\.net: found '3/999'; the test images have"
+    ):
+        chosen.draw_chosen("net", experiment, ["0/0", "3/999"])
+    assert not (files.PLOTS / "net/figures").exists()
+
+
+def test_without_a_choice_nothing_is_read(workplace, recipe):
+    assert chosen.draw_chosen("never", recipe(), []) == []
 
 
 @pytest.fixture

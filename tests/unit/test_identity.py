@@ -126,6 +126,17 @@ def test_what_the_catalogue_says_of_a_data_set_counts_for_its_own_prepared_data(
         assert changed == ({"prepare", "draw"} if one.dataset == "mnist" else set()), name
 
 
+def test_chosen_images_count_for_the_figures_of_their_own_experiment_alone(params: Params) -> None:
+    digits = params.experiments["digits"]
+    without, chosen = dump_code(digits), dump_code(digits, ["3/0"])
+    assert {phase for phase in without if without[phase] != chosen[phase]} == {"draw"}
+    assert set(chosen["draw"].splitlines()) - set(without["draw"].splitlines()) == {
+        f"figures.chosen: {hash_source(PACKAGE / 'figures/chosen.py')}",
+        'feature_maps: ["3/0"]',
+    }
+    assert dump_code(digits, ["3/1"])["draw"] != chosen["draw"], "another image is another figure"
+
+
 def test_no_module_that_computes_is_forgotten(params: Params, recipe: Callable[..., Experiment]) -> None:
     mixed = recipe(augment=[{"name": "mixup", "alpha": 0.2}])
     cut = recipe(augment=[{"name": "cutmix", "alpha": 0.2}, {"name": "affine", **AFFINE}])

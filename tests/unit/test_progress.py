@@ -12,7 +12,18 @@ from convlab.pipeline.executors.teller import Teller
 from convlab.pipeline.ledger import Finished
 from convlab.pipeline.trainings import winner
 from convlab.schema import Trial
-from convlab.train.progress import WIDTH, Board, Lines, Told, Total, duration, shortened
+from convlab.train.history import History
+from convlab.train.progress import (
+    WIDTH,
+    Board,
+    Lines,
+    Told,
+    Total,
+    duration,
+    heard_by,
+    reporting,
+    shortened,
+)
 
 HALF = ((1.5, 1.25), (0.5, 0.625))
 
@@ -46,13 +57,25 @@ def test_a_lone_training_has_a_line_an_epoch(capsys: pytest.CaptureFixture[str])
     ]
 
 
+def test_a_line_has_the_rate_and_the_seconds_of_its_epoch(capsys: pytest.CaptureFixture[str]) -> None:
+    history = History()
+    values = {"train_loss": 1.5, "train_accuracy": 0.5, "validation_loss": 1.25, "validation_accuracy": 0.625}
+    history.records.append({"epoch": 1, "lr": 3e-5, **values})
+    history.epoch_seconds.append(1214.67)
+    with heard_by(Lines(Total("lr", {"lr": 1}))), reporting("lr", 1, 100) as report:
+        report.epoch(history)
+    scores = "loss 1.5000 / 1.2500 · accuracy  50.00% /  62.50%"
+    assert capsys.readouterr().out == f"lr epoch 1/1 · {scores} · lr 3e-05 · 1,214.67 s · 0 s left\n"
+
+
 @pytest.mark.parametrize("label", ["a", "digits 12/24 kernel-5_seed-1", "n" * 80 + " 12/24 " + "t" * 80])
-def test_no_line_is_over_a_hundred_characters(capsys: pytest.CaptureFixture[str], label: str) -> None:
+def test_no_line_is_over_its_width(capsys: pytest.CaptureFixture[str], label: str) -> None:
     lines = Lines(Total("lr", {label: 100, "b": 3}))
     lines.hear(Told(label, 100, 1, 7200.0, *HALF))
     lines.hear(Told(label, 100, ended="stopped early at 25, kept 18, validation 100.00%, 2 h 03 min"))
     assert all(len(line) <= WIDTH for line in capsys.readouterr().out.splitlines())
-    assert shortened("sweep 1/9 trial", "x" * 88) == "1/9 trial" + "x" * 88
+    text = "x" * (WIDTH - 12)
+    assert shortened("sweep 1/9 trial", text) == "1/9 trial" + text
 
 
 def test_the_table_has_a_row_for_each_that_runs_and_keeps_a_line_of_each_that_ended() -> None:

@@ -100,9 +100,20 @@ def test_a_goal_stands_where_there_is_no_report():
     assert "Report:" not in made
 
 
-def test_validation_leads_where_a_report_has_no_test_accuracy():
+def test_validation_leads_where_a_report_has_no_test_accuracy_and_ours_stands_beside():
     own = row(test_accuracy=None, validation_accuracy=0.98)
-    assert "| baseline | 98.00% / 98.50% | +0.50 |" in table(line(training(), row=own))
+    made = table(line(training(), row=own))
+    assert "| report / ours | validation accuracy | difference | test accuracy | n | epochs |" in made
+    assert "| baseline | 98.00% / 98.50% | +0.50 | – / 98.50% | 1 |" in made
+
+
+def test_a_running_number_has_the_clean_one_beside_it_in_a_column_and_in_a_note():
+    own = row(running_accuracy=1.0, running_loss=1.2e-5)
+    ours = training(running_accuracy=0.97, running_loss=0.1)
+    assert "| 100.00% / 97.00% | – / 98.50% |" in table(line(ours, row=own))
+    noted = table(line(ours, row=own), line(ours, row=row(what="b")), line(ours, row=row(what="c")))
+    assert "running train accuracy 100.00% / 97.00%; clean train accuracy – / 98.50%" in noted
+    assert "running train loss 1.20e-05 / 0.1000; clean train loss – / 0.0300" in noted
 
 
 def test_a_long_table_is_folded_under_its_first_number():

@@ -49,7 +49,8 @@ def resolved(committed: Path) -> dict[str, str]:
     texts = {"data/configs/datasets.yaml": "".join(f"- {name}\n" for name in params.datasets())}
     for name, item in (params.experiments | params.sweeps).items():
         texts[str(files.config(name))] = dump_item(item)
-        texts |= {str(files.code(name, phase)): text for phase, text in dump_code(item).items()}
+        code = dump_code(item, params.feature_maps.get(name, []))
+        texts |= {str(files.code(name, phase)): text for phase, text in code.items()}
     return {path: hashlib.md5(text.encode()).hexdigest() for path, text in texts.items()}
 
 

@@ -26,7 +26,7 @@ def write(folder: Path, params: dict[str, Any], studies: Any) -> Path:
 
 def apart(content: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Divide VALID as the repository is divided."""
-    studies = {key: content[key] for key in APART}
+    studies = {key: content[key] for key in APART if key in content}
     return {key: value for key, value in content.items() if key not in APART}, studies
 
 
@@ -47,7 +47,7 @@ def test_an_empty_file_is_no_study(tmp_path: Path, studies: str) -> None:
 @pytest.mark.parametrize(
     ("params", "studies", "message"),
     [
-        ({}, {"lr": 0.1}, "unknown key `lr`; allowed: sweeps, claims, thresholds"),
+        ({}, {"lr": 0.1}, "unknown key `lr`; allowed: sweeps, claims, feature_maps, thresholds"),
         ({"claims": {}}, VALID["claims"] and {"claims": {}}, "`claims` stands in "),
         ({}, [1], r"found \[1\] \(list\); allowed: a mapping of keys to values"),
         ({}, "claims: [", "line 1: not valid YAML: "),
@@ -66,6 +66,7 @@ def test_what_is_wrong_with_the_file_names_it(
     [
         ({"sweeps/strides/grid": {"epochs": [0]}}, "studies.yaml: sweeps.strides.grid.epochs"),
         ({"claims/strides_cost/b": "digts"}, "studies.yaml: claims.strides_cost.b"),
+        ({"feature_maps": {"digits": ["3"]}}, "studies.yaml: feature_maps.digits"),
         ({FLOOR: 95}, "studies.yaml: thresholds.digits.test_accuracy"),
         ({"experiments/digits/lr": 0}, "params.yaml: experiments.digits.lr"),
         ({"lr": 0}, "params.yaml: lr"),

@@ -12,7 +12,7 @@ from convlab.book.images import SECTIONS, Images
 from convlab.book.words import SYMBOLS, facts, shown, states
 from convlab.results import claims
 from convlab.results.reports import QUANTITIES, Line, points, text_of
-from convlab.results.tables import columns_of
+from convlab.results.tables import columns_of, noted
 
 SHOWN_AT_FIRST = 4  # curves
 STEPS = 300  # points of a curve by steps: the means of as many in a row as that takes
@@ -66,8 +66,7 @@ def _table(one: Chapter) -> dict[str, Any]:
         cells = [_cell(line, key) for key in columns]
         notes = [
             f"{QUANTITIES[key][0]} {theirs or '–'} / {ours or '–'}"
-            for key in rare
-            if key in line.row.printed()
+            for key in noted(line, rare)
             for theirs, ours in [_cell(line, key)]
         ]
         rows.append(

@@ -7,6 +7,7 @@ from convlab import results
 from convlab.book.contents import Contents
 from convlab.book.words import SYMBOLS
 from convlab.results import Found, claims
+from convlab.results.rerun import rerun
 from convlab.schema import WITHIN
 
 FEWEST = 3  # seeds that give an interval worth having
@@ -26,6 +27,7 @@ def context(contents: Contents, judged: dict[str, Any]) -> dict[str, Any]:
         "within": judged["metric"] in WITHIN,
         "expected": _wanted(judged),
         "shown": claims.shown(judged),
+        "printed": claims.in_its_table(judged).replace("*", "") if judged["printed"] else None,
         "reading": _reading(judged),
         "sides": {side: _side(contents, judged, found, numbers[side]) for side, found in sides.items()},
         "points": _chart(judged["metric"], numbers) if len(sides) == 2 and all(numbers.values()) else None,
@@ -38,17 +40,6 @@ def context(contents: Contents, judged: dict[str, Any]) -> dict[str, Any]:
             if name in contents.labels
         ],
     }
-
-
-def rerun(judged: dict[str, Any], seeds: int | None = None) -> str:
-    """Return the command that trains both sides of a claim, with so many seeds if they are stated."""
-    sweeps = list(dict.fromkeys(judged[side].partition("/")[0] for side in "ab" if "/" in judged[side]))
-    experiments = list(dict.fromkeys(judged[side] for side in "ab" if "/" not in judged[side]))
-    parts = [f"-S 'run=[{','.join(experiments or ['digits'])}]'", f"-S 'run_sweeps=[{','.join(sweeps)}]'"]
-    if seeds:
-        parts += [f"-S 'studies.yaml:+sweeps.{name}.seeds={seeds}'" for name in sweeps]
-        parts += [f"-S '+experiments.{name}.seeds={seeds}'" for name in experiments]
-    return "dvc exp run " + " ".join(parts)
 
 
 def _side(
@@ -80,7 +71,10 @@ def _reading(judged: dict[str, Any]) -> list[str]:
         return [f"One of the two results has not been run, so there is nothing to compare{because}."]
     if judged["interval"] is None or judged["p"] is None:
         return [f"No verdict is given: the difference may be chance{because}."]
-    rests = f"n = {judged['n']}." if judged["n"] > 1 else f"It rests on one seed: {judged['reason']}."
+    if judged["n"] == 1:
+        rests = f"It rests on one seed: {judged['reason']}."
+    else:
+        rests = "; ".join(filter(None, (f"n = {judged['n']}", judged["reason"]))) + "."
     match judged["verdict"]:
         case "confirmed":
             said = f"The whole 95 % interval agrees with the claim: {wanted}."

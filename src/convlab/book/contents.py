@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from convlab import files, results
 from convlab.config import load_params
-from convlab.results import Plan, claims, pairwise, reports, tables
+from convlab.results import Plan, claims, pairwise, printed, reports, tables
 from convlab.results.reports import Line, Report
 
 if TYPE_CHECKING:
@@ -84,8 +84,9 @@ def load() -> Contents:
         InputError: one of them is wrong or damaged.
     """
     plans = results.load_plans()
-    judged = claims.judge_all(load_params(files.PARAMS), plans)
-    chapters = list(_chapters(plans, judged))
+    params, told = load_params(files.PARAMS), reports.load_reports(plans)
+    judged = printed.beside(claims.judge_all(params, plans), told, claims.by_result(params))
+    chapters = list(_chapters(plans, told, judged))
     return Contents(plans, chapters, results.frame(plans), pairwise.configurations())
 
 
@@ -146,18 +147,20 @@ def prose(name: str) -> str:
     return "\n".join(kept).strip()
 
 
-def _chapters(plans: Mapping[str, Plan], judged: list[dict[str, Any]]) -> Iterator[Chapter]:
-    told = set[str]()
-    for name, report in reports.load_reports(plans).items():
+def _chapters(
+    plans: Mapping[str, Plan], told: Mapping[str, Report], judged: list[dict[str, Any]]
+) -> Iterator[Chapter]:
+    spoken_of = set[str]()
+    for name, report in told.items():
         lines = [reports.line_of(row, plans) for row in report.rows]
         own = [claim for claim in judged if claim["report"] == name]
         named = [line.row.result for line in lines] + [claim[side] for claim in own for side in "ab"]
         first = _once(named)
         names = {result.partition("/")[0] for result in first}
         beside = [result for result in plans if "/" in result and result.partition("/")[0] in names]
-        told |= names
+        spoken_of |= names
         yield Chapter(name, report.title, report, lines, own, _once([*first, *beside]))
-    others = [result for result in plans if result.partition("/")[0] not in told]
+    others = [result for result in plans if result.partition("/")[0] not in spoken_of]
     if any(results.status(result) != "not run" for result in others):
         yield Chapter(OTHERS, "Results that no report has", None, [], [], others)
 

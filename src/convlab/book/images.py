@@ -62,11 +62,11 @@ class Images:
     def of(self, name: str) -> list[Image]:
         """Return the figures of an experiment or a sweep, in the order of KINDS."""
         found = {path.stem: path for path in figures(name)}
-        order = [*(kind for kind in KINDS if kind in found), *(found.keys() - KINDS.keys())]
+        order = [*(kind for kind in KINDS if kind in found), *sorted(found.keys() - KINDS.keys())]
         return [self._put(name, kind, found[kind]) for kind in order]
 
     def _put(self, name: str, kind: str, path: Path) -> Image:
-        caption, section = KINDS.get(kind, (kind.replace("_", " "), "training"))
+        caption, section = _told(kind)
         target = self.folder / name / path.name
         target.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix == ".svg":
@@ -77,6 +77,14 @@ class Images:
             size = _write_webp(path, target)
         address = target.relative_to(self.folder.parent).as_posix()
         return Image(address, *size, caption, section, name)
+
+
+def _told(kind: str) -> tuple[str, str]:
+    """Return the caption and the section of a kind of figure."""
+    if kind.startswith("features_") and kind not in KINDS:  # of a chosen image: `features_frog_0`
+        label, _, index = kind.removeprefix("features_").rpartition("_")
+        return f"Feature maps, layer by layer, of a chosen image: {label}, number {index}", "inside"
+    return KINDS.get(kind, (kind.replace("_", " "), "training"))
 
 
 def _write_webp(path: Path, target: Path) -> tuple[int, int]:

@@ -1,7 +1,14 @@
 """params.yaml and studies.yaml, read, checked and resolved: one module for each job, and this door."""
 
 from convlab.config.params import APART, STUDIES, load_declared, load_params, read_params
-from convlab.config.resolved import dump_item, load_experiment, load_item, load_sweep, trials_of
+from convlab.config.resolved import (
+    dump_item,
+    load_experiment,
+    load_feature_maps,
+    load_item,
+    load_sweep,
+    trials_of,
+)
 from convlab.config.strict_yaml import read_yaml
 from convlab.config.sweeps import merge, nest
 
@@ -11,6 +18,7 @@ __all__ = [
     "dump_item",
     "load_declared",
     "load_experiment",
+    "load_feature_maps",
     "load_item",
     "load_params",
     "load_sweep",

@@ -16,7 +16,7 @@ from convlab.config.doubts import doubts
 from convlab.config.explain import Conflict, Layers, mapping, nearest, short, show, validate
 from convlab.config.names import check_name
 from convlab.config.strict_yaml import read_yaml
-from convlab.config.studies import read_claims, read_thresholds
+from convlab.config.studies import read_claims, read_feature_maps, read_thresholds
 from convlab.config.sweeps import expand, merged
 from convlab.data.card import check_declared, unbalanced
 from convlab.data.catalogue import PUBLISHED, imported
@@ -24,10 +24,11 @@ from convlab.errors import InputError
 from convlab.schema import DatasetEntry, Experiment, Params, Sweep, SweepEntry
 
 # Every other key at the top is a default of all experiments.
-STUDIES = ("datasets", "experiments", "sweeps", "claims", "thresholds", "run", "run_sweeps")
+STUDIES = ("datasets", "experiments", "sweeps", "claims", "feature_maps", "thresholds", "run", "run_sweeps")
 APART = (
     "sweeps",
     "claims",
+    "feature_maps",
     "thresholds",
 )  # may stand in studies.yaml, where DVC takes them for no parameters
 
@@ -145,6 +146,7 @@ def _resolve(raw: Mapping[str, Any]) -> Params:
         experiments=experiments,
         sweeps=sweeps,
         claims=claims,
+        feature_maps=read_feature_maps(raw, written, experiments),
         thresholds=read_thresholds(raw, written),
         warnings=[*doubts(experiments, sweeps), *left_out, *unjudged, *_unbalanced(experiments)],
     )

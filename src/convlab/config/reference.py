@@ -14,8 +14,9 @@ PAGE = Path("docs/configuration.md")
 INTRODUCTION = """\
 # Configuration
 
-Every key of `params.yaml`, and of `studies.yaml`, where `sweeps`, `claims` and `thresholds` stand. This page
-is generated: `make report` writes it from the schema (`src/convlab/schema/`), with examples from both files.
+Every key of `params.yaml`, and of `studies.yaml`, where `sweeps`, `claims`, `feature_maps` and `thresholds`
+stand. This page is generated: `make report` writes it from the schema (`src/convlab/schema/`), with examples
+from both files.
 
 * **A key at the top** is the default of every experiment; an experiment states what differs from it. A
   section with the same `name` as the default's (or without one) is merged with it key by key; one with

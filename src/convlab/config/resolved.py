@@ -31,6 +31,18 @@ def load_item(path: Path) -> Experiment | Sweep:
         raise InputError(f"{path}: {error}") from None
 
 
+def load_feature_maps(path: Path) -> list[str]:
+    """Read which test images an experiment's feature maps are drawn of, from what its drawing depends on.
+
+    Raises:
+        InputError: the file is missing.
+    """
+    if not path.exists():
+        raise InputError(f"{path}: not there; `dvc repro resolve` writes it")
+    content = read_yaml(path)
+    return list(content.get("feature_maps", [])) if isinstance(content, Mapping) else []
+
+
 def load_experiment(path: Path) -> Experiment:
     """Read the resolved configuration of an experiment."""
     item = load_item(path)

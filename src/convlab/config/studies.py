@@ -4,8 +4,9 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from convlab.config.explain import mapping, nearest, short, show, validate
+from convlab.data.catalogue import DATASETS
 from convlab.errors import InputError
-from convlab.schema import SPLITS, Claim, Sweep, number
+from convlab.schema import SPLITS, Claim, Experiment, Sweep, number
 
 FLOORS = tuple(f"{split}_accuracy" for split in SPLITS)
 
@@ -34,6 +35,38 @@ def read_thresholds(raw: Mapping[str, Any], experiments: Collection[str]) -> dic
                 )
             thresholds[name][metric] = float(value)
     return thresholds
+
+
+def read_feature_maps(
+    raw: Mapping[str, Any], names: Collection[str], experiments: Mapping[str, Experiment]
+) -> dict[str, list[str]]:
+    """Check the test images that are chosen, of experiments with these names; `experiments`: those resolved.
+
+    Raises:
+        InputError: an experiment or a class that is not there, or what is no `CLASS/INDEX`.
+    """
+    chosen: dict[str, list[str]] = {}
+    for name in mapping(raw, "feature_maps", ""):
+        if name not in names:
+            raise InputError(f"feature_maps: found {show(name)}{nearest(name, names)}")
+        where, images = f"feature_maps.{name}", raw["feature_maps"][name]
+        if not isinstance(images, list) or not images:
+            raise InputError(f"{where}: found {show(images)}; allowed: a list such as [frog/0, ship/0]")
+        if name not in experiments:  # left out, as it does not go with the defaults of today
+            continue
+        classes = DATASETS[experiments[name].dataset].classes
+        for image in images:
+            label, slash, index = image.rpartition("/") if isinstance(image, str) else ("", "", "")
+            if not slash or not (index.isascii() and index.isdigit()):
+                raise InputError(
+                    f"{where}: found {show(image)}; allowed: CLASS/INDEX, such as {classes[0]}/0"
+                )
+            if label not in classes:
+                raise InputError(f"{where}: found the class {show(label)}{nearest(label, classes)}")
+            if images.count(image) > 1:
+                raise InputError(f"{where}: {image!r} is listed twice; keep one of them")
+        chosen[name] = list(images)
+    return chosen
 
 
 def read_claims(

@@ -8,7 +8,7 @@ docstrings: comments, layout and a new network that nobody uses make no result s
 import ast
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -64,6 +64,8 @@ CARRIED = {
     "9192af0b54beb4f3": "16076c7e469c32d1",
     # data.readers, before there were imported data sets: of the published ones both read the same bytes
     "c1a025849f603c6f": "02d055db90d9dbcd",
+    # stages/visualize.py, before it drew chosen images: without any, its figures are the same
+    "deef49375e765ed9": "299e4be9704bb8fb",
     # stages/train.py, sweep.py, evaluate.py, before kernels could be pinned, before iterations.csv had a head
     # line without any steps, and before sweeps had that file: the trainings and scores are the same
     "1b1109a0b2c08531": "3589732c4eaaedf5",
@@ -87,7 +89,6 @@ CARRIED = {
     "7cf3cf2a8c9c0918": "bc54307dd3dc9ff9",
     "327a11518f2157b6": "856971270c30f3fe",
     "599bc5750506f2e0": "da0b4014a7c743e5",
-    "c5bb94a672e42a42": "299e4be9704bb8fb",
     "dd85dcb4ae523ff4": "8e9010f118b13365",
     "6629c3fa91f7c2da": "38ae2126800a148b",
     "aedb0f6329ba1fd9": "88b8ce63cf1e5fdf",
@@ -121,24 +122,31 @@ def unused(experiment: Experiment) -> frozenset[str]:
     return frozenset(whitening if experiment.engine == "numpy" else {*whitening, "numpy_engine"})
 
 
-def code_of(phase: Phase, item: Experiment | Sweep) -> dict[str, str]:
-    """Return what a stage's outputs depend on: its script, and the modules of all of an item's trainings."""
+def code_of(phase: Phase, item: Experiment | Sweep, chosen: Sequence[str] = ()) -> dict[str, str]:
+    """Return what a stage's outputs depend on: its script, and the modules of all of an item's trainings.
+
+    `chosen`: test images whose feature maps are drawn, too; without any, figures do not depend on them.
+    """
     script = SCRIPTS[phase][-1 if isinstance(item, Sweep) else 0]
     found = {f"stages/{script}.py": _carried(STAGES / f"{script}.py")}
     experiments = [trial.experiment for trial in item.trials] if isinstance(item, Sweep) else [item]
     for experiment in experiments:
         found |= identity(phase, experiment)
+        if phase == "draw" and chosen:
+            found |= _reached(("figures.chosen",), named(experiment), unused(experiment))
+    if phase == "draw" and chosen:
+        found["feature_maps"] = json.dumps(chosen, ensure_ascii=False)
     return found
 
 
-def code_by_phase(item: Experiment | Sweep) -> dict[Phase, dict[str, str]]:
+def code_by_phase(item: Experiment | Sweep, chosen: Sequence[str] = ()) -> dict[Phase, dict[str, str]]:
     """Return what each phase of an item is computed by."""
-    return {phase: code_of(phase, item) for phase in ROOTS}
+    return {phase: code_of(phase, item, chosen) for phase in ROOTS}
 
 
-def dump_code(item: Experiment | Sweep) -> dict[Phase, str]:
+def dump_code(item: Experiment | Sweep, chosen: Sequence[str] = ()) -> dict[Phase, str]:
     """Return the text of each phase's code file: a line for each module, so that a diff names the changed."""
-    found = code_by_phase(item).items()
+    found = code_by_phase(item, chosen).items()
     return {phase: "".join(f"{name}: {text}\n" for name, text in modules.items()) for phase, modules in found}
 
 

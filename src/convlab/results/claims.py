@@ -16,11 +16,18 @@ from convlab import results
 from convlab.results import intervals, within
 from convlab.results.intervals import CONFIDENCE, Borrowed, Difference
 from convlab.results.read import Found, Plan, rounded
+from convlab.results.rerun import rerun
 from convlab.schema import Claim, Experiment, Params
 
 VERDICTS = ("confirmed", "refuted", "inconclusive", "not run")
 LENDING = 3  # seeds, at least, of a result whose spread another one borrows, and to be judged by its own
 POOLING = 3  # degrees of freedom, at least, of a pooled spread
+ALIKE = ("init", "batch_norm", "epochs", "precision")  # on both sides, else a difference says nothing
+# Of held-out images, whose own uncertainty no interval has: of each training only the mean over them is kept
+WITHOUT_IMAGES = (
+    *("test_loss", "validation_loss", "penalised_test_loss", "rise_validation_loss", "early_accuracy"),
+    *("oscillation_validation_loss", "oscillation_validation_accuracy"),
+)
 
 
 def judge_all(params: Params, plans: Mapping[str, Plan]) -> list[dict[str, Any]]:
@@ -126,6 +133,8 @@ def _verdict(
         return "not run", "; ".join(filter(None, stopped.values())), None
     if a.shortened != b.shortened:
         return "inconclusive", "one side is shortened", None
+    if apart := _apart(a, b):
+        return "inconclusive", apart, None
     if claim.metric == "epoch_seconds" and a.clocked_on() != b.clocked_on():
         return "inconclusive", "on other hardware, or with other trainings beside it", None
     if (interval := difference.interval()) is None:
@@ -140,7 +149,24 @@ def _verdict(
         reasons.append(f"n = {difference.n}: {borrowed.said}")
     if 1 < difference.n < (most := max(len(a.trainings), len(b.trainings))):
         reasons.append(f"{difference.n} of {most} seeds on both sides")
+    if claim.metric in WITHOUT_IMAGES:
+        reasons.append("without the images' own uncertainty")
     return decide(claim.relation, claim.margin, *interval), "; ".join(reasons), intervals.level(settled)
+
+
+def _apart(a: Found, b: Found) -> str:
+    """Say which of ALIKE the trainings of two results differ in; empty if in none."""
+    for key in ALIKE:
+        one, other = (
+            dict.fromkeys(
+                str(row[key] if key == "precision" else row["configuration"].get(key))
+                for row in side.trainings
+            )
+            for side in (a, b)
+        )
+        if one.keys() != other.keys():
+            return f"{key} differs: {', '.join(one)} and {', '.join(other)}"
+    return ""
 
 
 def images_error_of(metric: str, sides: tuple[Found, Found]) -> float:
@@ -179,16 +205,17 @@ def table(judged: Sequence[Mapping[str, Any]]) -> str:
         f"{sum(row['verdict'] == verdict for row in judged)} {verdict}" for verdict in VERDICTS
     )
     lines = [
-        "| report | claim | expected | difference, 95 % interval | n | epochs | verdict |",
-        "| --- | --- | --- | ---: | ---: | ---: | --- |",
+        "| report | claim | expected | difference, 95 % interval | n | epochs | verdict | in its own table |",
+        "| --- | --- | --- | ---: | ---: | ---: | --- | --- |",
     ]
     for row in judged:
         verdict = f"**{row['verdict']}**" if row["verdict"] in ("confirmed", "refuted") else row["verdict"]
         verdict += " †" if row["holds_among_all"] is False else ""
-        reasons = [row["reason"], *(f"{name} is stale" for name in row["stale"])]
+        command = f"`{rerun(row)}`" if row["verdict"] == "not run" and not row["reason"] else ""
+        reasons = [row["reason"], command, *(f"{name} is stale" for name in row["stale"])]
         reason = f" ({'; '.join(filter(None, reasons))})" if any(reasons) else ""
         cells = [row["report"], row["says"], expected(row), shown(row), str(row["n"] or "–"), _trained(row)]
-        lines.append("| " + " | ".join([*cells, verdict + reason]) + " |")
+        lines.append("| " + " | ".join([*cells, verdict + reason, in_its_table(row)]) + " |")
     lent = sum(row["verdict"] in ("confirmed", "refuted") and bool(row["borrowed_from"]) for row in judged)
     counts += f"; {lent} verdicts on a borrowed spread" if lent else ""
     summary = f"<summary>{len(judged)} claims: {counts}</summary>"
@@ -249,6 +276,14 @@ def shown(row: Mapping[str, Any]) -> str:
         return "–"
     ends = [text_of(row["metric"], end) for end in row["interval"] or []]
     return text_of(row["metric"], row["difference"]) + (f" [{ends[0]}, {ends[1]}]" if ends else "")
+
+
+def in_its_table(row: Mapping[str, Any]) -> str:
+    """Return what the report's own numbers say of a claim (`printed.beside`); a dash where it has none."""
+    if row.get("printed") is None:
+        return "–"
+    said = f"**{row['printed']}**" if row["printed"] == "contradicts" else row["printed"]
+    return f"{text_of(row['metric'], row['printed_difference'])} {said}"
 
 
 def _trained(row: Mapping[str, Any]) -> str:

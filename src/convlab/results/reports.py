@@ -59,6 +59,7 @@ class ReportRow(Section):
     note: str = ""
     headline: bool = False  # of those that the README shows
     replicate: str | None = None  # rows of one name are trainings of one configuration, in the report
+    other_reading: bool = False  # the numbers of another row once more, beside a second reading of it
     about: list[Literal[tuple(QUANTITIES)]] = Field(default_factory=list)  # type: ignore[valid-type]
     goal: Accuracy | None = None
     test_accuracy: Accuracy | None = None

@@ -8,7 +8,7 @@ from typing import Any
 from convlab import files, results
 from convlab.config import load_params
 from convlab.errors import InputError
-from convlab.results import claims, observations
+from convlab.results import claims, observations, printed
 from convlab.results.replicates import Noise, noises
 from convlab.results.reports import (
     QUANTITIES,
@@ -32,6 +32,8 @@ CLAIMS_JSON = files.METRICS / "claims.json"
 
 
 LONG = 8  # a table of more rows is folded away under its first row
+# What a loop prints, and beside it what the weights that were kept reach
+CLEAN = {"running_accuracy": "train_accuracy", "running_loss": "train_loss"}
 
 
 def outputs() -> dict[Path, str]:
@@ -43,7 +45,8 @@ def outputs() -> dict[Path, str]:
     plans = results.load_plans()
     reports = load_reports(plans)
     lines = {name: [line_of(row, plans) for row in report.rows] for name, report in reports.items()}
-    judged = claims.judge_all(load_params(files.PARAMS), plans)
+    params = load_params(files.PARAMS)
+    judged = printed.beside(claims.judge_all(params, plans), reports, claims.by_result(params))
 
     page = PAGE.read_text(encoding="utf-8")
     for name, report in reports.items():
@@ -86,10 +89,18 @@ def columns_of(lines: Sequence[Line]) -> tuple[list[str], list[str]]:
         key for key in QUANTITIES if printed.count(key) == 1 and len(lines) > 2 and key != "test_accuracy"
     ]
     columns = [key for key in QUANTITIES if key in printed and key not in rare] or ["test_accuracy"]
-    if "running_accuracy" in columns:  # what a loop prints, and beside it what the kept weights reach
-        columns.insert(columns.index("running_accuracy") + 1, "train_accuracy")
     first = next(key for key in ("test_accuracy", "validation_accuracy", *columns) if key in columns)
+    if first == "validation_accuracy":  # a report's validation images may be the test images
+        columns.insert(columns.index(first) + 1, "test_accuracy")
+    if "running_accuracy" in columns:
+        columns.insert(columns.index("running_accuracy") + 1, CLEAN["running_accuracy"])
     return sorted(columns, key=lambda key: key != first), rare
+
+
+def noted(line: Line, rare: Sequence[str]) -> list[str]:
+    """Return the quantities of a row that stand in a note, each running one with the clean one beside it."""
+    own = [key for key in rare if key in line.row.printed()]
+    return list(dict.fromkeys(one for key in own for one in (key, CLEAN.get(key)) if one))
 
 
 def _summary(lines: Sequence[Line], headline: str) -> str:
@@ -179,8 +190,7 @@ def _within(line: Line, quantity: str, noise: Mapping[str, Noise]) -> str:
 def _notes(lines: Sequence[Line], rare: Sequence[str], noise: Mapping[str, Noise]) -> list[str]:
     notes = [f"* {own.note()}." for own in noise.values()]
     for line in lines:
-        own = [key for key in rare if key in line.row.printed()]
-        texts = [f"{QUANTITIES[key][0]} {_cell(line, key)}" for key in own]
+        texts = [f"{QUANTITIES[key][0]} {_cell(line, key)}" for key in noted(line, rare)]
         texts += [f"stale: {told(line.ours.stale)}"] if line.ours.stale else []
         if texts := [text for text in (*texts, line.row.note, line.row.reason) if text]:
             notes.append(f"* {line.row.what}: {'; '.join(texts)}.")

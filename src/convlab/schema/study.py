@@ -142,6 +142,9 @@ class Params(Section):
     """Each sweep by its name."""
     claims: dict[str, Claim]
     """Each claim by its name; `make report` judges them."""
+    feature_maps: dict[str, list[str]]
+    """Test images whose feature maps are drawn, besides a right and a wrong one's: experiment → a list of
+    `CLASS/INDEX`, the INDEX-th test image of the class, from 0."""
     thresholds: dict[str, dict[str, float]]
     """Floors for `make check`: experiment → accuracy → the least it may be."""
     warnings: list[str]

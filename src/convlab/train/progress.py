@@ -17,7 +17,7 @@ from rich.table import Table
 
 from convlab.train.history import History
 
-WIDTH = 100  # characters of a line at most
+WIDTH = 120  # characters of a line at most
 LINE_SECONDS = 10.0  # between lines on one of many trainings, after its first epoch
 STEP_SECONDS = 0.5  # between looks at a training within an epoch
 
@@ -27,7 +27,8 @@ class Told:
     """How far a training is.
 
     `done` counts epochs, with a part of the current one; `left` are seconds at most; losses and accuracies
-    are those of the last epoch, training / validation. `ended` says how it ended, if it did.
+    are those of the last epoch, training / validation, as are its learning rate and its seconds. `ended` says
+    how it ended, if it did.
     """
 
     label: str
@@ -37,6 +38,8 @@ class Told:
     losses: tuple[float, float] | None = None
     accuracies: tuple[float, float] | None = None
     ended: str = ""
+    lr: float | None = None
+    seconds: float | None = None
 
 
 class Audience(Protocol):
@@ -70,7 +73,10 @@ class Lines:
         epoch = f" epoch {told.done:{len(str(told.epochs))}.0f}/{told.epochs}"
         losses = "loss {:.4f} / {:.4f}".format(*told.losses)
         accuracies = "accuracy {:7.2%} / {:7.2%}".format(*told.accuracies)
-        say(told.label, " · ".join([epoch, losses, accuracies, f"{duration(told.left or 0)} left"]))
+        rate = [f"lr {told.lr:.3g}"] if told.lr is not None else []
+        seconds = [f"{told.seconds:,.2f} s"] if told.seconds is not None else []
+        left = f"{duration(told.left or 0)} left"
+        say(told.label, " · ".join([epoch, losses, accuracies, *rate, *seconds, left]))
 
 
 @dataclass
@@ -195,13 +201,15 @@ class Reporter:
             hear(Told(self.label, self.epochs, done, self._left(done)))
 
     def epoch(self, history: History) -> None:
-        """Tell the losses, the accuracies and the time left at most."""
+        """Tell the losses, accuracies, rate and seconds of the epoch, and the time left at most."""
         last = history.records[-1]
         self.done, self.seen = int(last["epoch"]), 0
         self.before = self.done - 1 if self.before is None else self.before
         losses = last["train_loss"], last["validation_loss"]
         accuracies = last["train_accuracy"], last["validation_accuracy"]
-        hear(Told(self.label, self.epochs, self.done, self._left(self.done), losses, accuracies))
+        left, seconds = self._left(self.done), history.epoch_seconds[-1]
+        told = Told(self.label, self.epochs, self.done, left, losses, accuracies, "", last["lr"], seconds)
+        hear(told)
 
     def _left(self, done: float) -> float:
         assert self.before is not None
