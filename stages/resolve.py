@@ -25,6 +25,8 @@ def main() -> None:
     texts[files.CONFIGS / "datasets.yaml"] = "".join(f"- {name}\n" for name in params.datasets())
     for name, item in items.items():
         texts |= {files.code(name, phase): text for phase, text in dump_code(item).items()}
+    for path in {*files.CONFIGS.glob("*"), *files.CODE.glob("*/*")} - set(texts):
+        path.unlink()  # of a name or a phase that is no more
     for path, text in texts.items():
         files.write_text(path, text)
     if back := bring_back({*params.run, *params.run_sweeps}):
