@@ -26,6 +26,8 @@ def main() -> None:
     for name, item in items.items():
         chosen = params.feature_maps.get(name, [])
         texts |= {files.code(name, phase): text for phase, text in dump_code(item, chosen).items()}
+    for path in {*files.CONFIGS.glob("*"), *files.CODE.glob("*/*")} - set(texts):
+        path.unlink()  # of a name or a phase that is no more
     for path, text in texts.items():
         files.write_text(path, text)
     if back := bring_back({*params.run, *params.run_sweeps}):
