@@ -40,7 +40,11 @@ MADE = (
 )
 COMPARED = ("data", "metrics", "plots")
 TIMING = "timing.json"  # differs from run to run
-LIMIT = 400.0  # seconds, several times what the whole pipeline takes: what lasts longer hangs
+LIMIT = 400.0  # seconds of CPU, several times what the whole pipeline takes: what computes longer hangs
+QUIET, IDLE = (
+    120.0,
+    0.5,
+)  # so does what computes less than IDLE seconds in QUIET seconds; a loaded machine is slow
 RUNNING = re.compile(r"Running stage '(.+)':")
 Process = subprocess.Popen[bytes]
 
@@ -230,6 +234,27 @@ def session(leader: int) -> list[int]:
         if int(fields[3]) == leader and fields[0] not in "ZX":
             found.append(int(path.parent.name))
     return found
+
+
+def hangs(process: Process) -> bool:
+    """Wait until a process has ended; return True once its session no longer gets on: idle, or in circles."""
+    since, before = time.monotonic(), 0.0
+    while not with_patience(lambda: process.poll() is not None, 1.0):
+        now, used = time.monotonic(), sum(map(_cpu_seconds, session(process.pid)))
+        if abs(used - before) > IDLE:
+            since, before = now, used
+        if now - since > QUIET or used > LIMIT:
+            return True
+    return False
+
+
+def _cpu_seconds(process: int) -> float:
+    """Return what a process has computed, with those of its children that have ended; 0 if it has ended."""
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()
+    except OSError:
+        return 0.0
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
 
 def kill(process: Process, number: signal.Signals) -> None:

@@ -11,7 +11,6 @@ table of robustness/README.md is written.
 
 import random
 import sqlite3
-import subprocess
 import sys
 import tempfile
 import time
@@ -31,11 +30,11 @@ from convlab.files import read_json, write_json, write_text
 from convlab.pipeline.provenance import environment, run_context
 from convlab.results.tables import insert
 from robustness.fault_clone import (
-    LIMIT,
     SERVER_DATABASE,
     Clone,
     Process,
     end,
+    hangs,
     own_disk,
     session,
     with_patience,
@@ -45,7 +44,7 @@ from robustness.fault_table import fault_table
 
 RESULTS, PAGE = Path("robustness/results/faults.json"), Path("robustness/README.md")
 WHOLE = 0.04  # the share of rounds that start from nothing: they take five times as long
-PATIENCE = 10.0  # seconds for processes to end
+PATIENCE = 60.0  # seconds for processes to end
 
 
 @dataclass(frozen=True)
@@ -153,7 +152,7 @@ def repro(clone: Clone, address: dict[str, str]) -> Iterator[Process]:
 
 def waited(process: Process) -> str:
     """Wait until a process has ended; says what is wrong if it never does, or leaves others behind."""
-    if not with_patience(lambda: process.poll() is not None, LIMIT):
+    if hangs(process):
         return "hangs"
     return "" if with_patience(lambda: not session(process.pid), PATIENCE) else "orphans"
 
@@ -189,12 +188,10 @@ def runs_wrong(clone: Clone, wanted: Wanted, server: bool, tracking: bool) -> st
         return ""
     with maybe_server(clone, server) as (_, address):
         tracked = clone.start("convlab", "track", **address)
-        try:
-            status = tracked.wait(LIMIT)
-        except subprocess.TimeoutExpired:
+        if hangs(tracked):
             end(tracked)
             return "track hangs"
-    return "" if status == 0 and clone.runs(database) == wanted.runs else "not tracked"
+    return "" if tracked.returncode == 0 and clone.runs(database) == wanted.runs else "not tracked"
 
 
 if __name__ == "__main__":

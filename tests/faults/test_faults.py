@@ -4,9 +4,12 @@ Where the harm strikes differs from run to run; that nothing is lost must not.
 """
 
 import random
+import subprocess
+import sys
 
 import pytest
 
+from robustness import fault_clone
 from robustness.fault_clone import Clone, own_disk
 from robustness.fault_kinds import KINDS
 from robustness.faults import harm_once, undisturbed
@@ -54,3 +57,13 @@ def test_the_harm_of_a_round_that_is_not_mended_is_seen(pipeline):
     content[-1] ^= 1
     weights.write_bytes(content)
     assert clone.state() != wanted.state
+
+
+@pytest.mark.parametrize(
+    ("code", "hanging"), [("import time; time.sleep(600)", True), ("sum(range(10**8))", False)]
+)
+def test_what_computes_does_not_hang_however_long_it_takes(monkeypatch, code, hanging):
+    monkeypatch.setattr(fault_clone, "QUIET", 3.0)
+    process = subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
+    assert fault_clone.hangs(process) == hanging
+    fault_clone.end(process)
