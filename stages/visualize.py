@@ -3,7 +3,6 @@
 from convlab import files
 from convlab.config import load_item
 from convlab.errors import name_argument, run
-from convlab.figures.draw import draw_experiment, draw_sweep
 from convlab.schema import Sweep
 from convlab.tracking import mirror
 
@@ -12,6 +11,8 @@ def main() -> None:
     """Draw every figure of NAME into plots/NAME/figures/, and mirror them into MLflow."""
     name = name_argument()
     item = load_item(files.config(name))
+    from convlab.figures.draw import draw_experiment, draw_sweep  # matplotlib takes seconds
+
     drawn = draw_sweep(name, item) if isinstance(item, Sweep) else draw_experiment(name, item)
     print(f"visualize: {name}: {len(drawn)} figures in {files.PLOTS / name}/figures/")
     mirror(name)
