@@ -5,6 +5,7 @@ import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import matplotlib.pyplot as plt
@@ -23,7 +24,7 @@ DPI = 100  # small files: they live in git
 SMALLEST = 4  # points: what a text is shrunk to, and no further
 METADATA = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
 
-LOOK = {
+LOOK: dict[Any, Any] = {  # rcParams
     "font.family": "DejaVu Sans",
     "font.size": 10,
     "axes.titlesize": 11,

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
@@ -16,7 +17,7 @@ PATH = Path("docs/headlines.png")
 TICKS = (10, 30, 60, 180, 600, 1800, 7200, 36_000)  # seconds
 ACCURACIES = (0.7, 0.8, 0.85, 0.9, 0.95, 0.98, 0.99, 0.995, 0.997, 0.998)
 OURS, THEIRS = "o", "X"
-KEYS = {  # marker and line of what stands in black beside the colours
+KEYS: dict[str, tuple[str, Any]] = {  # marker and line of what stands in black beside the colours
     "ours, on two cores": (OURS, ""),
     "a report's": (THEIRS, ""),
     "a report's, without a time": ("", ":"),

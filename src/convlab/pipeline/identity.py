@@ -72,7 +72,7 @@ CARRIED = {
     # train.device, figures.style and draw, stages/visualize.py and preprocess.py, when imports had effects:
     # the same bits of trainings, prepared data and figures
     "f5a88112cb755c00": "079821700dc44ce6",
-    "fbb4cce96aa31828": "0a3f31f06c7fd103",
+    "6cc236651311a13f": "0a3f31f06c7fd103",
     "ce80c9ad102c3fb8": "d966c924b4ba7de5",
     "ff847c4098d94928": "299e4be9704bb8fb",
     "bff4fedd43f1affd": "c5dc1166869200e1",
