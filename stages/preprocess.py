@@ -2,15 +2,16 @@
 
 from convlab import files
 from convlab.config import load_item, trials_of
-from convlab.data.dataset import save
-from convlab.data.preprocess import prepare
-from convlab.data.readers import read
 from convlab.errors import name_argument, run
 
 
 def main() -> None:
     """Write data/processed/NAME/<data key>/, once for all trials that see the same data."""
     name = name_argument()
+    from convlab.data.dataset import save
+    from convlab.data.preprocess import prepare  # PyTorch takes seconds
+    from convlab.data.readers import read
+
     recipes = {
         trial.experiment.data_key(): trial.experiment
         for trial in trials_of(name, load_item(files.config(name)))

@@ -3,8 +3,6 @@
 from convlab import files
 from convlab.config import load_feature_maps, load_item
 from convlab.errors import name_argument, run
-from convlab.figures.chosen import draw_chosen
-from convlab.figures.draw import draw_experiment, draw_sweep
 from convlab.schema import Sweep
 from convlab.tracking import mirror
 
@@ -13,6 +11,9 @@ def main() -> None:
     """Draw every figure of NAME into plots/NAME/figures/, and mirror them into MLflow."""
     name = name_argument()
     item = load_item(files.config(name))
+    from convlab.figures.chosen import draw_chosen  # matplotlib takes seconds
+    from convlab.figures.draw import draw_experiment, draw_sweep
+
     if isinstance(item, Sweep):
         drawn = draw_sweep(name, item)
     else:

@@ -21,7 +21,7 @@ from bench.speed.table import put
 from convlab import files
 from convlab.config import read_yaml
 from convlab.errors import run
-from convlab.figures.style import PALETTE, save
+from convlab.figures.style import PALETTE, save, styled
 from convlab.results.reports import REPORTS
 
 PAGE = Path("bench/engines.md")
@@ -38,7 +38,8 @@ def main() -> None:
     file = parser.parse_args().file
     results = files.read_json(file)
     curves = files.read_curves(files.PLOTS / SWEEP / "curves.csv")
-    figure = save(curves_figure(results["epochs"], curves), file.with_suffix(".png"))
+    with styled():
+        figure = save(curves_figure(results["epochs"], curves), file.with_suffix(".png"))
     put(PAGE, "gradients", gradients.table(results["gradients"]))
     put(PAGE, "epochs", epochs_table(results, reported()) + f"\n![learning curves](results/{figure.name})\n")
     put(PAGE, "layers", layers_table(results["layers"]))

@@ -19,7 +19,7 @@ from bench.speed.speed_table import chart_rows, conditions, full_table, short_ta
 from bench.speed.steps_table import steps_table
 from bench.speed.suite import results_path
 from convlab.errors import run
-from convlab.figures.style import save
+from convlab.figures.style import save, styled
 from convlab.files import read_json, write_text
 from convlab.results.tables import insert
 
@@ -34,7 +34,8 @@ def main() -> None:
     parser.add_argument("file", type=Path, nargs="?", default=results_path(), help="(%(default)s)")
     file = parser.parse_args().file
     results = read_json(file)
-    figure = save(ratio_chart(chart_rows(results), conditions(results)), file.with_suffix(".png"))
+    with styled():
+        figure = save(ratio_chart(chart_rows(results), conditions(results)), file.with_suffix(".png"))
     picture = f"\n![ratios to the plain loop](results/{figure.name})\n"
     put(BENCH_README, results["device"], full_table(results) + picture)
     if results["device"] == "cpu" and WITH_ALL in results["networks"]:

@@ -6,7 +6,7 @@ Each seed is trained with the experiment's recipe and tested once, at its end. I
 whitening, training and testing (with the views that the recipe names), until the device is done; imports,
 reading the data, copying it to the device and the validation after each epoch are apart, and so is the first
 training of a process, which warms it up. Blocks of seeds of ours and of the peer's take turns, each block a
-process; a file that is there already is gone on with.
+process; what a file holds already is resumed.
 """
 
 import json

@@ -50,11 +50,20 @@ def print_anything() -> None:
             stream.reconfigure(errors="replace")
 
 
+def draw_into_files() -> None:
+    """Have matplotlib draw without a display; it reads the variable when it is imported.
+
+    A notebook's `!dvc repro` inherits the notebook's own backend, whose module may not be installed here.
+    """
+    os.environ["MPLBACKEND"] = "Agg"
+
+
 def run(main: Callable[[], int | None]) -> None:
     """Call `main` as the body of a command; an `InputError` becomes one line on stderr and exit status 2,
     SIGINT, and SIGTERM during a training, one line and 128 more than their number."""
     command = Path(sys.argv[0]).stem
     print_anything()
+    draw_into_files()
     end_with_dvc()
     try:
         status = main()

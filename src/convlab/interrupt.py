@@ -35,9 +35,6 @@ def _started_by() -> list[tuple[int, int | None]]:
     return [*found, (parent, _parent_of(parent))] if b"-c" in arguments[1:3] else found
 
 
-STARTED_BY = _started_by()  # asked before the imports that take seconds
-
-
 class Interrupted(Exception):
     """A training was asked to end. `number` is the signal's; the exit status is 128 more."""
 
@@ -101,14 +98,15 @@ def _end_with_parent() -> None:
 def end_with_dvc() -> None:
     """End this process, as SIGTERM does, when the `dvc repro` that runs it as a stage is gone.
 
-    Killed alone (out of memory), DVC would leave a stage that keeps writing beside the next `dvc repro`.
+    Killed alone (out of memory), DVC would leave a stage that keeps writing beside the next `dvc repro`. Call
+    it before the imports that take seconds: a DVC that is gone by then is not missed.
     """
     if "DVC_STAGE" in os.environ:
-        threading.Thread(target=_end_with_starters, daemon=True).start()
+        threading.Thread(target=_end_with_starters, args=[_started_by()], daemon=True).start()
 
 
-def _end_with_starters() -> None:
-    (_, parent), *shell = STARTED_BY
+def _end_with_starters(started_by: list[tuple[int, int | None]]) -> None:
+    (_, parent), *shell = started_by
     while os.getppid() == parent and all(_parent_of(process) == its for process, its in shell):
         time.sleep(POLL)
     os.kill(os.getpid(), signal.SIGTERM)

@@ -11,7 +11,7 @@ from convlab.config import load_params
 from convlab.data.catalogue import DATASETS
 from convlab.figures.drawing import drawing
 from convlab.figures.steps import DrawnStep, steps_of
-from convlab.figures.style import save
+from convlab.figures.style import save, styled
 from convlab.models.build import build_model
 from convlab.models.summary import summarise
 
@@ -32,9 +32,10 @@ def steps(name: str) -> dict[str, DrawnStep]:
 @pytest.fixture(scope="module", params=PARAMS.experiments)
 def figure(request: pytest.FixtureRequest) -> Iterator[Figure]:
     """Yield the drawing of an experiment's network, made once for all that is asked of it."""
-    drawn = drawing(request.param, *network(request.param))
-    drawn.draw_without_rendering()
-    yield drawn
+    with styled():
+        drawn = drawing(request.param, *network(request.param))
+        drawn.draw_without_rendering()
+        yield drawn
     plt.close(drawn)
 
 

@@ -14,7 +14,7 @@ from convlab.figures.curves import iteration_curves, learning_curves
 from convlab.figures.features import activations, feature_maps
 from convlab.figures.histograms import parameter_histograms
 from convlab.figures.samples import Predictions, sample_grid
-from convlab.figures.style import save
+from convlab.figures.style import save, styled
 from convlab.figures.trial_curves import trial_curves
 from convlab.figures.trial_iterations import trial_iterations
 from convlab.figures.trials import trial_table
@@ -29,7 +29,8 @@ MODEL = nn.Sequential(nn.Conv2d(1, 3, 3, padding=1), nn.ReLU(inplace=True), nn.C
 
 @pytest.fixture(autouse=True)
 def _close_figures():
-    yield
+    with styled():
+        yield
     plt.close("all")
 
 

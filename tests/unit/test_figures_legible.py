@@ -18,7 +18,7 @@ from convlab.figures.curves import iteration_curves, learning_curves
 from convlab.figures.gradcam import gradcam_figure
 from convlab.figures.histograms import parameter_histograms
 from convlab.figures.samples import Predictions, sample_grid
-from convlab.figures.style import count_of
+from convlab.figures.style import count_of, styled
 from convlab.figures.trial_curves import trial_curves
 from convlab.figures.trials import trial_table
 
@@ -33,7 +33,8 @@ COUNT = 100
 
 @pytest.fixture(autouse=True)
 def _close_figures():
-    yield
+    with styled():
+        yield
     plt.close("all")
 
 

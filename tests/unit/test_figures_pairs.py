@@ -8,6 +8,7 @@ from convlab.figures.gradcam import gradcam, gradcam_figure, split_after_last_co
 from convlab.figures.pair_figures import pair_curve, pair_maps
 from convlab.figures.pairs import find_pairs, pair_distances, pair_ratios
 from convlab.figures.samples import Predictions
+from convlab.figures.style import styled
 from convlab.models.build import build
 
 CLASSES = ["a", "b"]
@@ -31,7 +32,8 @@ FAMILIES = {
 
 @pytest.fixture(autouse=True)
 def _close_figures():
-    yield
+    with styled():
+        yield
     plt.close("all")
 
 

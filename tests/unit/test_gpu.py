@@ -11,6 +11,7 @@ from test_resume import RECIPES
 from training import Recipe, run, same
 
 from convlab.data.dataset import Prepared
+from convlab.train.device import prepare_process
 
 pytestmark = [
     pytest.mark.gpu,
@@ -22,7 +23,7 @@ ON_TORCH = [name for name, changes in RECIPES.items() if changes.get("engine") !
 
 @pytest.fixture
 def deterministic() -> Iterator[None]:
-    torch.use_deterministic_algorithms(True)
+    prepare_process(None, deterministic=True)
     yield
     torch.use_deterministic_algorithms(False)
 

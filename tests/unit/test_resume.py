@@ -1,4 +1,4 @@
-"""A training that was cut off and goes on must end to the last bit as if it had not been."""
+"""A training that was cut off and resumes must end to the last bit as if it had not been."""
 
 import math
 import signal

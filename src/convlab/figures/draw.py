@@ -24,7 +24,7 @@ from convlab.figures.histograms import parameter_histograms
 from convlab.figures.pair_figures import pair_curve, pair_maps
 from convlab.figures.pairs import find_pairs, pair_distances, pair_ratios
 from convlab.figures.samples import Predictions, sample_grid
-from convlab.figures.style import save
+from convlab.figures.style import save, styled
 from convlab.figures.trial_curves import trial_curves
 from convlab.figures.trial_iterations import trial_iterations
 from convlab.figures.trials import trial_table
@@ -37,6 +37,7 @@ FEW = 4  # right and wrong images with their heat maps
 ORIGINALS, VERSIONS = 5, 7  # images that are augmented, and how often
 
 
+@styled()
 def draw_experiment(name: str, experiment: Experiment) -> list[Path]:
     """Draw what the report shows of an experiment, and write the distances of its pairs into pairs.json.
 
@@ -72,6 +73,7 @@ def draw_experiment(name: str, experiment: Experiment) -> list[Path]:
     return _save(name, figures)
 
 
+@styled()
 def draw_sweep(name: str, sweep: Sweep) -> list[Path]:
     """Draw the trials' learning curves, their results side by side, and histograms where L2 is varied."""
     rows = files.read_json(files.trainings(name))
@@ -87,6 +89,7 @@ def draw_sweep(name: str, sweep: Sweep) -> list[Path]:
     return _save(name, figures)
 
 
+@styled()
 def draw_trials(name: str) -> list[Path]:
     """Draw what of a sweep's figures needs no weights: from its records and its curves alone."""
     return _save(name, _trials(name, files.read_json(files.trainings(name))))

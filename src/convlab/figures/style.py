@@ -2,12 +2,12 @@
 
 import io
 import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import matplotlib
-
-matplotlib.use("Agg")  # no display is needed, on a server or in CI
-
 import matplotlib.pyplot as plt
 from cycler import cycler
 from matplotlib.figure import Figure
@@ -24,26 +24,31 @@ DPI = 100  # small files: they live in git
 SMALLEST = 4  # points: what a text is shrunk to, and no further
 METADATA = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
 
-plt.rcParams.update(
-    {
-        "font.family": "DejaVu Sans",
-        "font.size": 10,
-        "axes.titlesize": 11,
-        "axes.labelsize": 10,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.grid": True,
-        "axes.axisbelow": True,
-        "axes.prop_cycle": cycler(color=PALETTE),
-        "grid.color": "#E5E5E5",
-        "lines.linewidth": 1.6,
-        "legend.frameon": False,
-        "legend.fontsize": 9,
-        "figure.constrained_layout.use": True,
-        "figure.dpi": DPI,
-        "svg.hashsalt": "convlab",  # the ids in an SVG: random without it
-    }
-)
+LOOK: dict[Any, Any] = {  # rcParams
+    "font.family": "DejaVu Sans",
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.labelsize": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.prop_cycle": cycler(color=PALETTE),
+    "grid.color": "#E5E5E5",
+    "lines.linewidth": 1.6,
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+    "figure.constrained_layout.use": True,
+    "figure.dpi": DPI,
+    "svg.hashsalt": "convlab",  # the ids in an SVG: random without it
+}
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """Make and save figures in our look; what the caller had set comes back. Also a decorator."""
+    with matplotlib.rc_context(LOOK):
+        yield
 
 
 def fit(text: Text, width: float) -> None:

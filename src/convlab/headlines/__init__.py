@@ -15,7 +15,8 @@ def outputs(pages: Mapping[Path, str]) -> dict[Path, str]:
 
 def draw() -> Path:
     """Draw the README's figure of the headlines; return its path."""
-    from convlab.figures.style import save  # matplotlib takes a second
+    from convlab.figures.style import save, styled  # matplotlib takes a second
     from convlab.headlines.figure import PATH, figure
 
-    return save(figure(headlines()), PATH)
+    with styled():
+        return save(figure(headlines()), PATH)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
@@ -16,11 +17,11 @@ PATH = Path("docs/headlines.png")
 TICKS = (10, 30, 60, 180, 600, 1800, 7200, 36_000)  # seconds
 ACCURACIES = (0.7, 0.8, 0.85, 0.9, 0.95, 0.98, 0.99, 0.995, 0.997, 0.998)
 OURS, THEIRS = "o", "X"
-KEYS = (
-    Line2D([], [], color="black", marker=OURS, linestyle="", label="ours, on two cores"),
-    Line2D([], [], color="black", marker=THEIRS, linestyle="", label="a report's"),
-    Line2D([], [], color="black", linestyle=":", label="a report's, without a time"),
-)
+KEYS: dict[str, tuple[str, Any]] = {  # marker and line of what stands in black beside the colours
+    "ours, on two cores": (OURS, ""),
+    "a report's": (THEIRS, ""),
+    "a report's, without a time": ("", ":"),
+}
 BESIDE = (9, -4)  # points from a mark to its label
 
 
@@ -29,7 +30,10 @@ def figure(found: Sequence[Headline]) -> Figure:
     drawing, axes = plt.subplots(figsize=(8, 3.6))
     axes.set_xscale("log")
     axes.set_yscale("log")
-    handles = list(KEYS)
+    handles = [
+        Line2D([], [], color="black", marker=marker, linestyle=line, label=label)
+        for label, (marker, line) in KEYS.items()
+    ]
     errors, seconds = [], [float(TICKS[1]), float(TICKS[4])]
     colors = dict(zip(dict.fromkeys(one.data for one in found), PALETTE, strict=False))
     handles += [

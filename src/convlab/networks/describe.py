@@ -37,10 +37,11 @@ def describe(params: Params, name: str, svg: Path | None, console: Console) -> N
     console.print(_totals(summary, experiment.batch_size))
     if svg is not None:
         from convlab.figures.drawing import drawing
-        from convlab.figures.style import save
+        from convlab.figures.style import save, styled
 
         try:
-            save(drawing(name, model, experiment.input_shape), svg)
+            with styled():
+                save(drawing(name, model, experiment.input_shape), svg)
         except OSError as error:
             raise InputError(f"--svg: {svg} cannot be written: {error.strerror}") from None
         console.print(f"drawn: {svg}", markup=False, highlight=False, soft_wrap=True)

@@ -41,9 +41,10 @@ def command(
     try:
         if explain is not None:
             from convlab.figures.explained import explained
-            from convlab.figures.style import save
+            from convlab.figures.style import save, styled
 
-            save(explained(trained.says(), trained.model, trained.statistics, predictions), explain)
+            with styled():
+                save(explained(trained.says(), trained.model, trained.statistics, predictions), explain)
         if csv is not None:
             files.write_csv(csv, [prediction.row() for prediction in predictions])
     except OSError as error:

@@ -1,6 +1,7 @@
 """The device: which one, its precision, its memory allocator, and how time on it is measured."""
 
 import ctypes
+import os
 import sys
 import time
 from typing import Any
@@ -59,6 +60,8 @@ def prepare_process(threads: int | None, deterministic: bool) -> None:
             libc.mallopt(mmap_max, 0)
             libc.mallopt(trim_threshold, -1)
             libc.mallopt(top_pad, 64 << 20)
+    # cuBLAS reads it when it starts: without it, `deterministic: true` ends in an error on a GPU
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(threads or ALL_THREADS)
     torch.backends.cudnn.allow_tf32 = False  # fp32 means full fp32
     torch.backends.cudnn.benchmark = False  # its search costs a second a layout, more than it gains here

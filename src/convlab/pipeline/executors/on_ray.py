@@ -1,7 +1,7 @@
 """Trainings on a Ray cluster: the one that RAY_ADDRESS names, or else one that is started here and now.
 
 Each worker is an actor that stays for all of a sweep, as importing PyTorch takes longer than a short trial.
-One that dies is replaced, and its trial goes on from its last checkpoint.
+One that dies is replaced, and its trial resumes from its last checkpoint.
 """
 
 import os
@@ -237,7 +237,7 @@ class _Crew:
                 f"{label}: its worker died {DEATHS} times (out of memory?): {reason}; the finished ones are "
                 "kept: run it again, with fewer at once (CONVLAB_WORKERS) if memory is short"
             )
-        print(f"{label}: its worker died; another one goes on", file=sys.stderr, flush=True)
+        print(f"{label}: its worker died; resuming in another one", file=sys.stderr, flush=True)
         self.hands.remove(hand)
         if hand.job:
             self.waiting.appendleft(hand.job)
