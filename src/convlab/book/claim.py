@@ -80,7 +80,7 @@ def _reading(judged: dict[str, Any]) -> list[str]:
         return [f"One of the two results has not been run, so there is nothing to compare{because}."]
     if judged["interval"] is None or judged["p"] is None:
         return [f"No verdict is given: the difference may be chance{because}."]
-    rests = f"n = {judged['n']}." if judged["n"] > 1 else f"It rests on one seed: {judged['reason']}."
+    rests = f"n = {judged['n']}." if judged["n"] > 1 else _one_seed(judged["reason"])
     match judged["verdict"]:
         case "confirmed":
             said = f"The whole 95 % interval agrees with the claim: {wanted}."
@@ -93,6 +93,12 @@ def _reading(judged: dict[str, Any]) -> list[str]:
             ]
     among = "holds" if judged["holds_among_all"] else "does not hold"
     return [said, rests, f"p = {judged['p']:.2g}; among all claims together the verdict {among} (Holm)."]
+
+
+def _one_seed(reason: str) -> str:
+    """Say what the interval of a single difference rests on: a spread that is another result's."""
+    spread = reason.partition("n = 1: ")[2]
+    return f"It rests on one seed, its width on the {spread}." if spread else f"It rests on {reason}."
 
 
 def _wanted(judged: dict[str, Any]) -> str:
