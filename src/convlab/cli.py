@@ -88,7 +88,7 @@ def _main() -> int:
         "results", metavar="RESULT", nargs="+", help="EXPERIMENT or SWEEP/TRIAL; with @REV, of a git revision"
     )
     parsers["book"].add_argument(
-        "--out", metavar="FOLDER", type=Path, default=Path("docs/book"), help="where to (default: docs/book)"
+        "--out", metavar="FOLDER", type=Path, default=files.BOOK, help=f"where to (default: {files.BOOK})"
     )
     parsers["book"].add_argument(
         "--fetch", action="store_true", help="fetch by npm what the explore page needs, once"
