@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from convlab import __version__
+from convlab import __version__, files
 from convlab.campaign.durations import duration
 from convlab.commands import checks, models, pages, results, tracked, trainings
 from convlab.errors import Parser, run
@@ -97,7 +97,7 @@ def _main() -> int:
         "results", metavar="RESULT", nargs="+", help="EXPERIMENT or SWEEP/TRIAL; with @REV, of a git revision"
     )
     parsers["book"].add_argument(
-        "--out", metavar="FOLDER", type=Path, default=Path("docs/book"), help="where to (default: docs/book)"
+        "--out", metavar="FOLDER", type=Path, default=files.BOOK, help=f"where to (default: {files.BOOK})"
     )
     parsers["book"].add_argument(
         "--fetch", action="store_true", help="fetch by npm what the explore page needs, once"

@@ -31,6 +31,7 @@ PREDICTIONS = Path("data/predictions")
 METRICS = Path("metrics")
 CHAMPIONS = Path("champions")
 PLOTS = Path("plots")
+BOOK = Path("docs/book")
 
 
 def root() -> Path:

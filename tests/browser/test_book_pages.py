@@ -1,5 +1,6 @@
 """The book in a real browser, from files, without a network: it opens, answers, and keeps still."""
 
+import itertools
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
@@ -145,6 +146,16 @@ def test_a_slider_over_lambda_moves_norms(tab, book):
     assert study.locator("dd").all_inner_texts() != before
     told = study.locator("input[type=range]").get_attribute("aria-valuetext")
     assert told == study.locator("output").inner_text() != "λ = 0"
+
+
+def test_no_label_of_an_l2_chart_covers_another(tab, book):
+    page = tab.open(book / "reports/R0.html")
+    labels = page.locator("[data-spec=l2-1] .role-axis-label text").evaluate_all(
+        "all => all.map(text => text.getBoundingClientRect()).map(({x, y, right}) => [x, y, right])"
+    )
+    rows = sorted((round(y), x, right) for x, y, right in labels)
+    assert len(rows) > 8
+    assert not [(a, b) for a, b in itertools.pairwise(rows) if a[0] == b[0] and a[2] > b[1]]
 
 
 def test_curves_by_step_are_drawn_or_said_not_to_be_here(tab, book):

@@ -172,4 +172,6 @@ def test_weights_that_the_scores_are_not_of_are_left_out(trained, monkeypatch):
     monkeypatch.chdir(trained[0].parent)
     experiment = load_params(files.PARAMS).experiments["digits"]
     record(experiment, "another")
-    assert explore.networks(contents.load()) == []
+    found, (absent,) = explore.networks(contents.load())
+    assert found == []
+    assert "not the weights of" in absent.reason

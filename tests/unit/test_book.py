@@ -1,6 +1,7 @@
 """The book of results: every page is there, says what the files say, and leads nowhere that is not."""
 
 import json
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
@@ -9,7 +10,7 @@ import pytest
 import results_world
 
 from convlab import files, results
-from convlab.book import contents, explore, runtime, site
+from convlab.book import claim, contents, explore, runtime, site
 from convlab.commands import pages
 from convlab.errors import InputError
 
@@ -190,6 +191,63 @@ def test_a_runtime_that_cannot_be_fetched_is_one_line(here, monkeypatch):
         runtime.fetch()
     assert not runtime.is_here()
     assert explore.missing()
+
+
+def test_networks_that_cannot_be_run_are_named_with_the_reason(here, tmp_path):
+    found, absent = explore.networks(contents.load())
+    assert found == []
+    assert [(one.name, one.dataset) for one in absent] == [("digits", "digits")]
+    assert "not trained here; `dvc " in absent[0].reason
+    digits = explore.Network("little", "digits", "95.00%", [1, 8, 8], 16, list("0123456789"), ["conv"], "0.1")
+    mnist = replace(digits, name="large", dataset="mnist", megabytes="51.9")
+    strange = explore.Absent("strange", "cifar10", "87.46%", "`dvc repro` <does> it")
+    for script in ("assets/runtime.js", digits.script, mnist.script):
+        files.write_text(tmp_path / script, "what a page loads")
+    template = site._environment(contents.load(), ["explore"]).get_template("explore.html")
+    context = explore.context(tmp_path, [digits, mnist], [*absent, strange])
+    (tmp_path / "explore.html").write_text(template.render(root="", path="explore.html", **context))
+    shown = Page(tmp_path / "explore.html")
+    assert "2 that are not here" in shown.text
+    assert "51.9 MB" in shown.text
+    assert "strange (cifar10, 87.46% of its test images): dvc repro <does> it" in shown.text
+    assert {"#absent"} <= set(shown.links)
+    assert context["checked"] == ["large", "little"], "two that say something of the same digit"
+
+
+def test_what_is_to_surpass_the_headlines_stands_beside_them(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    results_world.build(tmp_path)
+    reports = results_world.REPORTS.replace("result: digits,", "result: digits, surpassed_by: digits,")
+    files.write_text(Path("reports.yaml"), reports)
+    site.write(Path("book"))
+    text = page(tmp_path / "book", "index.html")
+    accuracies = results.values(results.rows("digits"), "test_accuracy")
+    wanted = results.mean_and_spread(accuracies, "{:.2%}".format)
+    assert f"R0 97.00% in 12 s {wanted} " in text
+
+
+def test_results_are_in_the_order_of_the_rows_and_then_of_their_sweep(here):
+    (one, *_) = contents.load().chapters
+    rows = ["digits", "strides/strides-2-1_l2-0.0", "fashion"]
+    trials = [result for result in contents.load().plans if result.startswith("strides/")]
+    assert one.results == list(dict.fromkeys([*rows, *trials]))
+
+
+def test_notes_are_markdown_and_no_html(here):
+    environment = site._environment(contents.load(), [])
+    shown = environment.from_string("{{ text|inline|safe }}").render(text="does `this` <b>")
+    assert shown == "does <code>this</code> &lt;b&gt;"
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [
+        ("n = 1: spread of a, n = 3", "It rests on one seed, its width on the spread of a, n = 3."),
+        ("the first seed's network", "It rests on the first seed's network."),
+    ],
+)
+def test_an_interval_of_one_seed_says_what_it_rests_on(reason, said):
+    assert claim._one_seed(reason) == said
 
 
 @pytest.mark.parametrize("name", ["R0", "R1", "R2", "R3", "R4"])

@@ -10,10 +10,13 @@ import results_world
 from PIL import Image
 
 from convlab import files
-from convlab.book import cells, chapter, contents, site, studies
+from convlab.book import cells, chapter, contents, layers, site, studies
+from convlab.config import load_params
 from convlab.data.catalogue import DATASETS
 from convlab.data.readers import read
 from convlab.data.sources import fetch
+from convlab.models.build import build_model
+from convlab.models.summary import summarise
 
 
 @pytest.fixture
@@ -84,6 +87,26 @@ def test_pairs_are_drawn_layer_by_layer(world):
     rows = json.loads(found[1])["data"]["values"]
     assert {row["layer"] for row in rows} == {"input", "block1_conv1"}
     assert studies.distances("strides") is None
+
+
+def test_the_layers_are_those_of_the_network_that_was_trained(world):
+    (digits,) = (one for name in ("digits", "strides") if (one := layers.layers(name)))
+    experiment = load_params(files.PARAMS).experiments["digits"]
+    summary = summarise(build_model(experiment, [1, 8, 8], 10), [1, 8, 8])
+    assert [row[0] for row in digits["rows"]] == ["input", *(layer.name for layer in summary.layers)]
+    assert digits["parameters"] == f"{summary.trainable_parameters:,}"
+    site.write(Path("book"))
+    text = Path("book/reports/R0.html").read_text()
+    assert f"<code>digits</code>: {digits['parameters']} parameters, {summary.macs:,} multiply" in text
+    for layer, kind, shape, *_ in digits["rows"]:
+        assert f'<code>{layer}</code></th><td>{kind}</td><td class="n">{shape}</td>' in text
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(0.0, "0"), (1e-5, "1e-5"), (0.0005, "5e-4"), (0.01, "1e-2"), (2.5e-4, "2.5e-4")]
+)
+def test_a_penalty_is_written_as_the_reports_do(number: float, text: str) -> None:
+    assert studies.penalty_text(number) == text
 
 
 def test_a_grid_is_in_the_order_of_its_strides_and_kernels() -> None:

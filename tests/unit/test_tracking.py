@@ -11,6 +11,7 @@ import sys
 import time
 
 import pytest
+import results_world
 from conftest import DEFAULTS, ROOT
 from mirrored import put, put_sweep
 
@@ -157,6 +158,26 @@ def test_a_description_has_the_reports_row_and_the_verdicts(committed, monkeypat
     assert re.search(
         r"^Run it again: `.*dvc exp run -S 'run_sweeps=\[mnist_vgg_l2\]' sweep@mnist_vgg_l2`$", told, re.M
     )
+
+
+@pytest.mark.parametrize(
+    ("origin", "said"),
+    [
+        (None, "In the book, by `make book`: `docs/book/reports/R0.html`"),
+        ("/elsewhere/convlab", "In the book, by `make book`: `docs/book/reports/R0.html`"),
+        *(
+            (origin, "In the book: [reports/R0.html](https://someone.github.io/convlab/reports/R0.html)")
+            for origin in ("https://github.com/Someone/convlab", "git@github.com:Someone/convlab.git")
+        ),
+    ],
+)
+def test_a_description_leads_into_the_book(origin, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    results_world.build(tmp_path)
+    subprocess.run(["git", "init", "-q"], check=True)
+    if origin:
+        subprocess.run(["git", "remote", "add", "origin", origin], check=True)
+    assert said in records.read_run("digits", study.load()).description.split("\n")
 
 
 # --------------------------------------------------------------------------------------------- mirrored again

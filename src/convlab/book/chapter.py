@@ -9,6 +9,7 @@ from convlab.book import studies
 from convlab.book.cells import cells
 from convlab.book.contents import Chapter, Contents
 from convlab.book.images import SECTIONS, Images
+from convlab.book.layers import layers
 from convlab.book.words import SYMBOLS, facts, shown, states
 from convlab.results import claims
 from convlab.results.reports import QUANTITIES, Line, points, text_of
@@ -44,6 +45,7 @@ def context(contents: Contents, one: Chapter, images: Images) -> dict[str, Any]:
             for key, title in SECTIONS.items()
             if (own := [i for i in pictures if i.section == key])
         },
+        "layers": [found for name in one.names if (found := layers(name))],
         "timings": list(_timings(contents, one)),
         "configurations": {
             name: contents.params(name) for name in one.results if "/" not in name and contents.params(name)

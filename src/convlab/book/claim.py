@@ -72,7 +72,7 @@ def _reading(judged: dict[str, Any]) -> list[str]:
     if judged["interval"] is None or judged["p"] is None:
         return [f"No verdict is given: the difference may be chance{because}."]
     if judged["n"] == 1:
-        rests = f"It rests on one seed: {judged['reason']}."
+        rests = _one_seed(judged["reason"])
     else:
         rests = "; ".join(filter(None, (f"n = {judged['n']}", judged["reason"]))) + "."
     match judged["verdict"]:
@@ -87,6 +87,12 @@ def _reading(judged: dict[str, Any]) -> list[str]:
             ]
     among = "holds" if judged["holds_among_all"] else "does not hold"
     return [said, rests, f"p = {judged['p']:.2g}; among all claims together the verdict {among} (Holm)."]
+
+
+def _one_seed(reason: str) -> str:
+    """Say what the interval of a single difference rests on: a spread that is another result's."""
+    spread = reason.partition("n = 1: ")[2]
+    return f"It rests on one seed, its width on the {spread}." if spread else f"It rests on {reason}."
 
 
 def _wanted(judged: dict[str, Any]) -> str:

@@ -27,7 +27,7 @@ class Chapter:
     report: Report | None
     lines: list[Line]
     claims: list[dict[str, Any]]
-    results: list[str]  # in the order of the rows, each once; then the other trials of their sweeps
+    results: list[str]  # in the order of the rows, each once; then all trials of the sweeps, in theirs
 
     @property
     def names(self) -> list[str]:
@@ -154,12 +154,12 @@ def _chapters(
     for name, report in told.items():
         lines = [reports.line_of(row, plans) for row in report.rows]
         own = [claim for claim in judged if claim["report"] == name]
-        named = [line.row.result for line in lines] + [claim[side] for claim in own for side in "ab"]
-        first = _once(named)
-        names = {result.partition("/")[0] for result in first}
+        rows = _once(line.row.result for line in lines)
+        named = _once([*rows, *(claim[side] for claim in own for side in "ab")])
+        names = {result.partition("/")[0] for result in named}
         beside = [result for result in plans if "/" in result and result.partition("/")[0] in names]
         spoken_of |= names
-        yield Chapter(name, report.title, report, lines, own, _once([*first, *beside]))
+        yield Chapter(name, report.title, report, lines, own, _once([*rows, *beside, *named]))
     others = [result for result in plans if result.partition("/")[0] not in spoken_of]
     if any(results.status(result) != "not run" for result in others):
         yield Chapter(OTHERS, "Results that no report has", None, [], [], others)

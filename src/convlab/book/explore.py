@@ -11,7 +11,7 @@ from convlab.data.catalogue import DATASETS
 from convlab.errors import InputError
 
 EXAMPLES = (0, 1, 2, 3, 4, 7)  # digits whose strokes static/explore.js knows
-LARGEST = 8_000_000  # bytes of weights: what a page loads while one waits
+LARGEST = 50_000_000  # bytes of weights, ResNet-18's among them: what a browser unpacks from a script
 OUTPUTS = ("logits", "heat")  # of a graph, before the maps of its convolutions
 
 
@@ -27,11 +27,22 @@ class Network:
     largest: int
     classes: list[str]
     layers: list[str]
+    megabytes: str
 
     @property
     def script(self) -> str:
         """The address of the script that holds its weights."""
         return f"assets/network-{self.name}.js"
+
+
+@dataclass(frozen=True)
+class Absent:
+    """A network that has been trained and that the page cannot run, with the reason, in Markdown."""
+
+    name: str
+    dataset: str
+    accuracy: str
+    reason: str
 
 
 def missing() -> str:
@@ -46,55 +57,62 @@ def missing() -> str:
     return ""
 
 
-def networks(contents: Contents) -> list[tuple[Network, str]]:
-    """Return the networks whose weights are here, each with its ONNX file, packed; the better ones first.
-
-    Weights that the committed scores are not of are left alone: the page would show an accuracy beside them.
-    """
+def networks(contents: Contents) -> tuple[list[tuple[Network, str]], list[Absent]]:
+    """Return the networks whose weights are here, each with its ONNX file, packed, the better ones first;
+    and those experiments whose weights are not, or not those that were scored: the page would show another's
+    accuracy beside them."""
     from convlab.networks.inside import Inside
     from convlab.networks.onnx_model import graph
-    from convlab.networks.trained import load_trained, trained_here
+    from convlab.networks.trained import load_trained
 
-    found = []
-    for name in trained_here():
-        accuracies = list(contents.of(name)["test_accuracy"])
-        if "/" in name or not accuracies:
+    found, absent = [], []
+    for name in contents.labels:
+        accuracies = list(contents.of(name)["test_accuracy"].dropna())
+        recorded = contents.params(name).get("dataset", "")
+        if "/" in name or not accuracies or recorded not in DATASETS:
             continue
+        accuracy = shown("test_accuracy", accuracies)
         try:
             trained = load_trained(name)
             inside = Inside(trained)
-        except (
-            InputError
-        ):  # other weights; the images whose statistics it needs are gone; a head of one's own
-            continue
-        if trained.weights.stat().st_size > LARGEST or trained.experiment.dataset not in DATASETS:
+            size = trained.weights.stat().st_size
+            if size > LARGEST:
+                most = f"{LARGEST / 1e6:.0f} MB"
+                raise InputError(f"{size / 1e6:.0f} MB of weights, and a page unpacks at most {most}")
+        except InputError as error:
+            reason = str(error).removeprefix(f"{name}: ")
+            absent.append((max(accuracies), Absent(name, recorded, accuracy, reason)))
             continue
         dataset = trained.dataset
-        file = graph(trained, inside, [*OUTPUTS, *inside.layers])
+        text = runtime.packed(graph(trained, inside, [*OUTPUTS, *inside.layers]))
         network = Network(
             name,
-            trained.experiment.dataset,
-            shown("test_accuracy", accuracies),
+            recorded,
+            accuracy,
             list(dataset.shape),
             dataset.max_value,
             list(dataset.classes),
             inside.layers,
+            f"{len(text) / 1e6:.1f}",
         )
-        found.append((max(accuracies), network, runtime.packed(file)))
+        found.append((max(accuracies), network, text))
     order = list(DATASETS)
     found.sort(key=lambda one: (order.index(one[1].dataset), -one[0], one[1].name))
-    return [(network, text) for _, network, text in found]
+    absent.sort(key=lambda one: (order.index(one[1].dataset), -one[0], one[1].name))
+    return [(network, text) for _, network, text in found], [one for _, one in absent]
 
 
-def context(folder: Path, found: list[Network]) -> dict[str, Any]:
+def context(folder: Path, found: list[Network], absent: list[Absent]) -> dict[str, Any]:
     """Return what the template of the page needs; its scripts are in the folder already."""
-    checked = [network.name for network in found if network.dataset == "mnist"][:2] or [found[0].name]
+    digits = [network.name for network in found if network.dataset == "mnist"]
+    digits += [network.name for network in found if network.dataset == "digits"]
+    checked = digits[:2] or [found[0].name]
     loaded = [folder / "assets/runtime.js", *(folder / one.script for one in found if one.name in checked)]
     return {
         "networks": found,
+        "absent": absent,
         "checked": checked,
         "examples": EXAMPLES,
-        "most": f"{LARGEST / 1e6:.0f}",
         "data": data(found),
         "megabytes": f"{sum(path.stat().st_size for path in loaded) / 1e6:.1f}",
     }

@@ -6,6 +6,9 @@ from typing import Any
 from convlab.book import scatter
 from convlab.book.contents import Chapter, Contents
 from convlab.book.words import SYMBOLS, facts, shown, states
+from convlab.headlines.contents import headlines
+from convlab.headlines.table import TITLES
+from convlab.headlines.table import cells as cells_of
 from convlab.results import claims
 from convlab.results.reports import points, text_of
 
@@ -15,6 +18,8 @@ def context(contents: Contents) -> dict[str, Any]:
     verdicts = [judged["verdict"] for judged in contents.claims]
     return {
         "cards": [card for one in contents.chapters for card in _cards(one)],
+        "surpassing": [(one.name, *cells_of(one)) for one in headlines()],
+        "surpassing_titles": TITLES,
         "chart": scatter.chart(contents),
         "claims": [_claim(judged) for judged in contents.claims],
         "counts": {verdict: verdicts.count(verdict) for verdict in claims.VERDICTS},

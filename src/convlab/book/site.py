@@ -14,7 +14,7 @@ from markdown_it import MarkdownIt
 
 from convlab.book import chapter, claim, comparison, explore, front, runtime
 from convlab.book.contents import Chapter, Contents, load
-from convlab.book.explore import Network
+from convlab.book.explore import Absent, Network
 from convlab.book.images import Images
 from convlab.errors import InputError
 
@@ -70,7 +70,7 @@ def write(out: Path) -> Written:
 def fill(folder: Path, contents: Contents) -> str:
     """Write every page and asset into an empty folder; say why the explore page is not among them."""
     left_out = explore.missing()
-    networks = [] if left_out else explore.networks(contents)
+    networks, absent = ([], []) if left_out else explore.networks(contents)
     environment = _environment(contents, ["compare", "explore"] if networks else ["compare"])
     for path, template, context in _pages(contents, Images(folder)):
         target = folder / path
@@ -78,17 +78,19 @@ def fill(folder: Path, contents: Contents) -> str:
         page = environment.get_template(template)
         target.write_text(page.render(root="../" * path.count("/"), path=path, **context), encoding="utf-8")
     if networks:
-        _write_explore(folder, environment, networks)
+        _write_explore(folder, environment, networks, absent)
     for asset in STATIC.iterdir():
         shutil.copy(asset, folder / "assets" / asset.name)
     (folder / "assets/vega.js").write_text(vega(), encoding="utf-8")
     for name, module in (("results", chapter), ("differences", comparison)):
         text = script(name, module.data(contents))
         (folder / f"assets/{name}.js").write_text(text, encoding="utf-8")
-    return left_out or ("" if networks else "no small network of these results is here: `dvc repro` trains")
+    return left_out or ("" if networks else "no network of these results is here: `dvc repro` trains")
 
 
-def _write_explore(folder: Path, environment: Environment, found: list[tuple[Network, str]]) -> None:
+def _write_explore(
+    folder: Path, environment: Environment, found: list[tuple[Network, str]], absent: list[Absent]
+) -> None:
     """Write the explore page, with the runtime and the networks that it loads when they are needed."""
     networks = [network for network, _ in found]
     (folder / "assets/runtime.js").write_text(runtime.script(), encoding="utf-8")
@@ -96,7 +98,7 @@ def _write_explore(folder: Path, environment: Environment, found: list[tuple[Net
         line = f"(window.weights ??= {{}})[{json.dumps(network.name)}] = {json.dumps(text)};\n"
         (folder / network.script).write_text(line, encoding="utf-8")
     page = environment.get_template("explore.html")
-    text = page.render(root="", path="explore.html", **explore.context(folder, networks))
+    text = page.render(root="", path="explore.html", **explore.context(folder, networks, absent))
     (folder / "explore.html").write_text(text, encoding="utf-8")
 
 
@@ -120,6 +122,7 @@ def _environment(contents: Contents, extras: list[str]) -> Environment:
     )
     markdown = MarkdownIt("commonmark", {"html": False})
     environment.filters["markdown"] = markdown.render
+    environment.filters["inline"] = markdown.renderInline
     environment.filters["anchor"] = lambda text: re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
     environment.globals |= {
         "mark": MARK,

@@ -105,13 +105,13 @@ def l2(contents: Contents, one: Chapter, name: str) -> dict[str, Any] | None:
                 getattr(lines[result].row, key, None) if result in lines else None,
             )
             cells.append((text_of(key, theirs) if theirs is not None else "", shown(key, numbers)))
-            common = {"lambda": f"{float(params['l2']):g}", "quantity": _title(key)}
+            common = {"lambda": penalty_text(float(params["l2"])), "quantity": _title(key)}
             drawn += [{**common, "value": number, "who": "ours"} for number in numbers]
             drawn += [{**common, "value": theirs, "who": "report"}] if theirs is not None else []
         means = [mean(found.values(key)) if found.values(key) else None for key in SLIDER]
         rows.append(
             {
-                "lambda": f"{float(params['l2']):g}",
+                "lambda": penalty_text(float(params["l2"])),
                 "n": len(found.trainings),
                 "cells": cells,
                 "means": means,
@@ -125,6 +125,12 @@ def l2(contents: Contents, one: Chapter, name: str) -> dict[str, Any] | None:
         "rows": rows,
         "spec": _l2_chart(drawn),
     }
+
+
+def penalty_text(number: float) -> str:
+    """Return λ as the reports write it, and short enough for an axis: 0, 1e-5, 5e-4."""
+    mantissa, _, exponent = f"{number:e}".partition("e")
+    return f"{float(mantissa):g}e{int(exponent)}" if number else "0"
 
 
 def _slider(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -151,7 +157,14 @@ def _l2_chart(drawn: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the Vega-Lite chart of an L2 study: quantities over λ, side by side."""
     order = list(dict.fromkeys(row["lambda"] for row in drawn))
     shown = [_title(key) for key in ("test_accuracy", "penalised_test_loss", "kernel_norm", "weight_norm")]
-    y = {"field": "value", "type": "quantitative", "title": None, "scale": {"zero": False}}
+    scale, axis = {"zero": False}, {"tickCount": 5}
+    y: dict[str, Any] = {
+        "field": "value",
+        "type": "quantitative",
+        "title": None,
+        "scale": scale,
+        "axis": axis,
+    }
     x = {"field": "lambda", "type": "ordinal", "sort": order, "title": "λ", "axis": {"labelAngle": 0}}
     who = {
         "field": "who",

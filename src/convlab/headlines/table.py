@@ -13,11 +13,12 @@ TITLES = ("data", "headlines of the reports", "ours", "points more", "n", "a tra
 def table(found: Sequence[Headline]) -> str:
     """Return a line for each experiment. 'a training' is timed by its own clock, 'all of it' is `dvc repro`:
     data, the trainings, scores, figures."""
-    lines = [TITLES, ("---", "---", *["---:"] * 5, "---"), *map(_cells, found)]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines) + "\n"
+    lines = [TITLES, ("---", "---", *["---:"] * 5, "---"), *map(cells, found)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
-def _cells(one: Headline) -> tuple[str, ...]:
+def cells(one: Headline) -> tuple[str, ...]:
+    """Return what the table says of an experiment, a text for each of `TITLES`."""
     ours = one.ours.values("test_accuracy")
     return (
         one.data,

@@ -63,11 +63,18 @@ def _layer_table(name: str, summary: Summary) -> Table:
     table = Table(title=name, title_justify="left")
     for column in ("layer", "kind", "output shape", "parameters", "multiply-accumulates"):
         table.add_column(column, justify="left" if column in ("layer", "kind") else "right")
-    table.add_row("input", "", _shape(summary.input_shape), "", "")
-    for layer in summary.layers:
-        counts = (f"{count:,}" if count else "–" for count in (layer.parameters, layer.macs))
-        table.add_row(layer.name, layer.kind, _shape(layer.output_shape), *counts)
+    for row in layer_rows(summary):
+        table.add_row(*row)
     return table
+
+
+def layer_rows(summary: Summary) -> list[tuple[str, ...]]:
+    """Return a network as rows of text: layer, kind, output shape, parameters, multiply-accumulates."""
+    rows: list[tuple[str, ...]] = [("input", "", _shape(summary.input_shape), "", "")]
+    for layer in summary.layers:
+        parameters, macs = (f"{count:,}" if count else "–" for count in (layer.parameters, layer.macs))
+        rows.append((layer.name, layer.kind, _shape(layer.output_shape), parameters, macs))
+    return rows
 
 
 def _totals(summary: Summary, batch_size: int) -> Table:

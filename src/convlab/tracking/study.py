@@ -1,5 +1,6 @@
 """What is said about results: the report's row, the verdicts of claims, what differs from the last commit."""
 
+import re
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -23,7 +24,8 @@ class Study:
     """What params.yaml and reports.yaml say of results, and params.yaml as it is committed.
 
     `rows` are (report, its row with ours beside it), `judged` the claims with their verdicts, and
-    `dvc_experiment` whose results these are, where they are read from its commit.
+    `dvc_experiment` whose results these are, where they are read from its commit, and `book` the address of
+    its pages, where there is one.
     """
 
     plans: Mapping[str, Plan] = field(default_factory=dict)
@@ -31,6 +33,7 @@ class Study:
     judged: Sequence[Mapping[str, Any]] = ()
     committed: Params | None = None
     dvc_experiment: str | None = None
+    book: str | None = None
 
     def changes(self, name: str, item: Experiment | Sweep) -> Flat:
         """Return what all trainings of an item have otherwise than as it is committed, by dotted key."""
@@ -49,13 +52,23 @@ class Study:
         return {key: value for key, value in first.items() if all(o.get(key) == value for o in others)}
 
     def describe(self, name: str, item: Experiment | Sweep, result: str, timing: Mapping[str, Any]) -> str:
-        """Return, in Markdown, a result's rows in the reports, its claims' verdicts, and how to rerun it.
+        """Return, in Markdown, a result's rows in the reports, its claims' verdicts, where the book has it,
+        and how to rerun it.
 
         `result` is the item itself, or a sweep's trial.
         """
-        parts = [_rows(self.rows, result), _verdicts(self.judged, result)]
+        parts = [_rows(self.rows, result), _verdicts(self.judged, result), self._pages(result)]
         parts.append(f"Run it again: `{_command(name, item, self.changes(name, item), timing)}`")
         return "\n\n".join(filter(None, parts))
+
+    def _pages(self, result: str) -> str:
+        """Name the pages of the book that have a result: links, where the clone's origin is on GitHub."""
+        about = [report for report, line in self.rows if _of(result, line.row.result)]
+        about += [row["report"] for row in self.judged if _of(result, row["a"]) or _of(result, row["b"])]
+        pages = [f"reports/{report}.html" for report in dict.fromkeys(about or ["others"])]
+        if self.book is None:
+            return f"In the book, by `make book`: {', '.join(f'`{files.BOOK / page}`' for page in pages)}"
+        return f"In the book: {', '.join(f'[{page}]({self.book}/{page})' for page in pages)}"
 
 
 def load(base: str = "HEAD", dvc_experiment: str | None = None) -> Study:
@@ -75,7 +88,7 @@ def load(base: str = "HEAD", dvc_experiment: str | None = None) -> Study:
         ]
     except InputError:
         return Study(committed=_committed(base, None), dvc_experiment=dvc_experiment)
-    return Study(plans, rows, judged, _committed(base, params), dvc_experiment)
+    return Study(plans, rows, judged, _committed(base, params), dvc_experiment, _published())
 
 
 def run_name(result: str, changes: Flat, seed: int | None, dvc_experiment: str | None) -> str:
@@ -86,6 +99,16 @@ def run_name(result: str, changes: Flat, seed: int | None, dvc_experiment: str |
     if seed is not None:
         shown.append(f"seed={seed}")
     return " ".join([result, *shown, *([f"[{dvc_experiment}]"] if dvc_experiment else [])])
+
+
+def _published() -> str | None:
+    """Return where GitHub shows the book of the clone's origin (.github/workflows/book.yml puts it there)."""
+    try:
+        asked = subprocess.run(["git", "remote", "get-url", "origin"], capture_output=True, timeout=10)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    found = re.search(r"github\.com[:/]([\w-]+)/([\w.-]+?)(?:\.git)?/?$", asked.stdout.decode().strip())
+    return f"https://{found[1].lower()}.github.io/{found[2]}" if found else None
 
 
 def _committed(base: str, current: Params | None) -> Params | None:
