@@ -297,6 +297,8 @@ def report() -> int:
         files.write_text(path, text)
     figure = headlines.draw()
     print(f"{', '.join(map(str, [*current, figure]))}: up to date")
+    for hint in tables.hints(current):
+        print(f"warning: {hint}", file=sys.stderr)
     return 0
 
 
