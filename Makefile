@@ -30,7 +30,7 @@ repro: setup  ## run the pipeline on the selected experiments, then show where t
 	@convlab results
 	@convlab verify
 
-dvc_plots/results/index.html: dvc.lock .dvc/plots/page.html .dvc/plots/trials.json
+dvc_plots/results/index.html: dvc.lock .dvc/plots/page.html .dvc/plots/trials.json .dvc/plots/steps.json
 	dvc plots show --out dvc_plots/results
 
 mnist: setup  ## R0 on the real MNIST: baseline, grid, L2 study, to early stopping (EPOCHS=1: a look on a CPU)

@@ -4,6 +4,7 @@ from convlab import files, portable
 from convlab.config import load_sweep
 from convlab.errors import name_argument, run
 from convlab.pipeline import made_from, summaries
+from convlab.pipeline.kept import write_timing
 from convlab.tracking import mirror
 
 
@@ -32,7 +33,7 @@ def main() -> None:
     files.write_csv(files.PLOTS / name / "iterations.csv", iterations_of(ended))
     files.write_json(files.trainings(name), records)
     files.write_json(files.METRICS / name / "trials.json", summaries.tried(records))
-    files.write_json(files.METRICS / name / "timing.json", timing)
+    write_timing(name, timing)
     mirror(name)
     trainings.clear()  # last: DVC asks for everything again if the stage does not end
 

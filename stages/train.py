@@ -4,6 +4,7 @@ from convlab import files, portable
 from convlab.config import load_experiment
 from convlab.errors import InputError, name_argument, run
 from convlab.pipeline import made_from, summaries
+from convlab.pipeline.kept import write_timing
 from convlab.tracking import mirror
 
 ITERATION = ("iteration", "epoch", "lr", "loss", "accuracy")
@@ -35,8 +36,7 @@ def main() -> None:
     files.write_csv(files.PLOTS / name / "iterations.csv", ended[0][1].iterations, ITERATION)
     files.write_json(files.trainings(name), records)
     files.write_json(files.METRICS / name / "train.json", summaries.trained(records))
-    # Not declared in dvc.yaml: timings differ from run to run, and nothing may depend on them.
-    files.write_json(files.METRICS / name / "timing.json", files.by_seed([done.timing for _, done in ended]))
+    write_timing(name, files.by_seed([done.timing for _, done in ended]))
     mirror(name)
     trainings.clear()  # last: DVC asks for everything again if the stage does not end
 

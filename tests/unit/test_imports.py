@@ -4,6 +4,8 @@ A room is what stands at the top of the package: a folder (`data`, `train`) or a
 """
 
 import ast
+import subprocess
+import sys
 from collections.abc import Set
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -143,3 +145,14 @@ def test_heavy_libraries_come_with_what_needs_them() -> None:
         names = {alias.name for node in top if isinstance(node, ast.Import) for alias in node.names}
         names |= {str(node.module) for node in top if isinstance(node, ast.ImportFrom)}
         assert not {found.split(".")[0] for found in names} & heavy, name
+
+
+def test_what_tracks_brings_no_library_that_nothing_new_needs() -> None:
+    # `convlab track` with everything there: MLflow takes its seconds, and no other library any beside it
+    heavy = ("matplotlib", "sklearn", "scipy.stats", "torch")
+    program = (
+        "import sys, convlab.tracking.experiments, convlab.tracking.records, convlab.tracking.store, "
+        f"convlab.tracking.writer; sys.exit(str([name for name in {heavy} if name in sys.modules]))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stderr.strip() == "[]"

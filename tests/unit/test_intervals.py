@@ -1,11 +1,19 @@
 """Intervals and p-values against SciPy's and by hand."""
 
+from math import inf
+
 import pytest
 from scipy import stats
 
-from convlab.results.intervals import Borrowed, compare, holm, images_error, level, pool
+from convlab.results.intervals import Borrowed, compare, holm, images_error, level, pool, t_quantile
 
 A, B = [0.91, 0.84, 0.72, 0.8], [0.88, 0.79, 0.69, 0.75]
+
+
+@pytest.mark.parametrize("freedom", [0.7, 1, 2, 3.5, 14, 1e6, inf])
+@pytest.mark.parametrize("share", [0.5, 0.6, 0.975, 0.9999999, 1.0])
+def test_a_quantile_is_that_of_scipys_distribution(share: float, freedom: float) -> None:
+    assert t_quantile(share, freedom) == pytest.approx(stats.t.ppf(share, freedom), rel=1e-14)
 
 
 def test_equal_seeds_give_scipys_paired_interval() -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from convlab.pipeline.kept import MARK
+from convlab import files
+from convlab.pipeline.kept import MARK, write_timing
 
 PARAMS = "run: [a]    # my own comment\nrun_sweeps: []\n"
 LOCK = "stages:\n  train@b: {}\n  sweep@c: {}\n"
@@ -71,3 +72,30 @@ def test_params_that_somebody_has_written_since_stay() -> None:
     Path("params.yaml").write_text("run: [mine]\nrun_sweeps: []\n")
     kept("true")
     assert Path("params.yaml").read_text() == "run: [mine]\nrun_sweeps: []\n"
+
+
+def git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], check=True, capture_output=True, text=True)
+    return done.stdout
+
+
+@pytest.mark.parametrize("experiment", ["quick-lark", None])
+def test_the_commit_of_a_dvc_experiment_has_the_clock_of_a_new_result(
+    experiment: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if experiment is None:
+        monkeypatch.delenv("DVC_EXP_NAME", raising=False)
+    else:
+        monkeypatch.setenv("DVC_EXP_NAME", experiment)
+    git("init", "-q")
+    write_timing("new", {"seconds": 1.5})
+    assert files.read_json(Path("metrics/new/timing.json")) == {"seconds": 1.5}
+    # DVC commits what git's index knows: without an experiment the index is its user's own
+    assert git("ls-files") == ("metrics/new/timing.json\n" if experiment else "")
+
+
+def test_outside_of_git_a_clock_is_written_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DVC_EXP_NAME", "quick-lark")
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(Path.cwd().parent))
+    write_timing("new", {})
+    assert files.read_json(Path("metrics/new/timing.json")) == {}

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 
 PLOTS = Path(__file__).parents[2] / ".dvc/plots"
 ANCHORS = {
@@ -30,6 +31,18 @@ def test_a_template_is_a_specification_with_a_colour_per_revision(name: str) -> 
     assert (band["encoding"]["y"]["field"], band["encoding"]["y2"]["field"]) == ("low", "high")
     assert len(line["encoding"]["tooltip"]) <= 5
     assert {"field": "mean", "title": "mean", "format": ".4f"} in line["encoding"]["tooltip"]
+
+
+def test_a_revision_has_one_colour_on_the_whole_page() -> None:
+    found = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(PLOTS.glob("*.json"))]
+    colours = [one.get("spec", one)["encoding"]["color"] for one in found]
+    assert len(found) == 3
+    assert {(one["field"], *one["scale"]["range"]) for one in colours} == {
+        ("rev", *colours[0]["scale"]["range"])
+    }
+    drawn = yaml.safe_load((PLOTS.parents[1] / "dvc.yaml").read_text())["plots"]
+    # DVC's own templates have colours of their own
+    assert all(one["template"] in ("seeds", "steps", "trials") for plot in drawn for one in plot.values())
 
 
 def test_the_page_has_room_for_plots_and_for_pictures_on_demand() -> None:

@@ -1,5 +1,7 @@
 """The reports' numbers beside ours: tables, reports.json, and that the committed ones are current."""
 
+import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -205,6 +207,22 @@ def test_a_result_flows_from_its_file_into_all_outputs(tmp_path, monkeypatch):
     assert "| R0 | baseline | 99.00% | 98.50% (stale) | 1 | a CPU (bf16) | – |" in made[tables.README]
     assert '"ours": 0.985' in made[tables.REPORTS_JSON]
     assert made[tables.CLAIMS_JSON] == "[]\n"
+
+
+def test_tables_of_an_altered_study_come_with_a_warning(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    judged = [{"stale": ["a/x", "a/y"]}, {"stale": ["a/x"]}, {"stale": []}]
+    outputs = {tables.CLAIMS_JSON: json.dumps(judged)}
+    warned = ["claims rest on stale results: a/x, a/y; `convlab list` says by what"]
+    assert tables.hints(outputs) == warned  # outside of git, too
+    (tmp_path / "studies.yaml").write_text("claims: {}\n")
+    author = ["-c", "user.name=a", "-c", "user.email=a@b"]
+    for command in (["init", "-q"], ["add", "."], [*author, "commit", "-qm", "start"]):
+        subprocess.run(["git", *command], check=True)
+    assert tables.hints({tables.CLAIMS_JSON: "[]"}) == []
+    (tmp_path / "studies.yaml").write_text("sweeps: {}\n")
+    altered = "studies.yaml is not as committed; the tables are of it as it is now"
+    assert tables.hints(outputs) == [altered, *warned]
 
 
 def test_the_committed_tables_show_the_committed_results(monkeypatch, committed):

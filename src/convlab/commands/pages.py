@@ -1,5 +1,6 @@
 """What is written of all results: the pages of docs/, and the book."""
 
+import sys
 from pathlib import Path
 
 from convlab import files
@@ -16,6 +17,8 @@ def report() -> int:
         files.write_text(path, text)
     figure = headlines.draw()
     print(f"{', '.join(map(str, [*current, figure]))}: up to date")
+    for hint in tables.hints(current):
+        print(f"warning: {hint}", file=sys.stderr)
     return 0
 
 

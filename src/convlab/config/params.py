@@ -39,9 +39,9 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
     Raises:
         InputError: with one line that says what is wrong and what to do.
     """
-    raw, apart = read_params(path), _read_studies(path)
+    content, apart = _read(path)
     try:
-        return _resolve(raw)
+        return _resolve({**content, **apart})
     except InputError as error:
         section = re.match(r"\w*", str(error))
         file = _studies(path) if section and section.group() in apart else path
@@ -54,6 +54,12 @@ def read_params(path: Path) -> dict[str, Any]:
     Raises:
         InputError: one of them is no mapping, or a section stands in the wrong one, or in both.
     """
+    content, apart = _read(path)
+    return {**content, **apart}
+
+
+def _read(path: Path) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """Read params.yaml, and the studies.yaml beside it."""
     content = read_yaml(path)
     if not isinstance(content, Mapping):
         raise InputError(f"{path}: found {show(content)}; allowed: a mapping of keys to values")
@@ -61,7 +67,7 @@ def read_params(path: Path) -> dict[str, Any]:
     for key in apart:
         if key in content:
             raise InputError(f"{_studies(path)}: `{key}` stands in {path} too; keep one of them")
-    return {**content, **apart}
+    return content, apart
 
 
 def _read_studies(path: Path) -> Mapping[str, Any]:

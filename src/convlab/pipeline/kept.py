@@ -7,6 +7,7 @@ git too. `dvc push` does not see its weights, and `dvc gc -w` deletes them from 
     python -m convlab.pipeline.kept dvc push     (`make push`: a command that sees all that dvc.lock knows)
 """
 
+import os
 import signal
 import subprocess
 import sys
@@ -43,6 +44,18 @@ def bring_back(selected: Collection[str]) -> list[str]:
     if gone:
         _git("checkout-index", "-z", "--stdin", given="\0".join(gone))
     return sorted({_name(path) for path in gone if Path(path).exists()})
+
+
+def write_timing(name: str, timing: Any) -> None:
+    """Write metrics/NAME/timing.json, and let the commit of a DVC experiment have it.
+
+    dvc.yaml does not declare it: timings differ from run to run, and nothing may depend on them. Of what it
+    does not declare, DVC commits what git's index knows and nothing else.
+    """
+    path = files.METRICS / name / "timing.json"
+    files.write_json(path, timing)
+    if "DVC_EXP_NAME" in os.environ:
+        _git("add", "--", str(path))
 
 
 @contextmanager

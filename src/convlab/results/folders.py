@@ -50,7 +50,7 @@ def load(name: str) -> Folder:
         InputError: a file is damaged.
     """
     paths = (*(files.METRICS / name / file for file in PARTS), files.PLOTS / name / "curves.csv")
-    return _load(name, Path.cwd(), tuple(_stamp(path) for path in paths))
+    return _load(name, Path.cwd(), tuple(stamp(path) for path in paths))
 
 
 @lru_cache(maxsize=256)
@@ -71,7 +71,8 @@ def _read_off(name: str) -> dict[tuple[str, int], dict[str, float | None]]:
     return {training: of_curve(rows) for training, rows in epochs.items()}
 
 
-def _stamp(path: Path) -> tuple[int, int, int] | None:
+def stamp(path: Path) -> tuple[int, int, int] | None:
+    """Return what tells a file from the one that it was before; None where there is none."""
     try:
         found = path.stat()
     except FileNotFoundError:

@@ -6,14 +6,16 @@ A result is named `EXPERIMENT` or `SWEEP/TRIAL`, everywhere in the project.
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convlab import files
 from convlab.config import load_params, read_params
 from convlab.pipeline.made_from import Record
-from convlab.results.folders import load, read
+from convlab.results.folders import load, read, stamp
 from convlab.results.states import differences
-from convlab.schema import METRICS, SPLITS, Experiment
+from convlab.schema import METRICS, SPLITS, Experiment, Params
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -182,13 +184,15 @@ def _stale(result: str, plan: Plan) -> tuple[str, ...]:
     return tuple(reason for reason in reasons if not reason.startswith("epochs: "))
 
 
-def load_plans() -> dict[str, Plan]:
+def load_plans(params: Params | None = None) -> dict[str, Plan]:
     """Return the plan of every result that params.yaml can have, by the result's name.
+
+    `params`: what params.yaml says, where it has been read already.
 
     Raises:
         InputError: params.yaml is wrong.
     """
-    params, raw = load_params(files.PARAMS), read_params(files.PARAMS)
+    params, raw = params or load_params(files.PARAMS), read_params(files.PARAMS)
     plans = {}
     for name, experiment in params.experiments.items():
         plans[name] = _plan(experiment, experiment.epochs)
@@ -251,6 +255,12 @@ def _row(facts: Record, scores: Record, clocks: list[Row]) -> Row:
 
 def timings(name: str) -> list[Row]:
     """Return the timing of each training of an experiment or a sweep."""
+    return _timings(name, Path.cwd(), stamp(files.METRICS / name / "timing.json"))
+
+
+@lru_cache(maxsize=256)
+def _timings(name: str, root: Path, stamped: Any) -> list[Row]:
+    """Read a file once for as long as it stays as it is: claims ask for the same results again and again."""
     content = read(name, "timing.json") or {}
     if "fingerprint" in content:  # an experiment's; a sweep's has the names of its trainings for keys
         return [content, *content.get("seeds", [])]

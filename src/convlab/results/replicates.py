@@ -5,9 +5,7 @@ from dataclasses import dataclass
 from math import sqrt
 from statistics import mean, stdev
 
-from scipy import stats
-
-from convlab.results.intervals import CONFIDENCE
+from convlab.results.intervals import CONFIDENCE, t_quantile
 
 
 @dataclass(frozen=True)
@@ -23,7 +21,7 @@ class Noise:
         Ours are taken to have the report's spread: a t interval of a difference between one and n.
         """
         freedom = len(self.accuracies) - 1
-        return stats.t.ppf((1 + CONFIDENCE) / 2, freedom) * stdev(self.accuracies) * sqrt(1 + 1 / n)
+        return t_quantile((1 + CONFIDENCE) / 2, freedom) * stdev(self.accuracies) * sqrt(1 + 1 / n)
 
     def note(self) -> str:
         """Say it in a line below a table."""

@@ -9,6 +9,7 @@ from convlab import files, results
 from convlab.config import load_params
 from convlab.errors import InputError
 from convlab.results import claims, observations, printed
+from convlab.results.compare import git
 from convlab.results.replicates import Noise, noises
 from convlab.results.reports import (
     QUANTITIES,
@@ -31,6 +32,7 @@ REPORTS_JSON = files.METRICS / "reports.json"
 CLAIMS_JSON = files.METRICS / "claims.json"
 
 
+MOST_NAMED = 4  # stale results in a warning
 LONG = 8  # a table of more rows is folded away under its first row
 # What a loop prints, and beside it what the weights that were kept reach
 CLEAN = {"running_accuracy": "train_accuracy", "running_loss": "train_loss"}
@@ -133,6 +135,17 @@ def glance(lines: Mapping[str, Sequence[Line]], judged: Sequence[Mapping[str, An
             rows.append(_markdown([name, line.row.what, theirs, ours, n, hardware, ", ".join(counts) or "–"]))
             counts = ["as above"]
     return "\n".join([*rows, ""])
+
+
+def hints(outputs: Mapping[Path, str]) -> list[str]:
+    """Return what to know before the tables are committed: settings that are not, and results of others."""
+    changed = git("diff", "--name-only", "--relative", "HEAD", "--", str(files.PARAMS), "studies.yaml") or ""
+    found = [f"{name} is not as committed; the tables are of it as it is now" for name in changed.split()]
+    stale = dict.fromkeys(name for row in json.loads(outputs[CLAIMS_JSON]) for name in row["stale"])
+    if stale:
+        shown = ", ".join([*list(stale)[:MOST_NAMED], *(["…"] if len(stale) > MOST_NAMED else [])])
+        found.append(f"claims rest on stale results: {shown}; `convlab list` says by what")
+    return found
 
 
 def insert(text: str, name: str, content: str, page: Path) -> str:

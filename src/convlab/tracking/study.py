@@ -77,7 +77,8 @@ def load(base: str = "HEAD", dvc_experiment: str | None = None) -> Study:
     `base`: the commit whose params.yaml is the one that was committed.
     """
     try:
-        params, plans = load_params(files.PARAMS), load_plans()
+        params = load_params(files.PARAMS)
+        plans = load_plans(params)
         judged = claims.judge_all(params, plans)
         found = reports.load_reports(plans) if reports.REPORTS.is_file() else {}
         rows = [
