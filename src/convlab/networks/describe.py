@@ -69,7 +69,7 @@ def _layer_table(name: str, summary: Summary) -> Table:
 
 def layer_rows(summary: Summary) -> list[tuple[str, ...]]:
     """Return a network as rows of text: layer, kind, output shape, parameters, multiply-accumulates."""
-    rows = [("input", "", _shape(summary.input_shape), "", "")]
+    rows: list[tuple[str, ...]] = [("input", "", _shape(summary.input_shape), "", "")]
     for layer in summary.layers:
         parameters, macs = (f"{count:,}" if count else "–" for count in (layer.parameters, layer.macs))
         rows.append((layer.name, layer.kind, _shape(layer.output_shape), parameters, macs))
