@@ -157,14 +157,8 @@ def _l2_chart(drawn: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the Vega-Lite chart of an L2 study: quantities over λ, side by side."""
     order = list(dict.fromkeys(row["lambda"] for row in drawn))
     shown = [_title(key) for key in ("test_accuracy", "penalised_test_loss", "kernel_norm", "weight_norm")]
-    scale, axis = {"zero": False}, {"tickCount": 5}
-    y: dict[str, Any] = {
-        "field": "value",
-        "type": "quantitative",
-        "title": None,
-        "scale": scale,
-        "axis": axis,
-    }
+    y: dict[str, Any] = {"field": "value", "type": "quantitative", "title": None}
+    y |= {"scale": {"zero": False}, "axis": {"tickCount": 5}}
     x = {"field": "lambda", "type": "ordinal", "sort": order, "title": "λ", "axis": {"labelAngle": 0}}
     who = {
         "field": "who",
