@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 # Twice: what other libraries do when they are imported is done in the first pass. Each module of ours is then
 # imported again, in surroundings that are as they were.
 CODE = """
-import importlib, json, os, pkgutil, sys
+import importlib.util, json, os, pkgutil, sys
 import matplotlib.pyplot
 
 before = dict(os.environ)
@@ -19,7 +19,8 @@ defaults = dict(matplotlib.rcParams)
 def import_all():
     import convlab
     for found in pkgutil.walk_packages(convlab.__path__, "convlab."):
-        importlib.import_module(found.name)
+        if importlib.util.find_spec("ray") or not found.name.endswith(".on_ray"):
+            importlib.import_module(found.name)
 
 import_all()
 ours = [name for name in sys.modules if name.split(".")[0] == "convlab"]

@@ -120,7 +120,7 @@ def test_cut_short_is_what_no_early_stopping_ended(epochs, configured, patience,
 def test_the_plans_of_all_results_come_from_params_yaml():
     params = copy.deepcopy(PARAMS) | {"claims": {}, "run_sweeps": []}
     params["experiments"] = {"digits": params["experiments"]["digits"] | {"early_stopping": None}}
-    params["thresholds"] = {}
+    params |= {"thresholds": {}, "feature_maps": {}}
     params["sweeps"] = {
         "short": {"experiment": "digits", "seeds": 2, "overrides": {"epochs": 3}, "grid": {"l2": [0.0, 0.1]}},
         "whole": {"experiment": "digits", "variants": {"same": {}, "other": {"l2": 0.1}}},
