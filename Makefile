@@ -55,7 +55,7 @@ test: setup  ## lint, type check, unit tests, and the pipeline for real in a tem
 test-all: test test-campaigns  ## and the long campaigns: faults, fuzzing, every experiment, a lease
 
 test-campaigns: setup  ## those campaigns alone
-	pytest -m campaign
+	pytest $(AT_ONCE) -m campaign
 
 test-browser: setup  ## open every page of the book in Chromium, which is to be installed (`apt-get install chromium`)
 	pip install --quiet --disable-pip-version-check --no-build-isolation -e '.[export,browser]'

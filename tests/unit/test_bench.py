@@ -261,6 +261,7 @@ def command(*arguments: str) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
+@pytest.mark.campaign
 def test_one_measurement_is_one_line_of_json() -> None:
     status, out, _ = command("bench/speed/one.py", "digits", "fp32", "--seconds", "0")
     assert status == 0

@@ -214,6 +214,7 @@ def test_asked_to_end_both_processes_do_so_after_the_same_step(
     assert not active_children()
 
 
+@pytest.mark.campaign
 def test_a_training_that_diverges_says_so_as_on_one_device(recipe: Recipe, prepared: Path) -> None:
     settings = recipe({"model.norm": "none", **GENTLE, "lr": 1e20}, devices=2)
     with pytest.raises(Diverged, match="in epoch 1, step"):

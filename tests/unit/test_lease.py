@@ -204,6 +204,7 @@ def test_early_stopping_may_end_a_training_before_its_last_epoch(recipe: Callabl
     assert to_come(history_of(0.5, 0.4), recipe(**stopping, monitor="penalised_loss")) == 2
 
 
+@pytest.mark.campaign
 def test_a_worker_that_is_asked_to_stop_leaves_a_checkpoint(
     recipe: Callable[..., Experiment], digits: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -144,6 +144,7 @@ OTHER = {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41", "MKL_C
 
 
 @needs_avx2
+@pytest.mark.campaign
 def test_the_bits_are_the_same_whatever_the_process_was_started_with(
     sweep: Make, prepared: Path, tmp_path: Path
 ) -> None:

@@ -186,14 +186,8 @@ run(lambda: print(len(Trainings("digits", load_experiment(plan), prepared, ledge
 """
 
 
-@pytest.mark.parametrize(
-    "number",
-    [
-        signal.SIGTERM,
-        pytest.param(signal.SIGKILL, marks=pytest.mark.campaign),
-        pytest.param(signal.SIGINT, marks=pytest.mark.campaign),
-    ],
-)
+@pytest.mark.campaign
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT])
 def test_a_process_ended_by_a_signal_goes_on_where_it_was(
     number: signal.Signals, recipe: Recipe, prepared: Path, tmp_path: Path
 ) -> None:

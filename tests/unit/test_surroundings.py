@@ -35,6 +35,7 @@ def test_a_backend_that_is_not_there_does_not_keep_figures_from_being_drawn(back
     assert done.stderr.decode().startswith("visualize: found 0 arguments; ")
 
 
+@pytest.mark.campaign
 def test_the_backend_of_a_notebook_that_imports_the_package_stays() -> None:
     code = "import matplotlib, convlab.figures.draw; print(matplotlib.rcParams['backend'])"
     assert python("-c", code, MPLBACKEND="svg").stdout == b"svg\n"
@@ -72,6 +73,7 @@ def test_a_command_prints_its_tables_to_such_a_terminal(command: str) -> None:
     assert (done.returncode, done.stderr) == (0, b"")
 
 
+@pytest.mark.campaign
 def test_trainings_side_by_side_print_to_such_a_terminal(
     sweep: Make, recipe: Callable[..., Experiment], prepared: Path, tmp_path: Path
 ) -> None:

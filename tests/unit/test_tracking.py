@@ -318,6 +318,7 @@ def test_a_run_that_was_deleted_comes_back_with_its_seeds(mirror, recipe):
     assert before.keys() == after.keys()
 
 
+@pytest.mark.campaign
 def test_a_folder_with_signs_of_an_address_in_its_name_has_the_database(
     empty_store, recipe, tmp_path, monkeypatch
 ):

@@ -79,6 +79,7 @@ def test_a_killed_sweep_leaves_no_orphan_goes_on_where_it_stopped_and_ends_as_if
     assert weights(resumed) == weights(uninterrupted)
 
 
+@pytest.mark.campaign
 def test_a_worker_that_is_killed_from_outside_is_one_line_and_the_finished_are_kept(
     sweep: Make, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

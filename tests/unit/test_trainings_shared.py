@@ -37,7 +37,8 @@ def start(plan: Sweep, prepared: Path, folder: Path, number: int) -> subprocess.
     )
 
 
-@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.campaign)])
+@pytest.mark.campaign
+@pytest.mark.parametrize("workers", [1, 2])
 def test_two_processes_on_one_ledger_train_what_both_want_once_and_both_get_it(
     sweep: Make, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
 ) -> None:
