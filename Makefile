@@ -5,10 +5,10 @@ BIN := .venv/bin
 # What every command needs: the environment's tools first on the path, no telemetry
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY := true
-# The tests in a process for each core, up to four, in their order: what takes longest comes first
-AT_ONCE := --numprocesses logical --maxprocesses 4 --no-loadscope-reorder
+# The tests in a process for each core, up to four, file by file in the order of tests/conftest.py
+AT_ONCE := --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup repro mnist headlines push gc test test-all test-campaigns test-browser test-ray check audit bench bench-gpu ui promote track report book lock
+.PHONY: help setup repro mnist headlines push gc lint test test-all test-campaigns test-browser test-ray check audit bench bench-gpu ui promote track report book lock
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -46,13 +46,15 @@ push: setup  ## push the outputs of all that has been computed, selected now or 
 gc: setup  ## remove from DVC's cache what belongs to nothing that has been computed (`dvc gc -w`: that is selected)
 	python -m convlab.pipeline.kept dvc gc --workspace
 
-test: setup  ## lint, type check, unit tests, and the pipeline for real in a temporary clone
+lint: setup  ## formatting, ruff's rules, and the type checker
 	ruff format --check
 	ruff check
 	mypy
+
+test: setup  ## unit tests, and the pipeline for real in a temporary clone
 	pytest $(AT_ONCE) -m 'not campaign'
 
-test-all: test test-campaigns  ## and the long campaigns: faults, fuzzing, every experiment, a lease
+test-all: lint test test-campaigns  ## lint, and the long campaigns: faults, fuzzing, every experiment, a lease
 
 test-campaigns: setup  ## those campaigns alone
 	pytest $(AT_ONCE) -m campaign

@@ -1,33 +1,21 @@
-"""How the tests are shared out between processes (`pytest -n 2`): a file to one of them."""
+"""In which order files of tests are dealt out to processes (`pytest -n 2 --dist loadfile`)."""
 
-from typing import Any
+from pathlib import Path
 
 import pytest
 
-# Their tests share one clone, in which the pipeline ran once. A file that is missing here makes another one
-# where it comes to the other process: time, and nothing else.
-OF_ONE_CLONE = {
-    f"tests/pipeline/test_{name}.py"
-    for name in (
-        "another_selection",
-        "campaign_runs",
-        "notebook",
-        "own_code",
-        "pipeline",
-        "remote",
-        "same_bytes",
-    )
-}
+HERE = Path(__file__).parent
+# What takes minutes by itself: begun last, it would keep one process at work while the others have ended
+LONG = ("pipeline/test_pipeline.py", "pipeline/test_every_experiment.py", "faults/test_faults.py")
 
 
-@pytest.hookimpl(optionalhook=True)  # without pytest-xdist, all of them run in this process
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Return what deals out the files, those of one clone as if they were one file."""
-    from xdist.scheduler import LoadFileScheduling
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put what takes longest first; last, what waits for the clone that the first one makes."""
 
-    class ByClone(LoadFileScheduling):
-        def _split_scope(self, nodeid: str) -> str:
-            file = str(super()._split_scope(nodeid))
-            return "of one clone" if file in OF_ONE_CLONE else file
+    def turn(item: pytest.Item) -> int:
+        name = item.path.relative_to(HERE).as_posix()
+        if name in LONG:
+            return LONG.index(name)
+        return len(LONG) + name.startswith("pipeline/")
 
-    return ByClone(config, log)
+    items.sort(key=turn)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from filelock import FileLock
 
 from convlab.config import read_params
 
@@ -113,14 +114,24 @@ def without_mlflow(clone: Clone) -> None:
 
 
 @pytest.fixture(scope="session")
-def clone(tmp_path_factory) -> Clone:
-    clone = clone_to(tmp_path_factory.mktemp("clone"))
-    clone.run("git", "init", "-q")
-    clone.edit(shrink)
-    without_mlflow(clone)
-    clone.commit("start")
-    clone.run("dvc", "repro")
-    clone.commit("reproduced")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """A clone in which the pipeline ran: one process of the tests makes it, each has a copy of its own."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    with FileLock(shared / "reproduced.lock"):
+        if not (shared / "reproduced").exists():
+            (shared / "reproducing").mkdir()
+            first = clone_to(shared / "reproducing")
+            first.run("git", "init", "-q")
+            first.edit(shrink)
+            without_mlflow(first)
+            first.commit("start")
+            first.run("dvc", "repro")
+            first.commit("reproduced")
+            first.folder.rename(shared / "reproduced")
+    folder = tmp_path_factory.mktemp("copies") / "clone"
+    shutil.copytree(shared / "reproduced", folder, symlinks=True)
+    clone = Clone(folder)
     clone.made = clone.results()
     return clone
 
