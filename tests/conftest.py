@@ -6,7 +6,12 @@ import pytest
 
 HERE = Path(__file__).parent
 # What takes minutes by itself: begun last, it would keep one process at work while the others have ended
-LONG = ("pipeline/test_pipeline.py", "pipeline/test_every_experiment.py", "faults/test_faults.py")
+LONG = (
+    "pipeline/test_pipeline.py",
+    "pipeline/test_every_experiment.py",
+    "pipeline/test_lease_simulated.py",
+    "faults/test_faults.py",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
