@@ -13,7 +13,7 @@ import sys
 import tarfile
 import tempfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from bench.gpu.collect import LARGE
 from bench.gpu.kept import KEPT
 from bench.gpu.lock import record
+from bench.gpu.plan import feature_maps
 from bench.gpu.splits import data_hash
 from convlab import files
 from convlab.config import load_params, trials_of
@@ -141,16 +142,21 @@ def check(name: str, item: Item, manifest: Mapping[str, Any], came: Path) -> Non
         data = data_hash(manifest["data"][trial.experiment.data_key()])
         if one["fingerprint"] != fingerprint(trial.experiment, data):
             raise InputError("its fingerprint is another: the training code is not the one that ran there")
-    there = manifest["code"][name]
-    changed = {stage: other for stage in _kinds(item)[1:] if (other := altered(stage, item, there))}
+    there, chosen = manifest["code"][name], feature_maps(name)
+    changed = {stage: other for stage in _kinds(item)[1:] if (other := altered(stage, item, there, chosen))}
     for stage, path in changed.items():
         if not stage.startswith("visualize"):
             raise InputError(f"{path} has changed since, on which {stage} depends")
 
 
-def altered(stage: str, item: Item, there: Mapping[str, Mapping[str, str]]) -> str | None:
-    """Return a module on which a stage depends and which is not the one that ran there."""
-    here = code_by_phase(item)
+def altered(
+    stage: str, item: Item, there: Mapping[str, Mapping[str, str]], chosen: Sequence[str] = ()
+) -> str | None:
+    """Return a module on which a stage depends and which is not the one that ran there.
+
+    `chosen`: the test images whose feature maps are drawn now; others have been drawn, if that differs.
+    """
+    here = code_by_phase(item, chosen)
     for phase in PHASES[stage]:
         for module in sorted({*here[phase], *there[phase]}):
             if here[phase].get(module) != there[phase].get(module):
@@ -176,7 +182,8 @@ def take(name: str, facts: Mapping[str, Any], came: Path) -> None:
 def stages_of(name: str, item: Item, manifest: Mapping[str, Any]) -> list[str]:
     """Return the stages that can be recorded; not that of figures that did not come, or of other code."""
     kinds = _kinds(item)
-    drawn = manifest["items"][name]["figures"] and not altered(kinds[-1], item, manifest["code"][name])
+    altered_since = altered(kinds[-1], item, manifest["code"][name], feature_maps(name))
+    drawn = manifest["items"][name]["figures"] and not altered_since
     return [f"{kind}@{name}" for kind in (kinds if drawn else kinds[:-1])]
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from bench.gpu.plan import load_items, read_plan
+from bench.gpu.plan import feature_maps, load_items, read_plan
 from bench.options import seconds
 from convlab import files
 from convlab.errors import Parser, run
@@ -100,7 +100,7 @@ def found(lease: Path) -> tuple[list[Source], list[Source]]:
     manifest = {
         "items": items,
         "data": {key: one["files"] for key, one in files.read_json(lease / "manifest.json")["data"].items()},
-        "code": {name: code_by_phase(item) for name, item in load_items(items).items()},
+        "code": {name: code_by_phase(item, feature_maps(name)) for name, item in load_items(items).items()},
     }
     small.insert(0, ("manifest.json", json.dumps(manifest).encode(), ""))  # should later pieces get lost
     small += [(path.name, path, "") for path in sorted(lease.glob("*")) if path.suffix in (".log", ".csv")]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from bench.gpu.plan import load_items
+from bench.gpu.plan import feature_maps, load_items
 from bench.gpu.splits import facts_of
 from bench.options import count
 from convlab import files
@@ -22,12 +22,13 @@ from convlab.config import dump_item
 from convlab.config.seed_counts import Item, with_seeds
 from convlab.errors import InputError, Parser, run
 from convlab.pipeline.executors.job import Job
+from convlab.pipeline.identity import dump_code
 from convlab.pipeline.ledger import Finished, Ledger
 from convlab.pipeline.trainings import Trainings
 from convlab.schema import SPLITS, Sweep
 
 STAGES = Path("stages").resolve()
-GIVEN = (files.PROCESSED, files.CONFIGS)  # what the stages start from
+GIVEN = (files.PROCESSED, files.CONFIGS, files.CODE)  # what the stages start from
 
 
 def main() -> None:
@@ -66,6 +67,7 @@ def lay_out(name: str, item: Item, lease: Path, folder: Path) -> None:
         InputError: a training is not in the lease's ledger.
     """
     files.write_text(folder / files.config(name), dump_item(item))
+    files.write_text(folder / files.code(name, "draw"), dump_code(item, feature_maps(name))["draw"])
     (folder / files.PROCESSED).mkdir(parents=True)
     (folder / files.PROCESSED / name).symlink_to(lease / "prepared")
     os.chdir(folder)
