@@ -10,6 +10,7 @@ import os
 import runpy
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ def main() -> None:
         return
     item = with_seeds(load_items([name])[name], options.seeds)
     folder = lease / "finishing" / f"{name}-{options.seeds}-{os.getpid()}"
-    lay_out(name, item, lease, folder)
+    lay_out(name, item, lease, folder, feature_maps(name))
     for script in ("sweep",) if isinstance(item, Sweep) else ("train", "evaluate"):
         stage(script, name)
     shutil.rmtree(".convlab", ignore_errors=True)
@@ -60,14 +61,16 @@ def main() -> None:
     print(f"finish: {name}, seeds: {options.seeds}", flush=True)
 
 
-def lay_out(name: str, item: Item, lease: Path, folder: Path) -> None:
+def lay_out(name: str, item: Item, lease: Path, folder: Path, chosen: Sequence[str] = ()) -> None:
     """Set up a folder for the stages, with the configuration, the data and the trainings; go there.
+
+    `chosen`: test images whose feature maps are drawn, too.
 
     Raises:
         InputError: a training is not in the lease's ledger.
     """
     files.write_text(folder / files.config(name), dump_item(item))
-    files.write_text(folder / files.code(name, "draw"), dump_code(item, feature_maps(name))["draw"])
+    files.write_text(folder / files.code(name, "draw"), dump_code(item, chosen)["draw"])
     (folder / files.PROCESSED).mkdir(parents=True)
     (folder / files.PROCESSED / name).symlink_to(lease / "prepared")
     os.chdir(folder)
