@@ -54,7 +54,7 @@ lint: setup  ## formatting, ruff's rules, and the type checker
 test: setup  ## unit tests, and the pipeline for real in a temporary clone
 	pytest $(AT_ONCE) -m 'not campaign'
 
-test-all: lint test test-campaigns  ## lint, and the long campaigns: faults, fuzzing, every experiment, a lease
+test-all: lint test test-campaigns  ## all three: lint, the tests, and the long campaigns (faults, fuzzing, every experiment, a lease)
 
 test-campaigns: setup  ## those campaigns alone
 	pytest $(AT_ONCE) -m campaign

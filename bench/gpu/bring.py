@@ -22,7 +22,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from bench.gpu.collect import LARGE
 from bench.gpu.kept import KEPT
 from bench.gpu.lock import record
-from bench.gpu.plan import feature_maps
 from bench.gpu.splits import data_hash
 from convlab import files
 from convlab.config import load_params, trials_of
@@ -78,7 +77,10 @@ def main() -> int:
     for line in set_seeds(files.PARAMS, {name: manifest["items"][name]["seeds"] for name in taken}):
         print(f"bring: params.yaml: {line}")
     subprocess.run([sys.executable, "stages/resolve.py"], check=True)
-    stages = {name: stages_of(name, item, manifest) for name, item in taken.items()}
+    stages = {
+        name: stages_of(name, item, manifest, params.feature_maps.get(name, []))
+        for name, item in taken.items()
+    }
     known = {name: outputs_of(name, item, manifest) for name, item in taken.items()}
     sweeps = [name for name, item in taken.items() if isinstance(item, Sweep)]
     with selecting([name for name in taken if name not in sweeps] or ["digits"], sweeps):
@@ -142,10 +144,8 @@ def check(name: str, item: Item, manifest: Mapping[str, Any], came: Path) -> Non
         data = data_hash(manifest["data"][trial.experiment.data_key()])
         if one["fingerprint"] != fingerprint(trial.experiment, data):
             raise InputError("its fingerprint is another: the training code is not the one that ran there")
-    there, chosen = manifest["code"][name], feature_maps(name)
-    changed = {stage: other for stage in _kinds(item)[1:] if (other := altered(stage, item, there, chosen))}
-    for stage, path in changed.items():
-        if not stage.startswith("visualize"):
+    for stage in _kinds(item)[1:-1]:  # figures of other code are drawn again, and refuse nothing
+        if path := altered(stage, item, manifest["code"][name]):
             raise InputError(f"{path} has changed since, on which {stage} depends")
 
 
@@ -179,11 +179,11 @@ def take(name: str, facts: Mapping[str, Any], came: Path) -> None:
             shutil.copyfile(came / path, target)
 
 
-def stages_of(name: str, item: Item, manifest: Mapping[str, Any]) -> list[str]:
+def stages_of(name: str, item: Item, manifest: Mapping[str, Any], chosen: Sequence[str]) -> list[str]:
     """Return the stages that can be recorded; not that of figures that did not come, or of other code."""
     kinds = _kinds(item)
-    altered_since = altered(kinds[-1], item, manifest["code"][name], feature_maps(name))
-    drawn = manifest["items"][name]["figures"] and not altered_since
+    there = manifest["code"][name]
+    drawn = manifest["items"][name]["figures"] and not altered(kinds[-1], item, there, chosen)
     return [f"{kind}@{name}" for kind in (kinds if drawn else kinds[:-1])]
 
 

@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from bench.gpu.plan import feature_maps, load_items, read_plan
+from bench.gpu.plan import items_of, read_plan
 from bench.options import seconds
 from convlab import files
+from convlab.config import load_params
 from convlab.errors import Parser, run
 from convlab.pipeline.identity import code_by_phase
 
@@ -97,10 +98,14 @@ def found(lease: Path) -> tuple[list[Source], list[Source]]:
         items[name] = {"seeds": int(folder.name), "figures": bool(drawn), "files": outputs}
         for path, facts in outputs.items():
             (large if path.startswith(LARGE) else small).append((path, folder / path, facts["md5"]))
+    params = load_params()
     manifest = {
         "items": items,
         "data": {key: one["files"] for key, one in files.read_json(lease / "manifest.json")["data"].items()},
-        "code": {name: code_by_phase(item, feature_maps(name)) for name, item in load_items(items).items()},
+        "code": {
+            name: code_by_phase(item, params.feature_maps.get(name, []))
+            for name, item in items_of(params, items).items()
+        },
     }
     small.insert(0, ("manifest.json", json.dumps(manifest).encode(), ""))  # should later pieces get lost
     small += [(path.name, path, "") for path in sorted(lease.glob("*")) if path.suffix in (".log", ".csv")]

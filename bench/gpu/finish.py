@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from bench.gpu.plan import feature_maps, load_items
+from bench.gpu.plan import items_of
 from bench.gpu.splits import facts_of
 from bench.options import count
 from convlab import files
-from convlab.config import dump_item
+from convlab.config import dump_item, load_params
 from convlab.config.seed_counts import Item, with_seeds
 from convlab.errors import InputError, Parser, run
 from convlab.pipeline.executors.job import Job
@@ -48,9 +48,10 @@ def main() -> None:
         stage("visualize", name)
         files.write_json(Path("figures.json"), listed(files.PLOTS / name / "figures"))
         return
-    item = with_seeds(load_items([name])[name], options.seeds)
+    params = load_params()
+    item = with_seeds(items_of(params, [name])[name], options.seeds)
     folder = lease / "finishing" / f"{name}-{options.seeds}-{os.getpid()}"
-    lay_out(name, item, lease, folder, feature_maps(name))
+    lay_out(name, item, lease, folder, params.feature_maps.get(name, []))
     for script in ("sweep",) if isinstance(item, Sweep) else ("train", "evaluate"):
         stage(script, name)
     shutil.rmtree(".convlab", ignore_errors=True)

@@ -75,11 +75,6 @@ def load_items(names: Iterable[str], path: Path = Path("params.yaml")) -> dict[s
     return items_of(load_params(path), names)
 
 
-def feature_maps(name: str) -> list[str]:
-    """Return the test images that params.yaml and studies.yaml choose for the feature maps of an item."""
-    return load_params().feature_maps.get(name, [])
-
-
 def items_of(params: Params, names: Iterable[str]) -> dict[str, Item]:
     """Return the experiments and sweeps of these names."""
     known: Mapping[str, Item] = {**params.experiments, **params.sweeps}

@@ -81,7 +81,7 @@ def test_the_best_network_is_promoted(tracked):
 
 
 def test_experiment_with_another_learning_rate_reruns_what_it_reaches(clone):
-    until_drawn = ("evaluate@digits", "sweep@digits_l2")  # without targets it draws too, in half of its time
+    until_drawn = ("evaluate@digits", "sweep@digits_l2")  # the figures would be half of its time
     done = clone.run("dvc", "exp", "run", "--name", "fast", "-S", "lr=0.01", *until_drawn)
     assert "Running stage 'train@digits'" in done.stdout
     assert "Running stage 'sweep@digits_l2'" in done.stdout

@@ -11,6 +11,12 @@ import pytest
 
 from convlab.data.catalogue import DATASETS, Dataset
 
+
+@pytest.fixture
+def raw(tmp_path: Path) -> Path:
+    return tmp_path / "raw"
+
+
 FILES = {"images.gz": b"images" * 1000, "labels.gz": b"labels" * 10}
 
 

@@ -264,3 +264,11 @@ def test_variants_are_called_by_their_names(overrides):
 
 def test_a_sweep_of_which_nothing_finished_has_a_figure_all_the_same():
     assert trial_table("title", [trial("x", {"lr": 0.1}, status="diverged")])
+
+
+def test_a_figure_that_is_not_in_our_look_is_not_saved(tmp_path):
+    figure = plt.figure()
+    with plt.rc_context({"svg.hashsalt": None}), pytest.raises(AssertionError, match="outside of styled"):
+        save(figure, tmp_path / "figure.png")
+    assert not list(tmp_path.iterdir())
+    plt.close(figure)

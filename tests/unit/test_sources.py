@@ -17,11 +17,6 @@ pytest_plugins = ["serving"]
 
 
 @pytest.fixture
-def raw(tmp_path: Path) -> Path:
-    return tmp_path / "raw"
-
-
-@pytest.fixture
 def mirror(tmp_path: Path) -> Path:
     (tmp_path / "mirror").mkdir()
     return tmp_path / "mirror"

@@ -30,11 +30,6 @@ ARCHIVE = pack({**MEMBERS, "../../escaped": b"evil", "batches/readme": b"text"})
 
 
 @pytest.fixture
-def raw(tmp_path: Path) -> Path:
-    return tmp_path / "raw"
-
-
-@pytest.fixture
 def mirror(tmp_path: Path) -> Path:
     (tmp_path / "mirror").mkdir()
     return tmp_path / "mirror"

@@ -10,11 +10,12 @@ from convlab.data.dataset import load_split, load_statistics
 from convlab.errors import InputError
 from convlab.figures.features import feature_maps
 from convlab.figures.samples import Predictions
-from convlab.figures.style import save
+from convlab.figures.style import save, styled
 from convlab.models.build import load_model
 from convlab.schema import Experiment
 
 
+@styled()
 def draw_chosen(name: str, experiment: Experiment, chosen: Sequence[str]) -> list[Path]:
     """Draw the maps of each test image in `chosen`, `CLASS/INDEX`, into plots/<name>/figures/.
 

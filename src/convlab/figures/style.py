@@ -72,7 +72,8 @@ def count_of(count: float, one: str, several: str) -> str:
 
 def save(figure: Figure, path: Path) -> Path:
     """Save a figure as PNG or SVG, by the name of the file, atomically, with nothing in it that changes from
-    run to run; close it."""
+    run to run; close it. Made and saved within `styled()`, so that all figures look alike."""
+    assert plt.rcParams["svg.hashsalt"] == LOOK["svg.hashsalt"], f"{path}: drawn outside of styled()"
     kind = path.suffix[1:]
     buffer = io.BytesIO()
     figure.savefig(buffer, format=kind, dpi=DPI, metadata=METADATA[kind])
