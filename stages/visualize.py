@@ -18,7 +18,7 @@ def main() -> None:
         drawn = draw_sweep(name, item)
     else:
         chosen = load_feature_maps(files.code(name, "draw"))
-        drawn = [*draw_experiment(name, item), *draw_chosen(name, item, chosen)]
+        drawn = [*draw_chosen(name, item, chosen), *draw_experiment(name, item)]
     print(f"visualize: {name}: {len(drawn)} figures in {files.PLOTS / name}/figures/")
     mirror(name)
 

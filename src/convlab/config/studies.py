@@ -57,7 +57,7 @@ def read_feature_maps(
         classes = DATASETS[experiments[name].dataset].classes
         for image in images:
             label, slash, index = image.rpartition("/") if isinstance(image, str) else ("", "", "")
-            if not slash or not (index.isascii() and index.isdigit()):
+            if not slash or not (index.isascii() and index.isdigit() and len(index) < 10):
                 raise InputError(
                     f"{where}: found {show(image)}; allowed: CLASS/INDEX, such as {classes[0]}/0"
                 )

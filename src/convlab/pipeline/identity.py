@@ -76,7 +76,7 @@ CARRIED = {
     "6180aaca84cb403b": "079821700dc44ce6",
     "7c7f3bab9c032d65": "0a3f31f06c7fd103",
     "ce80c9ad102c3fb8": "d966c924b4ba7de5",
-    "314d17db3b701796": "299e4be9704bb8fb",
+    "9a9ae60bea24dc92": "299e4be9704bb8fb",
     "bff4fedd43f1affd": "c5dc1166869200e1",
     # Moved, or with names changed, their own or of what they import: the same but for names
     "b61c3945ab65a934": "5b0d55b6e25f4290",
