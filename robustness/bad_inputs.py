@@ -68,8 +68,8 @@ def cut(pattern: str) -> Callable[[Path], None]:
 
 def on_cuda(clone: Path) -> None:
     """Ask for a GPU in the configuration of the digits."""
-    path = clone / "data/configs/digits.yaml"
-    path.write_text(path.read_text().replace("device: auto", "device: cuda"))
+    for old, new in (("device: cpu", "device: cuda"), ("portable: true\n", "")):
+        edit(old, new, "data/configs/digits.yaml")(clone)
 
 
 VALIDATE = "convlab validate"
@@ -85,7 +85,7 @@ CASES = [
     Case("a list without brackets", "dvc exp run -S run=digits resolve"),
     Case("an override of what is not there", "dvc exp run -S experiments.digits.epoch=3 resolve"),
     Case("a data set with a typo", VALIDATE, edit("dataset: mnist\n", "dataset: mnst\n")),
-    Case("a floor in percent", VALIDATE, edit("test_accuracy: 0.95", "test_accuracy: 95", "studies.yaml")),
+    Case("a floor in percent", VALIDATE, edit("test_accuracy: 0.", "test_accuracy: 95.", "studies.yaml")),
     Case("a list of another length", VALIDATE, edit("kernels:\n", "kernels:\n      - 3\n")),
     Case("a key given twice", VALIDATE, edit("seeds: 1 ", "lr: 0.1\nseeds: 1 ")),
     Case("a tab", VALIDATE, edit("  method: last", "\tmethod: last")),

@@ -10,6 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from params import REPOSITORYS, ROOT, stage
 
+from convlab import files
+from convlab.config import dump_item, load_params
 from convlab.files import read_json
 from robustness import bad_inputs, fuzz
 from robustness.fuzz import READERS, attempt
@@ -147,3 +149,14 @@ def test_the_table_of_bad_inputs_has_every_one_and_each_ended_as_it_should() -> 
     for case in bad_inputs.CASES:
         row = next(line for line in text.splitlines() if line.startswith(f"| {case.title} | "))
         assert row.endswith(("| 2 |", "| 255 |"))
+
+
+@pytest.mark.parametrize("case", bad_inputs.CASES, ids=lambda case: case.title)
+def test_each_bad_input_can_still_be_made_of_what_is_committed(case: bad_inputs.Case, tmp_path: Path) -> None:
+    for name in ("params.yaml", "studies.yaml"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    experiment = load_params(ROOT / "params.yaml").experiments["digits"]
+    files.write_text(tmp_path / files.config("digits"), dump_item(experiment))
+    for path in ("data/processed/digits/key/train.safetensors", "metrics/digits/evaluate.json"):
+        files.write_text(tmp_path / path, "content")
+    case.change(tmp_path)
