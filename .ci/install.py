@@ -66,6 +66,8 @@ def by_uv() -> str | None:
         *("--python", sys.executable, "--require-hashes", "-r", str(LOCK)),
         # As pip does: versions of all indexes count. Hashes say which files may be taken.
         *("--index-strategy", "unsafe-best-match"),
+        # Half a minute, once: where none may be written later, each process would compile PyTorch anew
+        *(("--compile-bytecode",) if sys.dont_write_bytecode else ()),
         *(("--no-index",) if pip.get("no-index") in ("1", "true", "yes", "on") else ()),
     )
     done = subprocess.run(command, env=variables(pip) | os.environ, stderr=subprocess.PIPE)

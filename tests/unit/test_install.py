@@ -92,6 +92,14 @@ def test_uv_is_told_what_pip_is_told_and_no_list_of_processes_shows_it(place: Pl
     assert not place.has("thing.py"), "pip was not asked for it, too"
 
 
+@pytest.mark.parametrize("writes", ["", "1"])
+def test_modules_are_compiled_at_once_where_python_may_not_do_it_later(place: Place, writes: str) -> None:
+    place.put("uv", {"uv/__main__.py": TELLS})
+    assert place.install(PYTHONDONTWRITEBYTECODE=writes).returncode == 0
+    told = json.loads((place.folder / "told.json").read_text())
+    assert ("--compile-bytecode" in told["arguments"]) == bool(writes)
+
+
 def test_where_uv_fails_pip_installs_the_same_and_says_why(place: Place) -> None:
     place.put("uv", {"uv/__main__.py": TELLS})
     done = place.install(ENDS="3")
