@@ -18,6 +18,12 @@ def weights(clone: Clone) -> set[str]:
     return {path.name for path in (clone.folder / "data/models/digits").glob("*")}
 
 
+@pytest.fixture(scope="module", autouse=True)
+def known(clone: Clone) -> None:
+    """Let DVC know each file: it deletes none that git has written since, for another test's sake."""
+    clone.run("dvc", "commit", "-q", "-f")
+
+
 @pytest.fixture
 def other(clone: Clone) -> Iterator[Clone]:
     """Select an experiment that is the digits' by another name, and let DVC follow."""
