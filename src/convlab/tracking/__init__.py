@@ -29,9 +29,11 @@ def mirror_all(names: Sequence[str], base: str = "HEAD", dvc_experiment: str | N
     """
     done: list[str] = []
     try:
+        import mlflow  # noqa: F401  # first: where it is absent, there is nothing to read for
+
         from convlab.tracking import records, store, study, writer
 
-        known = study.load(base, dvc_experiment)
+        known = study.load(base, dvc_experiment, names)
         with store.connected() as client:
             for name in names:
                 try:

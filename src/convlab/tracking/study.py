@@ -3,7 +3,7 @@
 import re
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, assert_never
@@ -71,21 +71,30 @@ class Study:
         return f"In the book: {', '.join(f'[{page}]({self.book}/{page})' for page in pages)}"
 
 
-def load(base: str = "HEAD", dvc_experiment: str | None = None) -> Study:
+def load(
+    base: str = "HEAD", dvc_experiment: str | None = None, names: Collection[str] | None = None
+) -> Study:
     """Read what is there; where params.yaml or reports.yaml is wrong, nothing is said about results.
 
-    `base`: the commit whose params.yaml is the one that was committed.
+    `base`: the commit whose params.yaml is the one that was committed; `names`: the experiments and sweeps
+    that are to be described, by default all.
     """
     try:
         params = load_params(files.PARAMS)
         plans = load_plans(params)
-        judged = claims.judge_all(params, plans)
+        wanted = [*params.experiments, *params.sweeps] if names is None else names
+        experiments = claims.by_result(params)
+        judged = [
+            claims.judge(name, claim, plans, experiments)
+            for name, claim in params.claims.items()
+            if any(_of(one, claim.a) or _of(one, claim.b) for one in wanted)
+        ]
         found = reports.load_reports(plans) if reports.REPORTS.is_file() else {}
         rows = [
             (name, reports.line_of(row, plans))
             for name, report in found.items()
             for row in report.rows
-            if row.result
+            if any(_of(one, row.result) for one in wanted)
         ]
     except InputError:
         return Study(committed=_committed(base, None), dvc_experiment=dvc_experiment)
