@@ -18,7 +18,7 @@ from typing import Any
 
 import yaml
 
-from convlab import files
+from convlab import files, git
 from convlab.config.strict_yaml import read_yaml
 from convlab.errors import InputError, run
 
@@ -38,11 +38,11 @@ def bring_back(selected: Collection[str]) -> list[str]:
 
     Return the names of the experiments and sweeps; none where there is no git repository.
     """
-    listed = _git("ls-files", "--deleted", "-z", "--", str(files.METRICS), str(files.PLOTS))
+    listed = git.ask("ls-files", "--deleted", "-z", "--", str(files.METRICS), str(files.PLOTS)) or ""
     gone = [path for path in listed.split("\0") if path and len(Path(path).parts) > 2]
     gone = [path for path in gone if _name(path) not in selected]
     if gone:
-        _git("checkout-index", "-z", "--stdin", given="\0".join(gone))
+        git.ask("checkout-index", "-z", "--stdin", given="\0".join(gone))
     return sorted({_name(path) for path in gone if Path(path).exists()})
 
 
@@ -55,7 +55,7 @@ def write_timing(name: str, timing: Any) -> None:
     path = files.METRICS / name / "timing.json"
     files.write_json(path, timing)
     if "DVC_EXP_NAME" in os.environ:
-        _git("add", "--", str(path))
+        git.ask("add", "--", str(path))
 
 
 @contextmanager
@@ -127,15 +127,6 @@ def _saved() -> Path:
 
 def _name(path: str) -> str:
     return Path(path).parts[1]
-
-
-def _git(*arguments: str, given: str = "") -> str:
-    """Return what git says; nothing where it is not there, or has no repository here."""
-    try:
-        done = subprocess.run(["git", *arguments], input=given, capture_output=True, text=True)
-    except FileNotFoundError:
-        return ""
-    return "" if done.returncode else done.stdout
 
 
 if __name__ == "__main__":

@@ -4,13 +4,12 @@ import hashlib
 import json
 import os
 import platform
-import subprocess
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convlab import portable
+from convlab import git, portable
 from convlab.pipeline.identity import identity
 from convlab.schema import Experiment
 
@@ -74,21 +73,15 @@ def environment(device: "torch.device") -> dict[str, Any]:
 
 def run_context() -> dict[str, Any]:
     """Return when a run took place, at which git commit, and in which DVC experiment (if any)."""
-    changes = _git("status", "--porcelain", "--untracked-files=no", "--", "src", "stages")
+    # None: no git here, or no repository: a copy on a GPU machine
+    changes = git.ask("status", "--porcelain", "--untracked-files=no", "--", "src", "stages")
+    commit = git.ask("rev-parse", "HEAD")
     return {
         "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "git_commit": _git("rev-parse", "HEAD") or os.environ.get("CONVLAB_COMMIT"),
-        "git_dirty": None if changes is None else bool(changes),  # None: git does not say
+        "git_commit": commit.strip() if commit else os.environ.get("CONVLAB_COMMIT"),
+        "git_dirty": None if changes is None else bool(changes),
         "dvc_experiment": os.environ.get("DVC_EXP_NAME"),
     }
-
-
-def _git(*arguments: str) -> str | None:
-    try:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, timeout=10, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None  # no git here, or no repository: a copy on a GPU machine
-    return done.stdout.strip()
 
 
 def cpu_name() -> str:

@@ -9,7 +9,6 @@ be an interval without width, and a drop of one image in each of two seeds a fai
 """
 
 import json
-import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from math import hypot
@@ -17,7 +16,7 @@ from pathlib import PurePosixPath
 from statistics import mean
 from typing import Any
 
-from convlab import files
+from convlab import files, git
 from convlab.errors import InputError
 from convlab.results.folders import load
 from convlab.results.gate import unfounded
@@ -218,39 +217,14 @@ def _present() -> Iterator[tuple[str, str | bytes]]:
 
 
 def _committed(revision: str) -> Iterator[tuple[str, str | bytes]]:
-    commit = git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
-    if commit is None and (refused := not_ours()):
+    commit = git.ask("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    if commit is None and (refused := git.not_ours()):
         raise InputError(f"--against: {refused}")
     if commit is None:
         raise InputError(
             f"--against: found {revision!r}; allowed: a branch, tag or commit of this git repository "
             "(`git fetch` brings those that are elsewhere)"
         )
-    listed = git("ls-tree", "-r", "--name-only", commit.strip(), f"{files.METRICS}/") or ""
+    listed = git.ask("ls-tree", "-r", "--name-only", commit.strip(), f"{files.METRICS}/") or ""
     for path in sorted(path for path in listed.splitlines() if PurePosixPath(path).name in FILES):
-        yield f"{revision}:{path}", git("show", f"{commit.strip()}:./{path}") or ""
-
-
-def not_ours() -> str:
-    """Return that git refuses a repository of another user, and what to do; empty if it does not."""
-    asked = ["git", "rev-parse", "--git-dir"]
-    try:
-        said = subprocess.run(asked, capture_output=True, encoding="utf-8", errors="replace").stderr
-    except OSError:
-        return ""
-    if "dubious ownership" not in said:
-        return ""
-    folder = said.partition("'")[2].partition("'")[0]
-    return (
-        f"git refuses {folder}, which belongs to another user; "
-        f"`git config --global --add safe.directory {folder}` lets it"
-    )
-
-
-def git(*arguments: str) -> str | None:
-    """Return git's output, or None if it fails or is not installed."""
-    try:
-        done = subprocess.run(["git", *arguments], capture_output=True, encoding="utf-8", check=True)
-    except (OSError, ValueError, subprocess.SubprocessError):
-        return None
-    return done.stdout
+        yield f"{revision}:{path}", git.ask("show", f"{commit.strip()}:./{path}") or ""

@@ -3,7 +3,6 @@
 A result is named `EXPERIMENT` or `SWEEP/TRIAL`, as everywhere; `@REV` behind it means that of a git revision.
 """
 
-import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import chdir, contextmanager, nullcontext
@@ -11,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean
 
-from convlab import files, results
+from convlab import files, git, results
 from convlab.config import load_params
 from convlab.config.explain import nearest
 from convlab.errors import InputError
@@ -164,29 +163,23 @@ def difference(metric: str, a: Subject, b: Subject) -> Difference | None:
 @contextmanager
 def _checked_out(result: str, revision: str) -> Iterator[None]:
     """Work in a temporary folder that holds a result's files as they were at a revision."""
-    found = _git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    found = git.ask("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
     if found is None:
         raise InputError(
             f"found {revision!r} after the @; allowed: a branch, tag or commit of this git repository"
         )
-    commit, name = found.decode().strip(), result.partition("/")[0]
+    commit, name = found.strip(), result.partition("/")[0]
     wanted = (
         files.METRICS / name,
         files.PLOTS / name / "curves.csv",
         files.PARAMS,
         Path("studies.yaml"),
     )
-    listed = _git("ls-tree", "-r", "--name-only", "-z", commit, "--", *(path.as_posix() for path in wanted))
+    listed = git.ask(
+        "ls-tree", "-r", "--name-only", "-z", commit, "--", *(path.as_posix() for path in wanted)
+    )
     with tempfile.TemporaryDirectory(prefix="convlab-") as folder:
-        for path in filter(None, (listed or b"").decode().split("\0")):
-            files.write_bytes(Path(folder) / path, _git("show", f"{commit}:./{path}") or b"")
+        for path in filter(None, (listed or "").split("\0")):
+            files.write_text(Path(folder) / path, git.ask("show", f"{commit}:./{path}") or "")
         with chdir(folder):
             yield
-
-
-def _git(command: str, *arguments: str) -> bytes | None:
-    """Return what git says, or None if it refuses, or is not there."""
-    try:
-        return subprocess.run(["git", command, *arguments], capture_output=True, check=True).stdout
-    except (OSError, ValueError, subprocess.SubprocessError):
-        return None

@@ -5,11 +5,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from convlab import files, results
+from convlab import files, git, results
 from convlab.config import load_params
 from convlab.errors import InputError
 from convlab.results import claims, observations, printed
-from convlab.results.compare import git
 from convlab.results.replicates import Noise, noises
 from convlab.results.reports import (
     QUANTITIES,
@@ -139,7 +138,9 @@ def glance(lines: Mapping[str, Sequence[Line]], judged: Sequence[Mapping[str, An
 
 def hints(outputs: Mapping[Path, str]) -> list[str]:
     """Return what to know before the tables are committed: settings that are not, and results of others."""
-    changed = git("diff", "--name-only", "--relative", "HEAD", "--", str(files.PARAMS), "studies.yaml") or ""
+    changed = (
+        git.ask("diff", "--name-only", "--relative", "HEAD", "--", str(files.PARAMS), "studies.yaml") or ""
+    )
     found = [f"{name} is not as committed; the tables are of it as it is now" for name in changed.split()]
     stale = dict.fromkeys(name for row in json.loads(outputs[CLAIMS_JSON]) for name in row["stale"])
     if stale:

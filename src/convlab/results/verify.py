@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from convlab import files
+from convlab import files, git
 from convlab.errors import InputError
 from convlab.pipeline.made_from import Record
-from convlab.results.compare import CONFIDENCE, Result, git, over_images
+from convlab.results.compare import CONFIDENCE, Result, over_images
 from convlab.results.folders import load
 from convlab.results.states import changed, told
 
@@ -108,7 +108,7 @@ def _within_noise(name: str, before: dict[str, Result], now: dict[str, Result]) 
 
 
 def _committed(path: str, revision: str) -> list[Record]:
-    content = git("show", f"{revision}:./{path}")
+    content = git.ask("show", f"{revision}:./{path}")
     if content is None:
         return []
     try:

@@ -2,14 +2,13 @@
 
 import os
 import re
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import chdir, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from convlab import files
+from convlab import files, git
 from convlab.errors import InputError
 from convlab.tracking import mirror_all
 from convlab.tracking.store import tracking_uri
@@ -84,12 +83,9 @@ def _checked_out(commit: str) -> Iterator[None]:
 
 def _git(*arguments: str, **environment: str) -> str:
     try:
-        done = subprocess.run(
-            ["git", *arguments], env=os.environ | environment, capture_output=True, text=True, check=True
-        )
-    except (OSError, subprocess.CalledProcessError) as error:
-        said = (getattr(error, "stderr", "") or str(error)).strip().splitlines()
+        return git.run(*arguments, environment=environment)
+    except git.GitError as error:
+        said = str(error).splitlines() or ["it failed"]
         raise InputError(
             f"git {arguments[0]}: {said[-1]}; DVC experiments are commits of a git repository"
         ) from None
-    return done.stdout

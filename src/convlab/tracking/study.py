@@ -1,14 +1,13 @@
 """What is said about results: the report's row, the verdicts of claims, what differs from the last commit."""
 
 import re
-import subprocess
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, assert_never
 
-from convlab import files
+from convlab import files, git
 from convlab.config import load_params, trials_of
 from convlab.errors import InputError
 from convlab.pipeline.made_from import Flat, flat
@@ -113,26 +112,24 @@ def run_name(result: str, changes: Flat, seed: int | None, dvc_experiment: str |
 
 def _published() -> str | None:
     """Return where GitHub shows the book of the clone's origin (.github/workflows/book.yml puts it there)."""
-    try:
-        asked = subprocess.run(["git", "remote", "get-url", "origin"], capture_output=True, timeout=10)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    found = re.search(r"github\.com[:/]([\w-]+)/([\w.-]+?)(?:\.git)?/?$", asked.stdout.decode().strip())
+    origin = git.ask("remote", "get-url", "origin") or ""
+    found = re.search(r"github\.com[:/]([\w-]+)/([\w.-]+?)(?:\.git)?/?$", origin.strip())
     return f"https://{found[1].lower()}.github.io/{found[2]}" if found else None
 
 
 def _committed(base: str, current: Params | None) -> Params | None:
     """Return params.yaml of a commit, which may be the current one; None where none can be read."""
-    show = ["git", "show", f"{base}:./{files.PARAMS}"]
+    text = git.ask("show", f"{base}:./{files.PARAMS}")
+    if text is None:
+        return None
     try:
-        text = subprocess.run(show, capture_output=True, check=True, timeout=10).stdout
-        if current and text == files.PARAMS.read_bytes():
+        if current and text.encode() == files.PARAMS.read_bytes():
             return current
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / files.PARAMS.name
-            path.write_bytes(text)
+            files.write_text(path, text)
             return load_params(path)
-    except (OSError, subprocess.SubprocessError, InputError):
+    except (OSError, InputError):
         return None
 
 

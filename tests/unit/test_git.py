@@ -1,0 +1,46 @@
+"""Git, asked as a program."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from convlab import git
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    subprocess.run(["git", "init", "-q"], check=True)
+    return tmp_path
+
+
+def test_what_it_prints_comes_with_its_line_ends(repository: Path) -> None:
+    (repository / "a b").write_bytes(b"one\r\ntwo\n")
+    git.run("add", ".")
+    assert git.run("ls-files", "-z") == "a b\0"
+    assert git.run("show", ":./a b") == "one\r\ntwo\n"
+
+
+def test_it_is_given_paths_and_variables(repository: Path) -> None:
+    (repository / "ä").write_text("text")
+    git.run("update-index", "--add", "-z", "--stdin", given="ä\0", environment={"GIT_INDEX_FILE": "other"})
+    assert (repository / "other").exists()
+    assert git.run("ls-files") == ""
+
+
+@pytest.mark.parametrize(
+    "arguments", [("show", "HEAD"), ("nothing",), ("show", "a\0b"), ("show", ":./bytes")]
+)
+def test_a_refusal_is_an_error_or_none(repository: Path, arguments: tuple[str, ...]) -> None:
+    (repository / "bytes").write_bytes(b"\xff")
+    git.run("add", ".")
+    assert git.ask(*arguments) is None
+    with pytest.raises(git.GitError, match=r"."):
+        git.run(*arguments)
+
+
+def test_where_it_is_not_installed_nothing_is_said(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(repository))
+    assert git.ask("status") is None
+    assert git.not_ours() == ""
