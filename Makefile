@@ -66,7 +66,7 @@ test-browser: setup  ## open every page of the book in Chromium, which is to be 
 
 test-ray: setup  ## the executors with Ray, which this installs beside the rest (requirements-ray.lock)
 	pip install --quiet --disable-pip-version-check --require-hashes -r requirements-ray.lock
-	pytest tests/unit/test_executors.py -rs
+	pytest tests/unit/test_executors.py tests/unit/test_ray_faults.py -rs
 
 check: setup  ## the gate: exit status 1 when a metric is under its floor in params.yaml
 	@convlab check

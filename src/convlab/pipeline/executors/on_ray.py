@@ -38,7 +38,7 @@ GPU_SHARE = 0.25  # of a GPU: networks for small images fill none
 DEATHS = 3  # of one training's workers, before it is called a matter of memory
 POLL = 0.5  # seconds between looks at what was printed, and whether somebody asked for the end
 CHECKPOINT_SECONDS = 30.0  # between checkpoints of one training that are sent here
-CONNECT_SECONDS = 5.0
+CONNECT_SECONDS = 5.0  # for a head to answer, and between looks whether it still does
 FILES = ("statistics.json", "test.safetensors", "train.safetensors", "validation.safetensors")
 
 
@@ -160,6 +160,7 @@ class _Crew:
         self.deaths: dict[str, int] = {}
         self.prepared: dict[Path, tuple[Any, str]] = {}  # data in the object store, with their hash
         self.marker = _marked(ledger.folder)
+        self.head, self.seen_at = ray.get_runtime_context().gcs_address, monotonic()
         # Two threads: one trains, the other answers meanwhile.
         self.actors = ray.remote(max_concurrency=2, **share)(Worker)
         self.hands = [self._hire() for _ in range(at_once)]
@@ -172,6 +173,7 @@ class _Crew:
         """
         try:
             while self.hands and request.number is None:
+                self._check_head()
                 for hand in self._answered(POLL):
                     self._go_on(hand)
                 self._listen()
@@ -184,6 +186,25 @@ class _Crew:
     def _hire(self) -> _Hand:
         actor = self.actors.remote(ALL_THREADS)
         return _Hand(actor, actor.where.remote(socket.gethostname(), Path.cwd(), self.marker))
+
+    def _check_head(self) -> None:
+        """Refuse to wait for a head that is gone: after a minute Ray would end this process without a word of
+        what is kept.
+
+        Raises:
+            InputError: it does not answer.
+        """
+        if monotonic() - self.seen_at < CONNECT_SECONDS:
+            return
+        try:
+            _check_reachable(self.head)
+        except InputError:
+            self.hands = []  # nobody is left to be told
+            raise InputError(
+                f"Ray: the cluster's head at {self.head} is gone; what is finished, and each checkpoint that "
+                "came here, is kept: run it again"
+            ) from None
+        self.seen_at = monotonic()
 
     def _answered(self, seconds: float) -> list[_Hand]:
         done, _ = ray.wait([hand.answer for hand in self.hands], timeout=seconds)
@@ -222,7 +243,7 @@ class _Crew:
         told: tuple[Any, str, dict[str, bytes]] = (None, "", {})
         if not hand.shared:
             if job.folder not in self.prepared:
-                self.prepared[job.folder] = _stored(job.folder)
+                self.prepared[job.folder] = stored(job.folder)
             told = (*self.prepared[job.folder], self.ledger.contents(job.key))
         hand.answer = hand.actor.run.remote(job, self.ledger.folder, self.at_once, *told)
         hand.job, hand.sent_at = job, monotonic()
@@ -282,7 +303,19 @@ def _marked(folder: Path) -> Path:
     return Path(name).resolve()
 
 
-def _stored(folder: Path) -> tuple[Any, str]:
-    """Put prepared data into the object store, and return their reference and their hash."""
+def stored(folder: Path) -> tuple[Any, str]:
+    """Put prepared data into the object store, and return their reference and their hash.
+
+    Raises:
+        InputError: they do not fit, in memory or (to where Ray spills what does not) on the disk.
+    """
     sent: Mapping[str, np.ndarray] = {name: np.fromfile(folder / name, np.uint8) for name in FILES}
-    return ray.put(sent), hash_files(folder / name for name in sorted(FILES))
+    try:
+        return ray.put(sent), hash_files(folder / name for name in sorted(FILES))
+    except RayError as error:
+        size = sum(content.nbytes for content in sent.values()) / 1e6
+        raise InputError(
+            f"{folder}: {size:,.0f} MB of prepared data do not fit into Ray's object store "
+            f"({type(error).__name__}); start the head with a larger --object-store-memory, or let the nodes "
+            "share the folder with this machine"
+        ) from None
