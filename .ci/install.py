@@ -1,8 +1,8 @@
-"""Install requirements.lock into this interpreter's environment: with uv, or with pip where uv is not available.
+"""Install requirements.lock into this interpreter's environment: with uv, or with pip if there is no uv.
 
 uv is pinned in the lock like everything else, so that its hash is checked before it runs. It does not read
-pip's configuration, which may be the only place that names the package index. The settings are passed on in the
-environment and not as options, so that no process list and no log shows them.
+pip's configuration, which may be the only place that names the package index. The settings are passed on
+in the environment and not as options, so that no process list and no log shows them.
 """
 
 import ast
@@ -31,7 +31,7 @@ VARIABLES = {
 
 
 def settings(listed: str) -> dict[str, str]:
-    """Return the settings in `pip config list` that apply to `pip install`; the environment overrides files."""
+    """Return what `pip config list` says for `pip install`; the environment overrides files."""
     found: dict[str, str] = {}
     for section in ("global", "install", ":env:"):
         for key, value in re.findall(rf"^{section}\.(\S+?)=(.*)$", listed, re.M):
@@ -64,9 +64,9 @@ def by_uv() -> str | None:
     command = (
         *(sys.executable, "-m", "uv", "pip", "install", "--quiet"),
         *("--python", sys.executable, "--require-hashes", "-r", str(LOCK)),
-        # Like pip, consider the versions of all indexes; the hashes ensure that only known files are installed.
+        # Like pip, consider the versions of all indexes: the hashes allow only known files.
         *("--index-strategy", "unsafe-best-match"),
-        # Takes half a minute, once: where bytecode is not written later, each process would compile PyTorch again
+        # Half a minute, once: if bytecode is not written later, each process compiles PyTorch again
         *(("--compile-bytecode",) if sys.dont_write_bytecode else ()),
         *(("--no-index",) if pip.get("no-index") in ("1", "true", "yes", "on") else ()),
     )
