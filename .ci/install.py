@@ -1,8 +1,8 @@
-"""Install requirements.lock into this interpreter's environment: by uv, or by pip where uv cannot be had.
+"""Install requirements.lock into this interpreter's environment: with uv, or with pip if there is no uv.
 
-uv stands in the lock like everything else, so that its hash is checked before it runs. It reads nothing of
-pip's configuration, by which alone a package index may be known here: that goes along in the environment,
-where no list of processes and no log shows it.
+uv is pinned in the lock like everything else, so that its hash is checked before it runs. It does not read
+pip's configuration, which may be the only place that names the package index. The settings are passed on
+in the environment and not as options, so that no process list and no log shows them.
 """
 
 import ast
@@ -16,7 +16,7 @@ from pathlib import Path
 LOCK = Path("requirements.lock")
 PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check")
 INSTALL = (*PIP, "install", "--quiet", "--require-hashes")
-# A setting of pip, and the variable that tells uv the same
+# pip's settings, and the equivalent environment variables of uv
 VARIABLES = {
     "index-url": "UV_DEFAULT_INDEX",
     "extra-index-url": "UV_INDEX",
@@ -31,7 +31,7 @@ VARIABLES = {
 
 
 def settings(listed: str) -> dict[str, str]:
-    """Return what `pip config list` says that `pip install` goes by: files first, the environment last."""
+    """Return what `pip config list` says for `pip install`; the environment overrides files."""
     found: dict[str, str] = {}
     for section in ("global", "install", ":env:"):
         for key, value in re.findall(rf"^{section}\.(\S+?)=(.*)$", listed, re.M):
@@ -40,7 +40,7 @@ def settings(listed: str) -> dict[str, str]:
 
 
 def variables(pip: dict[str, str]) -> dict[str, str]:
-    """Return the environment that tells uv what pip is told; lists are separated as uv wants them."""
+    """Return pip's settings as environment variables for uv, with uv's list separators."""
     told = {VARIABLES[key]: " ".join(value.split()) for key, value in pip.items() if key in VARIABLES}
     if "UV_FIND_LINKS" in told:
         told["UV_FIND_LINKS"] = told["UV_FIND_LINKS"].replace(" ", ",")
@@ -48,14 +48,14 @@ def variables(pip: dict[str, str]) -> dict[str, str]:
 
 
 def by_uv() -> str | None:
-    """Install everything by uv; return the reason in a few words where it could not be done."""
+    """Install everything with uv; return None, or a short reason why that failed."""
     pinned = re.search(r"^uv==(?:.*\\\n)*.*\n", LOCK.read_text(encoding="utf-8"), re.M)
     if pinned is None:
         return f"{LOCK} does not name it"
     with tempfile.TemporaryDirectory() as folder:
         wanted = Path(folder, "uv.txt")
         wanted.write_text(pinned[0], encoding="utf-8")
-        # A wheel or nothing: to build it takes a Rust compiler and minutes
+        # A wheel only: building uv needs a Rust compiler and takes minutes
         command = (*INSTALL, "--only-binary", ":all:", "-r", str(wanted))
         if subprocess.run(command, stderr=subprocess.DEVNULL).returncode:
             return "the package index has none for this machine"
@@ -64,9 +64,9 @@ def by_uv() -> str | None:
     command = (
         *(sys.executable, "-m", "uv", "pip", "install", "--quiet"),
         *("--python", sys.executable, "--require-hashes", "-r", str(LOCK)),
-        # As pip does: versions of all indexes count. Hashes say which files may be taken.
+        # Like pip, consider the versions of all indexes: the hashes allow only known files.
         *("--index-strategy", "unsafe-best-match"),
-        # Half a minute, once: where none may be written later, each process would compile PyTorch anew
+        # Half a minute, once: if bytecode is not written later, each process compiles PyTorch again
         *(("--compile-bytecode",) if sys.dont_write_bytecode else ()),
         *(("--no-index",) if pip.get("no-index") in ("1", "true", "yes", "on") else ()),
     )
@@ -75,7 +75,7 @@ def by_uv() -> str | None:
 
 
 def main() -> int:
-    """Return pip's exit status where uv could not do it."""
+    """Return 0 after uv, else pip's exit status."""
     reason = by_uv()
     if reason is None:
         return 0

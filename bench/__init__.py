@@ -1,1 +1,1 @@
-"""Measurements, each a command of its own: speed, fidelity, and what waits for a GPU (README.md)."""
+"""Measurements, each a command of its own: speed, fidelity, and trainings that need a GPU (README.md)."""

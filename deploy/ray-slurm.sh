@@ -1,7 +1,7 @@
 #!/bin/bash
-# Ray in an allocation of Slurm: a head on the first node, a worker on each other one, and dvc repro on the head.
+# Ray in a Slurm allocation: a head on the first node, a worker on every other node, and dvc repro on the head.
 #   sbatch deploy/ray-slurm.sh        (in the repository, on a file system that all nodes share)
-# After Ray's documentation; it has not been run on a cluster.
+# Follows Ray's documentation; it has not been run on a cluster.
 #SBATCH --job-name=convlab
 #SBATCH --nodes=4
 #SBATCH --ntasks-per-node=1

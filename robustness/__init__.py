@@ -1,1 +1,1 @@
-"""What breaks on purpose: faults at random moments, damaged files, bad input (README.md)."""
+"""Breaking things on purpose: faults at random moments, damaged files, bad input (README.md)."""

@@ -108,7 +108,7 @@ class Clone:
         return self.start("dvc", "repro", *self.targets, stdout=stdout, **environment)
 
     def undisturbed(self) -> dict[str, float]:
-        """Run the pipeline from nothing, keep its files, and give each stage's seconds with DVC's start."""
+        """Run the pipeline from nothing, keep its files; return each stage's seconds with DVC's start."""
         began = time.monotonic()
         process = self.repro(stdout=subprocess.PIPE)
         starts = {}
@@ -122,14 +122,14 @@ class Clone:
         return {name: first + end - start for (name, start), end in zip(starts.items(), ends, strict=True)}
 
     def restore(self, stage: str | None) -> None:
-        """Go back to the undisturbed run's end, but that a stage has not run; None: to where nothing has."""
+        """Restore the end of the undisturbed run, except that a stage has not run; None: no stage has."""
         self.clear()
         if stage is None:
             return
         self.copy(self.kept, self.folder)
         shutil.rmtree(
             self.folder / ".dvc/cache/runs", ignore_errors=True
-        )  # nothing is to be had without work
+        )  # so that nothing comes from a cache
         lock = yaml.safe_load((self.folder / "dvc.lock").read_text())
         for out in lock["stages"].pop(stage)["outs"]:
             self._uncache(out["md5"])
@@ -237,7 +237,7 @@ def session(leader: int) -> list[int]:
 
 
 def hangs(process: Process) -> bool:
-    """Wait until a process has ended; return True once its session no longer gets on: idle, or in circles."""
+    """Wait until a process has ended; return True if its session hangs: idle, or computing far too long."""
     since, before = time.monotonic(), 0.0
     while not with_patience(lambda: process.poll() is not None, 1.0):
         now, used = time.monotonic(), sum(map(_cpu_seconds, session(process.pid)))
@@ -264,7 +264,7 @@ def kill(process: Process, number: signal.Signals) -> None:
 
 
 def end(process: Process) -> None:
-    """End what is left of a session: the next round is not to suffer from it."""
+    """Kill what is left of a session, so that it does not disturb the next round."""
     while left := session(process.pid):
         for one in left:
             with contextlib.suppress(ProcessLookupError):
@@ -273,7 +273,7 @@ def end(process: Process) -> None:
 
 
 def with_patience(done: Callable[[], bool], seconds: float) -> bool:
-    """Wait until something is done, or so many seconds; return whether it is."""
+    """Wait until something is done, or for `seconds`; return whether it is."""
     end = time.monotonic() + seconds
     while time.monotonic() < end and not done():
         time.sleep(0.02)

@@ -1,7 +1,7 @@
 """The kinds of fault in the fault campaign.
 
-Each is a context: entered at a random moment of a `dvc repro`, left when that has ended. It gives whether
-there was something to harm: a process that still ran, a checkpoint, a database.
+Each is a context manager: entered at a random moment of a `dvc repro`, left when that has ended. It yields
+whether there was something to break: a running process, a checkpoint, a database.
 """
 
 import contextlib
@@ -54,12 +54,12 @@ Fault = Callable[[Scene], AbstractContextManager[bool]]
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of harm. `stages`: in which it can do any; `mounts`: needs a disk of its own."""
+    """A kind of fault. `stages`: where it can have an effect; `mounts`: needs a disk of its own."""
 
     fault: Fault
     stages: tuple[str, ...] = ()
     mounts: bool = False
-    tracking: bool = False  # it is MLflow that is harmed: `convlab track` has to mend it
+    tracking: bool = False  # a fault in MLflow: `convlab track` has to repair it
 
 
 def group_signal(number: signal.Signals) -> Fault:
@@ -137,7 +137,7 @@ def truncated_data(scene: Scene) -> Iterator[bool]:
 def disk_full(scene: Scene) -> Iterator[bool]:
     """The disk is full but for some kilobytes, until the end, or until room is made.
 
-    Where its own SQLite finds no room, DVC tries again and again, and does not end.
+    Where its own SQLite finds no room, DVC retries forever.
     """
     alive = not scene.ended()
     ballast = scene.clone.folder / "ballast"

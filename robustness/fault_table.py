@@ -6,7 +6,7 @@ from robustness.fault_kinds import KINDS
 
 
 def fault_table(results: dict[str, Any]) -> str:
-    """Count rounds, hits and recoveries by kind of harm, with where they ran."""
+    """Count rounds, hits and recoveries by kind of fault, with the hardware."""
     rows = [row for row in results["rounds"] if row["recovered"] is not None]
     lines = [
         f"{results['device_name']}, Python {results['python']}, PyTorch {results['torch']}, "

@@ -3,10 +3,10 @@
     python robustness/faults.py [--rounds 208] [--seed 1] [--out FILE]      a quarter of a minute a round
 
 In a temporary copy with a small pipeline on the embedded digits. In each round one stage has not run, or now
-and then none has; one kind of harm is done at a random moment, and then the next `dvc repro` has to end, with
-the same files to the last byte, without a process left behind or an MLflow run that looks alive. Each round
-is written down at once; the same command resumes with the missing ones. At its end the
-table of robustness/README.md is written.
+and then none has; one kind of fault is injected at a random moment, and then the next `dvc repro` has to
+complete, with the same files to the last byte, without a process left behind or an MLflow run still marked as
+running. Each round is saved at once; the same command resumes with the missing ones. At its end the table of
+robustness/README.md is written.
 """
 
 import random
@@ -85,7 +85,7 @@ def main() -> int:
 
 
 def undisturbed(clone: Clone) -> Wanted:
-    """Run the pipeline without harm."""
+    """Run the pipeline undisturbed."""
     seconds = clone.undisturbed()
     return Wanted(clone.state(), clone.runs(), seconds)
 
@@ -105,13 +105,13 @@ def one_round(clone: Clone, wanted: Wanted, number: int, seed: int, mounts: bool
     }
     if kind.mounts and not mounts:
         return about | {"recovered": None}
-    return about | harm_once(clone, wanted, name, stage, chance.uniform(0, longest), chance)
+    return about | inject_once(clone, wanted, name, stage, chance.uniform(0, longest), chance)
 
 
-def harm_once(
+def inject_once(
     clone: Clone, wanted: Wanted, name: str, stage: str | None, moment: float, chance: random.Random
 ) -> dict[str, Any]:
-    """Do harm once, run again, and compare. `stage`: the one that has not run; None: none has."""
+    """Inject a fault once, run again, and compare. `stage`: the one that has not run; None: none has."""
     kind = KINDS[name]
     clone.restore(stage)
     with maybe_server(clone, name == SERVER_GONE) as (server, address):
@@ -142,7 +142,7 @@ def harm_once(
 
 @contextmanager
 def repro(clone: Clone, address: dict[str, str]) -> Iterator[Process]:
-    """Start `dvc repro`, and leave nothing of it behind: the next round is not to suffer from it."""
+    """Run `dvc repro` and kill what is left of it, so that it does not disturb the next round."""
     process = clone.repro(**address)
     try:
         yield process
@@ -159,7 +159,7 @@ def waited(process: Process) -> str:
 
 @contextmanager
 def maybe_server(clone: Clone, wanted: bool) -> Iterator[tuple[Process | None, dict[str, str]]]:
-    """Start an MLflow server if wanted; gives it, and the setting that leads to it."""
+    """Start an MLflow server if wanted; yield it, and the setting that points to it."""
     if not wanted:
         yield None, {}
         return
@@ -170,7 +170,7 @@ def maybe_server(clone: Clone, wanted: bool) -> Iterator[tuple[Process | None, d
 def runs_wrong(clone: Clone, wanted: Wanted, server: bool, tracking: bool) -> str:
     """Say what is wrong with MLflow's runs; nothing if all is well.
 
-    None may look alive, none may be there twice; and where MLflow itself was harmed, `convlab track` has to
+    None may be marked as running or be duplicated; and after a fault in MLflow itself, `convlab track` has to
     bring every run back, once.
     """
     database = SERVER_DATABASE if server else "mlflow.db"

@@ -118,7 +118,7 @@ STATES: list[dict[Any, Any]] = [{"epoch": epoch, 7: [1, (2,)], "weights": [0.5] 
 
 @cache
 def valid_checkpoints() -> dict[str, bytes]:
-    """Write a checkpoint of each of STATES, with a tensor, and give the files by their names."""
+    """Write a checkpoint of each of STATES, with a tensor; return the files by name."""
     with tempfile.TemporaryDirectory() as folder:
         checkpoints = Checkpoints(Path(folder))
         for state in STATES:
@@ -223,7 +223,7 @@ def campaign(name: str, inputs: int, results: dict[str, Any], out: Path) -> None
         sender.close()
         listen(receiver, found, lambda: write_json(out, results))
         worker.join()
-        if worker.exitcode:  # at the input after the last that was heard of
+        if worker.exitcode:  # continue after the last reported input
             died = signal.Signals(-worker.exitcode).name if worker.exitcode < 0 else f"exit {worker.exitcode}"
             found["problems"].append({"input": found["inputs"], "problem": died})
             found["inputs"] += 1

@@ -65,7 +65,7 @@ Damage = Callable[[bytes, random.Random], bytes]
 
 
 def damaged(content: bytes, chance: random.Random) -> bytes:
-    """Do one to four kinds of harm to a file."""
+    """Apply one to four kinds of damage to a file."""
     for _ in range(chance.choice((1, 1, 1, 2, 4))):
         content = chance.choice(HARM)(content, chance)
     return content

@@ -1,11 +1,11 @@
-"""In which order files of tests are dealt out to processes (`pytest -n 2 --dist loadfile`)."""
+"""The order in which test files are distributed over processes (`pytest -n 2 --dist loadfile`)."""
 
 from pathlib import Path
 
 import pytest
 
 HERE = Path(__file__).parent
-# What takes minutes by itself: begun last, it would keep one process at work while the others have ended
+# Files that take minutes: started last, they would keep one process busy after the others have ended
 LONG = (
     "pipeline/test_pipeline.py",
     "pipeline/test_every_experiment.py",
@@ -15,7 +15,7 @@ LONG = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put what takes longest first; last, what waits for the clone that the first one makes."""
+    """Put the longest files first; last, those that wait for the clone that the first one makes."""
 
     def turn(item: pytest.Item) -> int:
         name = item.path.relative_to(HERE).as_posix()

@@ -1,4 +1,4 @@
-"""Run airbench94_muon.py as its repository has it, some trainings in one process; prints one line of JSON.
+"""Run airbench94_muon.py unchanged, several trainings in one process; prints one line of JSON.
 
     python bench/baselines/airbench.py SCRIPT RUNS [FOLDER]        in the repository's root
 
@@ -48,7 +48,7 @@ def from_prepared(folder: Path) -> Raw:
 
 
 def load(script: Path) -> ModuleType:
-    """Import a script, which reads its own text from where the command line says that it is."""
+    """Import a script; it reads its own source through the path in sys.argv."""
     sys.argv = [str(script)]
     spec = spec_from_file_location("airbench", script)
     assert spec

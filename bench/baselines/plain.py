@@ -1,6 +1,6 @@
 """The plain PyTorch loop, as the tutorials of PyTorch and torchvision teach it.
 
-A Dataset that gives one transformed image at a time, a shuffling DataLoader, an optimiser as it comes, and
+A Dataset that returns one transformed image at a time, a shuffling DataLoader, a default optimiser, and
 the loss read after each step. No worker processes: with two on two cores it was no faster.
 """
 
@@ -54,7 +54,7 @@ def train_one_epoch(
     criterion: nn.Module,
     tick: Callable[[], None],
 ) -> float:
-    """Train one epoch; give the mean of the steps' losses."""
+    """Train one epoch; return the mean of the steps' losses."""
     model.train()
     device = next(model.parameters()).device
     running_loss = 0.0
@@ -93,7 +93,7 @@ def transform_of(experiment: Experiment) -> transforms.Compose:
             case Flip():
                 steps.append(transforms.RandomHorizontalFlip())
             case _:
-                raise InputError(f"augment: found {step.name}; the plain loop here has crop and flip alone")
+                raise InputError(f"augment: found {step.name}; the plain loop here has crop and flip only")
     if experiment.preprocess.greyscale:
         steps.append(transforms.Grayscale())
     steps.append(transforms.ToTensor())

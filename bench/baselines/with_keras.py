@@ -28,7 +28,7 @@ class Ticking(keras.callbacks.Callback):
         self.tick = tick
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Note that a step has ended."""
+        """Record that a step has ended."""
         self.tick()
 
 

@@ -1,6 +1,6 @@
 """PyTorch Lightning, as its documentation teaches, on the Dataset and DataLoader of the plain loop.
 
-What costs time and no training needs is off: the progress bar, loggers, checkpoints.
+What costs time and training does not need is off: the progress bar, loggers, checkpoints.
 """
 
 from collections.abc import Callable
@@ -42,7 +42,7 @@ class Ticking(lightning.Callback):
         self.tick = tick
 
     def on_train_batch_end(self, *arguments: Any, **more: Any) -> None:
-        """Note that a step has ended."""
+        """Record that a step has ended."""
         self.tick()
 
 

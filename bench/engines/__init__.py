@@ -1,1 +1,1 @@
-"""R4's network by PyTorch and by hand in NumPy (engines.md)."""
+"""R4's network in PyTorch and in plain NumPy (engines.md)."""

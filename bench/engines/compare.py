@@ -1,4 +1,4 @@
-"""R4's network by PyTorch and by hand in NumPy, side by side: `engine: torch` against `engine: numpy`.
+"""R4's network in PyTorch and in plain NumPy, side by side: `engine: torch` against `engine: numpy`.
 
     python bench/engines/compare.py [--rounds 2] [--images 55000] [--out FILE]        ten minutes on two cores
 
@@ -47,12 +47,12 @@ Row = dict[str, Any]
 
 
 def main() -> None:
-    """Measure all of it, or, as a child process, one epoch by one engine."""
+    """Measure everything, or, as a child process, one epoch with one engine."""
     parser = Parser(description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=count, default=2)
     parser.add_argument("--images", type=count, default=55_000, help="to train on (%(default)s)")
     parser.add_argument("--out", type=Path, default=results_path("-engines"), help="(%(default)s)")
-    parser.add_argument("--one", choices=ENGINES, help="train an epoch by this engine alone, and print JSON")
+    parser.add_argument("--one", choices=ENGINES, help="train an epoch with this engine only, and print JSON")
     options = parser.parse_args()
     experiment = load_params().sweeps[SWEEP].trials[0].experiment
     folder = files.PROCESSED / SWEEP / experiment.data_key()
@@ -79,7 +79,7 @@ def main() -> None:
 
 
 def one_epoch(experiment: Experiment, engine: str, images: int, folder: Path) -> Row:
-    """Train one epoch, and give its seconds, without validation; each step's loss; accuracy and memory."""
+    """Train one epoch; return its seconds without validation, each step's loss, accuracy and memory."""
     recipe = experiment.model_copy(update={"engine": engine, "epochs": 1, "iterations": True})
     prepare_process(recipe.threads, recipe.deterministic)
     statistics = load_statistics(folder)
@@ -114,7 +114,7 @@ def trained(experiment: Experiment, images: Tensor) -> nn.Module:
 
 
 def layer_times(model: nn.Module, images: Tensor) -> list[Row]:
-    """Time each layer, forward and backward, in turn by both engines, on what reaches it in a batch."""
+    """Time each layer, forward and backward, in both engines in turn, on its actual input in a batch."""
     found: list[tuple[str, nn.Module, Tensor]] = []
     leaves = [(name, module) for name, module in model.named_modules() if not list(module.children())]
     hooks = [

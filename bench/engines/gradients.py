@@ -1,4 +1,4 @@
-"""Are the gradients of the NumPy engine those of its layers?
+"""Are the gradients of the NumPy engine correct?
 
     python bench/engines/gradients.py        a few seconds; the first table of bench/engines.md
 
@@ -21,7 +21,7 @@ from convlab.numpy_engine.parts import Parts
 from convlab.train.loader import place
 
 STEP = 1e-6  # of the differences; float64 has 16 digits
-ENTRIES = 30  # of each array that are moved, at random
+ENTRIES = 30  # entries of each array that are perturbed, at random
 
 CASES: list[tuple[str, Callable[[], nn.Module], tuple[int, ...]]] = [
     ("convolution 3×3 (stem)", lambda: nn.Conv2d(1, 32, 3, 1, 1), (4, 1, 28, 28)),
@@ -89,7 +89,7 @@ def largest_error(found: list[np.ndarray], expected: list[np.ndarray]) -> float:
 
 
 def build(make: Callable[[], nn.Module], dtype: torch.dtype, seed: int) -> tuple[nn.Module, Layer]:
-    """Build PyTorch's module, with normalisations that do something, and the NumPy layer on its memory."""
+    """Build PyTorch's module, with non-trivial normalisations, and the NumPy layer on the same memory."""
     torch.manual_seed(seed)
     module = make().to(dtype)
     for norm in module.modules():

@@ -1,4 +1,4 @@
-"""Put what compare.py measured into bench/engines.md: tables of gradients, epochs and layers, and the figure.
+"""Write the results of compare.py into bench/engines.md: gradients, epochs, layers, and the figure.
 
 python bench/engines/page.py [FILE]        FILE: of bench/results; this machine's unless said otherwise
 """
@@ -47,13 +47,13 @@ def main() -> None:
 
 
 def reported() -> dict[str, float]:
-    """Read R4's seconds an epoch."""
+    """Read R4's seconds per epoch."""
     rows = {row["what"]: row for row in read_yaml(REPORTS)["R4"]["rows"]}
     return {engine: rows[task]["seconds_per_epoch"] for engine, task in TASKS.items()}
 
 
 def epochs_table(results: Row, report: dict[str, float]) -> str:
-    """Make the table of seconds an epoch, with the report's, and a sentence on what else was compared."""
+    """Make the table of seconds per epoch, with the report's, and a sentence on the other comparisons."""
     by_engine = {engine: [row for row in results["epochs"] if row["engine"] == engine] for engine in ENGINES}
     rounds = len(by_engine["numpy"])
     lines = [
@@ -109,7 +109,7 @@ def layers_table(layers: list[Row]) -> str:
 def curves_figure(epochs: list[Row], curves: list[Row]) -> Figure:
     """Draw the loss of each step of an epoch, and the accuracy after each epoch of the sweep."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6))
-    # One line wide and pale under the other: they would hide each other
+    # One line is wide and pale, under the other: otherwise one would hide the other
     looks: list[dict[str, Any]] = [
         {"color": PALETTE[0], "linewidth": 6, "alpha": 0.4},
         {"color": PALETTE[1], "linewidth": 1.5},

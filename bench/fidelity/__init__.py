@@ -1,1 +1,1 @@
-"""Do we compute what others do, what we did before, and the same on other processors?"""
+"""Are results the same as in other frameworks, as before a change, and on other processors?"""

@@ -1,4 +1,4 @@
-"""Which bits does a training end with on this processor, by the kernels that it is computed with?
+"""Which bits does a training give on this processor, depending on the kernels?
 
     python bench/fidelity/bits.py      the digits, in each variant (a minute; other work may run beside it)
 
@@ -80,7 +80,7 @@ def trained(prepared: Path, variables: Mapping[str, str]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Train in each variant, print the table, and keep it."""
+    """Train in each variant, print the table, and save it."""
     Parser(description=__doc__.split("\n")[0]).parse_args()
     experiment = load_params(files.PARAMS).experiments["digits"]
     found: dict[str, dict[str, Any]] = {}

@@ -39,7 +39,7 @@ def affine_difference(amounts: dict[str, float], count: int = 64, size: int = 32
 
 
 def range_differences(step: Affine, draws: int, size: int = 32) -> list[float]:
-    """Compare the ranges that Keras draws its amounts from with an augmentation's, end by end."""
+    """Compare the ranges of the random parameters in Keras with an augmentation's, limit by limit."""
     np.random.seed(1)
     generator = ImageDataGenerator(
         rotation_range=step.rotation,

@@ -30,7 +30,7 @@ BETAS = 0.9, 0.999
 LOSS_FALLS: dict[str, Callable[[float, random.Random], float]] = {
     "anything": lambda loss, chance: chance.random(),
     "equal ones": lambda loss, chance: chance.choice([0.5, 0.25, 0.125, 0.0625, 1.0]),
-    # Around the 1e-4 by which a loss has to be better, and never on it: Keras compares in float32
+    # Near the 1e-4 by which a loss must improve, but never equal to it: Keras compares in float32
     "small steps": lambda loss, chance: loss + 3.7e-5 * chance.choice([-27, *range(-4, 4), 27]),
     "a slow fall": lambda loss, chance: loss * chance.choice([0.9, 1, 1.01, 0.99987, 0.99999]),
 }
@@ -103,7 +103,7 @@ def our_steps(
 
 
 def penalised_loss(pair: Pair, images: Tensor, labels: Tensor) -> Tensor:
-    """Compute the loss that our step goes down."""
+    """Compute the loss that our step minimises."""
     loss = F.cross_entropy(pair.ours.train()(images), pair.targets(labels))
     return loss + l2_penalty(penalised(pair.ours, pair.recipe.l2_on), pair.recipe.l2)
 
@@ -129,7 +129,7 @@ def distance(weights: list[np.ndarray], others: list[np.ndarray]) -> float:
 
 
 def schedules_that_differ(count: int) -> int:
-    """Return how many of as many series of losses end in other rates, another last or another kept epoch."""
+    """Return for how many series of losses the rates, the last epoch or the kept epoch differ."""
     chance = random.Random(1)
     return sum(our_schedule(series) != keras_schedule(series) for series in map(_series, [chance] * count))
 
@@ -151,7 +151,7 @@ def our_schedule(losses: list[float]) -> tuple[list[float], int, int]:
 
 
 def keras_schedule(losses: list[float]) -> tuple[list[float], int, int]:
-    """Return the same of Keras' callbacks."""
+    """Return the same for Keras' callbacks."""
     recipe: Any = experiment_of(WITH_ALL)
     kept = [0]
     model = SimpleNamespace(

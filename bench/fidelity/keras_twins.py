@@ -1,4 +1,4 @@
-"""Our networks in Keras 3: the same layers, and our weights carried over to them.
+"""Our networks in Keras 3: the same layers, with copies of our weights.
 
 Only the family `cnn` with ReLU, which is every network of the reports that were made with Keras.
 """
@@ -25,7 +25,7 @@ from convlab.schema import CNN, Experiment
 
 CLASSES = 10
 EPSILON = 1e-7  # Adam's, in Keras and in params.yaml
-# Name → experiment of params.yaml, and what its network has in place of its own: the sweeps' corners
+# Name → experiment of params.yaml, and changes to its network: the extremes of the sweeps
 NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
     "mnist_vgg": ("mnist_vgg", {}),
     "mnist_vgg, k 5 5 3, s 2 1 1": ("mnist_vgg", {"kernels": [5, 5, 3], "strides": [2, 1, 1]}),
@@ -198,7 +198,7 @@ def relative(ours: Any, theirs: Any, scale: float | None = None) -> float:
 
 
 def shake(model: nn.Module, generator: torch.Generator) -> None:
-    """Draw the biases, and all that batch normalisation has, so that none of them is without effect."""
+    """Draw random biases and batch normalisation parameters, so that each of them has an effect."""
     for layer in model.modules():
         if isinstance(layer, nn.BatchNorm2d):
             for scale in (layer.weight.data, layer.running_var):
@@ -214,7 +214,7 @@ def shake(model: nn.Module, generator: torch.Generator) -> None:
 
 @contextmanager
 def floats(dtype: str) -> Iterator[None]:
-    """Let Keras compute in this type, inside the context."""
+    """Make Keras compute in this dtype inside the context."""
     keras.config.set_floatx(dtype)
     keras.config.set_dtype_policy(dtype)
     try:

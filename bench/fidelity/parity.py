@@ -1,4 +1,4 @@
-"""Does the faster code train as well? R0's network on real MNIST: the plain loop, ours in fp32, ours in bf16.
+"""Is the faster code as accurate? R0's network on real MNIST: the plain loop, ours in fp32, ours in bf16.
 
     python bench/fidelity/parity.py [--seeds 3] [--images 7500] [--epochs 3] [--out FILE]
 
@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--one", choices=COMMON, help="train this one alone, with --seed, and print JSON")
     parser.add_argument("--seed", type=count, default=1)
     options = parser.parse_args()
-    training, held_out = real_data(options.images)  # before anything else: it may not be there
+    training, held_out = real_data(options.images)  # before anything else: it may be missing
     if options.one:
         print(json.dumps(train_one(options.one, options.seed, options.epochs, training, held_out)))
         return
@@ -65,7 +65,7 @@ def real_data(images: int) -> tuple[Data, Data]:
     """Read the first `images` of MNIST's training images, and those that R0 holds out.
 
     Raises:
-        InputError: the files are not there, or there are not so many.
+        InputError: the files are missing, or have fewer images.
     """
     folder, held_out = files.RAW / "mnist", experiment_of(WITH_ALL).split.validation
     if not folder.is_dir():
@@ -78,7 +78,7 @@ def real_data(images: int) -> tuple[Data, Data]:
 
 
 def all_of(options: Any) -> list[Row]:
-    """Train every contender with every seed, each in a process of its own, with a line each."""
+    """Train every contender with every seed, each in its own process; print a line for each."""
     rows = []
     shared = ["--images", str(options.images), "--epochs", str(options.epochs)]
     for seed in range(1, options.seeds + 1):

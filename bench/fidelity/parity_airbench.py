@@ -1,4 +1,4 @@
-"""Is `cifar10_fast` airbench94_muon? The same weights in both, on the same random images: logits, then steps.
+"""Does `cifar10_fast` equal airbench94_muon? With equal weights and images: logits, then steps.
 
     python bench/fidelity/parity_airbench.py .gpu/airbench94_muon.py
 

@@ -1,4 +1,4 @@
-"""Do our networks, steps and schedules compute what Keras' do? Most of the reports were made with Keras.
+"""Do our networks, steps and schedules compute the same as Keras'? Most of the reports were made with Keras.
 
     python bench/fidelity/parity_keras.py [--out FILE]
 
@@ -54,7 +54,7 @@ Row = dict[str, Any]
 
 
 def main() -> None:
-    """Compare everything, write it down and print the table."""
+    """Compare everything, save the results and print the table."""
     parser = Parser(description=__doc__.split("\n")[0])
     parser.add_argument("--out", type=Path, default=OUT, help="(%(default)s)")
     options = parser.parse_args()

@@ -1,4 +1,4 @@
-"""Do committed results still belong to the code, after an edit that was meant to change none of them?
+"""Does the code still give the committed results, after an edit that should change none of them?
 
     python bench/fidelity/reaffirm.py NAME …   experiments or sweeps; their weights and data must be there
 
@@ -82,7 +82,7 @@ def _check(name: str, record: Record, scores: Record, curve: list[dict[str, Any]
 
 
 def _write(name: str, trainings: list[Record], scores: list[Record]) -> None:
-    """Bring what follows from code and model alone (fingerprints, modules, sizes) up to date."""
+    """Update what follows from code and model only (fingerprints, modules, sizes)."""
     path = files.METRICS / name / "timing.json"
     timing = files.read_json(path)
     clocks = [timing, *timing.get("seeds", [])] if "fingerprint" in timing else list(timing.values())
@@ -113,7 +113,7 @@ def _renewed(name: str, record: Record) -> Record:
 
 
 def _with_code(record: Record, experiment: Any) -> Record:
-    """Return a record with the modules of today, sealed anew."""
+    """Return a record with the current modules and a new hash of itself."""
     content = {key: value for key, value in record.items() if key != "seal"}
     return made_from.sealed(
         {**content, "code": {phase: identity(phase, experiment) for phase in record["code"]}}

@@ -1,1 +1,1 @@
-"""The lease: everything that waits for a GPU, in one go, on a machine that is rented for minutes (gpu.md)."""
+"""The lease: everything that needs a GPU, in one session on a machine rented for minutes (gpu.md)."""

@@ -1,4 +1,4 @@
-"""Bring the results of a lease home: into metrics/, plots/ and dvc.lock, as if they had been computed here.
+"""Copy the results of a lease into metrics/, plots/ and dvc.lock, as if they had been computed here.
 
     python bench/gpu/bring.py FOLDER …      the folders that `lease.sh collect` filled, in their order
 
@@ -44,11 +44,11 @@ SWEEP = ("preprocess_sweep", "sweep", "visualize_sweep")
 
 
 def main() -> int:
-    """Bring everything, print what became of it; exit status 1 if anything was refused."""
+    """Copy everything, print the outcome; exit status 1 if anything was refused."""
     parser = Parser(description=__doc__.split("\n")[0])
     parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER")
     parser.add_argument(
-        "--fewer", action="store_true", help="take results of fewer seeds than params.yaml has"
+        "--fewer", action="store_true", help="accept results with fewer seeds than params.yaml has"
     )
     options = parser.parse_args()
     params = load_params(files.PARAMS)
@@ -123,7 +123,7 @@ def unpack(folder: Path, target: Path) -> None:
 
 
 def check(name: str, item: Item, manifest: Mapping[str, Any], came: Path) -> None:
-    """Check that a result is what this checkout would compute.
+    """Check that this checkout would compute the same result.
 
     Raises:
         InputError: it is not; says in what.
@@ -144,7 +144,7 @@ def check(name: str, item: Item, manifest: Mapping[str, Any], came: Path) -> Non
         data = data_hash(manifest["data"][trial.experiment.data_key()])
         if one["fingerprint"] != fingerprint(trial.experiment, data):
             raise InputError("its fingerprint is another: the training code is not the one that ran there")
-    for stage in _kinds(item)[1:-1]:  # figures of other code are drawn again, and refuse nothing
+    for stage in _kinds(item)[1:-1]:  # figures drawn by other code are redrawn, and no reason to refuse
         if path := altered(stage, item, manifest["code"][name]):
             raise InputError(f"{path} has changed since, on which {stage} depends")
 
@@ -198,7 +198,7 @@ def outputs_of(name: str, item: Item, manifest: Mapping[str, Any]) -> dict[str, 
 
 
 def _write(name: str, file: IO[bytes] | None, target: Path) -> None:
-    """Write an archive's entry below a folder, and nowhere else."""
+    """Write an archive's entry below a folder; refuse paths outside of it."""
     if file is None or Path(name).is_absolute() or ".." in Path(name).parts:
         raise InputError(f"{name}: not of a lease")
     files.write_bytes(target / name, file.read())

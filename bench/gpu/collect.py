@@ -1,4 +1,4 @@
-"""Pack what is new in the lease since the last time, in pieces, most wanted first.
+"""Pack what is new in the lease since the last time, in pieces, most important first.
 
     python3 bench/gpu/collect.py LEASE OUT [SECONDS]
 
@@ -25,7 +25,7 @@ from convlab.errors import Parser, run
 from convlab.pipeline.identity import code_by_phase
 
 PIECE, PIECES = 15 << 20, 4  # 64 MiB in all is what comes back at once
-ROOM = PIECES * PIECE - (1 << 20)  # bytes before they are packed; packed they may be a little more
+ROOM = PIECES * PIECE - (1 << 20)  # bytes before compression, which may add a little
 PLAN = Path("bench/gpu/plan.yaml")
 LARGE = (str(files.MODELS), str(files.PREDICTIONS))
 
@@ -87,7 +87,7 @@ Source = tuple[str, Path | bytes, str]  # name in the archive, what, its MD5 if 
 
 
 def found(lease: Path) -> tuple[list[Source], list[Source]]:
-    """Return what comes back in any case, and weights and predictions, the most wanted first."""
+    """Return what is always packed, and weights and predictions, the most important first."""
     items: dict[str, Any] = {}
     small: list[Source] = []
     large: list[Source] = []
@@ -107,7 +107,7 @@ def found(lease: Path) -> tuple[list[Source], list[Source]]:
             for name, item in items_of(params, items).items()
         },
     }
-    small.insert(0, ("manifest.json", json.dumps(manifest).encode(), ""))  # should later pieces get lost
+    small.insert(0, ("manifest.json", json.dumps(manifest).encode(), ""))  # in case later pieces are lost
     small += [(path.name, path, "") for path in sorted(lease.glob("*")) if path.suffix in (".log", ".csv")]
     small.append(("status.json", lease / "status.json", ""))
     small += [

@@ -1,4 +1,4 @@
-"""The lease's workers: started, given trainings, and replaced when they die."""
+"""The lease's worker processes: started, given trainings, and replaced when they die."""
 
 import multiprocessing
 import os
@@ -14,7 +14,7 @@ from bench.gpu.worker import serve
 from convlab.pipeline.executors.job import Job
 from convlab.schema import Trial
 
-THREADS = "2"  # of each worker: there are more workers than that would be cores for
+THREADS = "2"  # per worker, as there may be more workers than cores
 
 
 @dataclass
@@ -31,7 +31,7 @@ class Worker:
 @dataclass(frozen=True)
 class Event:
     """What happened to a worker's training: epoch, done, stopped (as it was asked to), failed (with a
-    traceback), or died (with its process). `to_come`: so many epochs at least."""
+    traceback), or died (with its process). `to_come`: the least number of epochs left."""
 
     training: Training
     kind: str
@@ -50,7 +50,7 @@ class Crew:
         self.workers = [self._start() for _ in range(count)]
 
     def idle(self) -> list[Worker]:
-        """Return who waits for a training."""
+        """Return the workers that are idle."""
         return [
             worker for worker in self.workers if worker.ready and not worker.training and not worker.stopping
         ]
@@ -65,18 +65,18 @@ class Crew:
         training.attempts += 1
         training.paces = []
         worker.training = training
-        with suppress(OSError):  # it has just died: the next look says so
+        with suppress(OSError):  # it has just died: the next poll reports it
             worker.connection.send((job, training.attempts > 1))
 
     def stop(self, training: Training) -> None:
-        """Ask the worker of a training to end, with a checkpoint; another one takes its place."""
+        """Ask the worker of a training to end with a checkpoint, and start another worker."""
         for worker in self.workers:
             if worker.training is training and not worker.stopping:
                 worker.stopping = True
                 worker.process.terminate()
 
     def look(self, seconds: float) -> Iterator[Event]:
-        """Wait for events, at most so long, and return them; dead workers are replaced."""
+        """Wait for events up to the timeout and return them; replace dead workers."""
         by_end = {worker.connection: worker for worker in self.workers}
         for end in wait(list(by_end), seconds):
             worker = by_end[end]  # type: ignore[index]

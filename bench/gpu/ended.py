@@ -1,4 +1,4 @@
-"""Which trainings a lease has ended, with the accuracy and the seconds of each, as a file of results.
+"""Write which trainings a lease has completed, with accuracy and seconds of each, into a results file.
 
     python bench/gpu/ended.py bench/results/NAME-lease.json OUT …        OUT: as for bring.py
 
@@ -38,7 +38,7 @@ def main() -> None:
 
 
 def row_of(training: dict[str, Any], ledger: Path, device: str) -> dict[str, Any] | None:
-    """Return a training's row, or None if it has not ended on this device."""
+    """Return a training's row, or None if it was not completed on this device."""
     path = ledger / f"{training['key']}.json"
     if training["state"] != "done" or not path.is_file():
         return None

@@ -1,4 +1,4 @@
-"""What the daemon has done beside the trainings, by processes of their own: data prepared, items finished."""
+"""The daemon's background processes besides training: they preprocess data and finish items."""
 
 import os
 import subprocess
@@ -50,7 +50,7 @@ class Errands:
         return bool(self.running)
 
     def finish(self, schedule: Schedule) -> None:
-        """Do all that is left; what failed before is tried once more."""
+        """Do everything that is left; retry once what failed before."""
         self.tried = {errand for errand in self.tried if errand in self.running}
         while self.run(schedule, last=True):
             time.sleep(POLL)
@@ -74,7 +74,7 @@ class Errands:
         for name in self.names:
             seeds = schedule.complete(name)
             if not last and seeds < SEEDS:
-                seeds = min(seeds, 1)  # the second seed alone says little, and the third may follow soon
+                seeds = min(seeds, 1)  # two seeds say little more than one, and the third may follow soon
             if seeds and not (self.lease / "finished" / name / str(seeds)).exists():
                 found.append(Errand("results", (str(self.lease), name, str(seeds))))
         return found

@@ -57,7 +57,7 @@ def main() -> None:
     shutil.rmtree(".convlab", ignore_errors=True)
     files.write_json(Path("outputs.json"), listed(Path(".")))
     done.parent.mkdir(parents=True, exist_ok=True)
-    if not done.exists():  # an errand of a daemon that died may have been faster
+    if not done.exists():  # a process of an earlier daemon may have been faster
         folder.rename(done)
     print(f"finish: {name}, seeds: {options.seeds}", flush=True)
 

@@ -1,4 +1,4 @@
-"""Raw images, losslessly small: many in one picture, as WebP or xz, whichever is smaller."""
+"""Lossless compression of raw images: many in one picture, as WebP or xz, whichever is smaller."""
 
 import hashlib
 import lzma
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 ROW = 50  # images side by side in a picture: WebP takes at most 16,383 pixels in each direction
-# Of CIFAR-10 the best effort (quality 100) is 0.2 % smaller, in eight times the time
+# For CIFAR-10, the highest effort (quality 100) is 0.2 % smaller and takes eight times as long
 QUALITY, METHOD = 75, 6
 
 

@@ -1,4 +1,4 @@
-"""What a former lease left, put into .gpu/ledger, so that the next one resumes it."""
+"""Copy what an earlier lease left into .gpu/ledger, so that the next one resumes it."""
 
 import shutil
 from collections.abc import Mapping

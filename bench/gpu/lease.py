@@ -1,8 +1,8 @@
-"""The daemon of the lease: trains the plan until its time is over, while data comes in and results go out.
+"""The daemon of the lease: trains the plan until time runs out, while data comes in and results go out.
 
     python3 bench/gpu/lease.py --for SECONDS [--reserve SECONDS] [--workers N] [--scale FACTOR] [PLAN]
 
-In the folder LEASE (/tmp/convlab-lease), which lease.sh has set up; it resumes from whatever is done there.
+In the folder LEASE (/tmp/convlab-lease), which lease.sh has set up; it resumes from what is done there.
 """
 
 import os
@@ -30,13 +30,13 @@ def main() -> None:
     parser = Parser(description=__doc__.split("\n")[0])
     parser.add_argument("--for", type=seconds, required=True, dest="time", metavar="SECONDS")
     parser.add_argument(
-        "--reserve", type=seconds, default=60.0, help="of them for the last results (%(default)s)"
+        "--reserve", type=seconds, default=60.0, help="of these, for the last results (%(default)s)"
     )
     parser.add_argument(
         "--workers", type=count, default=6, metavar="N", help="trainings at once (%(default)s)"
     )
     parser.add_argument(
-        "--scale", type=seconds, default=1.0, help="the plan's guesses times this (%(default)s)"
+        "--scale", type=seconds, default=1.0, help="scale the plan's estimates by this (%(default)s)"
     )
     parser.add_argument("plan", nargs="?", type=Path, default=Path("bench/gpu/plan.yaml"))
     options = parser.parse_args()
@@ -103,7 +103,7 @@ def note(event: Event, schedule: Schedule) -> None:
             schedule.ended(training, event.seconds)
             say(f"{training.label}: done in {event.seconds:.1f} s")
             return
-        except Exception:  # a full disk, say: as if it had failed
+        except Exception:  # for example a full disk: counts as a failure
             event = Event(training, "failed", said=traceback.format_exc())
     if event.kind == "stopped":
         schedule.stopped(training)

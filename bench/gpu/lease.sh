@@ -1,19 +1,19 @@
 #!/usr/bin/env bash
-# The lease, on the GPU machine (bench/gpu.md): trains in a daemon of its own, while calls bring data in and results out.
-#   bench/gpu/lease.sh start ARGUMENT …      take in .gpu/, start the daemon (lease.py's arguments; --for SECONDS)
-#   bench/gpu/lease.sh more                  take in further .gpu/data-*
-#   OUT=out bench/gpu/lease.sh collect [SECONDS]    wait so long, or until the daemon has ended, then pack what is new
-#   OUT=out bench/gpu/lease.sh again [SECONDS]      the same, but all of it: the last collection did not arrive
-#   OUT=out bench/gpu/lease.sh measure [SECONDS]    once it has ended: the engine beside the plain loop, the speed run beside airbench
-# LEASE: where it lives, outside of the repository (/tmp/convlab-lease unless set).
-# LEASE_PYTHONPATH: what else Python looks through there (for simulate.py).
+# The lease, on the GPU machine (bench/gpu.md): a daemon trains, while calls carry data in and results out.
+#   bench/gpu/lease.sh start ARGUMENT …      copy .gpu/, start the daemon (lease.py's arguments; --for SECONDS)
+#   bench/gpu/lease.sh more                  copy further .gpu/data-*
+#   OUT=out bench/gpu/lease.sh collect [SECONDS]    wait SECONDS, or until the daemon has ended, then pack what is new
+#   OUT=out bench/gpu/lease.sh again [SECONDS]      the same, but everything: the last collection was lost
+#   OUT=out bench/gpu/lease.sh measure [SECONDS]    after it has ended: engine against plain loop, speed run against airbench
+# LEASE: the daemon's folder, outside of the repository (/tmp/convlab-lease unless set).
+# LEASE_PYTHONPATH: added to PYTHONPATH there (for simulate.py).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 export LEASE=${LEASE:-/tmp/convlab-lease}
 export PYTHONUNBUFFERED=1
 mkdir -p "$LEASE/packed" "$LEASE/ledger" "$LEASE/prepared"
 
-take_in() { # whole folders appear at once: the daemon must see no half of one
+take_in() { # folders appear atomically: the daemon must not see half of one
   for folder in .gpu/data-*; do
     [ -d "$folder" ] || continue
     name=$(basename "$folder")
@@ -21,7 +21,7 @@ take_in() { # whole folders appear at once: the daemon must see no half of one
     cp -r "$folder" "$LEASE/packed/.$name"
     rm -rf "${LEASE:?}/packed/$name"
     mv "$LEASE/packed/.$name" "$LEASE/packed/$name"
-    rm -rf "$folder" # what is in need not be taken in again with the next call
+    rm -rf "$folder" # so that the next call does not copy it again
     echo "lease: $name is in"
   done
 }
@@ -29,7 +29,7 @@ take_in() { # whole folders appear at once: the daemon must see no half of one
 # A process that was killed may stay as a zombie, without a command line
 alive() { [ -f "$LEASE/daemon.pid" ] && grep -qs lease.py "/proc/$(cat "$LEASE/daemon.pid")/cmdline"; }
 
-enter() { # the code that was carried last
+enter() { # into the most recent copy of the code
   cd -P "$LEASE/work"
   export PYTHONPATH="$PWD/src:$LEASE/site${LEASE_PYTHONPATH:+:$LEASE_PYTHONPATH}"
 }
@@ -45,7 +45,7 @@ case "${1:-}" in
       python3 -m pip install --quiet --no-index --no-deps --no-compile --no-cache-dir --target "$LEASE/.site" .gpu/base/wheels/*.whl
       mv "$LEASE/.site" "$LEASE/site"
     fi
-    for folder in .gpu/ledger/*/; do # what a former lease has trained, or begun
+    for folder in .gpu/ledger/*/; do # what an earlier lease has trained or started
       key=$(basename "$folder")
       if [ -d "$folder" ] && [ ! -e "$LEASE/ledger/$key" ]; then
         rm -rf "$LEASE/taken"
@@ -53,7 +53,7 @@ case "${1:-}" in
         mv "$LEASE/taken" "$LEASE/ledger/$key"
       fi
     done
-    work=$(mktemp -d "$LEASE/work-XXXXXX") # a new one each time: something of a daemon that died may still run in the old
+    work=$(mktemp -d "$LEASE/work-XXXXXX") # a new one each time: processes of a dead daemon may still run in the old one
     cp -r src stages bench params.yaml studies.yaml reports.yaml "$work/"
     ln -sfn "$work" "$LEASE/work"
     nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv > "$LEASE/gpu.csv" 2> /dev/null || echo "no GPU here" > "$LEASE/gpu.csv"
@@ -69,7 +69,7 @@ case "${1:-}" in
     enter
     setsid python3 bench/gpu/lease.py "$@" >> "$LEASE/daemon.log" 2>&1 < /dev/null &
     echo $! > "$LEASE/daemon.pid"
-    for _ in {1..60}; do # until it has read the plan: what it complains of is worth knowing now
+    for _ in {1..60}; do # until it has read the plan: its errors should appear now
       [ "$LEASE/status.json" -nt "$LEASE/daemon.pid" ] && { echo "lease: started"; exit 0; }
       sleep 0.5
       alive || { tail -n 5 "$LEASE/daemon.log" >&2; exit 1; }
@@ -83,13 +83,13 @@ case "${1:-}" in
     enter
     exec python3 bench/gpu/collect.py "$LEASE" "$out" "${2:-0}"
     ;;
-  measure) # each in what is left of the time (180 s unless given); one that fails or is cut off stops no other
+  measure) # each within the time left (180 s by default); a failure or timeout of one does not stop the others
     out=$(mkdir -p "${OUT:?set OUT to the folder for the results}" && cd "$OUT" && pwd)
     alive && { echo "lease: the daemon is running; measure once it has ended" >&2; exit 2; }
     CUDA_MPS_PIPE_DIRECTORY="$LEASE/mps" nvidia-cuda-mps-control <<< quit 2> /dev/null || true
     export PYTHONPATH="$PWD/src:$LEASE/site${LEASE_PYTHONPATH:+:$LEASE_PYTHONPATH}"
     until=$((SECONDS + ${2:-180}))
-    part() { # NAME SECONDS COMMAND …: at most so many seconds, and no more than are left
+    part() { # NAME SECONDS COMMAND …: at most SECONDS, and no more than are left
       left=$((until - SECONDS))
       [ "$left" -gt 0 ] || { echo "lease: $1: no time left"; return 0; }
       status=0

@@ -1,4 +1,4 @@
-"""Record outputs in dvc.lock that are not here: weights that stayed elsewhere are known by their MD5s."""
+"""Record outputs in dvc.lock that are not here: weights left elsewhere, by their MD5s."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,7 +23,7 @@ def record(stage_names: list[str], known: Outputs) -> dict[str, str]:
                     _fill(item, known)
                 stage.dump(update_pipeline=False)
                 ended[name] = ""
-            except Exception as error:  # the others are worth recording all the same
+            except Exception as error:  # record the others all the same
                 ended[name] = str(error) or type(error).__name__
     return ended
 

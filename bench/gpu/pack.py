@@ -40,7 +40,7 @@ FOLDER = Path(".gpu")
 PLAN = Path("bench/gpu/plan.yaml")
 KEPT_ROOM = 16 << 20  # bytes for what a former lease has left
 ROOM = (64 << 20) - (1 << 20)  # bytes of one call, less what carrying them adds
-IMAGES = 5_000  # in a file: so small that the parts fill up
+IMAGES = 5_000  # per file: small, so that the parts fill up
 ORDER = ("digits", "mnist", "cifar10", "fashion_mnist")  # of worth
 # PyTorch images have the rest (NumPy, PyYAML, safetensors, scikit-learn, matplotlib, rich).
 PACKAGES = (
@@ -59,7 +59,7 @@ def main() -> None:
     parser = Parser(description=__doc__.split("\n")[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help="(those of the plan)")
     parser.add_argument(
-        "--room", type=count, metavar="BYTES", help="of data in a part (what the tree leaves)"
+        "--room", type=count, metavar="BYTES", help="of data in a part (what the tree leaves room for)"
     )
     parser.add_argument(
         "--kept", type=count, default=KEPT_ROOM, metavar="BYTES", help="of .gpu/ledger (%(default)s)"

@@ -17,7 +17,7 @@ SEEDS = 3  # the fewest that give an interval
 
 @dataclass(frozen=True)
 class Entry:
-    """A line of the plan: `seconds` is the guess for one of its trainings; `first` seeds come in one go."""
+    """An item of the plan: `seconds` estimates one training; the `first` seeds are trained together."""
 
     name: str
     seconds: float
@@ -26,7 +26,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Plan:
-    """The lines in order of worth; of `champions` the weights come back first."""
+    """The items in order of priority; the weights of `champions` are returned first."""
 
     entries: list[Entry]
     champions: list[str] = field(default_factory=list)
@@ -85,7 +85,7 @@ def items_of(params: Params, names: Iterable[str]) -> dict[str, Item]:
 
 
 def wanted(entries: Iterable[Entry], items: Mapping[str, Item], seeds: int = SEEDS) -> list[Wanted]:
-    """Return every training in the order of its worth: the first seeds of everything, then the next, …"""
+    """Return every training in order of priority: the first seeds of everything, then the next, …"""
     found = []
     for entry in entries:
         seen: Counter[str] = Counter()

@@ -1,4 +1,4 @@
-"""Which training is next: in the order of the plan, if its data is there and it would end in time."""
+"""Which training is next: in the order of the plan, if its data is there and it would finish in time."""
 
 import math
 from collections.abc import Collection
@@ -12,7 +12,7 @@ from convlab.files import read_json
 from convlab.schema import Experiment
 
 ATTEMPTS = 2
-MARGIN, START = 1.1, 3.0  # on an estimate: its error, and the seconds before and after the steps
+MARGIN, START = 1.1, 3.0  # on an estimate: for its error, and the seconds before and after the steps
 
 
 @dataclass
@@ -84,23 +84,23 @@ class Schedule:
         training.state, training.seconds, training.worker = "done", seconds, None
 
     def failed(self, training: Training) -> None:
-        """Record an attempt that ended in an error, or with its process."""
+        """Record an attempt that failed, or whose process died."""
         training.state = "waiting" if training.attempts < ATTEMPTS else "failed"
         training.worker = None
 
     def late(self, training: Training, seconds: float, to_come: int, left: float) -> bool:
         """Record an epoch; return whether the training will not end before the deadline.
 
-        `to_come`: so many epochs at least; `left`: seconds until the deadline. The first epoch, in which the
-        device warms up, is no measure, and of the last three the fastest is taken.
+        `to_come`: the least number of epochs left; `left`: seconds until the deadline. The first epoch, in
+        which the device warms up, is ignored, and the fastest of the last three is used.
         """
         training.paces.append(seconds)
         recent = training.paces[1:][-3:]
         return bool(recent) and to_come * min(recent) > MARGIN * max(left, 0.0)
 
     def stopped(self, training: Training) -> None:
-        """Record a training that was too slow for what is left: it waits for another lease, and others
-        of its kind are not begun on the plan's guess."""
+        """Record a training that was too slow for the time left: it waits for another lease, and others
+        like it are no longer started on the plan's estimate."""
         recent = training.paces[1:][-3:]
         self._note_speed(training, min(recent) / steps(training.experiment, 1))
         training.state, training.worker = "stopped", None
@@ -120,11 +120,11 @@ class Schedule:
 
 
 def steps(experiment: Experiment, epochs: int) -> int:
-    """Return how many steps so many epochs have."""
+    """Return the number of steps in `epochs` epochs."""
     images = DATASETS[experiment.dataset].train_images - experiment.split.validation
     return epochs * math.ceil(images / experiment.batch_size)
 
 
 def _families(one: Wanted) -> tuple[str, str]:
-    """Return what trainings of about one speed share: first the same trial, then the same item."""
+    """Return keys that trainings of similar speed share: first the same trial, then the same item."""
     return f"{one.entry.name}/{one.trial.name}", one.entry.name

@@ -1,4 +1,4 @@
-"""The whole lease on this machine's CPU, with tiny data, short recipes, and everything going wrong that can.
+"""Simulate a whole lease on the CPU, with tiny data, short recipes, and injected faults.
 
     python bench/gpu/simulate.py [--folder FOLDER] [--seconds N] [--wheels]
 
@@ -44,7 +44,7 @@ PLAN: dict[str, Any] = {
 }
 SEEDS = {item["name"]: 3 for item in PLAN["items"]} | {"cifar10_simplecnn": 2}  # its third raises always
 COMMIT = "git add -A && git -c user.name=a -c user.email=a@b commit -qm"
-# In front of every training: what raises, and what is so slow that it can be killed in the midst of it
+# Inserted before every training: raises, or sleeps so that the training can be killed midway
 BROKEN = """    import os as _os, time as _time
     if "fashion_preact seed-20250318" in job.label and not _os.environ.get("CONVLAB_EAGER"):
         raise RuntimeError("injected: once")
@@ -68,7 +68,7 @@ class Simulation:
         self.home, self.there, self.lease = (self.folder / name for name in ("home", "there", "lease"))
 
     def expect(self, what: str, true: bool) -> None:
-        """Note whether something is as it should be."""
+        """Record whether a check holds."""
         print(f"simulate: {'well' if true else 'WRONG'}: {what}", flush=True)
         self.wrong += [] if true else [what]
 
@@ -261,7 +261,7 @@ def select(path: Path, names: list[str]) -> None:
 
 
 def copy_tree(source: Path, target: Path) -> None:
-    """Copy what git knows of a tree, or does not ignore."""
+    """Copy the tracked and the new, not ignored files of a tree."""
     command = ["git", "ls-files", "-co", "--exclude-standard", "-z"]
     for name in subprocess.check_output(command, cwd=source, text=True).split("\0"):
         if name and (source / name).is_file():

@@ -26,7 +26,7 @@ def write_small_data(folder: Path, train: int, test: int) -> None:
 
 
 def expect_small_data(repository: Path, mirror: Path, train: int) -> None:
-    """Make a copy of the repository take these for the published ones: their checksums, their number."""
+    """Make a copy of the repository accept these as the published ones: checksums and numbers of images."""
     catalogue = repository / CATALOGUE
     text = catalogue.read_text(encoding="utf-8")
     for name, dataset in DATASETS.items():

@@ -1,4 +1,4 @@
-"""Prepared data on the GPU machine: decoded, split as usual, and refused unless equal to that at home.
+"""Preprocess data on the GPU machine: decode, split as usual, and refuse it unless equal to that at home.
 
 python3 bench/gpu/splits.py LEASE DATASET      LEASE/packed/ → LEASE/prepared/KEY for each of its data keys
 """
@@ -81,7 +81,7 @@ def prepare_as(data: Mapping[str, Any], raw: Raw, folder: Path) -> None:
         if found != facts["sha256"]:
             shutil.rmtree(coming)
             raise InputError(f"{name} has SHA-256 {found[:12]}…, at home {facts['sha256'][:12]}…")
-    if not folder.exists():  # an errand of a daemon that died may have been faster
+    if not folder.exists():  # a process of an earlier daemon may have been faster
         coming.rename(folder)
 
 

@@ -1,4 +1,4 @@
-"""A process that trains one thing after another, beside others on the same GPU, for the lease's daemon."""
+"""A worker process of the lease's daemon: trains one job after another, beside others on the same GPU."""
 
 import gc
 import os
@@ -14,7 +14,7 @@ from convlab.schema import Experiment
 from convlab.train.history import History
 from convlab.train.progress import Reporter
 
-EAGER = "CONVLAB_EAGER"  # set while a training is tried again: the plain way of everything
+EAGER = "CONVLAB_EAGER"  # set while a training is retried: no CUDA graph
 CHECKPOINT_SECONDS = 20.0  # at the ends of epochs: a ResNet's checkpoint takes a second, as long as its epoch
 
 
@@ -39,7 +39,7 @@ def serve(connection: Connection, ledger: Path, workers: int) -> None:
     checkpoint.EPOCH_SECONDS = CHECKPOINT_SECONDS
     gpu = select_device("auto").type == "cuda"
     if gpu:
-        torch.zeros(1, device="cuda")  # starting CUDA takes seconds, which are no training's
+        torch.zeros(1, device="cuda")  # starting CUDA takes seconds, which should not count as training
     connection.send(("ready", 0.0))
     while True:
         job, eager = connection.recv()

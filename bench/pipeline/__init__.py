@@ -1,1 +1,1 @@
-"""What the pipeline costs around the training: stages, sweeps side by side, executors, many experiments."""
+"""The pipeline's overhead: stages, trials in parallel, executors, many experiments."""

@@ -1,4 +1,4 @@
-"""The time of the work around the training loop: start-up, `dvc repro` with nothing to do, and the stages.
+"""The time of everything outside the training loop: start-up, `dvc repro` with nothing to do, and the stages.
 
     python bench/pipeline/around.py            (a minute or two; nothing else should run; after `dvc repro`)
 

@@ -1,4 +1,4 @@
-"""What an executor adds to a training: start-up, and seconds a trial once its workers are warm.
+"""The overhead of an executor: start-up, and seconds per trial once its workers are warm.
 
     python bench/pipeline/executors.py [TRIALS]      (default: 24; some minutes; nothing else should run)
 
@@ -44,7 +44,7 @@ def plan(trials: int) -> Sweep:
 
 
 def measure(way: str, at_once: int, sweep: Sweep, prepared: Path, ledger: Path) -> dict[str, object]:
-    """Run a sweep in one way, and return its start-up, its seconds a trial, and a hash of what came of it."""
+    """Run a sweep in one way; return its start-up, its seconds per trial, and a hash of the results."""
     os.environ |= {EXECUTOR: way.partition(",")[0], WORKERS: str(at_once)}
     if way == "ray, nothing shared":
         from convlab.pipeline.executors import on_ray
@@ -73,7 +73,7 @@ def measure(way: str, at_once: int, sweep: Sweep, prepared: Path, ledger: Path) 
 
 
 def main() -> None:
-    """Measure every way, print a table, and keep it."""
+    """Measure every way, print a table, and save it."""
     sweep = plan(int(sys.argv[1]) if len(sys.argv) > 1 else 24)
     experiment = sweep.trials[0].experiment
     found: dict[str, dict[str, object]] = {}

@@ -1,4 +1,4 @@
-"""How the pipeline grows: what each command costs with 10, 100, … experiments selected and computed.
+"""How costs grow: CPU seconds of each command with 10, 100, … experiments selected and computed.
 
     python bench/pipeline/growth.py [N …]      (10 100; in a temporary clone; nothing is trained)
 
@@ -50,7 +50,7 @@ SWEEP = "digits_growth"
 
 
 def names(count: int) -> list[str]:
-    """Return what the copies are called."""
+    """Return the names of the copies."""
     return [f"digits_{number:04d}" for number in range(count)]
 
 
@@ -133,7 +133,7 @@ def cloned(form: str, count: int) -> Iterator[Path]:
 
 
 def main() -> None:
-    """Measure, print a table, and keep it."""
+    """Measure, print a table, and save it."""
     counts = [int(text) for text in sys.argv[1:]] or [10, 100]
     found: dict[str, dict[str, dict[str, dict[str, float]]]] = {form: {} for form in FORMS}
     for form, count in itertools.product(FORMS, counts):

@@ -1,4 +1,4 @@
-"""The gain of running a sweep's trials side by side: R0's nine and its five, both ways, in turn.
+"""The gain of running a sweep's trials in parallel: R0's nine and its five, both ways, alternating.
 
     python bench/pipeline/sweeps.py            (about four minutes on two cores; nothing else should run)
 
@@ -40,7 +40,7 @@ def random_images() -> Raw:
 
 
 def shortened(sweep: Sweep, threads: int | None) -> Sweep:
-    """Return the sweep with one epoch of the random images, and so many threads a training."""
+    """Return the sweep with one epoch of the random images, and `threads` threads per training."""
     changes = {"epochs": 1, "threads": threads}
     trials = []
     for trial in sweep.trials:

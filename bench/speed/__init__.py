@@ -1,1 +1,1 @@
-"""How fast a training is, beside other frameworks: `make bench`, and whole trainings against the clock."""
+"""Training speed, compared with other frameworks (`make bench`), and time to accuracy."""

@@ -19,7 +19,7 @@ from bench.options import Parser, seconds
 from bench.speed.cases import CONTENDERS, experiment_of, random_data, trainer
 from convlab.errors import InputError, run
 
-WARM_UP_STEPS, WARM_UP_SECONDS = 2, 1.0  # both at least: first steps build buffers, kernels and graphs
+WARM_UP_STEPS, WARM_UP_SECONDS = 2, 1.0  # warm-up, at least: first steps build buffers, kernels and graphs
 STEPS = 4  # at least, of a network whose step takes seconds
 SECONDS = 3.0
 
@@ -40,7 +40,7 @@ class Clock:
         self.warm: int | None = None  # the last step of the warm-up
 
     def tick(self) -> None:
-        """Note that a step has ended.
+        """Record that a step has ended.
 
         Raises:
             Enough: it was the last one.
@@ -80,7 +80,7 @@ def main() -> None:
 
 
 def measure(network: str, contender: str, seconds: float, device: str = "cpu") -> dict[str, Any]:
-    """Train until it is clear how long a step takes.
+    """Train until the duration of a step is known.
 
     Returns:
         images per second by the median step; that step's seconds; the number of steps; the seconds of

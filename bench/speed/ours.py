@@ -1,4 +1,4 @@
-"""convlab's own way to train: the loop that `dvc repro` runs, as it is."""
+"""convlab's own training loop, the one that `dvc repro` runs."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""The table of step_profile.py's results: a step's operators, gathered by what they do. Pure."""
+"""The table of step_profile.py's results: a step's operators, grouped by what they do. Pure."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""How fast the processor could be: its matrix products, and what a training step has of them.
+"""The roofline: the speed of large matrix products, and the FLOPs of a training step.
 
 python bench/speed/roofline.py [cpu | cuda]        prints FLOP/s in fp32 and bf16 as JSON
 """

@@ -41,7 +41,7 @@ def main() -> None:
     options = parser.parse_args()
     device = select_device(options.device)
     results: dict[str, Any] = {**run_context(), **environment(device), "steps": options.steps, "ways": {}}
-    # The plain loop first: what ours tells the allocator holds for the rest of this process.
+    # The plain loop first: our allocator settings persist for the rest of this process.
     native = select_precision("auto", device)
     for contender in (
         contender for contender in COMMON if CONTENDERS[contender].precision in ("fp32", native)
@@ -85,7 +85,7 @@ def kernel_seconds(contender: str, steps: int) -> dict[str, float]:
 
 
 def profiled_steps(contender: str, steps: int, device: str) -> Any:
-    """Train under PyTorch's profiler for some steps after the warm-up; give its averages, by operator."""
+    """Train under PyTorch's profiler for some steps after the warm-up; return its averages, by operator."""
     experiment = experiment_of(WITH_ALL, device)
     plan = schedule(wait=0, warmup=WARM_UP, active=steps)
     left = WARM_UP + steps

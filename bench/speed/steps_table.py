@@ -12,7 +12,7 @@ VARIANTS = {
 
 
 def steps_table(results: Mapping[str, Any]) -> str:
-    """Return the Markdown table of milliseconds per step, and what eight trainings at once make of it."""
+    """Return the Markdown table of milliseconds per step, and a line on eight trainings in parallel."""
     lines = ["| a step, ms | " + " | ".join(VARIANTS.values()) + " |", "| --- |" + " ---: |" * len(VARIANTS)]
     for name in results["graph, bf16"]:
         lines.append(

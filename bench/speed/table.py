@@ -1,4 +1,4 @@
-"""Put what was measured into the tables of README.md and bench/README.md, and draw the figure.
+"""Write the measurements into the tables of README.md and bench/README.md, and draw the figure.
 
     python bench/speed/table.py [FILE]        FILE: of bench/results; this machine's unless said otherwise
 

@@ -37,7 +37,7 @@ from convlab.train.history import History
 from convlab.train.inference import logits_of, score
 from convlab.train.loader import to_device
 
-BLOCK = 10  # seeds of one process: enough that starting and compiling are a small part
+BLOCK = 10  # seeds per process: enough that start-up and compilation are a small part
 
 Row = dict[str, Any]
 
@@ -49,14 +49,12 @@ def main() -> None:
     parser.add_argument("--target", type=fraction, required=True, help="an accuracy, 0 to 1")
     parser.add_argument("--seeds", type=count, default=20)
     parser.add_argument("--epochs", type=count, help="instead of the experiment's")
-    parser.add_argument("--peer", type=Path, help="airbench94_muon.py, as its repository has it; needs CUDA")
+    parser.add_argument("--peer", type=Path, help="airbench94_muon.py, unchanged; needs CUDA")
     parser.add_argument(
         "--compile", action="store_true", help="ours with torch.compile; the peer's always is"
     )
     parser.add_argument("--block", type=count, default=BLOCK, help="seeds of one process (%(default)s)")
-    parser.add_argument(
-        "--prepared", type=Path, help="a folder of prepared data by their keys, as a lease has"
-    )
+    parser.add_argument("--prepared", type=Path, help="a folder of prepared data by key, as a lease has")
     parser.add_argument("--out", type=Path, help="(bench/results/<device>-EXPERIMENT.json)")
     parser.add_argument("--first", type=count, help="train --seeds from this one on, in this process")
     options = parser.parse_args()
@@ -71,7 +69,7 @@ def main() -> None:
     if options.peer and not options.peer.is_file():
         raise InputError(f"--peer: found {str(options.peer)!r}; allowed: airbench94_muon.py's path")
     if options.peer and experiment.device != "cuda":
-        raise InputError("--peer: airbench trains on CUDA alone, which is not here; leave it out")
+        raise InputError("--peer: airbench needs CUDA, which is not available here; leave it out")
     raw = files.RAW / experiment.dataset
     if not options.data and not raw.is_dir():
         raise InputError(f"{raw}: not there; `dvc repro download` fetches it for what `run` selects")

@@ -35,7 +35,7 @@ def book(committed: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Any]:
-    """Yield a browser; where there is none, the tests are skipped, and say what is missing."""
+    """Yield a browser; without one, the tests are skipped with the reason."""
     if CHROMIUM is None:
         pytest.skip("Chromium is not installed: `apt-get install chromium`")
     sync = pytest.importorskip("playwright.sync_api", reason="`pip install playwright` drives Chromium")

@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[2]
 
 
 class Tab:
-    """A page of the book in a browser; `said` is all that its console said, `loaded` what it asked for."""
+    """A page of the book in a browser; `said`: its console messages; `loaded`: its requests."""
 
     def __init__(self, browser: Any, width: int, theme: str):
         self.context = browser.new_context(
@@ -40,7 +40,7 @@ class Tab:
         self.page.evaluate((Path(axe.__file__).parent / "axe.min.js").read_text())
         report = self.page.evaluate(
             "axe.run({preload: false})"
-        )  # preloading asks for what a file cannot have
+        )  # preloading requests what file:// cannot serve
         return [
             (one["id"], one["nodes"][0]["html"])
             for one in report["violations"]

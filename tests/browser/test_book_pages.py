@@ -1,4 +1,4 @@
-"""The book in a real browser, from files, without a network: it opens, answers, and keeps still."""
+"""The book in a real browser, from files, without a network: it opens, reacts to input, and logs nothing."""
 
 import itertools
 from pathlib import Path
@@ -31,7 +31,7 @@ def quiet_and_narrow(tab: Tab, paths: list[Path], width: int) -> None:
     assert not wide
 
 
-def test_every_page_opens_without_a_word_on_the_console(tab, book):
+def test_every_page_opens_with_an_empty_console(tab, book):
     quiet_and_narrow(tab, sorted(book.rglob("*.html")), 1440)
 
 
@@ -82,7 +82,7 @@ def test_the_theme_can_be_switched_and_is_remembered(tab, book):
     assert tab.open(book / "reports/R0.html").evaluate(paper) != light
 
 
-def test_a_curve_tells_its_value_under_the_pointer_and_can_be_left_out(tab, book):
+def test_a_curve_shows_its_value_under_the_pointer_and_can_be_hidden(tab, book):
     page = tab.open(book / "reports/R0.html")
     page.wait_for_selector(".plot svg")
     lines = page.locator("[data-curves] .mark-line path")
@@ -158,7 +158,7 @@ def test_no_label_of_an_l2_chart_covers_another(tab, book):
     assert not [(a, b) for a, b in itertools.pairwise(rows) if a[0] == b[0] and a[2] > b[1]]
 
 
-def test_curves_by_step_are_drawn_or_said_not_to_be_here(tab, book):
+def test_curves_by_step_are_drawn_or_reported_missing(tab, book):
     page = tab.open(book / "reports/R0.html")
     page.locator("[data-curves] input[name=by][value=step]").check()
     page.wait_for_selector("text=No chosen row has its steps here")

@@ -1,4 +1,4 @@
-"""Networks that run in the browser: trained here on the digits, they say what PyTorch says."""
+"""Networks that run in the browser: trained here on the digits, they give PyTorch's outputs."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.campaign  # as in test_book_pages.py
 
 
 def record(experiment, weights):
-    """Put down that the digits' network with these weights was trained so."""
+    """Write the record of a training of the digits with these weights."""
     made = training(
         "digits", experiment.seed, configuration=experiment.model_dump(mode="json"), weights=weights
     )
@@ -75,7 +75,7 @@ def test_the_logits_are_those_of_pytorch(tab, trained):
 
 
 def looked(page, image):
-    """Return what the page's network tells of an image: logits, and (shape, values) of heat and maps."""
+    """Return the outputs of the page's network for an image: logits, and (shape, values) of heat and maps."""
     return page.evaluate(
         """async pixels => {
           const plain = ({ shape, data }) => [Array.from(shape, Number), Array.from(data)];
@@ -103,7 +103,7 @@ def test_gradcam_and_feature_maps_are_those_of_pytorch(tab, trained):
             torch.testing.assert_close(torch.tensor(values).view(shape), wanted[0], atol=1e-4, rtol=0)
 
 
-def test_what_happened_inside_is_drawn_and_another_class_can_be_chosen(tab, trained):
+def test_gradcam_is_drawn_and_another_class_can_be_chosen(tab, trained):
     page = tab.open(trained[0] / "explore.html")
     page.select_option("#example", "7")
     page.wait_for_selector(".heatbox canvas")
@@ -168,7 +168,7 @@ def test_a_file_that_is_no_image_is_refused_in_a_line(tab, trained, tmp_path):
     assert page.inner_text("#status") == "<b>.png is no image that the browser can read."
 
 
-def test_weights_that_the_scores_are_not_of_are_left_out(trained, monkeypatch):
+def test_weights_that_do_not_match_the_scores_are_left_out(trained, monkeypatch):
     monkeypatch.chdir(trained[0].parent)
     experiment = load_params(files.PARAMS).experiments["digits"]
     record(experiment, "another")

@@ -31,7 +31,7 @@ def draw(shape: str, chance: random.Random) -> Image.Image:
 
 
 def draw_into(folder: Path, counts: Mapping[str, int], seed: int = 1) -> Path:
-    """Draw a folder per shape, with so many pictures in each; every third is a JPEG."""
+    """Draw a folder per shape, with `counts` images in each; every third is a JPEG."""
     chance = random.Random(seed)
     for shape, count in counts.items():
         (folder / shape).mkdir(parents=True, exist_ok=True)

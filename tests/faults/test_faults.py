@@ -1,6 +1,6 @@
 """Rounds of the fault campaign (robustness/faults.py): a sweep, its two workers, its checkpoints, MLflow.
 
-Where the harm strikes differs from run to run; that nothing is lost must not.
+Where the fault strikes differs from run to run; nothing may ever be lost.
 """
 
 import random
@@ -12,7 +12,7 @@ import pytest
 from robustness import fault_clone
 from robustness.fault_clone import Clone, own_disk
 from robustness.fault_kinds import KINDS
-from robustness.faults import harm_once, undisturbed
+from robustness.faults import inject_once, undisturbed
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.campaign]
 
@@ -36,16 +36,16 @@ def pipeline(tmp_path_factory):
         ("disk full", 0.6),
     ],
 )
-def test_the_next_repro_ends_as_if_nothing_had_happened(pipeline, name, share):
+def test_the_next_repro_recovers_the_undisturbed_results(pipeline, name, share):
     clone, wanted, mounts = pipeline
     if KINDS[name].mounts and not mounts:
         pytest.skip("no disk can be mounted here")
-    row = harm_once(clone, wanted, name, STAGE, share * wanted.seconds[STAGE], random.Random(name))
+    row = inject_once(clone, wanted, name, STAGE, share * wanted.seconds[STAGE], random.Random(name))
     assert row["recovered"], row
 
 
-def test_the_harm_of_a_round_that_is_not_mended_is_seen(pipeline):
-    """The campaign's own eyes: a result that differs in one byte, a run that looks alive."""
+def test_a_round_that_does_not_recover_is_detected(pipeline):
+    """The checks themselves: a result that differs in one byte, a run that is marked as running."""
     clone, wanted, _ = pipeline
     clone.restore(STAGE)
     assert clone.state() != wanted.state
@@ -62,7 +62,7 @@ def test_the_harm_of_a_round_that_is_not_mended_is_seen(pipeline):
 @pytest.mark.parametrize(
     ("code", "hanging"), [("import time; time.sleep(600)", True), ("sum(range(10**8))", False)]
 )
-def test_what_computes_does_not_hang_however_long_it_takes(monkeypatch, code, hanging):
+def test_a_slow_process_that_computes_does_not_count_as_hung(monkeypatch, code, hanging):
     monkeypatch.setattr(fault_clone, "QUIET", 3.0)
     process = subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
     assert fault_clone.hangs(process) == hanging

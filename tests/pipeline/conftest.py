@@ -109,7 +109,7 @@ def shrink(params: dict) -> None:
 
 
 def without_mlflow(clone: Clone) -> None:
-    """As on a machine without MLflow: its seconds in each stage would be most of a test's."""
+    """Disable MLflow: its start-up in each stage would dominate the test's time."""
     (clone.folder / "src/mlflow.py").write_text("raise ImportError")
 
 
@@ -132,7 +132,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     folder = tmp_path_factory.mktemp("copies") / "clone"
     shutil.copytree(shared / "reproduced", folder, symlinks=True)
     clone = Clone(folder)
-    clone.run("dvc", "commit", "-q", "-f")  # by the folder's path DVC knows what it has put there
+    clone.run("dvc", "commit", "-q", "-f")  # DVC identifies what it has checked out by the folder's path
     clone.made = clone.results()
     return clone
 

@@ -1,4 +1,4 @@
-"""Another selection takes no result away: not from the work tree, and not from DVC's cache."""
+"""Another selection deletes no result: not from the work tree, and not from DVC's cache."""
 
 from collections.abc import Iterator
 
@@ -67,7 +67,7 @@ def test_results_in_git_are_back_with_a_selection_that_was_resolved_before(other
     assert gone(other) == []
 
 
-def test_a_name_that_is_no_more_has_no_configuration(other: Clone) -> None:
+def test_a_removed_experiment_has_no_configuration(other: Clone) -> None:
     configs = other.folder / "data/configs"
     other.run("dvc", "repro", "resolve")
     assert (configs / "second.yaml").exists()
@@ -89,7 +89,7 @@ def test_what_is_pushed_is_everything_that_was_computed(other: Clone) -> None:
     assert "in sync" in done
 
 
-def test_what_its_owner_removed_stays_away(other: Clone) -> None:
+def test_a_result_that_the_user_deleted_stays_deleted(other: Clone) -> None:
     other.run("git", "rm", "-rq", "metrics/digits_l2", "plots/digits_l2")
     other.run("dvc", "repro", "resolve")
     assert not (other.folder / "metrics/digits_l2").exists()

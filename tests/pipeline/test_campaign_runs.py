@@ -1,4 +1,4 @@
-"""A campaign on the digits, for real: killed, in the way of another one, resumed, and out of time."""
+"""A real campaign on the digits: killed, blocking a second one, resumed, and out of time."""
 
 import os
 import signal
@@ -60,7 +60,7 @@ def ended(process: subprocess.Popen[bytes]) -> tuple[int, str]:
     return process.wait(), out
 
 
-def test_it_is_cut_off_and_goes_on_to_a_result_of_dvc(other: Clone) -> None:
+def test_it_is_interrupted_and_resumes_to_a_result_of_dvc(other: Clone) -> None:
     params = (other.folder / "params.yaml").read_text()
     running = begun(other)
     os.killpg(group(other), signal.SIGSTOP)  # on a fast machine it would be over before it is asked to end
@@ -79,7 +79,7 @@ def test_it_is_cut_off_and_goes_on_to_a_result_of_dvc(other: Clone) -> None:
     os.killpg(left, signal.SIGKILL)
     ended(running)
     assert (other.folder / "params.yaml").read_text() != params
-    while True:  # a stage whose dvc is gone ends by itself
+    while True:  # a stage ends when its dvc process is gone
         try:
             os.killpg(left, 0)
         except ProcessLookupError:
@@ -97,14 +97,14 @@ def test_it_is_cut_off_and_goes_on_to_a_result_of_dvc(other: Clone) -> None:
     assert "nothing trained; 0 left" in other.run("convlab", "campaign", "second").stdout
 
 
-def test_it_begins_nothing_that_would_not_end(other: Clone) -> None:
+def test_it_starts_nothing_that_would_not_finish(other: Clone) -> None:
     done = other.run("convlab", "campaign", "second", "--for", "5s").stdout
     assert "no time for second" in done
     assert "nothing trained; 1 left" in done
     assert not (other.folder / "metrics/second").exists()
 
 
-def test_seeds_that_could_not_be_trained_are_not_asked_for_any_more(other: Clone) -> None:
+def test_seeds_that_could_not_be_trained_are_not_left_in_params(other: Clone) -> None:
     params = (other.folder / "params.yaml").read_bytes()
     with (other.folder / "dvc.yaml").open("a") as file:
         file.write("stages: of two minds\n")

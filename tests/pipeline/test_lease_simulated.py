@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.pipeline
 @pytest.mark.campaign
-def test_a_lease_in_which_everything_goes_wrong_ends_well(tmp_path: Path) -> None:
+def test_a_lease_recovers_from_all_injected_faults(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "bench/gpu/simulate.py", "--folder", str(tmp_path), "--seconds", "3600"],
         cwd=ROOT,

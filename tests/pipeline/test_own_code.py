@@ -1,4 +1,4 @@
-"""The stages run the code beside them, whatever folder the environment was installed from."""
+"""The stages run the code of their own checkout, whatever folder the environment was installed from."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""docs/extending.md, done: a folder of pictures is imported, trained on, predicted and explained."""
+"""docs/extending.md end to end: a folder of images is imported, trained on, predicted and explained."""
 
 import csv
 import io
@@ -45,7 +45,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     return clone
 
 
-def test_the_classes_and_their_imbalance_are_told(own: Clone) -> None:
+def test_the_classes_and_their_imbalance_are_shown(own: Clone) -> None:
     assert "│ triangle │    32 │    8 │" in own.imported  # type: ignore[attr-defined]
     assert (
         "warning: datasets.shapes: unbalanced: 80 training images of circle, 32 of triangle"

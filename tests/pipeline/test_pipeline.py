@@ -129,7 +129,7 @@ def test_the_gate_holds_and_fails(clone):
 
 
 @pytest.mark.parametrize("path", ["metrics/digits/evaluate.json", "metrics/digits/scores.json"])
-def test_a_number_that_was_typed_over_is_no_result(tracked, path):
+def test_a_number_edited_by_hand_is_no_result(tracked, path):
     """Not in what DVC shows, nor in what the readers read; nothing is mirrored."""
     file = tracked.folder / path
     file.write_text(re.sub(r'"accuracy": 0\.\d+', '"accuracy": 0.999', file.read_text()))
@@ -138,7 +138,7 @@ def test_a_number_that_was_typed_over_is_no_result(tracked, path):
     assert "0.999" not in tracked.run("convlab", "results").stdout
 
 
-def test_the_gate_wants_results_that_are_there(clone):
+def test_the_gate_fails_without_results(clone):
     (clone.folder / "metrics/digits/scores.json").unlink()
     (clone.folder / "metrics/digits/evaluate.json").unlink()
     assert "is missing: there is no" in clone.run("convlab", "check", status=1).stdout
@@ -180,7 +180,7 @@ def test_results_are_shown(clone):
     assert "make ui" in shown
 
 
-def test_a_tracker_that_is_not_there_costs_a_warning(tracked):
+def test_an_unreachable_tracking_server_is_a_warning(tracked):
     tracked.run("dvc", "repro", "resolve")  # a test before this one may have made it fail
     command = ("python", "stages/evaluate.py", "digits")
     done = tracked.run(*command, PYTHONPATH="src", MLFLOW_TRACKING_URI="http://127.0.0.1:9")

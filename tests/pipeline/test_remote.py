@@ -1,4 +1,4 @@
-"""A remote: who has another clone pulls what was computed there, and computes nothing."""
+"""A DVC remote: another clone pulls the results and computes nothing."""
 
 import pytest
 from conftest import Clone

@@ -1,4 +1,4 @@
-"""The same result twice: in another clone, with the trials in another order and some at once.
+"""The same result twice: in another clone, with the trials in another order and in parallel.
 
 The experiment has one thread, the sweep's trainings have two; each is compared with itself.
 """

@@ -149,7 +149,7 @@ def mirror(empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.fixture
 def convlab(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Run a command of `convlab`: its exit status, what it printed, and its complaint."""
+    """Run a command of `convlab`: return its exit status, stdout and stderr."""
 
     def call(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["convlab", *arguments])

@@ -99,7 +99,7 @@ class Mirror:
         return MlflowClient(store.tracking_uri())
 
     def __call__(self, *names: str) -> dict[tuple[str | None, str], Any]:
-        """Mirror, and give the runs by (the parent's name, their own)."""
+        """Mirror, and return the runs by (the parent's name, their own)."""
         assert mirror_all(names) == list(names)
         return self.runs()
 

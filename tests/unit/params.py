@@ -114,7 +114,7 @@ def load(folder: Path, changes: Changes) -> Params:
 
 
 def stage(folder: Path, script: str, *arguments: str) -> tuple[int, str]:
-    """Run a script of stages/ in `folder`, in this process; give its exit status and its stderr."""
+    """Run a script of stages/ in `folder`, in this process; return its exit status and its stderr."""
     errors = io.StringIO()
     with (
         chdir(folder),

@@ -1,4 +1,4 @@
-"""A small world of results for what reads them all: an experiment of two seeds, a sweep of three, a report.
+"""A small set of results for what reads them all: an experiment of two seeds, a sweep of three, a report.
 
 The numbers are made up, and differ from seed to seed; nothing is trained.
 """

@@ -164,7 +164,7 @@ def test_the_table_of_faults_counts_rounds_hits_and_recoveries() -> None:
         {"fault": "disk full", "hit": True, "recovered": True},
         {"fault": "disk full", "hit": True, "recovered": False},
         {"fault": "SIGKILL, all", "hit": False, "recovered": True},
-        {"fault": "a folder read-only", "recovered": None},  # nothing can be mounted there
+        {"fault": "a folder read-only", "recovered": None},  # mounting is not possible there
     ]
     versions = {"device_name": "x", "python": "3", "torch": "2", "dvc": "3", "mlflow": "3"}
     table = fault_table({**versions, "rounds": rounds})
@@ -246,7 +246,7 @@ def test_random_images_are_as_many_and_as_large_as_the_data_sets(network: str) -
     assert set(contenders_of(network)) <= set(CONTENDERS)
 
 
-def test_a_suite_goes_on_after_the_rounds_that_it_holds_if_nothing_else_is_measured(tmp_path: Path) -> None:
+def test_a_suite_resumes_after_the_rounds_in_its_file_if_the_measurement_is_the_same(tmp_path: Path) -> None:
     path = tmp_path / "bench.json"
     empty = {"torch": "2.11", "networks": {"a": 1}, "git_commit": "x", "rounds": 0, "measurements": []}
     assert resumed(empty, path) is empty

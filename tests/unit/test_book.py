@@ -1,4 +1,4 @@
-"""The book of results: every page is there, says what the files say, and leads nowhere that is not."""
+"""The book of results: every page exists, shows what the files say, and has no broken link."""
 
 import json
 from dataclasses import replace
@@ -177,7 +177,7 @@ def test_without_any_result_the_book_says_that_nothing_has_run(tmp_path, monkeyp
     assert "not run" in page(tmp_path / "book", "claims/strides_cost.html")
 
 
-def test_without_a_runtime_the_explore_page_is_left_out_with_a_word(here, capsys):
+def test_without_a_runtime_the_explore_page_is_left_out_with_a_message(here, capsys):
     assert "explore" not in {path.stem for path in here.glob("*.html")}
     assert pages.book(here, fetch=False) == 0
     printed = capsys.readouterr().out

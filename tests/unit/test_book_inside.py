@@ -1,4 +1,4 @@
-"""What a report's page shows of images, weights and steps: of what is here, and a word where it is not."""
+"""What a report's page shows of images, weights and steps, and its note where they are missing."""
 
 import json
 import re

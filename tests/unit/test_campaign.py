@@ -1,4 +1,4 @@
-"""What a campaign would train, in order of worth, with seconds; and how its command line complains."""
+"""What a campaign would train, in order of priority, with seconds; and errors in its command line."""
 
 import argparse
 from pathlib import Path
@@ -54,7 +54,7 @@ def by_name(names: tuple[str, ...] = (), seeds: int | None = None) -> dict[str, 
 def test_wanted_is_what_has_no_result_or_one_of_something_else(world: Path) -> None:
     found = by_name()
     assert found["fashion"].why == "never run"
-    assert (found["fashion"].rank, found["fashion"].rows) == (0, 1)  # a row of the report waits for it
+    assert (found["fashion"].rank, found["fashion"].rows) == (0, 1)  # a row of the report needs it
     assert found["digits"].rank == 1, "made up: of no code of today"
     assert found["strides"].claims == ("strides_cost",)
     assert by_name(("fashion",)).keys() == {"fashion"}
@@ -106,7 +106,9 @@ def test_seconds_come_from_trainings_of_the_same_network_here(
 @pytest.mark.parametrize(
     ("left", "fits"), [(None, True), (START + 111, True), (START + 109, False), (0.0, False)]
 )
-def test_nothing_begins_of_which_no_training_would_end(left: float | None, fits: bool, world: Path) -> None:
+def test_nothing_starts_of_which_no_training_would_finish(
+    left: float | None, fits: bool, world: Path
+) -> None:
     (want,) = wanted(("fashion",), None)
     longest = START + 100
     assert Entry(want, Estimate(longest, longest, 0, 1, "")).fits(left) is fits
@@ -145,12 +147,12 @@ def test_bad_input_is_one_line(
     assert err.count("\n") == 1
 
 
-def test_without_any_time_nothing_begins(world: Path) -> None:
+def test_without_any_time_nothing_starts(world: Path) -> None:
     found = ordered(("fashion",), None, Paces())
     assert not [one for one in found if one.fits(0.0)]
 
 
-def test_two_campaigns_at_once_do_not_fight(world: Path) -> None:
+def test_a_second_campaign_is_refused(world: Path) -> None:
     with alone(), pytest.raises(InputError, match="a campaign is running here"), alone():
         pass
     with alone():

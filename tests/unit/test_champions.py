@@ -1,4 +1,4 @@
-"""Weights in git: a clone predicts with them, and with none that its record is not of."""
+"""Weights in git: a clone predicts with them, but only if they match the record."""
 
 import json
 import shutil
@@ -52,13 +52,13 @@ def test_a_network_in_git_is_used_without_training_and_without_data(kept: str) -
     assert trained_here() == ["digits"]
 
 
-def test_what_was_trained_here_goes_before(kept: str) -> None:
+def test_weights_trained_here_take_precedence(kept: str) -> None:
     files.weights("digits", SEED).parent.mkdir(parents=True)
     shutil.copy(files.champion("digits"), files.weights("digits", SEED))
     assert load_trained("digits").weights == files.weights("digits", SEED)
 
 
-def test_weights_of_an_earlier_training_are_none(kept: str, recipe: Callable[..., Experiment]) -> None:
+def test_weights_of_an_earlier_training_are_not_used(kept: str, recipe: Callable[..., Experiment]) -> None:
     one = recipe(seed=SEED)
     again = result.training("digits", SEED, configuration=one.model_dump(mode="json"), weights="another")
     result.put([again], [result.evaluation(again)])
@@ -66,7 +66,7 @@ def test_weights_of_an_earlier_training_are_none(kept: str, recipe: Callable[...
         load_trained("digits")
 
 
-def test_a_damaged_file_is_said_in_a_line(kept: str) -> None:
+def test_a_damaged_file_is_one_line(kept: str) -> None:
     path = files.champion("digits")
     path.write_bytes(path.read_bytes()[:40])
     with pytest.raises(InputError, match=r"unreadable .*; `git checkout champions/digits\.safetensors`"):

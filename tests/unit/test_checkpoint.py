@@ -109,7 +109,7 @@ def test_the_newest_is_loaded_and_two_are_kept(checkpoints: Checkpoints) -> None
 
 
 @pytest.mark.parametrize("damage", ["a bit", "the end", "all"])
-def test_a_damaged_one_is_known_and_the_one_before_is_taken(
+def test_a_damaged_one_is_detected_and_the_previous_one_is_used(
     checkpoints: Checkpoints, capsys: pytest.CaptureFixture[str], damage: str
 ) -> None:
     save(checkpoints, 1, 10, {"at": 10, "weights": torch.ones(100)})
@@ -132,14 +132,14 @@ def test_with_all_of_them_damaged_there_is_none(checkpoints: Checkpoints) -> Non
     assert load(checkpoints) is None
 
 
-def test_what_a_cut_off_left_of_a_write_is_no_checkpoint(checkpoints: Checkpoints) -> None:
+def test_an_interrupted_write_is_no_checkpoint(checkpoints: Checkpoints) -> None:
     save(checkpoints, 1, 1, {"at": 1})
     (checkpoints.folder / ".000001-00000002-00.safetensors.x7").write_bytes(b"half")
     (checkpoints.folder / "notes.txt").write_text("mine")
     assert load(checkpoints) == {"at": 1}
 
 
-def test_where_none_can_be_written_training_goes_on_with_a_warning(
+def test_where_none_can_be_written_training_continues_with_a_warning(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "taken").write_text("a file where the folder should be")
@@ -148,7 +148,7 @@ def test_where_none_can_be_written_training_goes_on_with_a_warning(
     assert capsys.readouterr().err.startswith(f"warning: no checkpoint in {tmp_path}/taken/checkpoints: ")
 
 
-def test_one_is_due_after_so_many_seconds_or_when_the_end_is_asked_for(tmp_path: Path) -> None:
+def test_one_is_due_after_the_interval_or_when_asked_to_end(tmp_path: Path) -> None:
     assert not Checkpoints(tmp_path, Request()).due()
     assert not Checkpoints(tmp_path, Request()).due(epoch_ended=True)
     assert Checkpoints(tmp_path, Request(), seconds=0).due()
@@ -175,7 +175,7 @@ def test_a_signal_is_noted_and_ends_the_training_at_the_next_checkpoint(
     assert signal.getsignal(number) == before
 
 
-def test_a_second_signal_works_as_ever() -> None:
+def test_a_second_signal_has_its_default_effect() -> None:
     before = signal.signal(
         signal.SIGINT, signal.default_int_handler
     )  # ignored, where tests run in the background

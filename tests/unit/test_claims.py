@@ -1,4 +1,4 @@
-"""Claims: every verdict, and what no interval can say."""
+"""Claims: every verdict, and cases without an interval."""
 
 import math
 from types import SimpleNamespace
@@ -147,7 +147,7 @@ def test_the_images_are_in_doubt_too():
     assert judge(metric="kernel_norm")["interval"] is None
 
 
-def test_a_single_training_borrows_the_largest_spread_on_its_data_set():
+def test_a_single_training_uses_the_largest_spread_on_its_data_set():
     put(a=[0.9], b=[0.8])
     for name, numbers in {
         "calm": [0.50, 0.51, 0.52],

@@ -1,4 +1,4 @@
-"""`base`: an experiment that takes over another's keys, and every way to name a wrong one."""
+"""`base`: an experiment inherits another's keys; every kind of wrong base is refused."""
 
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ def child(content: Any = CHILD, **more: Any) -> Changes:
     return {"experiments/child": content, **{f"experiments/{name}": value for name, value in more.items()}}
 
 
-def test_an_experiment_takes_over_what_it_does_not_state(tmp_path: Path) -> None:
+def test_an_experiment_inherits_what_it_does_not_state(tmp_path: Path) -> None:
     found = load(tmp_path, child()).experiments
     assert (found["child"].epochs, found["child"].model.dropout) == (5, 0.25)
     rest = {"epochs": 30, "model": found["digits"].model}

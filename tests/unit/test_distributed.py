@@ -155,7 +155,7 @@ def test_muon_whitening_and_smaller_images_go_together_with_two_devices(
 
 
 @pytest.mark.campaign
-def test_a_killed_process_ends_the_training_and_one_device_goes_on_from_its_checkpoint(
+def test_a_killed_process_ends_the_training_and_one_device_resumes_from_its_checkpoint(
     recipe: Recipe, prepared: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     settings = recipe(GENTLE, epochs=4)
@@ -174,7 +174,7 @@ def test_a_killed_process_ends_the_training_and_one_device_goes_on_from_its_chec
 
     killing = threading.Thread(target=kill)
     killing.start()
-    with pytest.raises(InputError) as killed:  # two go on, and one of them is killed
+    with pytest.raises(InputError) as killed:  # two resume, and one of them is killed
         train_on_devices(
             "digits", settings.model_copy(update={"devices": 2}), folder, Checkpoints(tmp_path, seconds=0)
         )
@@ -306,7 +306,7 @@ def test_more_devices_than_there_are_is_refused_before_any_training(
         require_devices(recipe(devices=2, device="cuda"))
 
 
-def test_several_devices_are_known_by_their_code_and_one_stays_as_it_was(recipe: Recipe) -> None:
+def test_several_devices_depend_on_their_code_and_one_device_does_not(recipe: Recipe) -> None:
     one, two = (set(identity("train", recipe(devices=devices))) for devices in (1, 2))
     assert one < two
     assert {"train.distributed.network", "train.distributed.layers"} <= two
@@ -314,7 +314,7 @@ def test_several_devices_are_known_by_their_code_and_one_stays_as_it_was(recipe:
     assert "devices" not in recipe(devices=1).model_dump(exclude_defaults=True)
 
 
-def test_a_training_takes_over_what_another_number_of_devices_began(
+def test_a_training_resumes_with_another_number_of_devices(
     recipe: Recipe, sweep: Make, prepared: Path, tmp_path: Path
 ) -> None:
     (two,) = Trainings("digits", recipe(devices=2), prepared, tmp_path).jobs

@@ -108,7 +108,7 @@ def test_the_classes_add_up_to_the_whole(guesses: tuple[Tensor, Tensor]) -> None
     assert right / len(labels) == pytest.approx(accuracy_score(labels, probabilities.argmax(1)))
 
 
-def test_a_class_that_is_never_guessed_and_one_without_images_score_0() -> None:
+def test_a_class_that_is_never_predicted_and_one_without_images_score_0() -> None:
     probabilities = torch.eye(3)[[0, 0, 1, 1]]
     found = per_class(probabilities, torch.tensor([0, 0, 0, 1]), CLASSES)
     assert found["T-shirt/top"] == {"precision": 0.0, "recall": 0.0, "f1": 0.0, "images": 0}

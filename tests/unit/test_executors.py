@@ -176,7 +176,7 @@ def test_a_sweep_on_ray_ends_as_in_processes_to_the_last_byte(
 @needs_ray
 @pytest.mark.usefixtures("on_ray")
 @pytest.mark.parametrize("where", ["shared", pytest.param("unshared", marks=pytest.mark.campaign)])
-def test_a_trial_whose_worker_is_killed_goes_on_in_another_from_its_checkpoint(
+def test_a_trial_whose_worker_is_killed_resumes_in_another_from_its_checkpoint(
     sweep: Make,
     prepared: Path,
     tmp_path: Path,
@@ -213,7 +213,7 @@ def test_a_trial_whose_worker_is_killed_goes_on_in_another_from_its_checkpoint(
 @pytest.mark.usefixtures("on_ray")
 @pytest.mark.campaign
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_asked_to_end_trainings_on_ray_leave_checkpoints_and_go_on_from_them(
+def test_trainings_on_ray_that_are_asked_to_end_write_checkpoints_and_resume(
     sweep: Make, prepared: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
     plan = sweep(*THREE[:2], epochs=15)
@@ -250,7 +250,7 @@ def test_what_a_training_raises_on_ray_is_raised_here(sweep: Make, prepared: Pat
 
 @needs_ray
 @pytest.mark.campaign
-def test_without_an_address_a_cluster_is_started_here_and_leaves_nobody_behind(
+def test_without_an_address_a_local_cluster_is_started_and_leaves_no_process(
     sweep: Make, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CONVLAB_EXECUTOR", "ray")

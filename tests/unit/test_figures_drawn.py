@@ -40,7 +40,7 @@ def workplace(tmp_path, monkeypatch, prepared):
 
 @pytest.fixture
 def results(workplace, recipe):
-    """Lay down what the stages before have written of an experiment with given predictions."""
+    """Write what the earlier stages would have written for an experiment with given predictions."""
 
     def lay_down(predict, **changes):
         experiment = recipe(**changes)

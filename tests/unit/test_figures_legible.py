@@ -206,7 +206,7 @@ def test_each_of_five_models_has_a_strip_for_its_biases_with_its_name():
 
 
 @pytest.mark.parametrize(("trials", "seeds"), [(5, 3), (7, 2), (26, 1), (1, 3)])
-def test_the_trials_of_a_sweep_can_be_told_apart(trials, seeds):
+def test_the_trials_of_a_sweep_are_distinguishable(trials, seeds):
     names = [f"strides-1-1-1_kernels-5-5-3_with_l2-{number}" for number in range(trials)]
     rows = [
         row for name in names for seed in range(1, seeds + 1) for row in epoch_rows(4, trial=name, seed=seed)

@@ -18,7 +18,7 @@ from convlab.errors import InputError, run
 
 @contextmanager
 def full_disk(left: int) -> Iterator[None]:
-    """Let the system refuse to write more than `left` bytes to any file."""
+    """Make writes of more than `left` bytes to any file fail."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (left, hard))
     try:
@@ -27,7 +27,7 @@ def full_disk(left: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_a_write_makes_the_folders_above_and_leaves_nothing_beside(tmp_path: Path) -> None:
+def test_a_write_creates_parent_folders_and_leaves_no_temporary(tmp_path: Path) -> None:
     path = tmp_path / "a/b/results.json"
     files.write_json(path, {"accuracy": 0.1, "name": "ü"})
     assert json.loads(path.read_text(encoding="utf-8")) == {"accuracy": 0.1, "name": "ü"}

@@ -197,7 +197,7 @@ def test_what_is_monitored_steers_the_plateau_the_early_stopping_and_the_epoch_t
 
 
 @pytest.mark.parametrize(("lr", "precision"), [(1e30, "fp32"), (1e30, "bf16")])
-def test_a_loss_that_is_no_number_ends_the_training_and_says_where(
+def test_a_nan_loss_ends_the_training_and_says_where(
     recipe: Recipe, digits: Prepared, lr: float, precision: str
 ) -> None:
     where = r"in epoch 1, step 2 of 2, at lr 1e\+30 the training loss is (nan|inf); try a lower lr, or "
@@ -205,7 +205,7 @@ def test_a_loss_that_is_no_number_ends_the_training_and_says_where(
         run(recipe(lr=lr, precision=precision), digits, first(digits.train, 128))
 
 
-def test_a_validation_loss_that_is_no_number_counts_too(recipe: Recipe, digits: Prepared) -> None:
+def test_a_nan_validation_loss_counts_too(recipe: Recipe, digits: Prepared) -> None:
     nowhere = digits.validation.images.new_zeros(0, 1, 8, 8)
     empty = Split(nowhere, digits.validation.labels[:0])
     with pytest.raises(Diverged, match=r"after epoch 1 at lr 0\.002 the validation loss is nan"):

@@ -1,4 +1,4 @@
-"""A result whose parts do not belong together is named, and is no result for any reader."""
+"""An inconsistent result is named, and refused by every reader."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -76,7 +76,7 @@ def test_parts_that_do_not_are_named_and_no_result(damage: Callable[[], None], t
         read_run("one")
 
 
-def test_a_sweeps_summary_that_was_typed_over_is_seen() -> None:
+def test_a_sweeps_summary_edited_by_hand_is_detected() -> None:
     shown = summaries.tried(load("grid").trainings)
     assert shown == {"a": {"test_accuracy": 0.9}, "b": {"status": "infeasible"}}
     files.write_json(files.METRICS / "grid/trials.json", shown | {"a": {"test_accuracy": 0.95}})

@@ -1,4 +1,4 @@
-"""The gate: a metric over its floor holds only where it is of the training that stands beside it."""
+"""The gate: a metric above its floor counts only if it belongs to the training beside it."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What our own commands do grows with the number of experiments, no faster: counted, or timed as a ratio."""
+"""The cost of our commands is linear in the number of experiments: counted, or timed as a ratio."""
 
 import time
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from convlab.networks import feasible
 
 
 def params_of(folder: Path, count: int) -> Path:
-    """Write a params.yaml that selects so many experiments, alike but for their seeds."""
+    """Write a params.yaml that selects `count` experiments that differ only in their seeds."""
     raw = yaml.safe_load((ROOT / "params.yaml").read_text())
     digits = raw["experiments"]["digits"]
     copies = {f"digits_{number}": {**digits, "seed": number} for number in range(count)}

@@ -1,4 +1,4 @@
-"""Which code a result was made by: edits that change nothing leave it, and every other edit names itself."""
+"""Which code computed a result: edits that change nothing keep the hash, every other edit is named."""
 
 import ast
 from collections.abc import Callable
@@ -164,7 +164,7 @@ def test_a_carried_hash_is_one_of_a_module_as_it_is_now() -> None:
     assert not now & set(identities.CARRIED.values())
 
 
-def test_a_module_that_has_moved_is_known_by_its_former_name() -> None:
+def test_a_moved_module_keeps_its_former_name() -> None:
     for now, former in identities.FORMERLY.items():
         assert identities._file(now) is not None, "gone: take it out of the list"
         assert identities._file(former) != identities._file(now)

@@ -1,6 +1,6 @@
-"""Imports go one way: no circle among modules or rooms, and a training loop that knows no file's place.
+"""Imports go one way: no cycles among modules or subpackages, and a training loop that knows no paths.
 
-A room is what stands at the top of the package: a folder (`data`, `train`) or a single module (`config`).
+A subpackage here is a top-level part of the package: a folder (`data`, `train`) or a module (`files`).
 """
 
 import ast
@@ -19,8 +19,8 @@ MODULES = {
 }
 Graph = dict[str, set[str]]
 
-# Imports that close a circle among the rooms. Each would end with a move of the imported module, which
-# changes the code identity of results.
+# Imports that close a cycle among the subpackages. Moving the imported module would remove each, but
+# would change the code identity of results.
 AGAINST_THE_STREAM = {
     (
         "schema.experiment",
@@ -58,7 +58,7 @@ def graph() -> Graph:
 
 
 def circle(edges: Graph) -> list[str]:
-    """Return the names on a circle, or none."""
+    """Return the names on a cycle, or none."""
     try:
         TopologicalSorter(edges).prepare()
     except CycleError as error:
@@ -80,18 +80,18 @@ def room(name: str) -> str:
 
 
 def rooms(without: Set[tuple[str, str]]) -> Graph:
-    """Return the rooms that each room imports from, some imports left out."""
+    """Return the subpackages that each one imports from, some imports left out."""
     edges: Graph = {room(name): set() for name in MODULES}
     for name, found in graph().items():
         edges[room(name)] |= {room(other) for other in found if (name, other) not in without} - {room(name)}
     return edges
 
 
-def test_no_circle_among_the_modules() -> None:
+def test_no_cycle_among_the_modules() -> None:
     assert circle(graph()) == []
 
 
-def test_no_circle_among_the_rooms() -> None:
+def test_no_cycle_among_the_subpackages() -> None:
     assert circle(rooms(AGAINST_THE_STREAM.keys())) == []
 
 

@@ -1,4 +1,4 @@
-"""What a network tells of itself without automatic differentiation is what PyTorch finds with it."""
+"""Feature maps and Grad-CAM computed without automatic differentiation equal PyTorch's with it."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""`make setup` installs by uv, told what pip is told, or by pip where there is none; by hashes either way."""
+"""`make setup` installs with uv, given pip's settings, or with pip without uv; by hashes either way."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ import pytest
 from conftest import ROOT
 
 INDEX = "https://me:secret@packages.example/simple"
-# What stands for uv: it says what it was told
+# A stand-in for uv: it prints its arguments and settings
 TELLS = """
 import json, os, sys
 told = {key: value for key, value in os.environ.items() if key.startswith(("UV_", "SSL_"))}

@@ -29,7 +29,7 @@ SHELL = "import subprocess, sys; subprocess.run(['/bin/sh', '-c', f'{sys.executa
     [(PARENT, {"DVC_STAGE": "train@digits"}, True), (PARENT, {}, False), (SHELL, {"DVC_STAGE": "x"}, True)],
     ids=["dvc", "by hand", "dvc with a shell between"],
 )
-def test_a_stage_ends_with_its_dvc_and_a_plain_command_with_nobody(tmp_path, started, environment, ends):
+def test_a_stage_ends_with_its_dvc_and_a_plain_command_does_not(tmp_path, started, environment, ends):
     (tmp_path / "stage.py").write_text(STAGE)
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("DVC_")}
     parent = subprocess.Popen(
@@ -41,7 +41,7 @@ def test_a_stage_ends_with_its_dvc_and_a_plain_command_with_nobody(tmp_path, sta
         time.sleep(0.05)
     parent.kill()
     try:
-        parent.communicate(timeout=None if ends else 3)  # until nobody holds the pipe any more
+        parent.communicate(timeout=None if ends else 3)  # until no process holds the pipe open
     except subprocess.TimeoutExpired:
         assert not ends
         os.kill(int(pid.read_text()), signal.SIGKILL)

@@ -42,7 +42,7 @@ def killed_by(number: signal.Signals) -> int:
         process.send_signal(number)
         ended = process.wait()
         if number == signal.SIGKILL:
-            os.killpg(process.pid, signal.SIGKILL)  # the command, which nobody ends
+            os.killpg(process.pid, signal.SIGKILL)  # the command, which keeps running
     return ended
 
 
@@ -67,7 +67,7 @@ def test_after_a_kill_the_next_one_puts_params_back() -> None:
     assert Path("params.yaml").read_text() == PARAMS
 
 
-def test_params_that_somebody_has_written_since_stay() -> None:
+def test_params_edited_in_the_meantime_stay() -> None:
     killed_by(signal.SIGKILL)
     Path("params.yaml").write_text("run: [mine]\nrun_sweeps: []\n")
     kept("true")

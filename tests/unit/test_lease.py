@@ -145,7 +145,7 @@ def test_estimates_come_from_what_has_ended(recipe: Callable[..., Experiment], t
     assert 200 < schedule.estimate(again) < 250  # of two epochs
 
 
-def test_a_daemon_goes_on_from_the_ledger(recipe: Callable[..., Experiment], tmp_path: Path) -> None:
+def test_a_daemon_resumes_from_the_ledger(recipe: Callable[..., Experiment], tmp_path: Path) -> None:
     for training in scheduled(recipe, tmp_path).trainings[:3]:
         finished(tmp_path, training, 1)
     schedule = scheduled(recipe, tmp_path)
@@ -153,7 +153,7 @@ def test_a_daemon_goes_on_from_the_ledger(recipe: Callable[..., Experiment], tmp
     assert (schedule.complete("large"), schedule.complete("small"), schedule.complete("other")) == (2, 1, 0)
 
 
-def test_what_ended_with_the_lease_counts_and_what_was_cut_off_waits(
+def test_finished_trainings_count_and_interrupted_ones_wait(
     recipe: Callable[..., Experiment], tmp_path: Path
 ) -> None:
     schedule = scheduled(recipe, tmp_path)
@@ -164,7 +164,7 @@ def test_what_ended_with_the_lease_counts_and_what_was_cut_off_waits(
     assert (done.state, cut_off.state) == ("done", "waiting")
 
 
-def test_what_fails_twice_is_left(recipe: Callable[..., Experiment], tmp_path: Path) -> None:
+def test_a_training_that_fails_twice_is_given_up(recipe: Callable[..., Experiment], tmp_path: Path) -> None:
     schedule = scheduled(recipe, tmp_path)
     large = schedule.trainings[0]
     for state in ("waiting", "failed"):

@@ -1,4 +1,4 @@
-"""What a lease brings home: results, the ledger for the next one, seeds in params.yaml, dvc.lock."""
+"""What a lease returns: results, the ledger for the next one, seeds in params.yaml, dvc.lock."""
 
 import hashlib
 import json
@@ -95,7 +95,7 @@ def test_a_collection_brings_what_is_new(tmp_path: Path, monkeypatch: pytest.Mon
     assert not names(tmp_path / "second") & brought
 
 
-def test_the_next_lease_goes_on_with_what_one_has_trained_or_begun(
+def test_the_next_lease_resumes_what_one_has_trained_or_started(
     recipe: Callable[..., Experiment],
     sweep: Make,
     digits: Prepared,
@@ -237,7 +237,7 @@ def test_pieces_that_are_not_whole_are_refused(tmp_path: Path) -> None:
         ("cli", set()),
     ],
 )
-def test_a_stage_that_ran_with_other_code_is_known(changed: str, stages: set[str]) -> None:
+def test_a_stage_that_ran_with_other_code_is_detected(changed: str, stages: set[str]) -> None:
     items = load_items(["mnist_vgg", "mnist_vgg_l2"], ROOT / "params.yaml").values()
     for item, kinds in zip(items, (EXPERIMENT[1:], SWEEP[1:]), strict=True):
         there = {

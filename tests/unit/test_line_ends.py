@@ -1,4 +1,4 @@
-"""A checkout has the bytes that were committed, whatever git is told to do with line ends."""
+"""A checkout has the bytes that were committed, whatever git's line-ending settings."""
 
 from pathlib import Path
 

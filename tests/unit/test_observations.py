@@ -1,4 +1,4 @@
-"""The words that stand for distances of feature maps."""
+"""The wording for distances of feature maps."""
 
 import pytest
 

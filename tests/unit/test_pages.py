@@ -1,4 +1,4 @@
-"""What the pages say exists: commands, targets, scripts, files, headings."""
+"""What the documentation mentions exists: commands, targets, scripts, files, headings."""
 
 import re
 import shlex
@@ -22,7 +22,7 @@ README_LIMIT = 8192
 
 
 def commands(text: str) -> list[str]:
-    """Return the lines of shell blocks and the code spans of a page, but those that are meant to fail."""
+    """Return the lines of shell blocks and the code spans of a page, except those that are meant to fail."""
     text = re.sub(r"<!-- bad_inputs -->.*<!-- /bad_inputs -->", "", text, flags=re.S)
     blocks = re.findall(r"^```(?:sh|console|bash)\n(.*?)^```", text, re.M | re.S)
     lines = [line.removeprefix("$ ").strip() for block in blocks for line in block.splitlines()]
@@ -82,7 +82,7 @@ def test_a_target_is_in_the_makefile(page: str, command: str) -> None:
 
 
 @pytest.mark.parametrize(("page", "command"), starting_with("python", "python3"))
-def test_a_script_is_there(page: str, command: str) -> None:
+def test_a_script_exists(page: str, command: str) -> None:
     # .gpu/ holds what is fetched for a GPU machine
     scripts = [word for word in words(command) if word.endswith(".py") and not word.startswith(".gpu/")]
     assert [script for script in scripts if not (ROOT / script).is_file()] == [], page
@@ -116,7 +116,7 @@ def links() -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("page", "target"), dict.fromkeys(links()))
-def test_a_link_leads_somewhere(page: str, target: str) -> None:
+def test_a_link_has_a_target(page: str, target: str) -> None:
     path, _, anchor = target.partition("#")
     file = (ROOT / page).parent / path if path else ROOT / page
     assert file.exists()

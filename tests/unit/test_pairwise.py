@@ -32,7 +32,7 @@ def here(world, monkeypatch):
     monkeypatch.chdir(world)
 
 
-def test_only_parameters_that_differ_are_told():
+def test_only_parameters_that_differ_are_shown():
     several = [pairwise.load(name) for name in (ONE, OTHER)]
     assert pairwise.params_that_differ(several) == {"model.strides": ["[1, 1]", "[2, 1]"]}
 
@@ -135,7 +135,7 @@ def test_a_result_is_compared_with_itself_at_another_revision(tmp_path, monkeypa
     assert pairwise.load("digits@HEAD").values("test_accuracy") == was
 
 
-def test_a_result_whose_parts_do_not_belong_together_is_none(tmp_path, monkeypatch):
+def test_an_inconsistent_result_is_not_compared(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     results_world.build(tmp_path)
     scores = files.read_json(files.METRICS / "digits/evaluate.json")

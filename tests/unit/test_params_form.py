@@ -1,4 +1,4 @@
-"""params.yaml stands in git in the form in which DVC writes it: a change by `-S` is a change of one line."""
+"""params.yaml is committed as DVC formats it, so that `-S` changes one line."""
 
 import difflib
 from pathlib import Path
@@ -10,7 +10,7 @@ TEXT = (Path(__file__).parents[2] / "params.yaml").read_text(encoding="utf-8")
 
 
 def after(folder: Path, *overrides: str) -> list[str]:
-    """Return the lines that `-S` takes away and puts in."""
+    """Return the lines that `-S` removes and adds."""
     path = folder / "params.yaml"
     path.write_text(TEXT, encoding="utf-8")
     apply_overrides(path, list(overrides))

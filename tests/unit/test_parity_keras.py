@@ -25,13 +25,13 @@ def _in_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
 
 
-def test_a_twin_computes_the_same_logits_from_the_weights_carried_over() -> None:
+def test_a_twin_computes_the_same_logits_from_copied_weights() -> None:
     [found] = networks([SMALL])
     assert found["holds"]
     assert found["largest"] > 0, "another program's sums, to the last bits"
 
 
-def test_weights_that_are_not_carried_over_are_seen() -> None:
+def test_weights_that_are_not_copied_are_detected() -> None:
     pair = Pair(SMALL, carry=False)
     theirs = pair.theirs.get_weights()
     assert [array.shape for array in theirs] == [array.shape for array in weights_of(pair.ours)]

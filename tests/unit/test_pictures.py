@@ -1,4 +1,4 @@
-"""Pictures of any kind become what a network takes, or are refused in a line."""
+"""Images of any kind become network inputs, or are refused in one line."""
 
 import struct
 import zlib
@@ -71,7 +71,7 @@ def test_what_is_transparent_contrasts_with_what_is_not(
     assert pixels[0, 9, 9] == 255 - ground
 
 
-def test_a_telephones_picture_is_turned_upright(tmp_path: Path) -> None:
+def test_exif_orientation_is_applied(tmp_path: Path) -> None:
     image = Image.new("L", (30, 20))
     exif = Image.Exif()
     exif[0x0112] = 6  # turned by a quarter

@@ -38,7 +38,7 @@ def unpinned(monkeypatch: pytest.MonkeyPatch) -> None:
 # ------------------------------------------------------------------------------------------------- the key
 
 
-def test_it_takes_what_it_needs_where_nothing_is_decided(recipe: Recipe) -> None:
+def test_it_sets_what_is_auto_or_null(recipe: Recipe) -> None:
     one = recipe(portable=True, device="auto", precision="auto", threads=None)
     assert (one.device, one.precision, one.threads) == ("cpu", "fp32", 1)
     other = recipe(device="auto", precision="auto", threads=None)
@@ -54,7 +54,7 @@ def test_it_takes_what_it_needs_where_nothing_is_decided(recipe: Recipe) -> None
         ("compile", True, "compile: found true; allowed: false"),
     ],
 )
-def test_what_it_cannot_hold_for_is_refused_in_one_line(
+def test_incompatible_settings_are_refused_in_one_line(
     tmp_path: Path, key: str, value: Any, message: str
 ) -> None:
     changes = {**PORTABLE, f"experiments/digits/{key}": value}

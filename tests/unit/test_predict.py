@@ -1,4 +1,4 @@
-"""`convlab predict` and `convlab export`: a trained network by name, and pictures of one's own."""
+"""`convlab predict` and `convlab export`: a trained network by name, on the user's own images."""
 
 import contextlib
 import csv

@@ -1,4 +1,4 @@
-"""What is shown of trainings: short lines off a terminal, one live table on it, a line at the end of each."""
+"""Progress output: short lines without a terminal, a live table on one, a line when a training ends."""
 
 import io
 

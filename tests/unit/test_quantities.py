@@ -1,4 +1,4 @@
-"""What is read off learning curves: worked out by hand, and None where epochs are too few."""
+"""Quantities of learning curves: compared with hand calculations, and None for too few epochs."""
 
 import pytest
 

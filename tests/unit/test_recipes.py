@@ -1,4 +1,4 @@
-"""The means of fast recipes together: test-time augmentation, and a training with all of them."""
+"""Techniques of fast recipes together: test-time augmentation, and a training with all of them."""
 
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ ALL: dict[str, Any] = {
 
 
 def moved(images: Tensor, by: int) -> Tensor:
-    """Images shifted by so many pixels to the right and down, the border repeated."""
+    """Return images shifted by some pixels to the right and down, the border repeated."""
     rows = [min(max(row - by, 0), images.shape[2] - 1) for row in range(images.shape[2])]
     columns = [min(max(column - by, 0), images.shape[3] - 1) for column in range(images.shape[3])]
     return images[:, :, rows][:, :, :, columns]

@@ -1,4 +1,4 @@
-"""The champion: which network is, when it moves, and what it answers."""
+"""The champion: which network it is, when the alias moves, and what it predicts."""
 
 import shutil
 
@@ -127,7 +127,7 @@ def test_a_damaged_result_is_named_and_left_out(network, capsys):
     assert "promote: two is left out (metrics/two/trainings.json: unreadable" in said.err
 
 
-def test_a_registry_that_is_away_is_one_line(network, monkeypatch, capsys):
+def test_an_unreachable_registry_is_one_line(network, monkeypatch, capsys):
     network("one", 0.9)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://somebody:secret@127.0.0.1:9")
     assert registry.promote() == 1

@@ -1,4 +1,4 @@
-"""A report's own replicates as its noise: worked out by hand, and none from a single row."""
+"""The noise of a report from its own replicates: compared with hand calculations; none from a single row."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The committed results belong to the committed code: dvc.lock speaks of the very files beside it.
+"""The committed results belong to the committed code: dvc.lock has the hashes of exactly these files.
 
 All is read from git's index: results in the work tree may be those of another processor.
 """
@@ -70,7 +70,7 @@ def test_a_stage_was_run_with_the_code_and_left_the_results_that_are_committed(
 
 
 @pytest.mark.parametrize("name", sorted(path.split("/")[1] for path in TRAININGS))
-def test_the_parts_of_a_result_belong_together(
+def test_the_parts_of_a_result_are_consistent(
     name: str, committed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(committed)

@@ -1,4 +1,4 @@
-"""A training that was cut off and resumes must end to the last bit as if it had not been."""
+"""A training that is interrupted and resumed must end bit for bit like an uninterrupted one."""
 
 import math
 import signal
@@ -58,13 +58,13 @@ RECIPES: dict[str, dict[str, Any]] = {
 
 
 class CutOff(Exception):
-    """Stands for SIGKILL: nothing after it is run."""
+    """Stands in for SIGKILL: nothing after it runs."""
 
 
 def train(
     recipe: Experiment, digits: Prepared, folder: Path | None = None, cut_at: int = -1, seconds: float = 0.0
 ) -> tuple[nn.Module, History]:
-    """Train on few images, with a checkpoint after every step; `cut_at`: after so many of its own steps."""
+    """Train on few images, with a checkpoint after every step; `cut_at`: interrupt after that many steps."""
     model = build_model(recipe, [1, 8, 8], 10)
     done = 0
 
@@ -88,7 +88,7 @@ def train(
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_a_training_cut_off_again_and_again_ends_to_the_last_bit_as_if_it_had_not_been(
+def test_a_training_interrupted_repeatedly_gives_the_same_bits(
     name: str, recipe: Recipe, digits: Prepared, tmp_path: Path
 ) -> None:
     settings = recipe(RECIPES[name], epochs=4)
@@ -106,7 +106,7 @@ def test_a_training_cut_off_again_and_again_ends_to_the_last_bit_as_if_it_had_no
     assert len(other.epoch_seconds) == len(history.epoch_seconds)
 
 
-def test_cut_off_between_batches_that_were_prepared_together_it_ends_the_same(
+def test_interrupted_between_batches_prepared_together_it_gives_the_same_bits(
     recipe: Recipe, digits: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("convlab.train.fit.prepared_at_once", lambda *arguments: 2)
@@ -120,7 +120,7 @@ def test_cut_off_between_batches_that_were_prepared_together_it_ends_the_same(
     assert other.records == history.records
 
 
-def test_from_the_end_of_an_epoch_alone_it_goes_on_too(
+def test_it_also_resumes_from_the_end_of_an_epoch(
     recipe: Recipe, digits: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("convlab.train.checkpoint.EPOCH_SECONDS", 0.0)
@@ -138,7 +138,7 @@ def test_from_the_end_of_an_epoch_alone_it_goes_on_too(
     assert other.records == history.records
 
 
-def test_with_the_newest_checkpoint_damaged_the_one_before_gives_the_same_result(
+def test_with_the_newest_checkpoint_damaged_the_previous_one_gives_the_same_result(
     recipe: Recipe, digits: Prepared, tmp_path: Path
 ) -> None:
     settings = recipe(epochs=2)
@@ -151,7 +151,9 @@ def test_with_the_newest_checkpoint_damaged_the_one_before_gives_the_same_result
     assert same(resumed, model)
 
 
-def test_a_training_that_had_ended_is_there_at_once(recipe: Recipe, digits: Prepared, tmp_path: Path) -> None:
+def test_a_finished_training_is_loaded_without_a_step(
+    recipe: Recipe, digits: Prepared, tmp_path: Path
+) -> None:
     settings = recipe(epochs=2)
     model, history = train(settings, digits, tmp_path)
     again, other = train(settings, digits, tmp_path, cut_at=1)  # not one step is made
@@ -188,7 +190,7 @@ run(lambda: print(len(Trainings("digits", load_experiment(plan), prepared, ledge
 
 @pytest.mark.campaign
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT])
-def test_a_process_ended_by_a_signal_goes_on_where_it_was(
+def test_a_process_ended_by_a_signal_resumes(
     number: signal.Signals, recipe: Recipe, prepared: Path, tmp_path: Path
 ) -> None:
     files.write_text(tmp_path / "plan.yaml", dump_item(recipe(epochs=30)))

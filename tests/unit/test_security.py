@@ -1,4 +1,4 @@
-"""What could run somebody else's code, or open a door, is not in the source.
+"""Nothing in the source runs foreign code or opens a port to others.
 
 How single files are refused is tested where they are read: test_readers.py (pickles),
 test_sources_archive.py (archives), test_bad_yaml.py (tags).

@@ -1,4 +1,4 @@
-"""Several seeds, and several data sets, through the real stages: trained, laid out, found again."""
+"""Several seeds, and several data sets, through the real stages: trained, stored, found again."""
 
 import sys
 from pathlib import Path
@@ -166,7 +166,7 @@ def test_a_sweep_of_two_seeds_has_a_row_curves_weights_and_a_timing_of_each(
     assert not files.ledger("several").exists()  # the ledger is no longer needed
 
 
-def test_a_sweep_cut_off_between_two_seeds_of_a_point_trains_the_missing_one_alone(
+def test_a_sweep_interrupted_between_two_seeds_of_a_point_trains_only_the_missing_one(
     repository: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(repository, "several", LR)

@@ -79,7 +79,7 @@ def test_an_address_that_gives_something_else_is_passed_over(
 
 
 @pytest.mark.usefixtures("tiny")
-def test_a_file_without_end_is_given_up(raw: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_endless_file_is_given_up(raw: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "LARGEST", 6500)
     server.add("a/images.gz", b"x" * 7000)
     server.add("b/images.gz", FILES["images.gz"])
@@ -153,7 +153,7 @@ def test_a_wrong_file_stays_until_a_right_one_is_there(raw: Path) -> None:
 
 
 @pytest.mark.usefixtures("tiny")
-def test_what_a_cut_off_left_beside_the_files_is_removed(raw: Path) -> None:
+def test_leftovers_of_an_interruption_are_removed(raw: Path) -> None:
     fill(raw / "tiny", {**FILES, ".images.gz.q1w2e3": b"half"})  # data/raw is hashed as a whole
     fetch("tiny", raw, None)
     assert contents(raw / "tiny") == FILES

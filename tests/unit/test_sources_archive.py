@@ -105,7 +105,7 @@ def test_whatever_is_damaged_the_archive_is_fetched_once(
 
 
 @pytest.mark.usefixtures("packed")
-def test_an_archive_that_a_cut_off_left_is_used_and_removed(raw: Path, server: Server) -> None:
+def test_an_archive_left_by_an_interruption_is_used_and_removed(raw: Path, server: Server) -> None:
     fill(raw / "packed", {"packed.tar.gz": ARCHIVE, "batches/one": MEMBERS["batches/one"]})
     fetch("packed", raw, None)
     assert contents(raw / "packed") == MEMBERS
@@ -113,7 +113,7 @@ def test_an_archive_that_a_cut_off_left_is_used_and_removed(raw: Path, server: S
 
 
 @pytest.mark.usefixtures("packed")
-def test_an_archive_that_a_cut_off_left_beside_all_its_members_is_removed(raw: Path) -> None:
+def test_an_archive_left_beside_all_its_members_is_removed(raw: Path) -> None:
     fill(raw / "packed", {"packed.tar.gz": ARCHIVE, **MEMBERS})  # data/raw is hashed as a whole
     fetch("packed", raw, None)
     assert contents(raw / "packed") == MEMBERS

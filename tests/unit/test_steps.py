@@ -1,4 +1,4 @@
-"""Steps of committed sweeps, from what a lease left: of the same weights, or named as lost."""
+"""Steps of committed sweeps, restored from a lease's ledger by their weights, or reported as lost."""
 
 from pathlib import Path
 

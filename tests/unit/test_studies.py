@@ -1,4 +1,4 @@
-"""What stands in studies.yaml, and what a default may do to what nobody selected."""
+"""studies.yaml, and changed defaults that conflict with what is not selected."""
 
 import sys
 from pathlib import Path
@@ -83,7 +83,7 @@ def test_an_error_names_the_file_in_which_it_is(
     assert message.startswith(f"resolve: {file}: found ")
 
 
-# ---------------------------------------------------------------------------------- what nobody selected
+# ------------------------------------------------------------------------------- what is not selected
 
 NUMPY = {"sweeps/engines": {"experiment": "fashion", "variants": {"by_hand": {"engine": "numpy"}}}}
 COSINE = {"schedule": {"name": "cosine", "warmup": 2}, "epochs": 2, "experiments/digits/epochs": 30}
@@ -109,7 +109,7 @@ COSINE = {"schedule": {"name": "cosine", "warmup": 2}, "epochs": 2, "experiments
         ),
     ],
 )
-def test_a_default_that_does_not_go_with_what_nobody_selected_is_a_warning(
+def test_a_default_that_conflicts_with_something_unselected_is_a_warning(
     tmp_path: Path, changes: Changes, left_out: str
 ) -> None:
     status, said = resolve(tmp_path, changes)

@@ -1,4 +1,4 @@
-"""Commands in surroundings that others chose: a notebook's environment, a terminal that is not UTF-8."""
+"""Commands in unusual environments: a notebook's variables, a terminal that is not UTF-8."""
 
 import os
 import subprocess

@@ -28,7 +28,7 @@ def test_without_mlflow_the_files_are_enough(monkeypatch, tmp_path, recipe, caps
     assert "mlflow: not installed here; `make track`" in capsys.readouterr().err
 
 
-def test_trouble_is_one_warning_and_no_exception(monkeypatch, tmp_path, capsys):
+def test_an_mlflow_error_is_one_warning_and_no_exception(monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")  # nobody listens on discard
     assert mirror_one("one") is False
@@ -37,7 +37,7 @@ def test_trouble_is_one_warning_and_no_exception(monkeypatch, tmp_path, capsys):
     assert len(warning.splitlines()) == 1
 
 
-def test_trouble_with_all_is_one_warning_too(monkeypatch, tmp_path, capsys):
+def test_an_mlflow_error_for_all_results_is_one_warning_too(monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")  # nobody listens on discard
     assert mirror_all(["one", "two"]) == []
@@ -45,7 +45,7 @@ def test_trouble_with_all_is_one_warning_too(monkeypatch, tmp_path, capsys):
     assert warning.startswith("mlflow: none of 2 results is mirrored (")
 
 
-def test_a_damaged_result_keeps_no_other_out(mirror, recipe, capsys):
+def test_a_damaged_result_does_not_affect_others(mirror, recipe, capsys):
     for name in ("one", "two", "three"):
         put(recipe, name)
     files.write_text(files.trainings("two"), "{")
@@ -127,7 +127,7 @@ def test_each_data_set_is_an_experiment_of_mlflows_that_opens_on_its_metrics(mir
         ("dataset.name = 'digits' and params.`model.name` = 'cnn' and metrics.n > 1", {"poor"}),
     ],
 )
-def test_what_one_searches_for_is_found(mirror, recipe, query, names):
+def test_the_documented_queries_find_runs(mirror, recipe, query, names):
     put(recipe, "good")
     put(recipe, "poor", seeds=2, accuracy=0.8)
     put_sweep(recipe)
@@ -219,7 +219,7 @@ def test_a_renamed_run_keeps_its_name_and_is_not_doubled(mirror, recipe):
     assert list(mirror("one")) == [(None, "the one for the talk")]
 
 
-def test_a_description_that_somebody_wrote_stays(mirror, recipe):
+def test_a_description_edited_by_hand_stays(mirror, recipe):
     put(recipe)
     (run,) = mirror("one").values()
     mirror.client.set_tag(run.info.run_id, "mlflow.note.content", "for the talk")
@@ -343,7 +343,7 @@ def test_a_folder_with_signs_of_an_address_in_its_name_has_the_database(
 
 
 @pytest.mark.parametrize("harm", ["corrupt", "locked"])
-def test_a_database_that_cannot_be_used_costs_a_warning_not_minutes(
+def test_an_unusable_database_is_a_warning_within_seconds(
     harm, mirror, monkeypatch, tmp_path, recipe, capsys
 ):
     put(recipe)
@@ -363,9 +363,7 @@ def test_a_database_that_cannot_be_used_costs_a_warning_not_minutes(
     assert len(warning.splitlines()) == 1
 
 
-def test_a_run_that_is_cut_off_halfway_does_not_look_alive_and_is_completed(
-    mirror, monkeypatch, tmp_path, recipe
-):
+def test_an_interrupted_run_is_not_marked_as_running_and_is_completed(mirror, monkeypatch, tmp_path, recipe):
     put(recipe, seeds=2)
     with monkeypatch.context() as cut_off:
         cut_off.setattr(writer, "_log", lambda *arguments: 1 / 0)

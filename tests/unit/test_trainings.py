@@ -100,7 +100,7 @@ def test_an_experiment_is_not_scored_on_the_test_images(
 # -------------------------------------------------------------------------------------------------- at once
 
 
-def test_trainings_at_once_give_the_same_bits_as_one_after_the_other(
+def test_parallel_trainings_give_the_same_bits_as_sequential_ones(
     sweep: Make, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = sweep(*THREE, {"lr": 1e30}, epochs=2)
@@ -113,7 +113,7 @@ def test_trainings_at_once_give_the_same_bits_as_one_after_the_other(
     assert [finished.timing.get("at_once") for _, finished in parallel] == [2, 2, 2, None]
 
 
-def test_as_many_run_at_once_as_there_are_cores_for_their_threads(
+def test_as_many_run_in_parallel_as_there_are_cores_for_their_threads(
     recipe: Callable[..., Experiment], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("CONVLAB_WORKERS")
@@ -184,7 +184,7 @@ def test_after_a_change_of_the_data_finished_trials_are_trained_again(
     assert "already finished" not in capsys.readouterr().out
 
 
-def test_a_training_cut_off_while_it_was_put_down_is_not_there(
+def test_a_training_interrupted_while_it_was_saved_does_not_count(
     sweep: Make, prepared: Path, ledger: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plan = sweep({"lr": 0.001}, epochs=1)
@@ -196,7 +196,7 @@ def test_a_training_cut_off_while_it_was_put_down_is_not_there(
     assert "already finished" not in capsys.readouterr().out
 
 
-def test_clearing_takes_away_these_trainings_alone_and_may_be_repeated(
+def test_clearing_removes_only_these_trainings_and_may_be_repeated(
     sweep: Make, prepared: Path, ledger: Path
 ) -> None:
     first = Trainings("strides", sweep({"model.strides": [4, 4]}), prepared, ledger)
@@ -212,9 +212,7 @@ def test_clearing_takes_away_these_trainings_alone_and_may_be_repeated(
     assert not ledger.exists()
 
 
-def test_clearing_takes_away_what_nobody_has_touched_for_long(
-    sweep: Make, prepared: Path, ledger: Path
-) -> None:
+def test_clearing_removes_what_has_not_been_used_for_long(sweep: Make, prepared: Path, ledger: Path) -> None:
     old = time.time() - 8 * 24 * 3600
     for name, age in (("left", old), ("going-on", time.time())):
         checkpoint = ledger / name / "checkpoints/000001-00000001-00.safetensors"

@@ -1,4 +1,4 @@
-"""Trainings at once that are killed, asked to end, or fail: no orphan, nothing lost, one line."""
+"""Parallel trainings that are killed, asked to end, or fail: no orphan, nothing lost, one line."""
 
 import os
 import signal
@@ -34,12 +34,12 @@ def children(process: int) -> list[int]:
 
 
 def wait_for_the_end_of(family: list[int]) -> None:
-    while any(Path(f"/proc/{one}").exists() for one in family):  # for ever, if an orphan goes on training
+    while any(Path(f"/proc/{one}").exists() for one in family):  # forever, if an orphan keeps training
         time.sleep(0.05)
 
 
 @pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.campaign), 2])
-def test_a_killed_sweep_leaves_no_orphan_goes_on_where_it_stopped_and_ends_as_if_it_had_not(
+def test_a_killed_sweep_leaves_no_orphan_and_resumes_to_the_same_result(
     sweep: Make,
     prepared: Path,
     tmp_path: Path,
@@ -123,7 +123,7 @@ def test_an_error_in_one_training_ends_the_others_at_once(
 
 @pytest.mark.campaign
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_asked_to_end_all_workers_leave_checkpoints_and_go_on_from_them(
+def test_workers_that_are_asked_to_end_write_checkpoints_and_resume(
     sweep: Make, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
     plan = sweep(*THREE, epochs=20)

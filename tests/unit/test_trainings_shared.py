@@ -53,7 +53,9 @@ def test_two_processes_on_one_ledger_train_what_both_want_once_and_both_get_it(
     assert not (tmp_path / "ledger").exists()
 
 
-def test_who_ends_first_leaves_to_another_what_both_use(sweep: Make, prepared: Path, tmp_path: Path) -> None:
+def test_the_first_to_end_keeps_what_another_process_uses(
+    sweep: Make, prepared: Path, tmp_path: Path
+) -> None:
     plan = sweep({"lr": 0.001}, {"lr": 0.002}, epochs=1)
     first, second = (Trainings("lr", plan, prepared, tmp_path / "ledger") for _ in range(2))
     before = first.run()
@@ -79,7 +81,7 @@ def test_a_process_that_is_killed_keeps_nobody_from_clearing(
     assert not (tmp_path / "ledger").exists()
 
 
-def test_who_waits_for_another_process_can_be_asked_to_end(
+def test_a_process_that_waits_for_another_can_be_asked_to_end(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ledger, request = Ledger(tmp_path), Request()

@@ -1,4 +1,4 @@
-"""`convlab verify`: a result in the work tree beside the one that is committed, in a real git repository."""
+"""`convlab verify`: a result in the work tree against the committed one, in a real git repository."""
 
 import shutil
 import subprocess
@@ -101,7 +101,7 @@ def test_what_has_no_committed_result_says_so() -> None:
     assert str(verify("digits")) == "digits: not compared: HEAD has no result of it"
 
 
-def test_what_is_not_here_or_does_not_belong_together_is_not_reproduced() -> None:
+def test_a_missing_or_inconsistent_result_is_not_reproduced() -> None:
     experiment(0.96)
     commit()
     path = files.METRICS / "digits/train.json"
