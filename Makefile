@@ -91,7 +91,7 @@ ui: setup  ## MLflow on http://127.0.0.1:5000 with every run (PORT=5001: elsewhe
 promote: setup  ## make the best network of each data set its champion in MLflow's registry
 	@convlab promote
 
-track: setup  ## mirror every result into MLflow, once, whatever is there already
+track: setup  ## mirror every result into MLflow; what is there already stays
 	@convlab track
 
 report: setup  ## write the tables of results and docs/configuration.md
