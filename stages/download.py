@@ -7,7 +7,7 @@ from convlab.errors import run
 
 
 def main() -> None:
-    """Fetch what is missing; what is there and right stays."""
+    """Fetch what is missing or damaged; the rest stays."""
     mirror = mirror_from_environment()
     for dataset in read_yaml(files.CONFIGS / "datasets.yaml"):
         for line in fetch(dataset, files.RAW, mirror):

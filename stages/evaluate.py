@@ -15,7 +15,7 @@ def main() -> None:
     portable.pin(name, experiment)
     from convlab.data.dataset import load_statistics
     from convlab.models.build import load_model
-    from convlab.pipeline import evaluate  # PyTorch, which is not to be loaded before
+    from convlab.pipeline import evaluate  # PyTorch, which must not be loaded before `pin`
     from convlab.train.device import select_device
 
     evaluations, records = [], []

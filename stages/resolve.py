@@ -1,7 +1,7 @@
 """resolve: params.yaml → a resolved configuration per experiment and sweep, and the code behind each phase.
 
 All of them, selected or not: later stages depend on their own files alone, so an edit reruns what it reaches.
-And results in git that DVC took away, because something else is selected now, come back.
+Results in git that DVC removed, because something else is selected now, are restored.
 """
 
 import sys
@@ -27,11 +27,11 @@ def main() -> None:
         chosen = params.feature_maps.get(name, [])
         texts |= {files.code(name, phase): text for phase, text in dump_code(item, chosen).items()}
     for path in {*files.CONFIGS.glob("*"), *files.CODE.glob("*/*")} - set(texts):
-        path.unlink()  # of a name or a phase that is no more
+        path.unlink()  # of a name or a phase that no longer exists
     for path, text in texts.items():
         files.write_text(path, text)
     if back := bring_back({*params.run, *params.run_sweeps}):
-        print(f"resolve: back from git, as another selection keeps them: {', '.join(back)}")
+        print(f"resolve: restored from git, though not selected now: {', '.join(back)}")
     counts = f"{len(params.experiments)} experiments, {len(params.sweeps)} sweeps"
     print(f"resolve: {counts} → {files.CONFIGS}/, {files.CODE}/")
 

@@ -13,7 +13,7 @@ def main() -> None:
     name = name_argument()
     sweep = load_sweep(files.config(name))
     portable.pin(name, sweep)
-    from convlab.pipeline.trainings import (  # PyTorch, which is not to be loaded before
+    from convlab.pipeline.trainings import (  # PyTorch, which must not be loaded before `pin`
         Trainings,
         iterations_of,
     )
@@ -35,7 +35,7 @@ def main() -> None:
     files.write_json(files.METRICS / name / "trials.json", summaries.tried(records))
     write_timing(name, timing)
     mirror(name)
-    trainings.clear()  # last: DVC asks for everything again if the stage does not end
+    trainings.clear()  # last: DVC reruns all of the stage if it does not complete
 
 
 if __name__ == "__main__":

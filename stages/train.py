@@ -15,7 +15,7 @@ def main() -> None:
     name = name_argument()
     experiment = load_experiment(files.config(name))
     portable.pin(name, experiment)
-    from convlab.pipeline.trainings import Trainings  # PyTorch, which is not to be loaded before
+    from convlab.pipeline.trainings import Trainings  # PyTorch, which must not be loaded before `pin`
 
     trainings = Trainings(name, experiment, files.PROCESSED / name, files.ledger(name))
     ended = trainings.run()
@@ -32,13 +32,13 @@ def main() -> None:
         files.copy(done.weights, files.weights(name, trial.experiment.seed))
         curves += [{**record, "seed": trial.experiment.seed} for record in done.curves]
     files.write_csv(files.PLOTS / name / "curves.csv", curves)
-    # Without a row it has its head: DVC warns of an empty file again and again
+    # Without rows it still has a header: DVC keeps warning about an empty file
     files.write_csv(files.PLOTS / name / "iterations.csv", ended[0][1].iterations, ITERATION)
     files.write_json(files.trainings(name), records)
     files.write_json(files.METRICS / name / "train.json", summaries.trained(records))
     write_timing(name, files.by_seed([done.timing for _, done in ended]))
     mirror(name)
-    trainings.clear()  # last: DVC asks for everything again if the stage does not end
+    trainings.clear()  # last: DVC reruns all of the stage if it does not complete
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The command `convlab`: what is done with results, beside the pipeline that makes them."""
+"""The command `convlab`: what is done with results, outside the pipeline that computes them."""
 
 import argparse
 import sys
@@ -44,48 +44,50 @@ def _main() -> int:
     if "--print-completion" in sys.argv:
         import shtab  # comes with DVC
 
-        shtab.add_argument_to(parser, help="print what completes commands and options in a shell, and end")
+        shtab.add_argument_to(parser, help="print a completion script for a shell, and exit")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     parsers = {
         name: commands.add_parser(name, help=function.__doc__, description=function.__doc__)
         for name, function in COMMANDS.items()
     }
     parsers["summary"].add_argument("experiment", metavar="EXPERIMENT", help="or SWEEP/TRIAL")
-    parsers["summary"].add_argument("--svg", metavar="FILE", type=Path, help="draw the network, too")
+    parsers["summary"].add_argument("--svg", metavar="FILE", type=Path, help="also draw the network")
     parsers["import"].add_argument(
-        "name", metavar="NAME", help="of a data set under `datasets` in params.yaml"
+        "name", metavar="NAME", help="a data set declared under `datasets` in params.yaml"
     )
     parsers["check"].add_argument(
-        "--against", metavar="REV", help="a git revision whose test accuracies must not have dropped, too"
+        "--against", metavar="REV", help="also fail if a test accuracy has dropped since this git revision"
     )
     form = parsers["results"].add_mutually_exclusive_group()
     form.add_argument("--json", dest="form", action="store_const", const="json", help="a row per training")
     form.add_argument("--csv", dest="form", action="store_const", const="csv", help="the same as CSV")
-    parsers["list"].add_argument("--json", action="store_true", help="for a program, with every reason")
+    parsers["list"].add_argument("--json", action="store_true", help="print JSON, with every reason")
     parsers["verify"].add_argument(
-        "names", nargs="*", metavar="NAME", help="an experiment or a sweep (all that params.yaml selects)"
+        "names", nargs="*", metavar="NAME", help="EXPERIMENT or SWEEP (default: all that params.yaml selects)"
     )
     parsers["track"].add_argument(
         "--experiments",
         action="store_true",
-        help="and the results of all DVC experiments, from their commits",
+        help="also mirror the results of all DVC experiments, from their commits",
     )
     parsers["ui"].add_argument(
-        "--port", metavar="N", type=_port, default=5000, help="5000, unless it is taken"
+        "--port", metavar="N", type=_port, default=5000, help="a free port (default: 5000)"
     )
     predict_options = parsers["predict"]
-    predict_options.add_argument("images", metavar="IMAGE", nargs="+", type=Path, help="or a folder of them")
+    predict_options.add_argument(
+        "images", metavar="IMAGE", nargs="+", type=Path, help="a picture, or a folder of them"
+    )
     predict_options.add_argument(
         "--model",
         metavar="NAME",
-        help="an experiment, SWEEP/TRIAL, or DATASET@champion: its best trained here",
+        help="EXPERIMENT, SWEEP/TRIAL, or DATASET@champion: the best network of a data set that is here",
     )
     predict_options.add_argument(
         "--explain", metavar="FILE", type=Path, help="draw where it looked (Grad-CAM)"
     )
     predict_options.add_argument("--json", dest="as_json", action="store_true", help="print JSON")
     predict_options.add_argument(
-        "--csv", metavar="FILE", type=Path, help="write a table (a folder prints one)"
+        "--csv", metavar="FILE", type=Path, help="write a table (for a folder, the default is to print it)"
     )
     parsers["export"].add_argument("model", metavar="NAME", help="as in `convlab predict --model`")
     kinds = parsers["export"].add_mutually_exclusive_group(required=True)
@@ -97,22 +99,22 @@ def _main() -> int:
         "results", metavar="RESULT", nargs="+", help="EXPERIMENT or SWEEP/TRIAL; with @REV, of a git revision"
     )
     parsers["book"].add_argument(
-        "--out", metavar="FOLDER", type=Path, default=files.BOOK, help=f"where to (default: {files.BOOK})"
+        "--out", metavar="FOLDER", type=Path, default=files.BOOK, help=f"where (default: {files.BOOK})"
     )
     parsers["book"].add_argument(
-        "--fetch", action="store_true", help="fetch by npm what the explore page needs, once"
+        "--fetch", action="store_true", help="fetch with npm what the explore page needs, once"
     )
     parsers["headlines"].add_argument(
-        "names", nargs="*", metavar="NAME", help="of these alone (all that surpass a report's)"
+        "names", nargs="*", metavar="NAME", help="only these (default: all that surpass a report's)"
     )
     campaign_options = parsers["campaign"]
-    campaign_options.add_argument("names", nargs="*", metavar="NAME", help="of these alone (all)")
+    campaign_options.add_argument("names", nargs="*", metavar="NAME", help="only these (default: all)")
     campaign_options.add_argument("--plan", action="store_true", help="show the list, and train nothing")
     campaign_options.add_argument(
-        "--for", dest="seconds", metavar="TIME", type=duration, help="end before then: 2h30m, 45m"
+        "--for", dest="seconds", metavar="TIME", type=duration, help="end within this time: 2h30m, 45m"
     )
     campaign_options.add_argument(
-        "--seeds", metavar="N", type=_seeds, help="raise `seeds` of what has fewer, in params.yaml, to N"
+        "--seeds", metavar="N", type=_seeds, help="raise `seeds` in params.yaml to N where it is lower"
     )
     options = vars(parser.parse_args())
     command: Callable[..., int] = COMMANDS[options.pop("command")]

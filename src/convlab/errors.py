@@ -23,10 +23,10 @@ class InputError(Exception):
 
 
 class Parser(argparse.ArgumentParser):
-    """A command line whose complaint is one line, without the usage before it; to be used inside `run`."""
+    """An argument parser whose errors are one line, without the usage before it; to be used inside `run`."""
 
     def error(self, message: str) -> NoReturn:
-        """Raise the complaint as an `InputError`."""
+        """Raise the error as an `InputError`."""
         raise InputError(f"{message}; see --help")
 
 

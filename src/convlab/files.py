@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 PARAMS = Path("params.yaml")
-# One's own data sets: what `convlab import` says of them, for git, and their images, which DVC keeps
+# Imported data sets: the facts that `convlab import` writes, for git, and their images, which DVC keeps
 FACTS = Path("datasets")
 IMPORTED = Path("data/imported")
 CONFIGS = Path("data/configs")
@@ -40,7 +40,7 @@ def root() -> Path:
 
 
 def scratch() -> Path:
-    """Unfinished work (ledgers, locks): git-ignored, unknown to DVC, survives a cut-off."""
+    """Unfinished work (ledgers, locks): git-ignored, unknown to DVC, survives an interruption."""
     return root() / ".convlab"
 
 
@@ -112,7 +112,7 @@ def write_tensors(path: Path, tensors: "Mapping[str, Tensor]") -> None:
 
 
 def write_arrays(path: Path, arrays: "Mapping[str, NDArray[Any]]") -> None:
-    """Write arrays as safetensors, atomically, where torch would be seconds too many."""
+    """Write arrays as safetensors, atomically, without importing torch, which takes seconds."""
     from safetensors.numpy import save
 
     write_bytes(path, save(dict(arrays)))

@@ -1,4 +1,4 @@
-"""Git, asked as the program that it is."""
+"""Git, called as a program."""
 
 import os
 import subprocess
@@ -36,7 +36,7 @@ def run(*arguments: str, given: str = "", environment: Mapping[str, str] | None 
 
 
 def ask(*arguments: str, given: str = "") -> str | None:
-    """Return what `git ARGUMENTS` prints, or None where it cannot or will not say."""
+    """Return what `git ARGUMENTS` prints, or None if it fails."""
     try:
         return run(*arguments, given=given)
     except GitError:
@@ -44,7 +44,7 @@ def ask(*arguments: str, given: str = "") -> str | None:
 
 
 def not_ours() -> str:
-    """Return that git refuses a repository of another user, and what to do; empty if it does not."""
+    """Return what to do if git refuses a repository of another user; empty if it does not refuse."""
     try:
         run("rev-parse", "--git-dir")
     except GitError as error:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-POLL = 0.5  # seconds between looks at whether DVC is still there
+POLL = 0.5  # seconds between checks whether DVC is still running
 
 
 def _parent_of(process: int) -> int | None:
@@ -22,9 +22,9 @@ def _parent_of(process: int) -> int | None:
 
 
 def _started_by() -> list[tuple[int, int | None]]:
-    """List who started this process, as (process, its parent): itself, and the shell of `sh -c`.
+    """List the processes to watch, as (process, its parent): this one, and the shell of `sh -c` above it.
 
-    DVC runs a stage's command in a shell. Some become the command; dash stays, and outlives DVC.
+    DVC runs a stage's command in a shell. Some shells exec the command; dash stays, and outlives DVC.
     """
     parent = os.getppid()
     found: list[tuple[int, int | None]] = [(os.getpid(), parent)]
@@ -47,7 +47,7 @@ class Interrupted(Exception):
 
 
 class Request:
-    """Whether somebody asked for the end: the number of the signal, or None."""
+    """Whether a training was asked to end: the number of the signal, or None."""
 
     number: int | None = None
 
@@ -98,8 +98,8 @@ def _end_with_parent() -> None:
 def end_with_dvc() -> None:
     """End this process, as SIGTERM does, when the `dvc repro` that runs it as a stage is gone.
 
-    Killed alone (out of memory), DVC would leave a stage that keeps writing beside the next `dvc repro`. Call
-    it before the imports that take seconds: a DVC that is gone by then is not missed.
+    If only DVC is killed (out of memory), its stage would keep writing alongside the next `dvc repro`. Call
+    this before the imports that take seconds: that DVC ended before the call is not noticed.
     """
     if "DVC_STAGE" in os.environ:
         threading.Thread(target=_end_with_starters, args=[_started_by()], daemon=True).start()

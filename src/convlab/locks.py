@@ -1,4 +1,4 @@
-"""Locks among processes, each a file that `flock` holds: however a process ends, its locks are free then."""
+"""Locks between processes, each a file with a `flock`: however a process ends, its locks are released."""
 
 import fcntl
 import os
@@ -8,7 +8,7 @@ from typing import Self
 
 
 class Lock:
-    """A lock that this process holds until `release`, or until nobody refers to it any more."""
+    """A lock that this process holds until `release`, or until the object is garbage-collected."""
 
     def __init__(self, handle: int):
         self.release = weakref.finalize(self, os.close, handle)
@@ -28,7 +28,7 @@ class Lock:
 
     @classmethod
     def _take(cls, path: Path, kind: int) -> Self | None:
-        """Return the lock, or None: it is held, or its file was removed by who held it."""
+        """Return the lock, or None if it is held, or whoever held it has removed its file."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)

@@ -13,7 +13,7 @@ from pathlib import Path
 from convlab.errors import InputError
 from convlab.schema import Experiment, Sweep
 
-# MKL_CBWR=AVX2 would be faster, but MKL takes it on Intel's processors alone: on an AMD the bits are others.
+# MKL_CBWR=AVX2 would be faster, but MKL honours it on Intel's processors alone: on AMD's the bits differ.
 PINS = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_CBWR": "COMPATIBLE"}
 STARTED_WITH = dict(os.environ)  # before `pin` may have changed it; a worker inherits what its parent has set
 
@@ -26,10 +26,10 @@ def asks(item: Experiment | Sweep) -> bool:
 def pin(name: str, item: Experiment | Sweep) -> None:
     """Pin the kernels of this process if `item` asks for it: call it before PyTorch is imported.
 
-    Without AVX2 there is nothing to pin: a warning, as the result holds, and only its last bits are others.
+    Without AVX2 there is nothing to pin: a warning, as the result holds, and only its last bits differ.
 
     Raises:
-        InputError: PyTorch is here already, with kernels of its own choice.
+        InputError: PyTorch is loaded already, without pinned kernels.
     """
     if not asks(item):
         return
@@ -60,7 +60,7 @@ def pinned() -> bool:
 
 @cache
 def possible() -> bool:
-    """Tell whether this is an x86-64 processor with AVX2, on Linux, where it can be seen."""
+    """Tell whether this is an x86-64 processor with AVX2, on Linux, where it can be detected."""
     if platform.machine() != "x86_64":
         return False
     try:

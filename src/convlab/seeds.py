@@ -1,6 +1,6 @@
 """Every random number comes from (seed, purpose, epoch).
 
-So the order of trials, a resumed run or a new random consumer elsewhere changes nothing.
+So neither the order of trials nor a resumed run nor a new consumer of random numbers changes anything.
 """
 
 import hashlib

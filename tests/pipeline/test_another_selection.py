@@ -43,7 +43,7 @@ def other(clone: Clone) -> Iterator[Clone]:
 def test_results_in_git_are_back_with_the_next_run_and_weights_with_their_selection(other: Clone) -> None:
     assert "metrics/digits/train.json" in gone(other)  # what DVC does with what is not selected
     done = other.run("dvc", "repro", "resolve")
-    assert "back from git, as another selection keeps them: digits, digits_l2" in done.stdout
+    assert "restored from git, though not selected now: digits, digits_l2" in done.stdout
     assert gone(other) == []
     other.run(*KEPT, "dvc", "gc", "--workspace", "--force", PYTHONPATH="src")
     other.run("git", "checkout", "-q", ".")

@@ -133,7 +133,7 @@ def test_a_number_edited_by_hand_is_no_result(tracked, path):
     """Not in what DVC shows, nor in what the readers read; nothing is mirrored."""
     file = tracked.folder / path
     file.write_text(re.sub(r'"accuracy": 0\.\d+', '"accuracy": 0.999', file.read_text()))
-    assert "digits: test_accuracy is no result: " in tracked.run("convlab", "check", status=1).stdout
+    assert "digits: test_accuracy is inconsistent: " in tracked.run("convlab", "check", status=1).stdout
     assert "is not mirrored" in tracked.run("convlab", "track", status=1).stdout
     assert "0.999" not in tracked.run("convlab", "results").stdout
 
@@ -150,7 +150,7 @@ def test_the_gate_sees_that_a_training_diverged(clone):
     assert "at lr 1e+30 the training loss is nan" in done.stdout
     assert (clone.folder / "metrics/digits/evaluate.json").exists()  # of the training before
     failed = clone.run("convlab", "check", "--against", "HEAD", status=1).stdout
-    assert "FAIL  digits: test_accuracy is of no training that ended" in failed
+    assert "FAIL  digits: test_accuracy belongs to no finished training" in failed
     clone.run("git", "checkout", "-q", ".")
     clone.run("dvc", "checkout", "-q")
 

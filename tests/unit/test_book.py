@@ -148,7 +148,7 @@ def test_the_front_page_is_light(here):
 
 def test_a_folder_that_is_no_book_is_left_alone(here, tmp_path):
     (tmp_path / "index.html").write_text("mine")
-    with pytest.raises(InputError, match="which is no book"):
+    with pytest.raises(InputError, match="which is not a book"):
         site.write(tmp_path)
     assert (tmp_path / "index.html").read_text() == "mine"
 
@@ -242,7 +242,7 @@ def test_notes_are_markdown_and_no_html(here):
 @pytest.mark.parametrize(
     ("reason", "said"),
     [
-        ("n = 1: spread of a, n = 3", "It rests on one seed, its width on the spread of a, n = 3."),
+        ("n = 1: spread of a, n = 3", "It rests on one seed; its width is from the spread of a, n = 3."),
         ("the first seed's network", "It rests on the first seed's network."),
     ],
 )

@@ -78,7 +78,7 @@ def test_without_a_timing_a_step_is_measured_once(world: Path) -> None:
     (want,) = wanted(("fashion",), None)
     paces = Paces()
     estimate = paces.estimate(want)
-    assert "a step measured" in estimate.source
+    assert "measured on one step" in estimate.source
     assert estimate.seconds > START
     assert len(paces.measured) == 1
     assert paces.estimate(want) == estimate

@@ -121,7 +121,7 @@ def test_a_damaged_one_is_detected_and_the_previous_one_is_used(
     found = load(checkpoints)
     assert found is not None
     assert found["at"] == 10
-    assert capsys.readouterr().err == f"warning: {newest} is damaged; taking the one before\n"
+    assert capsys.readouterr().err == f"warning: {newest} is damaged; using the one before\n"
 
 
 def test_with_all_of_them_damaged_there_is_none(checkpoints: Checkpoints) -> None:
@@ -145,7 +145,8 @@ def test_where_none_can_be_written_training_continues_with_a_warning(
     (tmp_path / "taken").write_text("a file where the folder should be")
     checkpoints = Checkpoints(tmp_path / "taken/checkpoints", Request())
     save(checkpoints, 1, 1, {"at": 1})
-    assert capsys.readouterr().err.startswith(f"warning: no checkpoint in {tmp_path}/taken/checkpoints: ")
+    warning = f"warning: cannot write a checkpoint into {tmp_path}/taken/checkpoints: "
+    assert capsys.readouterr().err.startswith(warning)
 
 
 def test_one_is_due_after_the_interval_or_when_asked_to_end(tmp_path: Path) -> None:
@@ -170,7 +171,7 @@ def test_a_signal_is_noted_and_ends_the_training_at_the_next_checkpoint(
         assert request.number == number
         with pytest.raises(Interrupted) as error:
             save(checkpoints, 2, 7, {"at": 2})
-        assert str(error.value) == f"{number.name}: training stopped in epoch 2 after step 7"
+        assert str(error.value) == f"{number.name}: training stopped at epoch 2, step 7"
     assert load(checkpoints) == {"at": 2}
     assert signal.getsignal(number) == before
 

@@ -128,7 +128,7 @@ def test_what_is_new_gone_or_equal_does_not_fail() -> None:
 @pytest.mark.parametrize(
     ("lost", "told"),
     [
-        (["trainings", "train"], "is of no training that ended: there is no"),
+        (["trainings", "train"], "belongs to no finished training: there is no"),
         (["scores", "evaluate"], "is missing"),
     ],
 )
@@ -207,7 +207,7 @@ def test_a_file_that_holds_no_results_is_named(content: bytes) -> None:
 
 def test_a_new_trial_that_cannot_be_is_no_drop() -> None:
     sweep(stopped("a", status="infeasible"))
-    assert against("HEAD") == [Change("grid/a", NEW, "is none: infeasible")]
+    assert against("HEAD") == [Change("grid/a", NEW, "has no accuracy: infeasible")]
 
 
 def test_a_revision_without_results_makes_all_new() -> None:

@@ -66,10 +66,10 @@ def test_a_sweep_may_vary_an_experiment_with_a_base(tmp_path: Path) -> None:
         (child({"base": "strides"}), "experiments.child.base: found 'strides' (str); allowed: digits, cifar"),
         (child({"base": ["digits"]}), "experiments.child.base: found ['digits'] (list); allowed: digits, "),
         (child({"base": None}), "experiments.child.base: found nothing; allowed: digits, cifar, fashion"),
-        (child({"base": "child"}), "experiments.child.base: found 'child', a circle: child → child; allowed"),
+        (child({"base": "child"}), "experiments.child.base: found 'child', a cycle: child → child; allowed"),
         (
             child({"base": "a"}, a={"base": "b"}, b={"base": "a"}),
-            "experiments.b.base: found 'a', a circle: a → b → a; allowed: digits, cifar, fashion",
+            "experiments.b.base: found 'a', a cycle: a → b → a; allowed: digits, cifar, fashion",
         ),
         (child(a="digits") | {"experiments/child/base": "a"}, "experiments.a: found 'digits' (str); allowed"),
         ({"base": "digits"}, "unknown key `base`"),

@@ -123,8 +123,8 @@ def test_ray_that_is_not_installed_is_one_line(
 @pytest.mark.parametrize(
     ("address", "said"),
     [
-        ("head", "allowed: HOST:PORT of a head (`ray start --head`), auto"),
-        ("ray://head:10001", "allowed: HOST:PORT of a head (`ray start --head`), auto"),
+        ("head", "allowed: HOST:PORT of a head node (`ray start --head`), auto"),
+        ("ray://head:10001", "allowed: HOST:PORT of a head node (`ray start --head`), auto"),
         ("127.0.0.1:{free}", "but nobody answers there ("),
     ],
 )

@@ -48,15 +48,15 @@ def typed_over(file: str, before: str, after: str) -> Callable[[], None]:
         (records(EDITED), "trainings.json has been edited (name one seed 1)"),
         (records(sealed(MIXED)), "has the numbers of one training with the configuration of another"),
         (records(sealed({**EDITED, "of": "two"})), "trainings.json is of 'two'"),
-        (records(3), "trainings.json is no list of records"),
+        (records(3), "trainings.json is not a list of records"),
         (lambda: files.write_json(files.trainings("one"), {}), "trainings.json"),
         (typed_over("scores.json", "0.97", "0.99"), "scores.json has been edited (seed 1)"),
         (
             typed_over("evaluate.json", "0.97", "0.99"),
-            "evaluate.json does not say what scores.json adds up to",
+            "evaluate.json does not match scores.json",
         ),
-        (typed_over("train.json", "3.0", "2.0"), "train.json does not say what trainings.json adds up to"),
-        ((files.METRICS / "one/evaluate.json").unlink, "evaluate.json does not say what scores.json adds"),
+        (typed_over("train.json", "3.0", "2.0"), "train.json does not match trainings.json"),
+        ((files.METRICS / "one/evaluate.json").unlink, "evaluate.json does not match scores.json"),
         (
             lambda: files.write_csv(files.PLOTS / "one/curves.csv", curves_of([training("one", 2)])),
             "plots/one/curves.csv is of another training than metrics/one/trainings.json",
@@ -71,7 +71,7 @@ def test_parts_that_do_not_are_named_and_no_result(damage: Callable[[], None], t
     assert results.rows("one") == []
     assert results.status("one") == "inconsistent"
     (check,) = gate.check({"one": {"test_accuracy": 0.0}})
-    assert check.problem.startswith("is no result: ")
+    assert check.problem.startswith("is inconsistent: ")
     with pytest.raises(InputError, match="dvc repro"):
         read_run("one")
 
@@ -80,7 +80,7 @@ def test_a_sweeps_summary_edited_by_hand_is_detected() -> None:
     shown = summaries.tried(load("grid").trainings)
     assert shown == {"a": {"test_accuracy": 0.9}, "b": {"status": "infeasible"}}
     files.write_json(files.METRICS / "grid/trials.json", shown | {"a": {"test_accuracy": 0.95}})
-    assert "trials.json does not say what trainings.json adds up to" in load("grid").problem
+    assert "trials.json does not match trainings.json" in load("grid").problem
     assert results.status("grid/a") == "inconsistent"
 
 

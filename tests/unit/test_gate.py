@@ -52,7 +52,7 @@ def test_a_metric_under_its_floor_does_not() -> None:
 
 def test_a_training_that_did_not_end_has_no_metric() -> None:
     remove_training()
-    assert problem() == f"is of no training that ended: there is no {FACTS}; run `dvc repro`"
+    assert problem() == f"belongs to no finished training: there is no {FACTS}; run `dvc repro`"
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_a_training_that_was_not_evaluated_has_no_metric() -> None:
 )
 def test_a_damaged_file_is_one_line(content: str) -> None:
     FACTS.write_text(content)
-    assert problem().startswith(("cannot be read: ", "is no result: ", "is of no training that ended"))
+    assert problem().startswith(("cannot be read: ", "is inconsistent: ", "belongs to no finished training"))
     assert "\n" not in problem()
 
 
@@ -92,4 +92,5 @@ def test_the_command_says_it_in_one_line(
         cli.main()
     assert ended.value.code == 1
     (line,) = [line for line in capsys.readouterr().out.splitlines() if "digits" in line]
-    assert line.startswith(f"FAIL  digits: test_accuracy is of no training that ended: there is no {FACTS}; ")
+    told = f"belongs to no finished training: there is no {FACTS}; "
+    assert line.startswith(f"FAIL  digits: test_accuracy {told}")

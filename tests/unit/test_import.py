@@ -121,7 +121,7 @@ def test_a_test_image_that_was_trained_on_is_told(run: Run, tmp_path: Path) -> N
     draw_into(tmp_path / "shapes/test", {"circle": 2, "square": 2})
     out = run({"folder": "shapes", "size": 8})[1]
     assert "warning: " in out
-    assert "test images are equal to a training image" in out
+    assert "test images are identical to a training image" in out
 
 
 def broken(tmp_path: Path, name: str, content: bytes = b"no picture") -> str:
@@ -132,7 +132,7 @@ def broken(tmp_path: Path, name: str, content: bytes = b"no picture") -> str:
 
 
 def test_a_folder_that_is_not_there(refused: Callable[..., str]) -> None:
-    assert "datasets.own.folder: found 'shapes' (str), which is no folder here" in refused(
+    assert "datasets.own.folder: found 'shapes' (str), which is not a folder here" in refused(
         {"folder": "shapes", "size": 8}
     )
 
@@ -188,7 +188,7 @@ def test_classes_of_any_script_are_taken(run: Run, tmp_path: Path) -> None:
 def test_parts_with_other_classes(refused: Callable[..., str], tmp_path: Path) -> None:
     draw_into(tmp_path / "shapes/train", {"circle": 5, "square": 5})
     draw_into(tmp_path / "shapes/test", {"circle": 5})
-    assert "train/ and test/ have other classes: square is in one alone" in refused(
+    assert "train/ and test/ have different classes: only one has square" in refused(
         {"folder": "shapes", "size": 8}
     )
     draw_into(tmp_path / "shapes/validation", {"circle": 5})

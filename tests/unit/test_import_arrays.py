@@ -81,7 +81,7 @@ def test_labels_may_be_names(run: Run, tmp_path: Path) -> None:
         ({"images": GREY[:0], "labels": LABELS[:0]}, "found no class"),
         (
             {"images": np.array([{}] * 30), "labels": LABELS},
-            "is no .npz of plain arrays (Object arrays cannot",
+            "is not an .npz of plain arrays (Object arrays cannot",
         ),
     ],
     ids=range(11),
@@ -96,11 +96,11 @@ def test_what_is_no_npz(refused: Callable[..., str], tmp_path: Path) -> None:
     declaration = {"npz": "own.npz", "size": 8}
     assert "which is not there" in refused(declaration)
     (tmp_path / "own.npz").write_bytes(b"plain text")
-    assert "is no .npz of plain arrays" in refused(declaration)
+    assert "is not an .npz of plain arrays" in refused(declaration)
     npz(tmp_path, images=GREY, labels=LABELS)
     whole = (tmp_path / "own.npz").read_bytes()
     (tmp_path / "own.npz").write_bytes(whole[: len(whole) // 2])
-    assert "is no .npz of plain arrays" in refused(declaration)
+    assert "is not an .npz of plain arrays" in refused(declaration)
 
 
 # ------------------------------------------------------------------------------------------------ torchvision

@@ -131,5 +131,5 @@ def test_the_chain_rule_is_that_of_autograd(activation: nn.Module) -> None:
 def test_a_head_whose_derivative_is_not_written_out_is_refused(load: Callable[..., Trained]) -> None:
     trained = load({})
     trained.model.add_module("softmax", nn.Softmax(1))
-    with pytest.raises(InputError, match=r"net: no Grad-CAM is written out for a head of .*Softmax"):
+    with pytest.raises(InputError, match=r"net: Grad-CAM is not implemented for a head of .*Softmax"):
         Inside(trained)

@@ -127,7 +127,7 @@ def test_every_cut_of_a_picture_is_refused(tmp_path: Path) -> None:
 def test_what_is_not_there_and_a_folder_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"a\.png: not there"):
         open_picture(tmp_path / "a.png")
-    with pytest.raises(InputError, match="a folder, where a picture is wanted"):
+    with pytest.raises(InputError, match="is a folder; expected a picture"):
         open_picture(tmp_path)
 
 

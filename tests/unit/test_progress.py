@@ -141,6 +141,6 @@ def test_the_winner_is_the_best_mean_on_validation_images(sweep: Make) -> None:
 
     found = winner(ended(("a", 0.5), ("a", 0.7), ("b", 0.5), ("b", 0.9)))
     assert found == "best on the validation images: b, 70.00% (mean of 2 seeds)"
-    assert winner(ended(("a", 0.5), ("b", 0.5))).endswith("a, 50.00%, and 1 more as good")
+    assert winner(ended(("a", 0.5), ("b", 0.5))).endswith("a, 50.00%, tied with 1 more")
     assert winner(ended(("a", 0.5))) == ""
     assert winner([(sweep({"lr": 0.1}).trials[0], Finished("diverged", {}, "why"))]) == ""

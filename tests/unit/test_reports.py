@@ -213,7 +213,7 @@ def test_tables_of_an_altered_study_come_with_a_warning(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     judged = [{"stale": ["a/x", "a/y"]}, {"stale": ["a/x"]}, {"stale": []}]
     outputs = {tables.CLAIMS_JSON: json.dumps(judged)}
-    warned = ["claims rest on stale results: a/x, a/y; `convlab list` says by what"]
+    warned = ["claims rest on stale results: a/x, a/y; `convlab list` shows why"]
     assert tables.hints(outputs) == warned  # outside of git, too
     (tmp_path / "studies.yaml").write_text("claims: {}\n")
     author = ["-c", "user.name=a", "-c", "user.email=a@b"]
@@ -221,7 +221,7 @@ def test_tables_of_an_altered_study_come_with_a_warning(tmp_path, monkeypatch):
         subprocess.run(["git", *command], check=True)
     assert tables.hints({tables.CLAIMS_JSON: "[]"}) == []
     (tmp_path / "studies.yaml").write_text("sweeps: {}\n")
-    altered = "studies.yaml is not as committed; the tables are of it as it is now"
+    altered = "studies.yaml has uncommitted changes, which the tables include"
     assert tables.hints(outputs) == [altered, *warned]
 
 

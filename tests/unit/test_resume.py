@@ -211,7 +211,8 @@ def test_a_process_ended_by_a_signal_resumes(
         assert process.returncode == -signal.SIGKILL
     else:
         assert process.returncode == 128 + number
-        assert errors.startswith(f"train: {number.name}: digits stopped in epoch ")
+        stopped = f"train: {number.name}: digits stopped"
+        assert errors.startswith((f"{stopped} at epoch ", f"{stopped} after epoch "))
         assert errors.endswith("; run it again to resume\n")
         assert errors.count("\n") == 1
 

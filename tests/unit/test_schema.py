@@ -259,7 +259,7 @@ def test_an_alternating_flip_and_a_flip_at_test_time_are_warned_of_too(tmp_path:
     first, second = load(tmp_path, flips).warnings
     assert first.startswith("experiments.digits.augment: flip mirrors digits, ")
     assert second.startswith("experiments.digits.test_time_augmentation: flip mirrors digits, ")
-    assert second.endswith("(a 2 becomes no digit): the network is asked about what it never saw")
+    assert second.endswith("(a 2 becomes no digit): the network is tested on images of no class")
     (swept,) = load(tmp_path, {"sweeps/strides/overrides": {"test_time_augmentation": "flip"}}).warnings
     assert swept.startswith("sweeps.strides: flip mirrors digits, ")
 
@@ -281,8 +281,8 @@ def test_other_augmentations_of_digits_are_not_warned_of(tmp_path: Path) -> None
         ({"name": "lookahead", "every": 300, "alpha": 0.5}, None),
         (
             {"name": "lookahead", "every": 301, "alpha": 0.5},
-            "lookahead goes back every 301 steps, but the training has 300 (30 × 10): the kept weights "
-            "are the initial",
+            "lookahead goes back every 301 steps, but the training has 300 (30 × 10): the initial "
+            "weights are kept",
         ),
     ],
 )

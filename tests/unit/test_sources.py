@@ -196,7 +196,7 @@ def test_a_mirror_that_is_no_folder_is_refused(
     if kind == "file":
         path.write_text("")
     monkeypatch.setenv("CONVLAB_MIRROR", str(path))
-    with pytest.raises(InputError, match=r"CONVLAB_MIRROR: found .* which is no folder; allowed: "):
+    with pytest.raises(InputError, match=r"CONVLAB_MIRROR: found .* which is not a folder; allowed: "):
         mirror_from_environment()
 
 

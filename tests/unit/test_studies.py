@@ -48,7 +48,7 @@ def test_an_empty_file_is_no_study(tmp_path: Path, studies: str) -> None:
     ("params", "studies", "message"),
     [
         ({}, {"lr": 0.1}, "unknown key `lr`; allowed: sweeps, claims, feature_maps, thresholds"),
-        ({"claims": {}}, VALID["claims"] and {"claims": {}}, "`claims` stands in "),
+        ({"claims": {}}, VALID["claims"] and {"claims": {}}, "`claims` is in "),
         ({}, [1], r"found \[1\] \(list\); allowed: a mapping of keys to values"),
         ({}, "claims: [", "line 1: not valid YAML: "),
     ],

@@ -92,7 +92,7 @@ def test_a_process_that_waits_for_another_can_be_asked_to_end(
             ledger.turn("key", "lr 1/2", request),
         ):
             pass
-    assert capsys.readouterr().out == "lr 1/2: another process trains it; waiting for it\n"
+    assert capsys.readouterr().out == "lr 1/2: another process is training it; waiting\n"
     with ledger.turn("key", "lr 1/2", request):
         ledger.add("key", Finished("diverged", {}, "why"), None)
     assert capsys.readouterr().out == ""

@@ -106,7 +106,7 @@ def test_a_missing_or_inconsistent_result_is_not_reproduced() -> None:
     commit()
     path = files.METRICS / "digits/train.json"
     path.write_text(path.read_text().replace("3.0", "4.0"))
-    assert "train.json does not say what" in str(verify("digits"))
+    assert "train.json does not match trainings.json" in str(verify("digits"))
     assert verify("digits").kind == "not reproduced"
     shutil.rmtree(files.METRICS / "digits")
     assert str(verify("digits")) == "digits: not reproduced: there is no result of it here"

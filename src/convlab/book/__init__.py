@@ -1,1 +1,1 @@
-"""The book of results: a static site that opens from a file, made from what is committed and nothing else."""
+"""The book of results: a static site that opens from a file, made only from what is committed."""

@@ -1,4 +1,4 @@
-"""The test images behind the cells of a confusion matrix, in one file that is loaded as a cell is opened."""
+"""The test images behind the cells of a confusion matrix, in a file that is loaded when a cell is opened."""
 
 from functools import cache
 from pathlib import Path
@@ -12,15 +12,15 @@ from convlab.book.contents import confusion_pairs
 from convlab.data.catalogue import DATASETS
 from convlab.data.readers import DataError, read
 
-PER_CELL = 12  # the first of each cell, in the order of the test set
+PER_CELL = 12  # images of each cell that are shown: the first, in the order of the test set
 COLUMNS = 40
 
 
 def cells(name: str, dataset: str, folder: Path) -> dict[str, Any] | None:
     """Put the images of a matrix into the book's folder, and return where each cell's are.
 
-    `places` by "ACTUAL|PREDICTED": pairs of the place in the file, row by row, and of the number in the test
-    set. None where the data set is not here, or its labels are not those of the matrix.
+    `places` maps "ACTUAL|PREDICTED" to pairs: the position in the file, row by row, and the index in the test
+    set. None if the data set is not here, or its labels are not those of the matrix.
     """
     pairs = confusion_pairs(name)
     found = _test_images(dataset) if dataset in DATASETS else None

@@ -1,4 +1,4 @@
-"""The page of a report: its table with ours beside, curves, studies, errors, figures, timings."""
+"""The page of a report: its table beside ours, curves, studies, errors, figures, timings."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -16,7 +16,7 @@ from convlab.results.reports import QUANTITIES, Line, points, text_of
 from convlab.results.tables import columns_of, noted
 
 SHOWN_AT_FIRST = 4  # curves
-STEPS = 300  # points of a curve by steps: the means of as many in a row as that takes
+STEPS = 300  # points of a curve over steps: each the mean of as many consecutive steps as that takes
 
 
 def context(contents: Contents, one: Chapter, images: Images) -> dict[str, Any]:
@@ -138,7 +138,7 @@ def _curves(contents: Contents, one: Chapter) -> Iterator[dict[str, str]]:
 
 
 def data(contents: Contents) -> dict[str, Any]:
-    """Return the curves of every result, for the script that draws them: a list per column of each seed's."""
+    """Return the curves of every result, for the script that draws them: for each seed a list per column."""
     names = dict.fromkeys(result.partition("/")[0] for result in contents.labels)
     seeds = {result: own for name in names for result, own in source.curves(name).items()}
     steps = {name: found for name in names if (found := source.steps(name, STEPS))}
@@ -156,7 +156,7 @@ def _columns(curves: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _timings(contents: Contents, one: Chapter) -> Iterator[dict[str, str]]:
-    """Yield how long each result took, on what, when; one training is listed once."""
+    """Yield how long each result took, on which hardware, and when; each training is listed once."""
     for result in dict.fromkeys(contents.same[result] for result in one.results if result in contents.same):
         rows = contents.of(result)
         if rows["seconds"].isna().all():

@@ -65,7 +65,7 @@ def number_of(metric: str, number: float) -> str:
 
 
 def _reading(judged: dict[str, Any]) -> list[str]:
-    """Say in sentences what the interval tells, and what it rests on."""
+    """Return sentences on what the interval shows and what it rests on."""
     wanted, because = _wanted(judged), f" ({judged['reason']})" if judged["reason"] else ""
     if judged["verdict"] == "not run":
         return [f"One of the two results has not been run, so there is nothing to compare{because}."]
@@ -82,7 +82,8 @@ def _reading(judged: dict[str, Any]) -> list[str]:
             said = f"The whole 95 % interval contradicts the claim: {wanted}."
         case _:
             return [
-                f"The 95 % interval holds differences that agree with the claim ({wanted}), and others.",
+                f"The 95 % interval contains differences that agree with the claim ({wanted}) and others "
+                "that do not.",
                 rests,
             ]
     among = "holds" if judged["holds_among_all"] else "does not hold"
@@ -90,13 +91,13 @@ def _reading(judged: dict[str, Any]) -> list[str]:
 
 
 def _one_seed(reason: str) -> str:
-    """Say what the interval of a single difference rests on: a spread that is another result's."""
+    """Return what the interval of a single difference rests on: the spread of another result."""
     spread = reason.partition("n = 1: ")[2]
-    return f"It rests on one seed, its width on the {spread}." if spread else f"It rests on {reason}."
+    return f"It rests on one seed; its width is from the {spread}." if spread else f"It rests on {reason}."
 
 
 def _wanted(judged: dict[str, Any]) -> str:
-    """Say what the claim is of a and b: `a above b`, `a and b within ±0.20`."""
+    """Return what the claim states of a and b: `a above b`, `a and b within ±0.20`."""
     margin = claims.text_of(judged["metric"], judged["margin"], sign="")
     if judged["metric"] in WITHIN:
         return claims.expected(judged)

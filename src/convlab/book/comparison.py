@@ -17,8 +17,8 @@ def context(contents: Contents) -> dict[str, Any]:
 def data(contents: Contents) -> dict[str, Any]:
     """Return what the page's script needs.
 
-    `subjects` by name: trained on, parameters (of those in which any two results differ), each metric as text
-    and as mean; `intervals` by metric and by pair (`A|B`: of A less B): the ends, and what they are over.
+    `subjects` by name: the hardware, the parameters in which any two results differ, each metric as text and
+    as mean; `intervals` by metric and by pair (`A|B`: of A − B): the ends, and what they are taken over.
     """
     subjects = {name: found for name, found in pairwise.subjects().items() if name in contents.labels}
     varied = params_that_differ(list(subjects.values()))
@@ -52,7 +52,7 @@ def intervals(subjects: dict[str, Subject]) -> dict[str, dict[str, list[Any]]]:
 
 
 def form(metric: str) -> dict[str, Any]:
-    """Say how a difference of a metric is shown: multiplied by `times`, with so many `digits`."""
+    """Return how a difference of a metric is shown: multiplied by `times`, with `digits` decimals."""
     if metric in ("epochs", "seconds", "parameters"):
         return {"times": 1, "digits": 0}
     text = claims.text_of(metric, 1.0, sign="")

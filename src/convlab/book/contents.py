@@ -20,18 +20,18 @@ OTHERS = "others"  # the page of the results that no report has
 
 @dataclass(frozen=True)
 class Chapter:
-    """A report, or what belongs to none: its rows, its claims, and the results that the two speak of."""
+    """A report, or the results that belong to none: its rows, its claims, and the results they refer to."""
 
     name: str
     title: str
     report: Report | None
     lines: list[Line]
     claims: list[dict[str, Any]]
-    results: list[str]  # in the order of the rows, each once; then all trials of the sweeps, in theirs
+    results: list[str]  # in the order of the rows, each once; then all trials of the sweeps, in their order
 
     @property
     def names(self) -> list[str]:
-        """The experiments and sweeps among them."""
+        """The experiments and sweeps that `results` belong to."""
         return list(dict.fromkeys(result.partition("/")[0] for result in self.results))
 
 
@@ -59,7 +59,7 @@ class Contents:
 
     @cached_property
     def labels(self) -> dict[str, str]:
-        """What each result that has run is called: its name, and the rows of the reports that it is."""
+        """The label of each result that has run: its name, and the rows of the reports that it stands for."""
         rows: dict[str, list[str]] = {result: [] for result in self.trainings["result"].unique()}
         for chapter in self.chapters:
             for line in chapter.lines:
@@ -69,7 +69,7 @@ class Contents:
 
     @cached_property
     def same(self) -> dict[str, str]:
-        """The first result that is the same trainings, by each result's name."""
+        """For each result, the first one that consists of the same trainings."""
         first: dict[tuple[str, ...], str] = {}
         found = {}
         for result, rows in self.trainings.groupby("result", sort=False):
@@ -91,7 +91,7 @@ def load() -> Contents:
 
 
 def curves(name: str) -> dict[str, list[list[dict[str, Any]]]]:
-    """Return the rows of curves.csv of an experiment or a sweep: by result, of each seed."""
+    """Return the rows of curves.csv of an experiment or a sweep: by result, a list per seed."""
     path = files.PLOTS / name / "curves.csv"
     found: dict[str, dict[int, list[dict[str, Any]]]] = {}
     for row in files.read_curves(path) if path.is_file() else []:
@@ -101,9 +101,9 @@ def curves(name: str) -> dict[str, list[list[dict[str, Any]]]]:
 
 
 def steps(name: str, most: int) -> dict[str, list[float]]:
-    """Return the steps of an experiment's first seed, as columns of at most so many means.
+    """Return the steps of an experiment's first seed, as columns of at most `most` means.
 
-    Empty where there are none here: DVC keeps iterations.csv, git does not.
+    Empty if there are none here: DVC keeps iterations.csv, git does not.
     """
     import pandas
 

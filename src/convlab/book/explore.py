@@ -18,7 +18,7 @@ OUTPUTS = ("logits", "heat")  # of a graph, before the maps of its convolutions
 @dataclass(frozen=True)
 class Network:
     """A network that the page can run: `accuracy` is that of the test images, as text; `layers` are its
-    convolutions, whose maps its graph gives."""
+    convolutions, whose maps its graph outputs."""
 
     name: str
     dataset: str
@@ -46,7 +46,7 @@ class Absent:
 
 
 def missing() -> str:
-    """Say what the page lacks, whatever has been trained; "" where nothing."""
+    """Return what the page lacks, whatever has been trained; "" if nothing."""
     if not runtime.is_here():
         return "ONNX Runtime Web is not here: `convlab book --fetch` fetches it by npm"
     try:
@@ -58,9 +58,9 @@ def missing() -> str:
 
 
 def networks(contents: Contents) -> tuple[list[tuple[Network, str]], list[Absent]]:
-    """Return the networks whose weights are here, each with its ONNX file, packed, the better ones first;
-    and those experiments whose weights are not, or not those that were scored: the page would show another's
-    accuracy beside them."""
+    """Return the networks whose weights are here, each with its packed ONNX file, the best first; and the
+    experiments whose weights are missing, or are not those that were scored: the page would show the
+    accuracy of another network."""
     from convlab.networks.inside import Inside
     from convlab.networks.onnx_model import graph
     from convlab.networks.trained import load_trained
@@ -119,6 +119,6 @@ def context(folder: Path, found: list[Network], absent: list[Absent]) -> dict[st
 
 
 def data(found: list[Network]) -> dict[str, Any]:
-    """Return what the page's script has to know of the networks."""
+    """Return what the page's script has to know about the networks."""
     keys = ("dataset", "shape", "largest", "classes", "layers", "script")
     return {network.name: {key: getattr(network, key) for key in keys} for network in found}

@@ -56,7 +56,7 @@ def _cards(one: Chapter) -> Iterator[dict[str, Any]]:
 
 
 def totals(contents: Contents) -> dict[str, int]:
-    """Count what the first sentence of the book says."""
+    """Return the counts in the first sentence of the book."""
     lines = [line for one in contents.chapters if one.report for line in one.lines if line.row.result]
     return {
         "reports": sum(

@@ -1,17 +1,17 @@
-"""The figures of a result as the book shows them: small files, each with a caption and a text for alt."""
+"""The figures of a result as the book shows them: small files, each with a caption and an alt text."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from convlab.book.contents import figures
 
-QUALITY = 82  # of WebP: half a PNG's size, no difference to be seen
+QUALITY = 82  # of WebP: half a PNG's size, no visible difference
 # What each kind of figure shows, in the order of a page: its caption, and its section
 KINDS = {
     "curves": ("Learning curves", "training"),
     "curves_train": ("Learning curves on the training images, as the loops print them", "training"),
     "iterations": ("Loss and accuracy of every step", "training"),
-    "augmentation": ("What the training sees: augmented images", "training"),
+    "augmentation": ("Augmented images, as the training sees them", "training"),
     "trials": ("The trials side by side", "training"),
     "histograms": ("Histograms of the weights", "weights"),
     "confusion": ("Confusion matrix of the test images", "errors"),

@@ -1,4 +1,4 @@
-"""The layers of a network that was trained, as `convlab summary` prints them."""
+"""The layers of a trained network, as `convlab summary` prints them."""
 
 from typing import Any
 
@@ -9,8 +9,8 @@ from convlab.results import folders
 
 
 def layers(name: str) -> dict[str, Any] | None:
-    """Return the rows of an experiment's network, and what they add up to; None of a sweep, or where no
-    training of it can be read by today's schema."""
+    """Return the rows of an experiment's network, and their totals; None for a sweep, or if no training of it
+    is valid under the current schema."""
     from convlab.models.build import build_model
     from convlab.models.summary import summarise
     from convlab.networks.describe import layer_rows

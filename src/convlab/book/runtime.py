@@ -18,7 +18,8 @@ SHA512 = (
     "ab4cbe26baedba45d2cec05610c71c55fa97db92d19a8b171c5f8269126683ca"
     "590a5cdc57bb2f35ce2b298de32f4d956fb42644c0ecd528a0a91e025c07ca61"
 )
-BUNDLE, WASM = "ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm"  # one thread: a file has no workers
+# Run with one thread: a page that is opened from a file has no workers
+BUNDLE, WASM = "ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm"
 LICENCE = "ONNX Runtime Web, MIT licence, Copyright (c) Microsoft Corporation"
 
 

@@ -1,4 +1,4 @@
-"""The pages, their assets, and how they come to stand in a folder: all of them, or the folder as it was."""
+"""The pages and their assets, written into a folder: all of them, or the folder stays as it was."""
 
 import json
 import re
@@ -19,13 +19,14 @@ from convlab.book.images import Images
 from convlab.errors import InputError
 
 STATIC = Path(__file__).parent / "static"
-DVC_PAGE = Path(".dvc/plots/page.html")  # has Vega in it: one copy in the repository
+DVC_PAGE = Path(".dvc/plots/page.html")  # contains Vega: the only copy in the repository
 MARK = "made by `convlab book`"  # in the front page of a folder that may be replaced
 
 
 @dataclass(frozen=True)
 class Written:
-    """What was written: the front page, its bytes with what it loads, the number of pages, all bytes."""
+    """What was written: the front page, the number of pages, the bytes of the front page with what it loads,
+    and those of everything."""
 
     front: Path
     pages: int
@@ -38,11 +39,11 @@ def write(out: Path) -> Written:
     """Write the book into a folder, in place of an earlier one there.
 
     Raises:
-        InputError: a result or a page is wrong, or the folder holds something else than a book.
+        InputError: a result or a page is wrong, or the folder holds something other than a book.
     """
     if out.exists() and not _is_book(out):
         raise InputError(
-            f"--out: found {out}, which is no book; allowed: a folder that is new, empty or a book's"
+            f"--out: found {out}, which is not a book; allowed: a new or empty folder, or that of a book"
         )
     contents = load()
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -68,7 +69,7 @@ def write(out: Path) -> Written:
 
 
 def fill(folder: Path, contents: Contents) -> str:
-    """Write every page and asset into an empty folder; say why the explore page is not among them."""
+    """Write every page and asset into an empty folder; return why the explore page is not among them."""
     left_out = explore.missing()
     networks, absent = ([], []) if left_out else explore.networks(contents)
     environment = _environment(contents, ["compare", "explore"] if networks else ["compare"])
@@ -85,7 +86,7 @@ def fill(folder: Path, contents: Contents) -> str:
     for name, module in (("results", chapter), ("differences", comparison)):
         text = script(name, module.data(contents))
         (folder / f"assets/{name}.js").write_text(text, encoding="utf-8")
-    return left_out or ("" if networks else "no network of these results is here: `dvc repro` trains")
+    return left_out or ("" if networks else "no network of these results is here; `dvc repro` trains them")
 
 
 def _write_explore(

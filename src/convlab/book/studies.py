@@ -1,4 +1,4 @@
-"""What a report's page makes of a sweep or of a confusion matrix: a grid, a study of λ, a table of errors."""
+"""What a report's page shows of a sweep or a confusion matrix: a grid, a study of λ, a table of errors."""
 
 import re
 from collections import Counter
@@ -34,9 +34,9 @@ SLIDER = ("kernel_norm", "weight_norm", "test_accuracy", "test_loss")
 
 
 def grid(contents: Contents, one: Chapter, name: str) -> dict[str, Any] | None:
-    """Lay out a sweep of strides, kernels or both as a heat map of test accuracy; None of another sweep.
+    """Lay out a sweep of strides, kernels or both as a heat map of test accuracy; None for any other sweep.
 
-    Trials that vary something else, too, are left to the tables.
+    Trials that also vary something else are in the tables alone.
     """
     points_of = _alike(
         {r: contents.params(r) for r in one.results if r.startswith(f"{name}/") and contents.params(r)}
@@ -73,7 +73,7 @@ def _sizes(text: str) -> list[int]:
 
 
 def _alike(points_of: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
-    """Return the trials that are alike in all but strides and kernels, if they are most of a sweep."""
+    """Return the trials that differ only in strides and kernels, if they are most of a sweep."""
     groups: dict[tuple[tuple[str, str], ...], dict[str, dict[str, str]]] = {}
     for result, params in points_of.items():
         rest = tuple((key, text) for key, text in params.items() if key not in GRID)
@@ -89,7 +89,7 @@ def _varied(several: Sequence[dict[str, str]]) -> list[str]:
 
 
 def l2(contents: Contents, one: Chapter, name: str) -> dict[str, Any] | None:
-    """Lay out a sweep that varies λ alone: its rows, and what the chart draws; None of another sweep."""
+    """Lay out a sweep that varies λ alone: its rows, and what the chart draws; None for any other sweep."""
     trials = {r: contents.params(r) for r in one.results if r.startswith(f"{name}/") and contents.params(r)}
     everything = {r: contents.params(r) for r in contents.labels if r.startswith(f"{name}/")}
     if _varied(list(everything.values())) != ["l2"] or not trials:
@@ -235,7 +235,7 @@ def distances(name: str) -> dict[str, Any] | None:
 
 
 def confusion(name: str) -> dict[str, Any] | None:
-    """Count the test images by actual and predicted class; None where there is no matrix, or a large one."""
+    """Count the test images by actual and predicted class; None if there is no matrix, or it is too large."""
     counts = Counter(confusion_pairs(name))
     classes = sorted(
         {label for pair in counts for label in pair},

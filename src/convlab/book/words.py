@@ -1,4 +1,4 @@
-"""Numbers and facts as the pages say them."""
+"""Numbers and facts as the pages show them."""
 
 from collections.abc import Sequence
 from statistics import mean
@@ -33,7 +33,7 @@ def difference_text(metric: str, found: Difference | None) -> str:
 
 
 def facts(line: Line) -> list[str]:
-    """Say what a result rests on: seeds, epochs, hardware, dates; empty where it has not run."""
+    """Return what a result rests on: seeds, epochs, hardware, dates; empty if it has not run."""
     found = line.ours
     if not found.trainings:
         return []
@@ -47,7 +47,7 @@ def facts(line: Line) -> list[str]:
 
 
 def states(one: Chapter) -> dict[str, Any]:
-    """Name the rows of a report that have not run, were cut short, or have one seed alone."""
+    """Name the rows of a report that have not run, were stopped, are stale, or were shortened."""
     rows = [line for line in one.lines if line.row.result]
     return {
         "report": one.name,

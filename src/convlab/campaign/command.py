@@ -19,8 +19,8 @@ from convlab.pipeline.kept import put_back
 from convlab.schema import Sweep
 
 NICE = 10
-INTERVAL = 3  # seeds, at least, that give one
-MARGIN = 1.1  # on an estimate: its error
+INTERVAL = 3  # seeds that it takes, at least
+MARGIN = 1.1  # factor on an estimate, for its error
 GRACE, SHARE = 20.0, 0.1  # seconds, and share of the time at most, that a checkpoint may take
 SHOWN = 3  # claims of an item that are named
 
@@ -33,7 +33,7 @@ class Entry:
     estimate: Estimate
 
     def fits(self, left: float | None) -> bool:
-        """Return whether one of its trainings, at least, will end in `left` seconds."""
+        """Return whether at least one of its trainings will end within `left` seconds."""
         return left is None or START + MARGIN * (self.estimate.longest - START) <= left
 
 
@@ -42,7 +42,7 @@ def campaign(
 ) -> int:
     """Train what is wanted, or show it; return 1 if something failed.
 
-    `names`: of these alone; `seconds`: what there is of time; `seeds`: raise the number of seeds to it.
+    `names`: only these, if any; `seconds`: the time available; `seeds`: raise the number of seeds to this.
 
     Raises:
         InputError: a name is unknown, a file is wrong, or another campaign is running.
@@ -55,7 +55,7 @@ def campaign(
         return 0
     began = time.monotonic()
     with alone() as lock:
-        put_back()  # of one that was killed
+        put_back()  # params.yaml, after a campaign that was killed
         os.nice(NICE)
         ended: dict[str, str] = {}
         while entry := _next(names, seeds, ended, began, seconds, console):
@@ -69,18 +69,18 @@ def campaign(
     took = said(time.monotonic() - began)
     console.print(f"campaign: {', '.join(counts) or 'nothing trained'}; {left} left; {took}", highlight=False)
     if "done" in ended.values():
-        console.print("campaign: `make report`, then `git add metrics plots dvc.lock` keep it")
+        console.print("campaign: to keep the results: `make report`, then `git add metrics plots dvc.lock`")
     return int("failed" in ended.values())
 
 
 def ordered(names: Collection[str], seeds: int | None, paces: Paces) -> list[Entry]:
-    """Return what is wanted in order of its rank; within one, by the rows and claims per second."""
+    """Return what is wanted by rank, and within a rank by rows and claims per second of training."""
     entries = [Entry(want, paces.estimate(want)) for want in wanted(names, seeds)]
     return sorted(entries, key=lambda one: (one.want.rank, -one.want.worth / one.estimate.seconds))
 
 
 def show(entries: Sequence[Entry], seconds: int | None, console: Console) -> None:
-    """Print the list, and what of it there is time for."""
+    """Print the list, and which of it there is time for."""
     table = Table(box=None, header_style="bold")
     for title in (
         "",
@@ -116,7 +116,7 @@ def show(entries: Sequence[Entry], seconds: int | None, console: Console) -> Non
             style="" if fits else "dim",
         )
     if not entries:
-        console.print("nothing is wanted: every result is there, whole and of today")
+        console.print("nothing to train: every result is complete and up to date")
         return
     console.print(table)
     total = said(sum(one.estimate.seconds for one in entries))
@@ -129,7 +129,7 @@ def show(entries: Sequence[Entry], seconds: int | None, console: Console) -> Non
 
 
 def _until(began: float, seconds: int | None) -> float | None:
-    """Return when what is running is asked to end, so that the whole ends in time."""
+    """Return when the running item is asked to end, so that the campaign ends in time."""
     return None if seconds is None else began + seconds - min(GRACE, SHARE * seconds)
 
 
@@ -141,7 +141,7 @@ def _next(
     seconds: int | None,
     console: Console,
 ) -> Entry | None:
-    """Return what is to be trained now; the list is made anew, by what has been timed since."""
+    """Return the next item to train; the list is rebuilt each time, with what has been timed since."""
     waiting = [one for one in ordered(names, seeds, Paces()) if one.want.name not in ended]
     until = _until(began, seconds)
     left = None if until is None else until - time.monotonic()
@@ -163,7 +163,7 @@ def _train(entry: Entry, lock: IO[str], until: float | None, console: Console) -
         for line in set_seeds(PARAMS, {want.name: seeds_of(want.item)}):
             console.print(f"campaign: {line}", highlight=False)
     how = reproduce(want.name, isinstance(want.item, Sweep), lock, until)
-    if want.more_seeds and how == "failed":  # else its result would be one with trainings missing
+    if want.more_seeds and how == "failed":  # else its result would lack trainings
         for path, content in before.items():
             write_bytes(path, content)
     console.print(f"campaign: {want.name}: {how}", highlight=False)

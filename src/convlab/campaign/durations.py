@@ -12,7 +12,7 @@ def duration(text: str) -> int:
     """Return the seconds of `2h30m`, `45m`, `90s`, `1d`; for a command line.
 
     Raises:
-        ArgumentTypeError: it is none, is 0, or is longer than 30 days.
+        ArgumentTypeError: it is not a duration, is 0, or is longer than 30 days.
     """
     found = FORM.fullmatch(text)
     numbers = found.groups(default="0") if found and text else ()

@@ -1,4 +1,4 @@
-"""How long a result takes on this machine: by former trainings of the same network here, else by a step."""
+"""How long a result takes on this machine: from earlier trainings of the same network, else from a step."""
 
 import json
 import time
@@ -30,18 +30,18 @@ from convlab.schema.training import Constant
 from convlab.train.device import ALL_THREADS, prepare_process, select_device, select_precision
 from convlab.train.fit import fit
 
-START, EACH = 20.0, 3.0  # seconds around an item (DVC, preparing, drawing), and around each training: assumed
+START, EACH = 20.0, 3.0  # overhead in seconds, assumed: of an item (DVC, preparing, drawing), of a training
 MOST = 128  # images of the step that is measured
-FORWARD = 1 / 3  # of what a training step costs an image
-ALL_SPLITS = 7 / 6  # of the training images, as published: what an evaluation scores
+FORWARD = 1 / 3  # of the cost of a training step, per image
+ALL_SPLITS = 7 / 6  # images that an evaluation scores, per training image as published
 VIEWS = {"none": 1, "flip": 2, "flip_shift": 6}
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """`seconds` of all trainings that are missing, `longest` of the longest one, and what both rest on.
+    """`seconds` of all missing trainings, `longest` of the longest one, and the `source` of both.
 
-    `done`: of how many the ledger has the result of a run that was cut off; `of`: how many there are.
+    `done`: how many the ledger already holds from an interrupted run; `of`: how many there are.
     """
 
     seconds: float
@@ -52,7 +52,7 @@ class Estimate:
 
 
 class Paces:
-    """Seconds that one image takes in one epoch here, by network: timed in former trainings, or measured."""
+    """Seconds that one image takes in one epoch here, by network: timed in earlier trainings, or measured."""
 
     def __init__(self) -> None:
         self.measured: dict[str, float] = {}
@@ -73,14 +73,14 @@ class Paces:
             clock = results.own_timing(record, clocks)
             try:
                 experiment = Experiment.model_validate(record["configuration"])
-            except ValidationError:  # of another state of the schema
+            except ValidationError:  # of another version of the schema
                 continue
             if clock.get("seconds") and record["environment"].get("device_name") == _device_name(experiment):
                 seconds = clock["seconds"] / record["epochs"] / _images(experiment)
                 self.timed[_network(experiment)].append((seconds, name))
 
     def of(self, experiment: Experiment) -> tuple[float, str]:
-        """Return the seconds of an image and where they come from.
+        """Return the seconds per image and where they come from.
 
         Raises:
             InfeasibleGeometry: the network cannot be built.
@@ -91,10 +91,10 @@ class Paces:
             return median(seconds for seconds, _ in self.timed[key]), f"timed here ({names[0]})"
         if key not in self.measured:
             self.measured[key] = _measure(experiment)
-        return self.measured[key], "a step measured"
+        return self.measured[key], "measured on one step"
 
     def estimate(self, want: Want) -> Estimate:
-        """Return how long the trainings of an item will take that its ledger does not have."""
+        """Return how long those trainings of an item will take that are not in its ledger."""
         trials = trials_of(want.name, want.item)
         done = _done(want)
         missing = [trial for index, trial in enumerate(trials) if index not in done]
@@ -119,7 +119,7 @@ class Paces:
 
 
 def _done(want: Want) -> set[int]:
-    """Return which trainings the ledger of a run that was cut off has finished."""
+    """Return which trainings are finished in the ledger of an interrupted run."""
     try:
         jobs = Trainings(want.name, want.item, files.PROCESSED / want.name, files.ledger(want.name)).jobs
     except InputError:  # nothing prepared yet, so nothing trained
@@ -133,13 +133,13 @@ def _images(experiment: Experiment) -> float:
 
 
 def _scored(experiment: Experiment) -> float:
-    """Return how many images of a training step an evaluation costs."""
+    """Return the cost of an evaluation, as a number of images in training steps."""
     views = VIEWS[experiment.test_time_augmentation]
     return FORWARD * views * ALL_SPLITS * DATASETS[experiment.dataset].train_images
 
 
 def _network(experiment: Experiment) -> str:
-    """Return what decides the seconds of an image, as a key."""
+    """Return what decides the seconds per image, as a key."""
     device = select_device(experiment.device)
     parts: Mapping[str, Any] = {
         "input": experiment.input_shape,
@@ -160,8 +160,8 @@ def _device_name(experiment: Experiment) -> str:
 def _measure(experiment: Experiment) -> float:
     """Return the seconds that an image takes, from the second of two steps on random images.
 
-    On a CPU those of one core, divided by the number of cores that the training has: what else the machine
-    does at the moment does not count then.
+    On a CPU it is the CPU time of one core, divided by the number of cores that the training uses: so the
+    load of other processes does not count.
     """
     device = select_device(experiment.device)
     images = min(experiment.batch_size, MOST)

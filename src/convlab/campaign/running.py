@@ -1,4 +1,4 @@
-"""`dvc repro` of one item, with a time to end at, and never beside another campaign."""
+"""`dvc repro` of one item, with a deadline, and never alongside another campaign."""
 
 import fcntl
 import os
@@ -23,9 +23,9 @@ Ended = Literal["done", "failed", "out of time"]
 
 @contextmanager
 def alone() -> Iterator[IO[str]]:
-    """Hold the campaign's lock, inside the context; its file is what a child is given to hold it too.
+    """Hold the campaign's lock inside the context; a child that inherits its file holds the lock, too.
 
-    So the lock of a campaign that was killed is free only when its `dvc repro` has ended.
+    So the lock of a campaign that was killed is released only when its `dvc repro` has ended.
 
     Raises:
         InputError: another campaign has it.
@@ -39,14 +39,14 @@ def alone() -> Iterator[IO[str]]:
             file.seek(0)
             raise InputError(
                 f"{path}: a campaign is running here ({file.read().strip() or 'starting'}); "
-                "wait for its end, or stop it: kill -INT and its number"
+                "wait for it to end, or stop it with `kill -INT PID`"
             ) from None
         note(file, f"process {os.getpid()}")
         yield file
 
 
 def note(lock: IO[str], text: str) -> None:
-    """Write into the lock's file what another campaign is told."""
+    """Write into the lock's file what another campaign will print."""
     lock.seek(0)
     lock.truncate()
     lock.write(text)
@@ -63,7 +63,7 @@ def reproduce(name: str, sweep: bool, lock: IO[str], until: float | None) -> End
 
 
 def settle(lock: IO[str]) -> None:
-    """Let DVC see the selection of params.yaml again, and the data that came: seconds, and no training."""
+    """Reproduce what comes before training, for the selection of params.yaml: seconds, and no training."""
     params = load_params(files.PARAMS)
     prepared = [f"preprocess@{name}" for name in params.run]
     prepared += [f"preprocess_sweep@{name}" for name in params.run_sweeps]
@@ -71,12 +71,12 @@ def settle(lock: IO[str]) -> None:
 
 
 def repro(targets: list[str], lock: IO[str], until: float | None) -> Ended:
-    """Run `dvc repro` for these stages, in a group of processes of its own; return how it ended.
+    """Run `dvc repro` for these stages, in a process group of its own; return how it ended.
 
     `until`: when, by time.monotonic, they are asked to write a checkpoint and end; None: never.
 
     Raises:
-        Interrupted: SIGINT or SIGTERM came; what was running was asked the same, and has ended.
+        Interrupted: SIGINT or SIGTERM came; what was running got SIGINT, and has ended.
     """
     command = [sys.executable, "-m", "dvc", "repro", *targets]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"  # the stages' python
@@ -90,7 +90,7 @@ def repro(targets: list[str], lock: IO[str], until: float | None) -> Ended:
             pass_fds=(lock.fileno(),),
         ) as process,
     ):
-        note(lock, f"process {os.getpid()}, or what it left, process group {process.pid}")
+        note(lock, f"process {os.getpid()}; its `dvc repro`: process group {process.pid}")
         while process.poll() is None:
             late = until is not None and time.monotonic() >= until
             if not asked and (request.number is not None or late):

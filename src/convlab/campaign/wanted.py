@@ -22,9 +22,9 @@ OPEN = ("not run", "inconclusive")  # verdicts that more trainings may settle
 class Want:
     """An experiment or a sweep to be trained.
 
-    `rank`: 0 where no result is, 1 where it is of something else or damaged, 2 where it is shortened, 3 where
-    it lacks seeds alone. `rows` of the reports' tables and the `claims` that it may fill and settle;
-    `more_seeds`: params.yaml has fewer than `item`.
+    `rank`: 0 if there is no result, 1 if it is stale or inconsistent, 2 if it is shortened, 3 if it only
+    lacks seeds. It may fill so many `rows` of the reports' tables and settle these `claims`. `more_seeds`:
+    params.yaml has fewer seeds than `item`.
     """
 
     name: str
@@ -42,10 +42,10 @@ class Want:
 
 
 def wanted(names: Collection[str], seeds: int | None) -> list[Want]:
-    """Return what is wanted, of `names` alone if there are any, and in up to `seeds` seeds if that is given.
+    """Return what is wanted, only of `names` if there are any, and with up to `seeds` seeds if given.
 
     Raises:
-        InputError: params.yaml, reports.yaml or a result is wrong, or there is none of a name.
+        InputError: params.yaml, reports.yaml or a result is wrong, or a name is unknown.
     """
     params = load_params(PARAMS)
     items: Mapping[str, Item] = {**params.experiments, **params.sweeps}
@@ -72,7 +72,7 @@ def wanted(names: Collection[str], seeds: int | None) -> list[Want]:
 
 
 def fewer_seeds(least: int, names: Collection[str]) -> list[str]:
-    """Return which results that are there have fewer seeds than an interval needs."""
+    """Return the existing results that have fewer seeds than `least`."""
     params = load_params(PARAMS)
     items: Mapping[str, Item] = {**params.experiments, **params.sweeps}
     return [
@@ -97,7 +97,7 @@ def _rank(state: State, more: bool) -> int | None:
 
 
 def _rows(plans: Mapping[str, Plan]) -> Sequence[tuple[str, bool]]:
-    """Return the result of each row of the reports' tables, and whether it is there, whole and of today."""
+    """Return the result of each row of the reports' tables, and whether it is complete and up to date."""
     if not REPORTS.exists():
         return []
     rows = [row for report in load_reports(plans).values() for row in report.rows if row.result]
@@ -106,6 +106,6 @@ def _rows(plans: Mapping[str, Plan]) -> Sequence[tuple[str, bool]]:
 
 
 def _undecided(params: Params, plans: Mapping[str, Plan]) -> dict[str, set[str]]:
-    """Return the results that each claim without a verdict is about; one of a stale result has none."""
+    """Return the results of each claim without a verdict; a claim on a stale result counts as one."""
     judged = claims.judge_all(params, plans)
     return {row["name"]: {row["a"], row["b"]} for row in judged if row["verdict"] in OPEN or row["stale"]}

@@ -1,4 +1,4 @@
-"""Is it right: the configuration, the metrics against their floors, results against the committed ones."""
+"""Checks of the configuration, of metrics against their floors, of results against the committed ones."""
 
 from convlab import files
 from convlab.config import load_params
@@ -6,7 +6,7 @@ from convlab.errors import InputError
 
 
 def validate() -> int:
-    """Check params.yaml, and say what `dvc repro` would compute."""
+    """Check params.yaml, and print what `dvc repro` would compute."""
     from convlab.networks.feasible import check_selected
     from convlab.pipeline.kept import put_back
 
@@ -21,7 +21,7 @@ def validate() -> int:
 
 
 def check(against: str | None) -> int:
-    """Compare metrics with their floors in params.yaml; exit status 1 if one is under it, missing or NaN."""
+    """Compare metrics with their floors in params.yaml; exit status 1 if one is below it, missing or NaN."""
     from convlab.results import compare, gate
 
     checks = gate.check(load_params(files.PARAMS).thresholds)

@@ -1,4 +1,4 @@
-"""Networks one by one: their layers, what they take pictures for, their files; and data of one's own."""
+"""Networks one by one: their layers, their predictions, their files; and the import of your own data."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ def summary(experiment: str, svg: Path | None) -> int:
 def predict(
     images: list[Path], model: str | None, explain: Path | None, as_json: bool, csv: Path | None
 ) -> int:
-    """Say what a trained network takes pictures for: PNG, JPEG and others, of any size."""
+    """Classify pictures with a trained network: PNG, JPEG and others, of any size."""
     from convlab.networks.predict import command
 
     command(images, model, explain, as_json, csv)
@@ -38,19 +38,20 @@ def export(model: str, onnx: Path | None, keep: bool) -> int:
     if onnx is None:
         tensors, weights = trained.model.state_dict(), hash_weights(trained.model)
         kept = champions.keep(trained.result, weights, tensors, trained.statistics)
-        print(f"{kept}: {trained.says()}; {kept.stat().st_size / 1e6:.1f} MB, which dvc.yaml may name")
+        size = f"{kept.stat().st_size / 1e6:.1f} MB"
+        print(f"{kept}: {trained.says()}; {size}; dvc.yaml may list it as an artifact")
         return 0
-    size = onnx_model.export(trained, onnx)
+    count = onnx_model.export(trained, onnx)
     shape = " × ".join(map(str, trained.dataset.shape))
     classes = len(trained.statistics.classes)
-    print(f"{onnx}: {trained.says()}; {size / 2**20:.2f} MiB, opset {onnx_model.OPSET}")
-    print(f"  {onnx_model.INPUT}: uint8, N × {shape}, from 0 to {trained.dataset.max_value}, as they are")
+    print(f"{onnx}: {trained.says()}; {count / 2**20:.2f} MiB, opset {onnx_model.OPSET}")
+    print(f"  {onnx_model.INPUT}: uint8, N × {shape}, from 0 to {trained.dataset.max_value}, unscaled")
     print(f"  {onnx_model.OUTPUT}: float32, N × {classes}")
     return 0
 
 
 def import_(name: str) -> int:
-    """Make a data set of one's own images, as params.yaml declares it under `datasets`."""
+    """Import your own images as a data set, as params.yaml declares it under `datasets`."""
     from convlab.own.importing import import_images
 
     import_images(load_declared(files.PARAMS), name, wide_console())

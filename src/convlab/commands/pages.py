@@ -1,4 +1,4 @@
-"""What is written of all results: the pages of docs/, and the book."""
+"""What is written about all results: the pages of docs/, and the book."""
 
 import sys
 from pathlib import Path
@@ -23,7 +23,7 @@ def report() -> int:
 
 
 def book(out: Path, fetch: bool) -> int:
-    """Write the book of results: a site that opens from a file, of what metrics/ and plots/ hold."""
+    """Write the book of results: a site that opens from a file, made from metrics/ and plots/."""
     from convlab.book import runtime
     from convlab.book.site import write
 

@@ -3,13 +3,13 @@
 import sys
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # a tenth of a second, which `--help` can spare
+if TYPE_CHECKING:  # importing them takes a tenth of a second, which `--help` need not wait for
     from rich.console import Console
     from rich.table import Table
 
 
 def empty_table(title: str, *columns: str) -> "Table":
-    """Return an empty table; what is no text is aligned on the right."""
+    """Return an empty table; columns of numbers are right-aligned."""
     from rich.table import Table
 
     table = Table(title=title, title_justify="left")
@@ -20,7 +20,7 @@ def empty_table(title: str, *columns: str) -> "Table":
 
 
 def wide_console() -> "Console":
-    """Return what tables are printed with; off a terminal it is wide enough for every one."""
+    """Return the console for tables; without a terminal it is wide enough for all of them."""
     from rich.console import Console
 
     return Console(width=None if sys.stdout.isatty() else 120)

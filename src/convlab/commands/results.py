@@ -15,12 +15,12 @@ RESULTS_HINT = """\
 
 
 def results(form: str | None) -> int:
-    """Show the results that are there, and where to look further."""
+    """Show the results, and where to find more about them."""
     from convlab.results import frame, rows, status
 
     if form:
         table = frame()
-        # pandas' own JSON, in which what is not there is null
+        # pandas' own JSON, in which missing values are null
         print(
             table.to_json(orient="records", indent=2)
             if form == "json"
@@ -91,5 +91,5 @@ def compare(results: list[str]) -> int:
     console = wide_console()
     for table in (names, params, metrics):
         console.print(table)
-    console.print("±: standard deviation over seeds; [ , ]: 95 % interval; accuracies in points of a percent")
+    console.print("±: standard deviation over seeds; [ , ]: 95 % interval; accuracies: percentage points")
     return 0

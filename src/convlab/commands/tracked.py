@@ -2,7 +2,7 @@
 
 
 def track(experiments: bool) -> int:
-    """Mirror every result into MLflow, once, whatever is there already; exit status 1 if one could not be."""
+    """Mirror every result into MLflow; what is there already stays; exit status 1 if one could not be."""
     from convlab.results.folders import finished
     from convlab.tracking import mirror_all
     from convlab.tracking.experiments import mirror_experiments
@@ -18,14 +18,14 @@ def track(experiments: bool) -> int:
 
 
 def ui(port: int) -> int:
-    """Mirror every result, and show MLflow's pages on this machine."""
+    """Mirror every result, and serve MLflow's pages on this machine."""
     from convlab.tracking.ui import serve
 
     return serve(port)
 
 
 def promote() -> int:
-    """Make the best network of each data set its champion in MLflow's registry, and say which it is."""
+    """Make the best network of each data set its champion in MLflow's registry, and print which it is."""
     from convlab.tracking.registry import promote
 
     return promote()

@@ -1,10 +1,10 @@
-"""What trains by itself: what the tables and claims lack, and what surpasses the headlines."""
+"""Commands that train: what the tables and claims lack, and what surpasses the headlines."""
 
 from convlab.commands.printed import wide_console
 
 
 def campaign(names: list[str], plan: bool, seconds: int | None, seeds: int | None) -> int:
-    """Train what the tables and claims lack, one after the other, at a low priority; it may be cut off."""
+    """Train what the tables and claims lack, one after the other, at low priority; it may be interrupted."""
     from convlab.campaign.command import campaign
 
     return campaign(names, plan, seconds, seeds, wide_console())

@@ -1,4 +1,4 @@
-"""params.yaml and studies.yaml, read, checked and resolved: one module for each job, and this door."""
+"""params.yaml and studies.yaml, read, checked and resolved: one module for each job; import from here."""
 
 from convlab.config.params import APART, STUDIES, load_declared, load_params, read_params
 from convlab.config.resolved import (

@@ -1,4 +1,4 @@
-"""The `base` of an experiment: another one, whose keys it takes over where it does not state them itself."""
+"""The `base` of an experiment: another one, whose keys it inherits unless it states them itself."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +13,7 @@ def lineage(name: str, written: Mapping[str, Any]) -> Layers:
     `written`: the experiments as params.yaml has them, by name.
 
     Raises:
-        InputError: a base is no experiment, or an experiment is its own base in the end.
+        InputError: a base is not an experiment, or the bases form a cycle.
     """
     layers: list[tuple[str, Mapping[str, Any]]] = []
     names = [name]
@@ -29,6 +29,6 @@ def lineage(name: str, written: Mapping[str, Any]) -> Layers:
         if not isinstance(base, str) or base not in written:
             raise InputError(f"{place}: found {show(base)}{nearest(base, others)}")
         if base in names:
-            circle = " → ".join([*names[names.index(base) :], base])
-            raise InputError(f"{place}: found {base!r}, a circle: {circle}; allowed: {', '.join(others)}")
+            cycle = " → ".join([*names[names.index(base) :], base])
+            raise InputError(f"{place}: found {base!r}, a cycle: {cycle}; allowed: {', '.join(others)}")
         names.append(base)

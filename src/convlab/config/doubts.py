@@ -45,16 +45,14 @@ def _stuck(experiment: Experiment) -> dict[str, str]:
                 f"ema with decay {decay:g} spans {span}, but {training}: the kept weights are {share} initial"
             )
         case Lookahead(every=every) if steps < every:
-            harm = (
-                f"lookahead goes back every {every:,} steps, but {training}: the kept weights are the initial"
-            )
+            harm = f"lookahead goes back every {every:,} steps, but {training}: the initial weights are kept"
         case _:
             return {}
     return {"average": harm}
 
 
 def _rising(experiment: Experiment) -> dict[str, str]:
-    """Say where the learning rate has hardly begun to fall when the training ends."""
+    """Return a warning where the learning rate has hardly begun to fall when the training ends."""
     match experiment.schedule:
         case Cosine(warmup=warmup):
             share = warmup / experiment.epochs
@@ -69,7 +67,7 @@ def _rising(experiment: Experiment) -> dict[str, str]:
 
 
 def _mirrored(experiment: Experiment) -> dict[str, str]:
-    """Say where an experiment mirrors images that have no mirror image, by key."""
+    """Return a warning where an experiment mirrors images whose class a mirror image loses, by key."""
     if DATASETS[experiment.dataset].flip_safe:
         return {}
     start = (
@@ -80,5 +78,5 @@ def _mirrored(experiment: Experiment) -> dict[str, str]:
     if any(step.name in ("flip", "alternating_flip") for step in experiment.augment):
         found["augment"] = f"{start}: the network learns what the test images never show"
     if experiment.test_time_augmentation != "none":
-        found["test_time_augmentation"] = f"{start}: the network is asked about what it never saw"
+        found["test_time_augmentation"] = f"{start}: the network is tested on images of no class"
     return found

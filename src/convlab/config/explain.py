@@ -13,7 +13,7 @@ from convlab.schema.section import REFUSED
 
 
 class Conflict(InputError):
-    """Settings of which each is allowed, and which do not go together."""
+    """Settings that are each allowed, but conflict with each other."""
 
 
 # Where a configuration comes from: pairs of a prefix and what is written there, the one that wins first.
@@ -76,7 +76,7 @@ def _explain(schema: type[BaseModel], error: Any, layers: Layers) -> str:
 
 def _walk(schema: type[BaseModel], location: Sequence[Any]) -> tuple[list[Any], list[str]]:
     """Follow an error's location through the schema: the keys of the file on the way, and the last one's
-    siblings. Of a union's members pydantic puts the chosen one's name into the location, which is no key."""
+    siblings. For a union, pydantic puts the name of the chosen member into the location; it is not a key."""
     path: list[Any] = []
     models: list[type[BaseModel]] = [schema]
     siblings: list[str] = []
@@ -130,7 +130,7 @@ def mapping(raw: Mapping[str, Any], key: str, parent: str) -> Mapping[str, Any]:
     """Return the mapping under a key, an empty one if the key is not there.
 
     Raises:
-        InputError: something else stands there.
+        InputError: its value is not a mapping.
     """
     value = raw.get(key, {})
     if not isinstance(value, Mapping):
@@ -139,7 +139,7 @@ def mapping(raw: Mapping[str, Any], key: str, parent: str) -> Mapping[str, Any]:
 
 
 def nearest(name: Any, allowed: Iterable[str]) -> str:
-    """Return what is allowed, and the nearest of it to a typo."""
+    """Return what is allowed, and which of it is closest to a typo."""
     allowed = list(allowed)
     close = difflib.get_close_matches(str(name), allowed, n=1)
     hint = f"; did you mean `{close[0]}`?" if close else ""

@@ -9,7 +9,7 @@ RESERVED = ("datasets",)  # data/configs/datasets.yaml is the list for the downl
 
 
 def check_name(name: Any, where: str) -> None:
-    """Refuse a name that no file may have, or that is taken; `where`: the section that it stands in."""
+    """Refuse a name that cannot name a file, or is taken; `where`: the section that it is in."""
     plain = isinstance(name, str) and name and all(c.isascii() and (c.isalnum() or c in "_.-") for c in name)
     if not plain or name.startswith((".", "-")) or len(name) > 100:
         raise InputError(

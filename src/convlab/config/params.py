@@ -1,8 +1,8 @@
 """params.yaml and studies.yaml: defaults + overrides → one `Experiment`, or a `Sweep` of them.
 
 Every error that can be seen in these files themselves is raised here, before any work, as one `InputError`
-line that names the file, the key, what was found and what is allowed. But what nobody selected, and only does
-not go with the defaults as they are now (`-S device=cuda`), is left out with a warning.
+line that names the file, the key, what was found and what is allowed. But what is not selected, and merely
+conflicts with the current defaults (`-S device=cuda`), is left out with a warning.
 """
 
 import re
@@ -30,7 +30,7 @@ APART = (
     "claims",
     "feature_maps",
     "thresholds",
-)  # may stand in studies.yaml, where DVC takes them for no parameters
+)  # may be in studies.yaml, where DVC does not treat them as parameters
 
 
 def load_params(path: Path = Path("params.yaml")) -> Params:
@@ -52,7 +52,7 @@ def read_params(path: Path) -> dict[str, Any]:
     """Read params.yaml and the studies.yaml beside it, if there is one, as one mapping, unchecked.
 
     Raises:
-        InputError: one of them is no mapping, or a section stands in the wrong one, or in both.
+        InputError: one of them is not a mapping, or a section is in the wrong file, or in both.
     """
     content, apart = _read(path)
     return {**content, **apart}
@@ -66,7 +66,7 @@ def _read(path: Path) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     apart = _read_studies(path)
     for key in apart:
         if key in content:
-            raise InputError(f"{_studies(path)}: `{key}` stands in {path} too; keep one of them")
+            raise InputError(f"{_studies(path)}: `{key}` is in {path}, too; keep one of them")
     return content, apart
 
 
@@ -88,7 +88,7 @@ def _studies(path: Path) -> Path:
 
 
 def load_declared(path: Path = files.PARAMS) -> dict[str, DatasetEntry]:
-    """Read which data sets params.yaml declares, whatever its experiments are: they may wait for one.
+    """Read which data sets params.yaml declares, without checking its experiments: they may need one of them.
 
     Raises:
         InputError: with one line that says what is wrong and what to do.

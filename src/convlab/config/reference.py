@@ -14,17 +14,17 @@ PAGE = Path("docs/configuration.md")
 INTRODUCTION = """\
 # Configuration
 
-Every key of `params.yaml`, and of `studies.yaml`, where `sweeps`, `claims`, `feature_maps` and `thresholds`
-stand. This page is generated: `make report` writes it from the schema (`src/convlab/schema/`), with examples
-from both files.
+Every key of `params.yaml`, and of `studies.yaml`, which holds `sweeps`, `claims`, `feature_maps` and
+`thresholds`. This page is generated: `make report` writes it from the schema (`src/convlab/schema/`), with
+examples from both files.
 
 * **A key at the top** is the default of every experiment; an experiment states what differs from it. A
   section with the same `name` as the default's (or without one) is merged with it key by key; one with
   another `name` replaces it.
-* **`base: NAME`** in an experiment takes over all keys that NAME states, and those of its own base, where
-  the experiment does not state them itself; they are merged as the defaults are. A change of the base (by
-  hand, or `-S experiments.mnist_vgg.lr=0.01`) reaches every experiment on it that does not state the key:
-  `convlab list` shows them as stale, and `dvc repro` trains those again that are selected. A key of the base
+* **`base: NAME`** in an experiment inherits all keys that NAME states, and those of its own base, unless the
+  experiment states them itself; they are merged as the defaults are. A change of the base (by hand, or
+  `-S experiments.mnist_vgg.lr=0.01`) reaches every experiment on it that does not state the key:
+  `convlab list` shows them as stale, and `dvc repro` retrains those that are selected. A key of the base
   is changed for one experiment alone by stating it there:
   `-S '+experiments.mnist_best.model.dropout=0.3'`.
 * **On a command line**, `dvc exp run -S lr=0.01` changes a default, `-S experiments.digits.epochs=3` a key

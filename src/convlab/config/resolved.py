@@ -32,7 +32,7 @@ def load_item(path: Path) -> Experiment | Sweep:
 
 
 def load_feature_maps(path: Path) -> list[str]:
-    """Read which test images an experiment's feature maps are drawn of, from what its drawing depends on.
+    """Read for which test images an experiment's feature maps are drawn, from the code file of its figures.
 
     Raises:
         InputError: the file is missing.
@@ -62,8 +62,8 @@ def load_sweep(path: Path) -> Sweep:
 def dump_item(item: Experiment | Sweep) -> str:
     """Return a resolved configuration as YAML, for `load_item` and for people to read.
 
-    What is as the schema has it by default is left out: a key that comes new, with a default that means what
-    was before, changes no file, and so makes no result stale.
+    Values that are the schema's defaults are left out: a new key whose default keeps the earlier behaviour
+    changes no file, and so makes no result stale.
     """
     return yaml.safe_dump(
         item.model_dump(exclude_defaults=True), sort_keys=False, allow_unicode=True, width=110

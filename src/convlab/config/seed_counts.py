@@ -1,5 +1,5 @@
-"""How many seeds an item has: asked, imagined, and set in params.yaml and studies.yaml line by line, so that
-comments and the rest stay."""
+"""How many seeds an item has: read, changed in memory, and set in params.yaml and studies.yaml line by line,
+so that comments and everything else stay."""
 
 import re
 from collections.abc import Mapping
@@ -37,7 +37,7 @@ def seeds_of(item: Item) -> int:
 
 
 def set_seeds(path: Path, wanted: Mapping[str, int]) -> list[str]:
-    """Set the number of seeds of items, and leave all others; return a text on what was changed.
+    """Set the number of seeds of some items, leaving all others; return a line for each key that was set.
 
     An experiment's `seeds` hold for the sweeps over it too, which therefore get a number of their own.
 
@@ -61,7 +61,7 @@ def set_seeds(path: Path, wanted: Mapping[str, int]) -> list[str]:
                 write_text(file, edited(file.read_text(encoding="utf-8"), section, name, seeds))
                 changed.append(f"{section}.{name}.seeds: {seeds}")
         if _items(load_params(path)) != target:
-            raise InputError(f"{path}: set by hand {', '.join(changed)}")
+            raise InputError(f"{path}: set these by hand: {', '.join(changed)}")
     except BaseException:
         for file, text in texts.items():
             write_text(file, text)

@@ -1,8 +1,8 @@
 """Read YAML that may be wrong in any way: plain data, each key once, nothing of unbounded size, and
 nothing that DVC reads differently.
 
-YAML's aliases let a few lines stand for billions of values, and its whole numbers may have any length; both
-are bounded here, where the line is known, so that later code need not check.
+YAML's aliases let a few lines stand for billions of values, and its integers may have any length; both are
+bounded here, where the line is known, so that later code need not check.
 
 PyYAML reads YAML 1.1, DVC's ruamel.yaml YAML 1.2: `0100` is 64 to the one and 100 to the other. What is a
 number or a boolean to PyYAML and something else to DVC is refused. What is text to PyYAML alone (`1e-05`,
@@ -19,9 +19,9 @@ from convlab.config.explain import short
 from convlab.errors import InputError
 
 LARGEST = 4 << 20  # characters: of the files here, the largest has 30 thousand
-DEPTH = 20  # mappings and lists in each other; params.yaml has 6
+DEPTH = 20  # nested mappings and lists; params.yaml has 6
 VALUES = 500_000  # once every alias is written out
-DIGITS = 1000  # of a whole number; Python itself shows none of more than 4,300
+DIGITS = 1000  # of an integer; Python itself prints at most 4,300
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -39,7 +39,7 @@ class _StrictLoader(yaml.SafeLoader):
         if isinstance(event, yaml.AliasEvent):
             anchor = str(event.anchor)
             if anchor in self.anchors and id(self.anchors[anchor]) not in self.known:  # not finished yet
-                raise InputError(f"line {line}: `*{short(anchor)}` stands inside itself; write it out")
+                raise InputError(f"line {line}: `*{short(anchor)}` contains itself; write it out")
         self.depth += 1
         self._bound(line, 1, self.depth)
         node = super().compose_node(parent, index)

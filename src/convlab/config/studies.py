@@ -15,7 +15,7 @@ def read_thresholds(raw: Mapping[str, Any], experiments: Collection[str]) -> dic
     """Check the floors, of experiments with these names.
 
     Raises:
-        InputError: an experiment or a metric that is not there, a floor that is none.
+        InputError: an unknown experiment or metric, or an invalid floor.
     """
     thresholds: dict[str, dict[str, float]] = {}
     for name in mapping(raw, "thresholds", ""):
@@ -43,7 +43,7 @@ def read_feature_maps(
     """Check the test images that are chosen, of experiments with these names; `experiments`: those resolved.
 
     Raises:
-        InputError: an experiment or a class that is not there, or what is no `CLASS/INDEX`.
+        InputError: an unknown experiment or class, or something other than `CLASS/INDEX`.
     """
     chosen: dict[str, list[str]] = {}
     for name in mapping(raw, "feature_maps", ""):
@@ -52,7 +52,7 @@ def read_feature_maps(
         where, images = f"feature_maps.{name}", raw["feature_maps"][name]
         if not isinstance(images, list) or not images:
             raise InputError(f"{where}: found {show(images)}; allowed: a list such as [frog/0, ship/0]")
-        if name not in experiments:  # left out, as it does not go with the defaults of today
+        if name not in experiments:  # left out, as it conflicts with the current defaults
             continue
         classes = DATASETS[experiments[name].dataset].classes
         for image in images:
@@ -74,11 +74,11 @@ def read_claims(
 ) -> tuple[dict[str, Claim], list[str]]:
     """Check the claims, over experiments and sweeps with these names; None: a sweep whose trials are unknown.
 
-    Return them, and a warning for each that speaks of a trial that its sweep does not have: a grid may be
-    another for a day, and no training waits for a claim.
+    Return them, and a warning for each that names a trial that its sweep does not have: a grid may be changed
+    for a day, and a claim must not stop a training.
 
     Raises:
-        InputError: a claim is none, or speaks of no experiment or sweep.
+        InputError: a claim is invalid, or names no experiment or sweep.
     """
     claims, warnings = {}, []
     for name in mapping(raw, "claims", ""):
@@ -99,7 +99,7 @@ def read_claims(
 def _problem(
     result: str, experiments: Collection[str], sweeps: Mapping[str, Sweep | None]
 ) -> tuple[str, bool]:
-    """Say what is wrong with a claim's side, if anything is, and whether it can be nothing but a mistake."""
+    """Return what is wrong with a claim's side, if anything is, and whether it must be a mistake."""
     name, slash, trial = result.partition("/")
     sweep = sweeps.get(name)
     trials = dict.fromkeys(f"{name}/{trial.name}" for trial in sweep.trials) if sweep else {}

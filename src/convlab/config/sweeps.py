@@ -16,8 +16,8 @@ MOST_TRAININGS = 2000  # of one sweep: the product of a grid's lists grows fast
 def merge(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
     """Return a base with overrides merged into it, section by section.
 
-    A section that comes with another `name` (a model, an optimiser, a schedule) replaces the base's whole:
-    the settings of the one mean nothing to the other.
+    A section with another `name` (a model, an optimiser, a schedule) replaces that of the base as a whole:
+    the settings of one kind have no meaning for another.
     """
     merged = copy.deepcopy(dict(base))
     for key, value in overrides.items():
@@ -31,7 +31,7 @@ def merge(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, An
 
 
 def merged(place: str, layers: Layers) -> Experiment:
-    """Make one experiment, which stands at this place, of layers, the first of which wins."""
+    """Merge layers, of which the first wins, into the experiment whose key in params.yaml is `place`."""
     content: dict[str, Any] = {}
     for _, layer in reversed(layers):
         content = merge(content, layer)
@@ -42,13 +42,13 @@ def merged(place: str, layers: Layers) -> Experiment:
             raise InputError(str(conflict)) from None
         if place.startswith("experiments.") and str(conflict).startswith("experiments."):  # a key of its base
             raise InputError(f"{place}: {conflict}") from None
-        raise Conflict(f"{place}: {conflict}") from None  # a default that does not go with it
+        raise Conflict(f"{place}: {conflict}") from None  # a default conflicts with it
 
 
 def expand(
     where: str, entry: SweepEntry, experiments: Mapping[str, Layers], defaults: Mapping[str, Any]
 ) -> list[Trial]:
-    """Return the trials of a sweep, which stands at `where`, in order, each seed by itself.
+    """Return the trials of a sweep, whose key is `where`, in order, one per seed.
 
     `experiments`: the layers of each, without the defaults.
     """

@@ -12,13 +12,13 @@ UNBALANCED = 2.0  # the largest class has so many times the images of the smalle
 
 
 def write_card(name: str, entry: DatasetEntry, dataset: Dataset, images: dict[str, dict[str, int]]) -> None:
-    """Write how a data set was declared, what the pipeline has to know of it, and its images by class."""
+    """Write how a data set was declared, what the pipeline has to know about it, and its images by class."""
     content = {"declared": entry.model_dump(), "facts": asdict(dataset), "images": images}
     files.write_json(card(name), content)
 
 
 def check_declared(name: str, entry: DatasetEntry) -> None:
-    """Refuse a declaration that is not the one by which the data set was imported.
+    """Refuse a declaration that differs from the one the data set was imported with.
 
     Raises:
         InputError: says which key differs.
@@ -38,13 +38,13 @@ def fit_of(name: str) -> Fit:
 
 
 def unbalanced(name: str) -> str | None:
-    """Say how unequal the classes of a data set are; None where they are not."""
+    """Return how unbalanced the classes of a data set are; None if they are balanced."""
     counts = _read(name).get("images", {}).get("train", {})
     return unequal(counts)
 
 
 def unequal(counts: dict[str, int]) -> str | None:
-    """Say which classes have the most and the fewest training images, where that matters."""
+    """Return which classes have the most and the fewest training images; None if that does not matter."""
     if not counts:
         return None
     most, least = max(counts, key=counts.__getitem__), min(counts, key=counts.__getitem__)

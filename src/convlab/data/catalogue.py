@@ -1,7 +1,7 @@
 """The data sets: their files, checksums, addresses and classes.
 
-Of the published ones these are plain facts; the MD5s are the published ones, which torchvision checks too.
-Of one's own, which `convlab import` made, they lie in datasets/NAME.json, and are looked up there.
+Those of published data sets are constants; the MD5s are the published ones, which torchvision checks, too.
+Those of imported data sets are read from datasets/NAME.json, which `convlab import` writes.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from convlab.errors import InputError
 
 # What the files of a data set are written in: readers.py has a reader for each
 Format = Literal["digits", "idx", "cifar10", "safetensors"]
-# What lies around the thing in its images: a drawing the other way round is recognised by it
+# What is around the object in its images: an inverted picture is recognised by it
 Background = Literal["dark", "light", "any"]
 
 
@@ -41,7 +41,7 @@ class Dataset:
     files: dict[str, str]  # path below data/raw/<dataset>/ → MD5
     format: Format
     background: Background = "any"
-    box: float | None = None  # the share of a side that the thing fills, where all are framed alike
+    box: float | None = None  # the share of a side that the object fills, if all images are framed alike
     urls: tuple[str, ...] = ()  # a file's name is appended
     archive: Archive | None = None  # or the files come in one archive
     embedded: bool = False  # or they come inside scikit-learn
@@ -174,7 +174,7 @@ DATASETS = Catalogue(PUBLISHED)
 
 
 def card(name: str) -> Path:
-    """Return where the facts of an imported data set lie."""
+    """Return the file with the facts of an imported data set."""
     return files.FACTS / f"{name}.json"
 
 

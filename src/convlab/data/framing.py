@@ -1,7 +1,7 @@
-"""A picture of one's own, made like the images of a data set: the right way round, and framed as they are.
+"""A user's picture, made like the images of a data set: inverted if needed, and framed as they are.
 
-MNIST's digits are light on black, 20 pixels of 28 tall, with their centre of mass in the middle. A digit that
-somebody drew on paper is none of it, and a network that never saw such a one takes it for anything.
+MNIST's digits are light on black, 20 pixels of 28 tall, with their centre of mass in the middle. A digit
+drawn on paper is none of that, and a network that never saw such a digit may predict anything.
 """
 
 from typing import NamedTuple
@@ -14,11 +14,11 @@ from convlab.data.pictures import BRIGHT, SMOOTH, Pixels, border_of, to_pixels
 from convlab.schema.datasets import Fit
 
 WORKED_ON = 1000  # pixels a side: more would be lost in an image of 28 anyway
-INK = 0.25  # of the strongest: fainter is the paper's
+INK = 0.25  # of the strongest: what is fainter is paper
 
 
 class Seen(NamedTuple):
-    """What a network is shown: uint8 [C, H, W], and what was done to get there beside resizing."""
+    """What a network is shown: uint8 [C, H, W], and what was done to the picture besides resizing."""
 
     pixels: Pixels
     inverted: bool
@@ -28,7 +28,7 @@ class Seen(NamedTuple):
 def show_as(image: Image.Image, dataset: Dataset, fit: Fit) -> Seen:
     """Convert a picture (see `open_picture`) to what a network of a data set expects, from 0 to 255.
 
-    A picture of the data set's own size is one of its kind: it is not framed.
+    A picture of exactly the data set's size is assumed to be one of its kind: it is not framed.
     """
     channels, height, width = dataset.shape
     if dataset.box is None or channels != 1 or image.size == (width, height):
@@ -43,13 +43,13 @@ def show_as(image: Image.Image, dataset: Dataset, fit: Fit) -> Seen:
 def turned(pixels: Pixels, background: Background) -> tuple[Pixels, bool]:
     """Invert an image [C, H, W] whose border is light where a data set's is dark, or the other way round.
 
-    What was paper becomes black, and ink white (or the reverse): a photograph's paper is grey.
+    Paper becomes black, and ink white (or the reverse): in a photograph, paper is grey.
     """
     border = border_of(pixels)
     light = border.mean() >= BRIGHT
     if background == "any" or light == (background == "light"):
         return pixels, False
-    away = np.abs(pixels - border[:, None, None])  # from the ground: 0 where it is
+    away = np.abs(pixels - border[:, None, None])  # distance from the background: 0 on it
     ink = away * 255 / max(away.max(), 1.0)
     return (255 - ink if background == "light" else ink).round().astype(np.uint8), True
 

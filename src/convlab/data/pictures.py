@@ -1,6 +1,6 @@
 """One picture file of any kind and size → the pixels that a network takes.
 
-Importing a data set and predicting go the same way, so that a network sees at last what it was trained on.
+Importing a data set and predicting share this code: a network sees pictures as those it was trained on.
 """
 
 import struct
@@ -29,11 +29,11 @@ Pixels = NDArray[np.uint8]
 def open_picture(path: Path) -> Image.Image:
     """Open a picture: upright, opaque, and grey (mode L) or in colour (RGB), 8 bits a channel.
 
-    What is transparent becomes black behind bright things and white behind dark ones, so that they stay
-    visible. Of an animation it is the first picture.
+    Transparent areas become black behind bright objects and white behind dark ones, so that these stay
+    visible. Of an animation, the first frame is taken.
 
     Raises:
-        InputError: no picture, a damaged one, or one too large to be opened.
+        InputError: not a picture, a damaged one, or one too large to be opened.
     """
     allowed = f"allowed: {', '.join(FORMATS)}"
     try:
@@ -48,7 +48,7 @@ def open_picture(path: Path) -> Image.Image:
     except FileNotFoundError:
         raise InputError(f"{path}: not there") from None
     except IsADirectoryError:
-        raise InputError(f"{path}: a folder, where a picture is wanted") from None
+        raise InputError(f"{path}: is a folder; expected a picture") from None
     except Image.DecompressionBombError:
         raise _too_large(path, "many more") from None
     except UnidentifiedImageError:
@@ -65,7 +65,7 @@ def _too_large(path: Path, found: str) -> InputError:
 
 def _plain(image: Image.Image) -> Image.Image:
     if image.mode.startswith(DEEP):
-        deep = np.asarray(image).astype(np.float64)  # Pillow itself would cut off what is over 255
+        deep = np.asarray(image).astype(np.float64)  # Pillow itself would clip what is over 255
         return Image.fromarray((deep.clip(0, 65_535) / 257).round().astype(np.uint8))
     if image.has_transparency_data:
         return _opaque(image.convert("RGBA"))
@@ -83,8 +83,8 @@ def _opaque(image: Image.Image) -> Image.Image:
 def to_pixels(image: Image.Image, shape: tuple[int, int, int], fit: Fit) -> Pixels:
     """Convert a picture to uint8 [C, H, W] of a shape; 1 channel is its luma, 0.299 R + 0.587 G + 0.114 B.
 
-    `fit` says what becomes of another ratio of the sides: `pad` adds the colour of the border, `crop` cuts
-    off what is too long, `stretch` distorts. A picture that has the shape already keeps every value.
+    `fit` says what is done about another aspect ratio: `pad` adds the colour of the border, `crop` cuts off
+    what is too long, `stretch` distorts. A picture that has the shape already keeps every value.
     """
     channels, height, width = shape
     image = image.convert("L" if channels == 1 else "RGB")

@@ -22,7 +22,7 @@ from convlab.files import read_tensors
 MEND = "remove it and run `dvc repro`"
 DIGITS_TEST = 360  # the last fifth, by other writers than the first: scikit-learn gives no split of its own
 LARGEST_IDX = 1 << 28  # bytes in one idx file: Fashion-MNIST's images are 47 MB
-LARGEST_TABLE = 1 << 20  # bytes in the table of digits, which has half as many
+LARGEST_TABLE = 1 << 20  # bytes in the table of digits, which takes half as many
 
 
 class DataError(InputError):
@@ -168,7 +168,7 @@ def _read_cifar10(folder: Path) -> Raw:
 def read_cifar_batch(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Read one CIFAR-10 batch: images uint8 [N, 3, 32, 32], labels int64 [N].
 
-    The file is a pickle, so it is verified first, and then opened by an unpickler that knows arrays alone.
+    The file is a pickle, so it is verified first, and then opened by an unpickler that only builds arrays.
 
     Raises:
         DataError: its MD5 is not the published one, or it does not hold a batch.
@@ -182,10 +182,10 @@ def read_cifar_batch(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
 
 
 def parse_cifar_batch(content: bytes, origin: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Parse a CIFAR-10 batch from its bytes, with an unpickler that builds plain values and arrays alone.
+    """Parse a CIFAR-10 batch from its bytes, with an unpickler that only builds plain values and arrays.
 
     Raises:
-        DataError: anything but a batch.
+        DataError: it is not a batch.
     """
     try:
         batch = _ArraysOnly(io.BytesIO(content), encoding="latin1").load()
@@ -201,7 +201,7 @@ def parse_cifar_batch(content: bytes, origin: str) -> tuple[NDArray[np.uint8], N
 class _ArraysOnly(pickle._Unpickler):
     """An unpickler that can build NumPy arrays and plain values, and nothing else.
 
-    In Python: of a pickle with one wrong byte, that in C asks for gigabytes to number its parts.
+    The one written in Python: on a pickle with one wrong byte, that in C allocates gigabytes for its memo.
     """
 
     ALLOWED = (("numpy", "ndarray"), ("numpy", "dtype"), ("_codecs", "encode"))

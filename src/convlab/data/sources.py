@@ -1,7 +1,7 @@
 """Fetch a data set's files: from a mirror folder, else from its public addresses, else a clear error.
 
-A file is used only when its MD5 is the published one, appears at its place atomically, and is never
-fetched again while it is there and right.
+A file is used only if its MD5 is the published one; it is written atomically, and never fetched again while
+it is there and intact.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ from convlab.files import IMPORTED, root
 
 BLOCK = 1 << 20  # bytes
 TIMEOUT = 30  # seconds without a byte, then the next source is tried
-LARGEST = 1 << 30  # bytes: no file of ours is near it, and a broken source must not fill the disk
+LARGEST = 1 << 30  # bytes: far more than any file here; a broken source must not fill the disk
 MIRROR = "CONVLAB_MIRROR"
 
 
@@ -85,25 +85,25 @@ def fetch(name: str, folder: Path, mirror: Path | None) -> list[str]:
 
 
 def _tidy(folder: Path, dataset: Dataset) -> None:
-    """Remove archives and what a cut-off left: data/raw is hashed as a whole."""
+    """Remove archives and what an interruption left: data/raw is hashed as a whole."""
     for path in folder.rglob("*"):
         if path.is_file() and path.relative_to(folder).as_posix() not in dataset.files:
             path.unlink()
 
 
 def mirror_from_environment() -> Path | None:
-    """Read the mirror folder from CONVLAB_MIRROR, below the real repository where it is relative.
+    """Read the mirror folder from CONVLAB_MIRROR; a relative one is below the real repository.
 
     Raises:
-        InputError: it is set, but is no folder.
+        InputError: it is set, but is not a folder.
     """
     value = os.environ.get(MIRROR)
     if not value:
         return None
-    folder = root() / value  # of `dvc exp run --temp` the working directory is a copy
+    folder = root() / value  # under `dvc exp run --temp` the working directory is a copy
     if not folder.is_dir():
         raise InputError(
-            f"{MIRROR}: found {value!r}, which is no folder; allowed: one that holds <dataset>/<file>"
+            f"{MIRROR}: found {value!r}, which is not a folder; allowed: one that holds <dataset>/<file>"
         )
     return folder
 

@@ -1,4 +1,4 @@
-"""The activation function of a network, with its derivative, beside ReLU (R4 shows SiLU so)."""
+"""The activation function of a network, with its derivative, beside ReLU (as R4 shows SiLU)."""
 
 import matplotlib.pyplot as plt
 import torch

@@ -26,7 +26,7 @@ def augmentation_grid(
         images: the originals, uint8 [N, C, H, W].
         targets: the share of each class in their labels, float32 [N, classes].
         versions: images, float32 [N, C, H, W] on the scale of the originals, with their targets.
-        classes: what the classes are called.
+        classes: their names.
         max_value: the brightest value that a pixel can have.
     """
     mixed = any(not torch.allclose(shares, targets) for _, shares in versions)

@@ -1,4 +1,4 @@
-"""Feature maps of chosen test images, beside those of a right and a wrong one that every experiment has."""
+"""Feature maps of chosen test images, besides the correct and the wrong one that every experiment has."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +19,7 @@ from convlab.schema import Experiment
 def draw_chosen(name: str, experiment: Experiment, chosen: Sequence[str]) -> list[Path]:
     """Draw the maps of each test image in `chosen`, `CLASS/INDEX`, into plots/<name>/figures/.
 
-    As `feature_maps` in studies.yaml names them, INDEX counts the images of the class from 0.
+    As in `feature_maps` of studies.yaml, INDEX counts the images of the class from 0.
 
     Raises:
         InputError: a class has fewer test images.

@@ -1,4 +1,4 @@
-"""The classes that are taken for each other most often, with examples."""
+"""The classes that are confused most often, with examples."""
 
 from collections import Counter
 

@@ -14,8 +14,8 @@ from convlab.figures.samples import Predictions
 def confusion(name: str, predictions: Predictions) -> Figure:
     """Draw counts of test images, the true class across and the predicted one down, as on DVC's page.
 
-    The colours are of the errors alone. A good network's diagonal would drown them: 7 errors beside 1,000
-    hits are one shade.
+    Only the errors are coloured. A good network's diagonal would drown them: beside 1,000 hits, 7 errors and
+    none have the same shade.
     """
     classes = predictions.classes
     cells = predictions.predicted * len(classes) + predictions.labels
@@ -24,7 +24,7 @@ def confusion(name: str, predictions: Predictions) -> Figure:
     errors = counts.astype(float)
     np.fill_diagonal(errors, np.nan)
     longest = max(map(len, classes))
-    beside = 0.07 * max(0, longest - 10)  # inches for the names, or they would take them from the matrix
+    beside = 0.07 * max(0, longest - 10)  # inches for the names, or the matrix would shrink
     figure, axes = plt.subplots(figsize=(7 + beside, 6 + 0.7 * beside))
     largest = max(np.nanmax(errors), 1)
     image = axes.imshow(errors, cmap="Oranges", vmin=0, vmax=largest)

@@ -10,8 +10,8 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
 
 from convlab.figures.style import PALETTE, TRAIN, VALIDATION, WRONG, count_of
 
-FEW = 10  # points: up to here each has a marker, and one alone would be no line
-SMOOTH = 100  # batches: what a curve of single ones is read by
+FEW = 10  # points: up to here each has a marker, as a single one makes no line
+SMOOTH = 100  # batches in a running mean: curves of single ones are too noisy to read
 
 
 def learning_curves(title: str, rows: list[dict[str, Any]], keep: str, monitor: str) -> Figure:
@@ -107,7 +107,7 @@ def _kept(rows: list[dict[str, Any]], keep: str, monitor: str) -> float:
 
 
 def finish(loss: Axes, accuracy: Axes, rows: list[dict[str, Any]], split: str = "validation") -> None:
-    """Set the titles, scales and limits of both axes, these by the accuracy on a split."""
+    """Set the titles, scales and limits of both axes, the limits by the accuracy on a split."""
     loss.set(title="loss (cross-entropy)", xlabel="epoch", yscale="log")
     accuracy.set(title="accuracy", xlabel="epoch")
     accuracy.yaxis.set_major_formatter(PercentFormatter(1.0))

@@ -91,7 +91,7 @@ def draw_sweep(name: str, sweep: Sweep) -> list[Path]:
 
 @styled()
 def draw_trials(name: str) -> list[Path]:
-    """Draw what of a sweep's figures needs no weights: from its records and its curves alone."""
+    """Draw those figures of a sweep that need no weights: from its records and its curves alone."""
     return _save(name, _trials(name, files.read_json(files.trainings(name))))
 
 
@@ -161,7 +161,7 @@ def _augmentation(name: str, experiment: Experiment, train: Split, statistics: S
 
 
 def _l2_studies(trials: list[Trial]) -> list[list[Trial]]:
-    """Group trials that differ in λ alone; of the seeds of a λ the first stands for all."""
+    """Group trials that differ in λ alone, with the first seed of each λ."""
     groups: dict[str, dict[float, Trial]] = {}
     for trial in trials:
         rest = trial.experiment.model_copy(update={"l2": 0.0, "seed": 0}).model_dump_json()

@@ -1,4 +1,4 @@
-"""Pictures of one's own: what the network saw, what it says, and where the evidence lies."""
+"""A user's pictures: what the network saw, what it predicts, and where the evidence lies."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -15,7 +15,7 @@ from convlab.figures.prediction import Prediction
 from convlab.figures.samples import show_image
 from convlab.figures.style import PALETTE, fit
 
-CELL = 1.9  # inches a picture has
+CELL = 1.9  # inches per picture
 BARS = 5  # classes whose probabilities are drawn
 THUMBNAIL = 400  # pixels: more are lost at this size
 
@@ -23,7 +23,7 @@ THUMBNAIL = 400  # pixels: more are lost at this size
 def explained(
     title: str, model: nn.Sequential, statistics: Statistics, predictions: list[Prediction]
 ) -> Figure:
-    """Draw for each picture: it, what the network saw, Grad-CAM for the best two classes, the best five."""
+    """Draw for each picture: itself, what the network saw, Grad-CAM for the top two classes, the top five."""
     figure, grid = plt.subplots(
         len(predictions),
         5,

@@ -1,6 +1,6 @@
 """Histograms of the weights and the biases of every layer.
 
-Of several models, many values lie over each other as outlines; few values, whose counts scatter, get a strip
+For several models, large layers are drawn as overlaid outlines; small ones, whose counts scatter, get a strip
 for each model.
 """
 
@@ -22,7 +22,7 @@ from convlab.figures.style import PALETTE
 COLORS = PALETTE[:7]  # the eighth is too pale for a line
 BINS = 60
 STRIP_BINS = 30  # of a strip: it is low, so wide bins read better
-TALL = 10  # layers: more go four panels abreast
+TALL = 10  # layers: more are drawn with four panels in a row
 PARTS = {"weight": "weights", "bias": "biases"}
 MANY = 1000  # values: from here on the counts need a logarithmic axis
 

@@ -2,11 +2,11 @@
 
 R3 puts a wrong sample (of class a, taken for b) beside a right sample of b and finds their deep feature
 maps nearly the same. Here that is a ratio: the distance of the two, divided by the median distance between
-right samples of a and right samples of b, at the same layer. 1 is as far apart as strangers of the two
-classes, 0 is the same. Two controls have the same divisor: the wrong sample and a right one of its own class
-a; and two right samples of b, which no mistake has brought together.
+right samples of a and right samples of b, at the same layer. 1 is as far apart as strangers, which are any
+right samples of the two classes; 0 is the same. Two controls have the same divisor: the wrong sample and a
+right one of its own class a; and two right samples of b, which no mistake has brought together.
 
-The right samples are the nearest ones in pixels: chosen by their deep maps, they would agree by choice.
+The right samples are the nearest ones in pixels: chosen by their deep maps, they would agree by construction.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ KINDS = ("taken_for", "own_class", "two_right")  # the wrong sample with either 
 LIMIT = 500  # wrong samples, the most confident: a network with thousands would take minutes
 STRANGERS = 50  # right samples of each class for the medians, the first of the data set
 BATCH = 50  # pairs: bounds the memory that their feature maps take
-ROWS = 10  # right samples of each class that meet those of the others: 100 distances for each two classes
+ROWS = 10  # right samples of each class in one pass: 100 distances for each pair of classes
 TINY = 1e-12  # maps of a dead layer are all the same: there is nothing to divide by
 
 
@@ -99,7 +99,7 @@ def pair_distances(ratios: Ratios | None, predictions: Predictions) -> dict[str,
         "wrong_samples": len(predictions.wrong_by_confidence()),
         "pairs": ratios.kinds["taken_for"].shape[1] if ratios else 0,
         "unit": "distance of the pair / median distance between right samples of its two classes",
-        "layers": {},  # no list: DVC takes one in a folder of plots for a curve to draw
+        "layers": {},  # not a list: in a folder of plots, DVC would draw it as a curve
     }
     if ratios:
         for number, layer in enumerate(ratios.layers):

@@ -1,4 +1,4 @@
-"""What a network said of one picture."""
+"""A network's prediction for one picture."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from convlab.data.pictures import Pixels
 
 @dataclass(frozen=True)
 class Prediction:
-    """A picture, what of it the network saw (uint8 [C, H, W], of its data set's range), and the probability
+    """A picture, what the network saw of it (uint8 [C, H, W], of its data set's range), and the probability
     of each class, float32 [classes].
 
     `inverted`: it was dark on light where the network knows light on dark, or the other way round; `framed`:
@@ -33,7 +33,7 @@ class Prediction:
         return [(self.classes[index], float(self.probabilities[index])) for index in order]
 
     def row(self) -> dict[str, Any]:
-        """Lay it out as a line of a table."""
+        """Return it as a row of a table."""
         name, probability = self.best[0]
         return {
             "image": str(self.path),

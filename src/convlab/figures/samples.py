@@ -31,7 +31,7 @@ class Predictions:
         return self.probabilities.argmax(1)
 
     def correct(self) -> Tensor:
-        """The indices of rightly classified images, in the data set's order."""
+        """The indices of correctly classified images, in the data set's order."""
         return (self.predicted == self.labels).nonzero().flatten()
 
     def wrong_by_confidence(self) -> Tensor:

@@ -23,13 +23,13 @@ KINDS: dict[type[nn.Module], tuple[str, str, float]] = {
     nn.Linear: ("linear", PALETTE[5], 0.14),
 }
 ACTIVATION = ("activation", PALETTE[2], 0.07)
-# What a step begins with; the others go with what is before them
+# The layers that begin a step; any other layer joins the step before it
 STARTERS = (nn.Conv2d, nn.Linear, nn.MaxPool2d, nn.AdaptiveAvgPool2d)
 
 
 @dataclass(frozen=True)
 class Slab:
-    """A layer's output as a box; its height says the size of the map, its thickness the channels."""
+    """A layer's output as a box; its height shows the size of the map, its thickness the channels."""
 
     kind: str
     colour: str
@@ -44,7 +44,7 @@ class Slab:
 
 @dataclass(frozen=True)
 class DrawnStep:
-    """What stands between two arrows. `after`: the slabs behind the addition that a `shortcut` leads to."""
+    """What is drawn between two arrows. `after`: the slabs after the addition that a `shortcut` leads to."""
 
     label: list[str]
     slabs: list[Slab]
@@ -134,7 +134,7 @@ def _slabs(modules: list[nn.Module], layers: list[LayerSummary], largest: int) -
         size = layer.output_shape[0]
         if len(layer.output_shape) == 1:
             height = 0.09 * log2(1 + size)
-        else:  # a root, or the last maps would be lines
+        else:  # a square root, or the last maps would be lines
             height = TALLEST * (max(layer.output_shape[1:]) / largest) ** 0.5
         slabs.append(Slab(kind, colour, height, thickness or _thickness(size)))
     return slabs

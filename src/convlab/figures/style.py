@@ -1,4 +1,4 @@
-"""The one look of all figures, and how they are saved."""
+"""The common look of all figures, and how they are saved."""
 
 import io
 import textwrap
@@ -46,7 +46,7 @@ LOOK: dict[Any, Any] = {  # rcParams
 
 @contextmanager
 def styled() -> Iterator[None]:
-    """Make and save figures in our look; what the caller had set comes back. Also a decorator."""
+    """Make and save figures in our look; the caller's settings are restored. Also a decorator."""
     with matplotlib.rc_context(LOOK):
         yield
 

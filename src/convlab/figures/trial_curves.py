@@ -13,7 +13,7 @@ from convlab.figures.style import PALETTE, fit, wrap
 
 COLORS = PALETTE[:7]  # the eighth is too pale for a line
 LINES = ("-", "--", ":", "-.")  # with seven colours, 28 trials are distinguishable
-ABREAST = 5  # panels
+ABREAST = 5  # panels in a row
 WIDTH = 12  # inches
 LINE = 30  # characters of a panel's title
 CHARACTERS = 150  # of a legend's row, all its names together
@@ -25,7 +25,7 @@ Rows = list[dict[str, Any]]
 def trial_curves(title: str, rows: Rows, split: str = "validation") -> Figure:
     """Draw the loss and the accuracy of every trial on a split: the mean of its seeds, their range as a band.
 
-    Those of `train` are the means over each epoch's steps, as a loop prints them.
+    Those of `train` are the means over each epoch's steps, as training loops print them.
 
     Where seeds stopped at different epochs, the curves end with the first of them. Bands of several trials
     would hide each other, so there each trial has panels of its own, with the others' means in grey.

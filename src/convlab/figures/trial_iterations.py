@@ -12,7 +12,7 @@ from convlab.figures.curves import SMOOTH, markers, whole_numbers
 from convlab.figures.style import count_of
 from convlab.figures.trial_curves import CHARACTERS, COLORS, LINES, WIDTH
 
-POINTS = 2000  # of a line, more of which nobody sees
+POINTS = 2000  # of a line: more cannot be seen
 
 
 def trial_iterations(title: str, rows: list[dict[str, Any]]) -> Figure:

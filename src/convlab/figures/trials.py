@@ -16,8 +16,8 @@ from convlab.figures.style import MAP, PALETTE, count_of
 Rows = list[dict[str, Any]]
 BARS: dict[str, Any] = {"markersize": 8, "linewidth": 1, "capsize": 4, "elinewidth": 1.5}
 ACROSS = 42  # characters that fit side by side below a panel
-CROWD = 10  # points: from here on their labels stand upright
-LONG = 24  # characters of a value: more fit no axis
+CROWD = 10  # points: from here on their labels are vertical
+LONG = 24  # characters of a value: a longer one fits on no axis
 QUANTITIES = {  # what is shown of a trial → where its row has it
     "test accuracy": lambda row: row["test"]["accuracy"],
     "test loss": lambda row: row["test"]["loss"],

@@ -22,10 +22,10 @@ def command(names: Collection[str], console: Console) -> int:
     failed.
 
     Raises:
-        InputError: a name is no experiment of these, or a campaign is running.
+        InputError: a name is not one of these experiments, or a campaign is running.
         Interrupted: SIGINT or SIGTERM came.
     """
-    put_back()  # of one that was killed
+    put_back()  # params.yaml, after a run that was killed
     found = headlines()
     known = [one.name for one in found]
     for name in names:
@@ -53,7 +53,7 @@ def command(names: Collection[str], console: Console) -> int:
 
 
 def _times(one: Headline, started: datetime, seconds: float) -> dict[str, Any] | None:
-    """Return what is kept of the time of a `dvc repro`; None if it did not do all of it."""
+    """Return what is recorded of the time of a `dvc repro`; None if it did not run all of the trainings."""
     if not one.ours.trainings or not all(_since(row, started) for row in one.ours.trainings):
         return None
     return {

@@ -1,4 +1,4 @@
-"""What is shown of the headlines: what the reports reached, and what ours did, in which time."""
+"""The headlines: the accuracies that the reports reached, and ours, with the time that each took."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ ACCURACIES = ("test_accuracy", "validation_accuracy")  # R4 has the second alone
 
 @dataclass(frozen=True)
 class Theirs:
-    """A report's headline. `seconds`: of its training, None where it does not say."""
+    """A report's headline. `seconds`: of its training, None if the report does not state it."""
 
     report: str
     accuracy: float
@@ -102,6 +102,6 @@ def accuracy_text(number: float) -> str:
 
 
 def write_times(times: Mapping[str, Any], path: Path = TIMES) -> None:
-    """Add what `dvc repro` of some experiments took to what is known of others."""
+    """Add how long `dvc repro` of some experiments took to the file, which keeps those of others."""
     known = files.read_json(path) if path.is_file() else {}
     files.write_json(path, {**known, **times})

@@ -17,7 +17,7 @@ PATH = Path("docs/headlines.png")
 TICKS = (10, 30, 60, 180, 600, 1800, 7200, 36_000)  # seconds
 ACCURACIES = (0.7, 0.8, 0.85, 0.9, 0.95, 0.98, 0.99, 0.995, 0.997, 0.998)
 OURS, THEIRS = "o", "X"
-KEYS: dict[str, tuple[str, Any]] = {  # marker and line of what stands in black beside the colours
+KEYS: dict[str, tuple[str, Any]] = {  # marker and line of the legend's black entries
     "ours, on two cores": (OURS, ""),
     "a report's": (THEIRS, ""),
     "a report's, without a time": ("", ":"),
@@ -26,7 +26,7 @@ BESIDE = (9, -4)  # points from a mark to its label
 
 
 def figure(found: Sequence[Headline]) -> Figure:
-    """Draw each training's error and seconds on logarithmic axes; of a report that has no seconds a line."""
+    """Draw each training's error and seconds on logarithmic axes; a line for a report without a time."""
     drawing, axes = plt.subplots(figsize=(8, 3.6))
     axes.set_xscale("log")
     axes.set_yscale("log")

@@ -34,8 +34,8 @@ def build(
         input_shape: channels, height, width of the transformed images.
         classes: the number of logits.
         seed: of the initial weights.
-        init: whose initial weights.
-        batch_norm: whose momentum and ε of batch normalisation.
+        init: the framework whose initial weights are drawn.
+        batch_norm: the framework whose momentum and ε batch normalisation has.
 
     Raises:
         InfeasibleGeometry: the strides and poolings leave nothing of the image.

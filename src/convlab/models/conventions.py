@@ -30,8 +30,8 @@ def initialise(network: nn.Module, init: Framework) -> None:
 def set_batch_norm(network: nn.Module, batch_norm: Framework) -> None:
     """Set the momentum and ε of every batch normalisation as a framework has them.
 
-    PyTorch's, 0.1 and 1e-5, are those that its layers come with. Keras calls momentum what stays of the
-    running statistics, 0.99, and PyTorch what is new in them.
+    PyTorch's, 0.1 and 1e-5, are those that its layers come with. In Keras, momentum is the share of the
+    running statistics that stays, 0.99, and in PyTorch the share that is new.
     """
     match batch_norm:
         case "torch":

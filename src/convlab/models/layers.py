@@ -21,8 +21,8 @@ class InfeasibleGeometry(ValueError):
 class Conv2dSame(nn.Conv2d):
     """A convolution with 'same' padding for any kernel and stride: ⌈n / stride⌉ pixels come out of n.
 
-    What cannot be padded evenly goes to the right and the bottom, as TensorFlow defines 'same', the
-    framework of most of the reports; PyTorch's own `padding="same"` takes no strides.
+    An odd pixel of padding goes to the right and the bottom, as TensorFlow defines 'same', the framework of
+    most of the reports; PyTorch's own `padding="same"` takes no strides.
     """
 
     def __init__(self, channels_in: int, channels_out: int, kernel: int, stride: int = 1, bias: bool = True):

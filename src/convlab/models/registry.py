@@ -1,4 +1,4 @@
-"""The families of networks, by their sections of the schema; nothing else is decided here."""
+"""The families of networks, by their sections of the schema; this module does nothing else."""
 
 from typing import assert_never
 

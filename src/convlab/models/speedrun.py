@@ -15,9 +15,9 @@ def speedrun(section: SpeedRun, input_shape: list[int], classes: int) -> nn.Sequ
     """Build the network: float32 [N, C, H, W] → logits [N, classes].
 
     For each width a convolution, a 2×2 pooling, batch normalisation and an activation, then the same without
-    pooling; at last a 3×3 pooling and a linear layer. As in Jordan's `airbench94_muon`: convolutions begin as
-    the identity (Dirac) for as many channels as come in, batch normalisation learns its biases alone, and its
-    running statistics follow fast, for there are only 200 steps.
+    pooling; finally a 3×3 pooling and a linear layer. As in Jordan's `airbench94_muon`: convolutions are
+    initialised to the identity (Dirac) for as many channels as come in, batch normalisation trains only its
+    biases, and its running statistics follow fast, as there are only 200 steps.
 
     Raises:
         InfeasibleGeometry: a feature map shrinks below the pooling.
@@ -49,7 +49,7 @@ def speedrun(section: SpeedRun, input_shape: list[int], classes: int) -> nn.Sequ
 
 
 class Patches(Whitening):
-    """Whitening without padding, [N, C, H, W] → [N, 2·C·k², H + 1 − k, W + 1 − k], whose biases learn."""
+    """Whitening without padding, [N, C, H, W] → [N, 2·C·k², H + 1 − k, W + 1 − k], with trained biases."""
 
     def __init__(self, channels: int, kernel: int, eps: float):
         super().__init__(channels, kernel, eps)
@@ -64,7 +64,7 @@ class Patches(Whitening):
 class ScaledLinear(nn.Linear):
     """A linear layer without biases whose outputs are divided by the number of its inputs.
 
-    Its weights begin with a standard deviation of 1, so that a rate for them suits any width.
+    Its weights begin with a standard deviation of 1, so that one learning rate suits any width.
     """
 
     def __init__(self, features: int, classes: int):

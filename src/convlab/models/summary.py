@@ -86,7 +86,7 @@ def summarise(model: nn.Module, input_shape: list[int]) -> Summary:
 def layers_of(model: nn.Module, input_shape: list[int]) -> list[LayerSummary]:
     """Run one blank image through the model and list its layers in the order in which they ran.
 
-    An identity is no layer.
+    Identity layers are left out.
     """
     layers: list[LayerSummary] = []
 
@@ -120,7 +120,7 @@ def _layer(name: str, module: nn.Module, output: Tensor) -> LayerSummary:
         output_shape=tuple(output.shape[1:]),
         parameters=sum(weight.numel() for weight in weights if weight.requires_grad),
         macs=macs,
-        # floating point: the number of batches seen is no statistic
+        # floating point: the number of batches seen is not a statistic
         statistics=sum(buffer.numel() for buffer in module.buffers() if buffer.is_floating_point())
         + sum(weight.numel() for weight in weights if not weight.requires_grad),
         normalised=elements if isinstance(module, nn.BatchNorm2d) else 0,

@@ -33,8 +33,9 @@ def kernel_norm(model: nn.Module) -> float:
 def weight_norm(model: nn.Module) -> float:
     """Return Σ ‖w‖₂ over every array of Keras' `model.get_weights()`, each array's own norm.
 
-    So kernels, biases, and of batch normalisation γ, β, moving means and moving variances. It is a reading of
-    what R0 prints as the weight norm, 371.71 without a penalty and 113.44 with λ = 1e-3, and does not define.
+    That is: kernels, biases, and of batch normalisation γ, β, moving means and moving variances. It is our
+    interpretation of the weight norm that R0 prints, 371.71 without a penalty and 113.44 with λ = 1e-3, and
+    does not define.
     """
     arrays = [tensor for tensor in model.state_dict().values() if tensor.is_floating_point()]
     return sum(array.double().norm().item() for array in arrays)
@@ -43,7 +44,7 @@ def weight_norm(model: nn.Module) -> float:
 def hash_weights(model: nn.Module) -> str:
     """Return a hash of a model's weights and statistics, equal where all of their bits are.
 
-    By it scores are known as those of a training, whatever precision either was computed in.
+    It identifies the training that scores belong to, whatever precision either was computed in.
     """
     digest = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):

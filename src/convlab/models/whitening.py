@@ -25,7 +25,7 @@ class Whitening(Conv2dSame):
 
     @torch.no_grad()
     def compute(self, images: Tensor) -> None:
-        """Compute the filters from inputs of the network, float32 [N, C, H, W]; their padded border aside."""
+        """Compute the filters from inputs of the network, float32 [N, C, H, W], without padding."""
         mean, covariance = patch_statistics(images, self.kernel)
         variances, vectors = torch.linalg.eigh(covariance.cpu())  # a column for each eigenvector
         filters = (vectors / (variances.clamp(min=0) + self.eps).sqrt()).T

@@ -1,1 +1,1 @@
-"""Networks in use: can one be built, what does it cost, what does a trained one say of a picture."""
+"""Networks in use: can one be built, what does it cost, what does a trained one predict."""

@@ -1,8 +1,9 @@
 """Weights in git: of the best network of each data set, so that a clone predicts without training.
 
 `champions/RESULT.safetensors` holds what `data/models` holds of a result's first seed, and in its header
-whose weights they are and how images become the network's input, which else takes data. dvc.yaml names the
-files as artifacts. A file is used only as long as the record in `metrics/RESULT` is of the same weights.
+whose weights they are and how images become the network's input, which otherwise takes the data to compute.
+dvc.yaml lists the files as artifacts. A file is used only while the record in `metrics/RESULT` is of the same
+weights.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Whether an experiment's network can be built at all, found out without its memory."""
+"""Whether an experiment's network can be built at all, checked without allocating its memory."""
 
 from contextlib import suppress
 
@@ -20,7 +20,7 @@ def check_selected(params: Params) -> None:
     """Refuse what `run` and `run_sweeps` select if its networks cannot be built.
 
     Raises:
-        InputError: says which, and why. But a trial whose strides leave no image is a row of its sweep.
+        InputError: says which, and why. But a trial whose strides leave no image is kept, as `infeasible`.
     """
     checked = set[str]()  # experiments and trials that differ in their recipes alone have one network
 
@@ -28,7 +28,7 @@ def check_selected(params: Params) -> None:
         network = experiment.model_dump_json(include=NETWORK)
         if network not in checked:
             check_network(where, experiment)
-            checked.add(network)  # not one that was refused: each is to be told
+            checked.add(network)  # not one that was refused: each of them is reported
 
     for name in params.run:
         try:
@@ -59,7 +59,7 @@ def check_network(where: str, experiment: Experiment) -> None:
         parameters = sum(weight.numel() for weight in model.parameters())
     except InfeasibleGeometry:
         raise
-    except (RuntimeError, TypeError, ValueError, OverflowError):  # PyTorch's, of sizes beyond its integers
+    except (RuntimeError, TypeError, ValueError, OverflowError):  # PyTorch's, for sizes beyond its integers
         parameters = MOST_PARAMETERS + 1
     if parameters > MOST_PARAMETERS:
         raise InputError(

@@ -1,9 +1,9 @@
-"""A network that tells what happens inside it, by a graph without automatic differentiation.
+"""A network that outputs what happens inside it, by a graph without automatic differentiation.
 
 ONNX has no gradients, and Grad-CAM needs one: that of each logit with respect to the maps of the last
 convolution, averaged over a map. The mean of a gradient over a map is the derivative as the whole map rises
-by a constant. A pooling hands such a rise on as it is, so what follows the pooling decides: dense layers and
-activations, whose chain rule is written out here.
+by a constant. A pooling passes such a rise on unchanged, so what follows the pooling decides: dense layers
+and activations, whose chain rule is written out here.
 """
 
 from collections.abc import Sequence
@@ -23,8 +23,8 @@ POOLINGS = (nn.MaxPool2d, nn.AdaptiveAvgPool2d)
 
 
 class View(NamedTuple):
-    """What `Inside` tells of a batch: logits [N, classes]; Grad-CAM for every class, not yet divided by its
-    maximum, [N, classes, h, w]; the output of each convolution, before normalisation, [N, C, H, W]."""
+    """What `Inside` returns for a batch: logits [N, classes]; Grad-CAM for every class, not yet divided by
+    its maximum, [N, classes, h, w]; the output of each convolution, before normalisation, [N, C, H, W]."""
 
     logits: Tensor
     heat: Tensor
@@ -35,7 +35,7 @@ class Inside(nn.Module):
     """uint8 [N, C, H, W], of the range of the data set → `View`.
 
     Raises:
-        InputError: the layers after the last convolution are none whose derivative is written out.
+        InputError: a layer after the last convolution is none of those whose derivative is written out.
     """
 
     def __init__(self, trained: Trained):
@@ -52,12 +52,12 @@ class Inside(nn.Module):
             or not all(isinstance(layer, known) for layer in dense)
         ):
             kinds = ", ".join(type(layer).__name__ for layer in layers)
-            raise InputError(f"{trained.result}: no Grad-CAM is written out for a head of {kinds}")
+            raise InputError(f"{trained.result}: Grad-CAM is not implemented for a head of {kinds}")
         self.pools, self.dense = nn.Sequential(*pools), nn.Sequential(*dense)
         self.layers = list(convolutions(trained.model))  # by the network's own names, as `View.maps` has them
 
     def forward(self, images: Tensor) -> View:
-        """Look into the network at a batch of raw images."""
+        """Run a batch of raw images through the network."""
         found: dict[int, Tensor] = {}
         layers = list(convolutions(self.features).values())
 
@@ -109,4 +109,4 @@ def slope(activation: nn.Module, inputs: Tensor) -> Tensor:
             below = (1 + torch.erf(inputs / sqrt(2))) / 2
             return below + inputs * torch.exp(-(inputs**2) / 2) / sqrt(2 * pi)
         case _:
-            raise TypeError(f"no derivative of {type(activation).__name__} is written out")
+            raise TypeError(f"the derivative of {type(activation).__name__} is not implemented")

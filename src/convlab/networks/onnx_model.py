@@ -14,9 +14,9 @@ from convlab.errors import InputError
 from convlab.models.weights import hash_weights
 from convlab.networks.trained import Trained
 
-OPSET = 18  # of 2022: what every runtime of today knows
+OPSET = 18  # of 2022: every current runtime supports it
 INPUT, OUTPUT = "images", "logits"
-NEEDED = ("onnx", "onnxscript")  # by which PyTorch exports
+NEEDED = ("onnx", "onnxscript")  # for PyTorch's export
 
 
 class FromPixels(nn.Module):
@@ -50,7 +50,7 @@ def export(trained: Trained, path: Path) -> int:
 
 
 def graph(trained: Trained, module: nn.Module, outputs: Sequence[str]) -> bytes:
-    """Return a module that takes a network's raw images as an ONNX file, its tensors named in their order.
+    """Return the ONNX file of a module that takes a network's raw images, with these names for its outputs.
 
     Raises:
         InputError: what PyTorch exports with is not installed.
@@ -62,7 +62,7 @@ def graph(trained: Trained, module: nn.Module, outputs: Sequence[str]) -> bytes:
 
     example = torch.zeros((2, *trained.dataset.shape), dtype=torch.uint8)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of PyTorch's own making
+        warnings.simplefilter("ignore")  # PyTorch's exporter causes them itself
         program = torch.onnx.export(
             module.eval(),
             (example,),
@@ -81,7 +81,7 @@ def graph(trained: Trained, module: nn.Module, outputs: Sequence[str]) -> bytes:
 
 
 def metadata(trained: Trained) -> dict[str, str]:
-    """Return what an exported file says of itself."""
+    """Return the metadata of an exported file."""
     return {
         "result": trained.result,
         "dataset": trained.experiment.dataset,

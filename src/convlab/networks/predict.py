@@ -1,4 +1,4 @@
-"""`convlab predict`: what a trained network says of pictures that it has never seen."""
+"""`convlab predict`: a trained network's predictions for pictures that it has never seen."""
 
 import json
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from convlab.models.weights import hash_weights
 from convlab.networks.trained import Trained, load_trained, shown_here
 from convlab.train.inference import logits_of
 
-THEN = 2  # classes that are told after the first
+THEN = 2  # classes that are printed after the first
 MOST_EXPLAINED = 12  # pictures in one figure
 
 
@@ -82,10 +82,10 @@ def pictures(images: list[Path]) -> list[Path]:
 
 
 def predict(trained: Trained, paths: Sequence[Path]) -> list[Prediction]:
-    """Show pictures to a network, converted as its training images were.
+    """Return a network's predictions for pictures, converted as its training images were.
 
     Raises:
-        InputError: one of them is no picture, damaged or too large.
+        InputError: one of them is not a picture, is damaged or too large.
     """
     dataset, fit = trained.dataset, fit_of(trained.experiment.dataset)
     seen = [show_as(open_picture(path), dataset, fit) for path in paths]
@@ -117,7 +117,7 @@ def _say(trained: Trained, predictions: list[Prediction]) -> None:
 
 
 def _done(trained: Trained, prediction: Prediction) -> str:
-    """Say what was done to a picture before the network saw it."""
+    """Return what was done to a picture before the network saw it."""
     name, ways = trained.experiment.dataset, ("dark on light", "light on dark")
     was, wanted = ways if trained.dataset.background == "dark" else ways[::-1]
     inverted = f"inverted ({was}, where {name} is {wanted})" if prediction.inverted else ""

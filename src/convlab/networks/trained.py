@@ -1,4 +1,4 @@
-"""A trained network by the name of its result, with all that it takes to use it: `EXPERIMENT`, `SWEEP/TRIAL`
+"""A trained network by the name of its result, with all that is needed to use it: `EXPERIMENT`, `SWEEP/TRIAL`
 or `DATASET@champion`, the best of a data set by validation accuracy among those whose weights are here."""
 
 import difflib
@@ -31,7 +31,7 @@ CHAMPION = "@champion"
 class Trained:
     """A network with its weights, of the first seed where there are several.
 
-    `accuracy` is that on the validation images, 0 to 1; None where no file says it.
+    `accuracy` is that on the validation images, 0 to 1; None if no file states it.
     """
 
     result: str
@@ -47,8 +47,8 @@ class Trained:
         return DATASETS[self.experiment.dataset]
 
     def says(self) -> str:
-        """Name it, its data set and its accuracy in a line."""
-        score = "" if self.accuracy is None else f", {self.accuracy:.2%} right of its validation images"
+        """Return its name, its data set and its accuracy, in a line."""
+        score = "" if self.accuracy is None else f", validation accuracy {self.accuracy:.2%}"
         return f"{self.result}, trained on {self.experiment.dataset}{score}"
 
 
@@ -56,14 +56,14 @@ def load_trained(name: str) -> Trained:
     """Load a trained network, of the configuration that it was trained with.
 
     Raises:
-        InputError: no such result, not trained here (says the command that trains it), or what is needed
-            beside the weights is gone, or they are those of another training.
+        InputError: no such result, not trained here (names the command that trains it), something needed
+            besides the weights is gone, or the weights are those of another training.
     """
     result = _champion(name.removesuffix(CHAMPION)) if name.endswith(CHAMPION) else name
     record = _find(result)
     experiment, weights = configuration(record), _weights(result, record)
     if not weights.is_file():
-        raise InputError(f"{result}: not trained here; {_training(result)} does it")
+        raise InputError(f"{result}: not trained here; {_training(result)} trains it")
     kept = champions.find(result, record.get("weights"))
     statistics = kept[1] if kept else _statistics(result, experiment)
     try:
@@ -112,7 +112,7 @@ def _find(result: str) -> Record:
         raise InputError(f"--model: found {result!r}{nearest(result, [f'{name}/{one}' for one in records])}")
     params = load_params(files.PARAMS)
     if name in (known := [*params.experiments, *params.sweeps]):
-        raise InputError(f"{result}: not trained here; {_training(result)} does it")
+        raise InputError(f"{result}: not trained here; {_training(result)} trains it")
     close = difflib.get_close_matches(result, known, n=1)
     hint = f"; did you mean `{close[0]}`?" if close else ""
     raise InputError(f"--model: found {result!r}; trained here: {shown_here()}{hint}")
@@ -144,7 +144,7 @@ def _champion(dataset: str) -> str:
         try:
             experiment = configuration(_find(result))
         except InputError:
-            continue  # of a schema that is not today's
+            continue  # not valid under the current schema
         accuracy = _accuracy(result, experiment.seed)
         ready = champions.find(result, _find(result).get("weights")) or _can_prepare(result, experiment)
         if experiment.dataset == dataset and accuracy is not None and ready:
@@ -163,7 +163,7 @@ def _accuracy(result: str, seed: int) -> float | None:
 
 
 def _statistics(result: str, experiment: Experiment) -> Statistics:
-    """Read how images become the network's input, or find it out again: most of it needs no image at all."""
+    """Return how images become the network's input: read, or computed again, mostly without any image."""
     kept = _kept_statistics(result, experiment)
     if kept.is_file():
         return load_statistics(kept.parent)
@@ -193,7 +193,7 @@ def _kept_statistics(result: str, experiment: Experiment) -> Path:
 
 
 def _can_prepare(result: str, experiment: Experiment) -> bool:
-    """Tell whether it is known here, or can be found out, how images become the network's input."""
+    """Return whether `_statistics` can read or compute how images become the network's input."""
     if experiment.preprocess.scaling != "zscore_channel" or _kept_statistics(result, experiment).is_file():
         return True
     raw = files.RAW / experiment.dataset

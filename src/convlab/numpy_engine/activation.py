@@ -14,7 +14,7 @@ class SiLU(Layer):
         self.parts = parts
 
     def forward(self, images: np.ndarray, training: bool) -> np.ndarray:
-        """Compute y of the same shape."""
+        """Compute y, of the same shape as x."""
         sigmoid, maps = np.empty_like(images), np.empty_like(images)
 
         def work(part: slice) -> None:

@@ -1,4 +1,4 @@
-"""Convolutions of any kernel, stride and padding: products of matrices, over patches of the images."""
+"""Convolutions of any kernel, stride and padding: matrix products, over patches of the images."""
 
 import itertools
 
@@ -16,8 +16,8 @@ class Conv2d(Layer):
 
         ∂L/∂W = ∂L/∂Yᵀ · P,     ∂L/∂b = Σ ∂L/∂Y over its rows,     ∂L/∂P = ∂L/∂Y · W,
 
-    and a pixel of x adds up what all the patches that it is in have for it. Patches are kernel² times as
-    large as x: they exist for a few images at a time, once on the way forward and once on the way back.
+    and ∂L/∂x at a pixel is the sum over all patches that contain it. Patches are kernel² times as large as x:
+    they exist for a few images at a time, once in the forward pass and once in the backward pass.
     """
 
     def __init__(self, weight: np.ndarray, bias: np.ndarray, stride: int, padding: int, parts: Parts):
@@ -70,7 +70,7 @@ class Conv2d(Layer):
         return np.ascontiguousarray(windows).reshape(-1, self.matrix.shape[1])
 
     def _images(self, patches: np.ndarray, height: int, width: int, size: tuple[int, ...]) -> np.ndarray:
-        """Add each row of ∂L/∂P up where `_patches` took it from, in images of this size."""
+        """Add each row of ∂L/∂P to where `_patches` took it from, in images of this size."""
         kernel, step, padding = self.kernel, self.stride, self.padding
         by_pixel = patches.reshape(-1, height, width, kernel, kernel, patches.shape[1] // kernel**2)
         rows, columns = (side + 2 * padding for side in size)

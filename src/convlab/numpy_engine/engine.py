@@ -1,4 +1,4 @@
-"""Where the training loop meets NumPy: PyTorch's modules and tensors, seen as arrays in the same memory."""
+"""Where the training loop meets NumPy: PyTorch's modules and tensors, viewed as arrays in the same memory."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ from convlab.numpy_engine.winograd import WinogradConv2d
 from convlab.schema import Experiment
 from convlab.train.history import StepResult
 
-FEW = 4  # channels, for which Winograd's products of matrices are too thin to pay
+FEW = 4  # channels: with fewer, Winograd's matrix products are too thin to pay off
 
 
 class NumpyEngine:
@@ -65,7 +65,7 @@ class NumpyInference(nn.Module):
 
 
 class SharedSGD(Optimizer):
-    """SGD in NumPy, as an optimiser that PyTorch's schedules can steer and checkpoints keep."""
+    """SGD in NumPy, as an optimiser that PyTorch's schedules can set and checkpoints save."""
 
     def __init__(self, model: nn.Module, layers: list[Layer], recipe: Experiment):
         super().__init__(model.parameters(), {"lr": recipe.lr})
@@ -96,10 +96,10 @@ class SharedSGD(Optimizer):
 
 
 def network_of(model: nn.Module, parts: Parts) -> Sequential:
-    """Build the network of a `preact` module on the module's own memory, once it is where it stays.
+    """Build the network of a `preact` module on the module's own memory, once `place` has put it there.
 
     Raises:
-        TypeError: a layer that there is none of in NumPy.
+        TypeError: there is no such layer in NumPy.
     """
     network = layer_of(model, parts)
     assert isinstance(network, Sequential)
@@ -143,7 +143,7 @@ def layer_of(module: nn.Module, parts: Parts) -> Layer:
 
 
 def _array(tensor: Tensor | None) -> np.ndarray:
-    """View a tensor's memory."""
+    """View a tensor's memory as an array."""
     assert tensor is not None
     array = tensor.detach().numpy()
     assert array.flags.c_contiguous, (

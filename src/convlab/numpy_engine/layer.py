@@ -1,4 +1,4 @@
-"""What every layer has: parameters and their gradients, a way forward and a way back."""
+"""What every layer has: parameters and their gradients, a forward and a backward pass."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ import numpy as np
 class Layer:
     """A layer y = f(x; parameters).
 
-    `parameters` are float arrays that stay where they are; `gradients`, under the same names, are those of
+    `parameters` are float arrays, which are updated in place; `gradients`, under the same names, are those of
     the loss L, after `backward`.
     """
 

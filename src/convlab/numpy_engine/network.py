@@ -28,7 +28,7 @@ class Sequential(Layer):
 
 
 class Residual(Layer):
-    """y = s(x) + f(x), s the identity or a 1×1 convolution; so ∂L/∂x adds up what comes back through both."""
+    """y = s(x) + f(x), s the identity or a 1×1 convolution; so ∂L/∂x is the sum of the gradients of both."""
 
     def __init__(self, inside: Sequential, shortcut: Layer | None):
         super().__init__()

@@ -12,7 +12,7 @@ from convlab.numpy_engine.parts import Parts, sum_rows, total
 class BatchNorm2d(Layer):
     """y = γ · x̂ + β with x̂ = (x − μ) / √(σ² + ε), for each channel over the M pixels of a batch.
 
-    ∂L/∂β = Σ ∂L/∂y, ∂L/∂γ = Σ ∂L/∂y · x̂ over the pixels. As μ and σ² are made of x too, two terms come off:
+    ∂L/∂β = Σ ∂L/∂y, ∂L/∂γ = Σ ∂L/∂y · x̂ over the pixels. As μ and σ² depend on x, too, two terms come off:
 
         ∂L/∂x = γ / √(σ² + ε) · (∂L/∂y − ∂L/∂β / M − x̂ · ∂L/∂γ / M).
 
@@ -29,7 +29,7 @@ class BatchNorm2d(Layer):
         momentum: float,
         parts: Parts,
     ):
-        """Take γ, β and the running statistics, each [C]; the latter change where they are.
+        """Take γ, β and the running statistics, each [C]; the latter are updated in place.
 
         `momentum` is the share of the newest batch in them, as PyTorch counts it.
         """
@@ -66,7 +66,7 @@ class BatchNorm2d(Layer):
         products, own = zip(*self._each(sums, images), strict=True)
         self.gradients["weight"][...] = total(products) * inverse
         self.gradients["bias"][...] = total(own)
-        # ∂L/∂x = scale · ∂L/∂y − slope · x − offset, with what is the same for all pixels taken together
+        # ∂L/∂x = scale · ∂L/∂y − slope · x − offset, with the terms that all pixels share combined
         scale = self.parameters["weight"] * inverse
         slope = scale * inverse * self.gradients["weight"] / pixels
         offset = scale * self.gradients["bias"] / pixels - slope * self.mean
@@ -110,5 +110,5 @@ def _rows(images: np.ndarray) -> np.ndarray:
 
 
 def _row(channels: np.ndarray, images: np.ndarray) -> np.ndarray:
-    """Repeat what belongs to channels, [C], for each pixel of such a row, [W · C]."""
+    """Repeat values of channels, [C], for each pixel of such a row, [W · C]."""
     return np.tile(channels, images.shape[2])

@@ -15,8 +15,9 @@ CACHE = 2**20  # bytes of a part's largest array: about what a core has to itsel
 class Parts:
     """Threads that work on parts of a batch.
 
-    NumPy's loops use one core and its products all, in turn; parts side by side keep every core busy. They
-    are cut by the sizes of arrays alone and added up in their order: no result depends on the threads.
+    NumPy's loops use one core, its matrix products all, one after the other; parts in parallel keep every
+    core busy. How they are cut depends on the sizes of arrays alone, and they are added up in order: no
+    result depends on the number of threads.
     """
 
     def __init__(self, threads: int):
@@ -25,9 +26,9 @@ class Parts:
         self.blas = ThreadpoolController().select(user_api="blas")
 
     def one_by_one(self) -> AbstractContextManager[Any]:
-        """Return the context for all computation: in it, a product uses one thread.
+        """Return the context for all computation: in it, a matrix product uses one thread.
 
-        Threads of BLAS that have nothing to do keep looking for work for a while, on cores that parts need.
+        Idle threads of BLAS busy-wait for a while, on cores that parts need.
         """
         return self.blas.limit(limits=1)
 
@@ -35,7 +36,7 @@ class Parts:
         """Call `work` with slices of so many images, each with `floats` numbers in the largest array."""
         parts = -(-images * floats * 4 // CACHE)
         if parts > 1:
-            parts = min(-(-parts // 4) * 4, images)  # of equal size, as even a share for two or four cores
+            parts = min(-(-parts // 4) * 4, images)  # a multiple of 4: equal shares for two or four cores
         edges = [images * part // parts for part in range(parts + 1)]
         slices = list(map(slice, edges, edges[1:]))
         shares = [slices[thread :: self.threads] for thread in range(self.threads)]

@@ -33,7 +33,7 @@ class SGD:
         self.velocities = list(map(np.zeros_like, self.parameters))
 
     def step(self, lr: float) -> None:
-        """Update every parameter where it is."""
+        """Update every parameter in place."""
         everything = zip(self.parameters, self.gradients, self.decays, self.velocities, strict=True)
         for weight, gradient, decay, velocity in everything:
             gradient += decay * weight

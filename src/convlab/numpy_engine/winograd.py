@@ -19,9 +19,9 @@ class WinogradConv2d(Conv2d):
              0  1  0 −1             0   0   1
 
     and in two dimensions Y = Aᵀ · M · A with M = Σ U ⊙ V over the channels, U = G · g · Gᵀ, V = Bᵀ · d · B:
-    for each of the 16 elements a product of matrices. All are linear in d and in g, so backwards each is its
-    own transpose: ∂M = A · ∂Y · Aᵀ, ∂V = ∂M · Uᵀ, ∂d = B · ∂V · Bᵀ (where tiles overlap, by two pixels, they
-    add up), ∂U = ∂Mᵀ · V, ∂g = Gᵀ · ∂U · G.
+    for each of the 16 elements a matrix product. All are linear in d and in g, so in the backward pass each
+    is its own transpose: ∂M = A · ∂Y · Aᵀ, ∂V = ∂M · Uᵀ, ∂d = B · ∂V · Bᵀ (where tiles overlap, by two
+    pixels, they add up), ∂U = ∂Mᵀ · V, ∂g = Gᵀ · ∂U · G.
     """
 
     def forward(self, images: np.ndarray, training: bool) -> np.ndarray:

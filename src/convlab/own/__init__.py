@@ -1,1 +1,1 @@
-"""One's own images: `convlab import` makes a data set of them."""
+"""Your own images: `convlab import` makes a data set of them."""

@@ -1,4 +1,4 @@
-"""`convlab import`: one's own images → one file in data/imported/NAME, which DVC keeps, and their facts."""
+"""`convlab import`: your own images → one file in data/imported/NAME, which DVC keeps, and their facts."""
 
 import hashlib
 import importlib.util
@@ -33,7 +33,7 @@ CLEAR = 0.9  # the share of images whose border has to be dark, or bright, to ca
 
 
 def import_images(declared: Mapping[str, DatasetEntry], name: str, console: Console) -> None:
-    """Read, check and convert the images of a declared data set; nothing is written before all are right.
+    """Read, check and convert the images of a declared data set; nothing is written unless all are valid.
 
     Raises:
         InputError: no such declaration, or anything wrong with the images; one line.
@@ -81,8 +81,8 @@ def import_images(declared: Mapping[str, DatasetEntry], name: str, console: Cons
 def split(train: list[Item], test: list[Item] | None, entry: DatasetEntry) -> tuple[list[Item], list[Item]]:
     """Return the training and the test images, each in an order that depends on the seed and the names alone.
 
-    Without test images of the source, a share of each class is taken. An image that is added later moves
-    no other. The order is mixed because a validation split may be the last so many of the training images.
+    If the source has no test images, a share of each class is taken. Adding an image later does not move the
+    others. The order is shuffled because the validation split may be the last of the training images.
     """
 
     def place(item: Item) -> bytes:
@@ -104,7 +104,7 @@ def split(train: list[Item], test: list[Item] | None, entry: DatasetEntry) -> tu
 
 
 def background(images: NDArray[np.uint8]) -> Background:
-    """Say whether nearly all images [N, C, H, W] have a dark border, or a light one."""
+    """Return whether nearly all images [N, C, H, W] have a dark border, or a light one."""
     light = np.array([border_of(image).mean() >= BRIGHT for image in images])
     if light.mean() >= CLEAR:
         return "light"
@@ -133,7 +133,7 @@ def _convert(
         try:
             images[position] = to_pixels(item.open(), shape, entry.fit)
         except InputError as error:
-            raise InputError(f"{where}: {error}; mend or remove it") from None
+            raise InputError(f"{where}: {error}; repair or remove it") from None
     return images
 
 
@@ -166,7 +166,7 @@ def _say(
     table.add_row("all", *(f"{sum(part.values()):,}" for part in counts.values()))
     console.print(table)
     channels, height, width = dataset.shape
-    around = {"dark": "things on a dark ground", "light": "things on a light ground", "any": "any ground"}
+    around = {"dark": "dark background", "light": "light background", "any": "no common background"}
     print(f"{'grey' if channels == 1 else 'colour'}, {height} × {width} pixels, {around[dataset.background]}")
     warnings = [unequal(counts["train"]), twice]
     for warning in filter(None, warnings):
@@ -176,16 +176,16 @@ def _say(
     if tracked:
         print(f"tracked by DVC; for git: {card(name)}, {folder}.dvc, {files.IMPORTED}/.gitignore")
     else:
-        print(f"not tracked: DVC is not here; `dvc add {folder}` does it")
+        print(f"not tracked: DVC is not set up here; `dvc add {folder}` tracks it")
     print(
         f"next: an experiment with `dataset: {name}` in {files.PARAMS}, its name in `run`, then `dvc repro`"
     )
 
 
 def _twice(train: NDArray[np.uint8], test: NDArray[np.uint8]) -> str | None:
-    """Say how many test images are training images too: their accuracy would be a memory's."""
+    """Return how many test images are training images, too: their accuracy would measure memorisation."""
     seen = {image.tobytes() for image in train}
     count = sum(image.tobytes() in seen for image in test)
     if not count:
         return None
-    return f"{count:,} test images are equal to a training image: what is scored on them was learnt by heart"
+    return f"{count:,} test images are identical to a training image: their accuracy measures memorisation"

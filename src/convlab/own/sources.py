@@ -1,4 +1,4 @@
-"""Where one's own images come from: a folder, an .npz file, one of torchvision's sets."""
+"""Where your own images come from: a folder, an .npz file, one of torchvision's sets."""
 
 import zipfile
 import zlib
@@ -22,7 +22,7 @@ from convlab.errors import InputError
 from convlab.schema.datasets import DatasetEntry, Published
 
 PARTS = ("train", "test")
-# By which names the arrays of an .npz go: ours and MedMNIST's, Keras'
+# Names of the arrays in an .npz: ours and MedMNIST's, Keras'
 SPLIT_NAMES = (
     ("train_images", "train_labels", "test_images", "test_labels"),
     ("x_train", "y_train", "x_test", "y_test"),
@@ -31,7 +31,7 @@ WHOLE_NAMES = (("images", "labels"), ("x", "y"))
 LARGEST = 4 << 30  # bytes of an .npz when unpacked
 LITTER = ("Thumbs.db", "desktop.ini", "__MACOSX")  # what file managers leave
 LONGEST = 60  # characters of a class's name
-FORBIDDEN = set("<>&\"'`/\\|")  # they mean something in HTML or in a path
+FORBIDDEN = set("<>&\"'`/\\|")  # special in HTML or in a path
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def _check(where: str, source: Source) -> Source:
         raise InputError(f"{where}: found {found}; allowed: two or more")
     for name in source.classes:
         if not name.strip() or name != name.strip() or len(name) > LONGEST:
-            allowed = f"1 to {LONGEST} characters, without blanks around them"
+            allowed = f"1 to {LONGEST} characters, without spaces around them"
             raise InputError(f"{where}: found the class {short(name)!r}; allowed: {allowed}")
         if not name.isprintable() or FORBIDDEN & set(name):
             signs = " ".join(sorted(FORBIDDEN))
@@ -92,7 +92,7 @@ def _check(where: str, source: Source) -> Source:
 
 def _from_folder(where: str, folder: Path) -> Source:
     if not folder.is_dir():
-        raise InputError(f"{where}: found {show(str(folder))}, which is no folder here")
+        raise InputError(f"{where}: found {show(str(folder))}, which is not a folder here")
     layout = "one folder per class, or train/ and test/ with one per class in each"
     inside = _folders(folder)
     if not inside:
@@ -108,7 +108,7 @@ def _from_folder(where: str, folder: Path) -> Source:
     others = [path.name for path in _folders(folder / "test")]
     if others != classes:
         differing = ", ".join(sorted(set(classes) ^ set(others)))
-        raise InputError(f"{where}: train/ and test/ have other classes: {short(differing)} is in one alone")
+        raise InputError(f"{where}: train/ and test/ have different classes: only one has {short(differing)}")
     train, test = (_items(where, folder, folder / part, classes) for part in PARTS)
     return Source(classes, train, test)
 
@@ -179,7 +179,8 @@ def _load_npz(where: str, path: Path) -> dict[str, NDArray[Any]]:
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(
-            f"{where}: {path} is no .npz of plain arrays ({short(reason)}); np.savez_compressed writes one"
+            f"{where}: {path} is not an .npz of plain arrays ({short(reason)}); "
+            "np.savez_compressed writes one"
         ) from None
     return arrays
 
@@ -253,7 +254,7 @@ def _from_torchvision(where: str, name: Published) -> Source:
     except (OSError, RuntimeError, ValueError, EOFError, KeyError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(
-            f"{where}: {name} could not be fetched ({short(reason, 120)}); without a network, lay "
+            f"{where}: {name} could not be fetched ({short(reason, 120)}); without a network, put "
             f"torchvision's files below a folder MIRROR as MIRROR/torchvision/… and run again with "
             f"{MIRROR}=MIRROR set"
         ) from None

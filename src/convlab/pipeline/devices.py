@@ -1,4 +1,4 @@
-"""Start a process for each device, and take what the first of them made."""
+"""Start a process for each device, and collect the result of the first."""
 
 import multiprocessing
 import os
@@ -36,14 +36,14 @@ from convlab.train.distributed.share import Share
 from convlab.train.engine import EAGER
 from convlab.train.history import Diverged
 
-POLL = 0.5  # seconds between looks at whether somebody asked for the end
+POLL = 0.5  # seconds between checks for a request to end
 GRACE = 5.0  # seconds in which the others notice that one is gone, and end
 LOOPBACK = "lo" if sys.platform == "linux" else "lo0"
 
 
 @dataclass(frozen=True)
 class Task:
-    """What every process is told: one training, as `train` takes it apart from what cannot be sent."""
+    """What every process gets: one training, as the arguments of `train` that can be sent to a process."""
 
     label: str
     experiment: Experiment
@@ -52,7 +52,7 @@ class Task:
     seconds: float
     ranks: int
     threads: int  # of each process, where the experiment leaves them open
-    meeting: Path  # a file by which they find each other
+    meeting: Path  # the file of their rendezvous
 
 
 def require_devices(experiment: Experiment) -> None:
@@ -79,7 +79,7 @@ def train_on_devices(
     """Do what `train` does on the experiment's `devices`, in a process for each.
 
     Raises:
-        InputError: there are not so many devices, or a process was killed from outside.
+        InputError: there are fewer devices than that, or a process was killed from outside.
         InfeasibleGeometry, Diverged, Interrupted: as `train` does.
     """
     require_devices(experiment)
@@ -100,7 +100,7 @@ def train_on_devices(
 
 
 def _outcome(task: Task, request: Request) -> Any:
-    """Return what the first process sends: an error of the training, or what it made."""
+    """Return what the first process sends: an error of the training, or its result."""
     spawn = multiprocessing.get_context("spawn")
     processes = list[BaseProcess]()
     answers: list[Connection] = []
@@ -139,7 +139,7 @@ def _awaited(task: Task, processes: list[BaseProcess], answers: list[Connection]
 
 @dataclass(frozen=True)
 class Failed:
-    """A process ended with an error that is none of the training's: its traceback."""
+    """A process ended with an error other than those of a training: its traceback."""
 
     text: str
 
@@ -147,7 +147,7 @@ class Failed:
 def _death(
     task: Task, processes: list[BaseProcess], answers: list[Connection], failed: Failed | None = None
 ) -> Exception:
-    """Return the error that says which process died of what, once the others have noticed."""
+    """Return the error that says which process died, and why, once the others have noticed."""
     end = monotonic() + GRACE
     for process in processes:
         process.join(max(0.0, end - monotonic()))
@@ -166,14 +166,14 @@ def _death(
 
 
 def _run(task: Task, rank: int, answer: Connection) -> None:
-    """Train in one of the processes, and send what came of it."""
+    """Train in one of the processes, and send the outcome."""
     end_with_parent()
     signal.signal(
         signal.SIGINT, signal.SIG_IGN
-    )  # reaches all; whoever started them passes it on to the first
+    )  # Ctrl-C reaches all processes; the parent passes it on to the first
     if rank:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115 — one of them is enough
+        sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115 — one process prints
     try:
         answer.send(_trained(task, rank))
     except (Diverged, InfeasibleGeometry, InputError, Interrupted) as error:
@@ -191,7 +191,7 @@ def _trained(task: Task, rank: int) -> dict[str, Any]:
     if select_device(task.experiment.device).type == "cuda":
         torch.cuda.set_device(rank)
         backend = "cpu:gloo,cuda:nccl"
-    # Of kernels for one channel, whose two memory orders are one
+    # Kernels for one channel cause it: their two memory orders are the same
     warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
     dist.init_process_group(backend, f"file://{task.meeting}", rank=rank, world_size=task.ranks)
     with deferred() as request:

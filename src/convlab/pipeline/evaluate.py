@@ -19,7 +19,7 @@ class Evaluation:
     """The scores of a trained model.
 
     `scores` are {split: {"loss", "accuracy", "images"}}, and under "weights" the hash of the weights, by
-    which results.py knows whose scores they are. `probabilities` and `labels` are the test split's: float32
+    which `results` matches scores to trainings. `probabilities` and `labels` are the test split's: float32
     [N, classes] and int64 [N] on the CPU.
     """
 
@@ -33,7 +33,7 @@ def evaluate(model: nn.Module, experiment: Experiment, folder: Path) -> Evaluati
     """Evaluate a trained model on all three splits of the prepared data in `folder`.
 
     All scores and probabilities are with the experiment's test-time augmentation, and in float32 whatever
-    the training was in: rounding to bfloat16 would be a difference between two networks that is none.
+    the training was in: rounding to bfloat16 would make equal networks differ.
     """
     device = select_device(experiment.device)
     prepare_process(experiment.threads, experiment.deterministic)
@@ -53,7 +53,7 @@ def per_class(probabilities: Tensor, labels: Tensor, classes: list[str]) -> dict
     """Compute precision, recall, F1 and the number of images of each class."""
     from sklearn.metrics import (
         precision_recall_fscore_support,
-    )  # a second of start-up that training can spare
+    )  # takes a second to import, which a training need not wait for
 
     precision, recall, f1, support = precision_recall_fscore_support(
         labels, probabilities.argmax(1), labels=range(len(classes)), zero_division=0.0

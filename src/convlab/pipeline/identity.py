@@ -34,7 +34,7 @@ SCRIPTS: dict[Phase, tuple[str, ...]] = {
 }
 PINNED = ("train", "evaluate")  # the phases that compute with the kernels of `portable: true`
 # No result depends on them: the configuration arrives resolved, data by its hash, and what is printed, timed
-# or picked up again after a cut-off leaves no trace in a weight or a score
+# or resumed after an interruption leaves no trace in a weight or a score
 NEUTRAL = (
     "config",
     "data.catalogue",
@@ -54,9 +54,9 @@ NEUTRAL = (
     "train.checkpoint",
     "train.progress",
 )
-# They say which entry a name stands for and nothing else: of what they import the named entries count alone
+# They only map names to entries: of what they import, only the entries that an experiment names count
 REGISTRIES = ("data.augment.registry", "models.registry", "train.optimizers.registry")
-# By this name results know a module that has moved since: where it stands changes nothing
+# Modules that have moved, with the names by which results know them: the location changes nothing
 FORMERLY = {"figures.draw": "figures", "pipeline.evaluate": "evaluate", "pipeline.run": "train.run"}
 # A module's hash → that of an earlier state of it which was shown to compute the same: results stay fresh
 CARRIED = {
@@ -64,8 +64,8 @@ CARRIED = {
     "9192af0b54beb4f3": "16076c7e469c32d1",
     # data.readers, before there were imported data sets: of the published ones both read the same bytes
     "c1a025849f603c6f": "02d055db90d9dbcd",
-    # stages/train.py, sweep.py, evaluate.py, before kernels could be pinned, before iterations.csv had a head
-    # line without any steps, before sweeps had that file, and before the commits of DVC experiments had
+    # stages/train.py, sweep.py, evaluate.py, before kernels could be pinned, before iterations.csv had a
+    # header without any steps, before sweeps had that file, and before the commits of DVC experiments had
     # timing.json: the trainings and scores are the same
     "99dfd68b115c4d71": "3589732c4eaaedf5",
     "295a375d4cbdf040": "da0b4014a7c743e5",
@@ -119,7 +119,7 @@ def named(experiment: Experiment) -> frozenset[str]:
 
 
 def unused(experiment: Experiment) -> frozenset[str]:
-    """Return the parts outside of registries that an experiment does without."""
+    """Return the parts outside of registries that an experiment does not use."""
     whitens = experiment.model.whitening or experiment.model.name == "speedrun"
     whitening = set() if whitens else {"models.whitening"}
     return frozenset(whitening if experiment.engine == "numpy" else {*whitening, "numpy_engine"})
@@ -148,7 +148,7 @@ def code_by_phase(item: Experiment | Sweep, chosen: Sequence[str] = ()) -> dict[
 
 
 def dump_code(item: Experiment | Sweep, chosen: Sequence[str] = ()) -> dict[Phase, str]:
-    """Return the text of each phase's code file: a line for each module, so that a diff names the changed."""
+    """Return each phase's code file as text: one line per module, so that a diff shows the changed ones."""
     found = code_by_phase(item, chosen).items()
     return {phase: "".join(f"{name}: {text}\n" for name, text in modules.items()) for phase, modules in found}
 
@@ -209,7 +209,7 @@ def _facts(dataset: str) -> str:
 
 
 def _file(name: str) -> Path | None:
-    """Return the file of a module, or None if what has this name is none."""
+    """Return the file of a module, or None if there is no module of this name."""
     path = PACKAGE.joinpath(*name.split("."))
     for file in (path.with_suffix(".py"), path / "__init__.py"):
         if file.is_file():
@@ -222,7 +222,7 @@ def _below(name: str, others: tuple[str, ...] | frozenset[str]) -> bool:
 
 
 def _canonical(node: Any) -> Iterator[str]:
-    """Write out a syntax tree. Fields that are empty are left out: which there are differs among versions."""
+    """Serialise a syntax tree. Empty fields are left out: which fields exist depends on Python's version."""
     match node:
         case ast.AST():
             yield f"({type(node).__name__}"
@@ -242,7 +242,7 @@ def _canonical(node: Any) -> Iterator[str]:
 
 
 def _telling(node: ast.AST, field: str, value: Any) -> Any:
-    """Return what of a field says something: no docstring, no empty string in an f-string (Python 3.12's)."""
+    """Return a field without what means nothing: docstrings, empty strings in f-strings (Python 3.12's)."""
     match node, field:
         case ((ast.Module() | ast.ClassDef() | ast.FunctionDef() | ast.AsyncFunctionDef()), "body"):
             return value[1:] if ast.get_docstring(node, clean=False) is not None else value

@@ -1,7 +1,7 @@
-"""Results that stay although something else is selected now.
+"""Keep results although something else is selected now.
 
-As soon as a stage has left `dvc.yaml`, DVC takes away what it wrote itself: `dvc checkout`, and with it
-`dvc exp run` and `dvc exp apply`, delete the results of an experiment that is not in `run` any more, those in
+As soon as a stage has left `dvc.yaml`, DVC removes the outputs that it wrote: `dvc checkout`, and with it
+`dvc exp run` and `dvc exp apply`, delete the results of an experiment no longer in `run`, those in
 git too. `dvc push` does not see its weights, and `dvc gc -w` deletes them from the cache.
 
     python -m convlab.pipeline.kept dvc push     (`make push`: a command that sees all that dvc.lock knows)
@@ -34,7 +34,7 @@ SELECTORS = {
 
 
 def bring_back(selected: Collection[str]) -> list[str]:
-    """Write what git has of results and the work tree lacks, but not what is `selected`: DVC makes that.
+    """Restore results that are in git and not in the work tree, but not those `selected`: DVC writes them.
 
     Return the names of the experiments and sweeps; none where there is no git repository.
     """
@@ -49,8 +49,8 @@ def bring_back(selected: Collection[str]) -> list[str]:
 def write_timing(name: str, timing: Any) -> None:
     """Write metrics/NAME/timing.json, and let the commit of a DVC experiment have it.
 
-    dvc.yaml does not declare it: timings differ from run to run, and nothing may depend on them. Of what it
-    does not declare, DVC commits what git's index knows and nothing else.
+    dvc.yaml does not declare it: timings differ from run to run, and nothing may depend on them. Of the files
+    that are not declared, DVC commits only those in git's index.
     """
     path = files.METRICS / name / "timing.json"
     files.write_json(path, timing)
@@ -60,7 +60,7 @@ def write_timing(name: str, timing: Any) -> None:
 
 @contextmanager
 def everything_selected() -> Iterator[None]:
-    """Let DVC see the stages of all that has been computed; params.yaml is as before at the end.
+    """Let DVC see the stages of all that has been computed; at the end, params.yaml is as before.
 
     Raises:
         InputError: params.yaml or dvc.lock cannot be read.
@@ -77,7 +77,7 @@ def everything_selected() -> Iterator[None]:
 
 @contextmanager
 def selecting(experiments: Iterable[str], sweeps: Iterable[str]) -> Iterator[None]:
-    """Let params.yaml select these, inside the context; it is as before at the end.
+    """Let params.yaml select these inside the context; at the end, it is as before.
 
     Raises:
         InputError: params.yaml cannot be read.
@@ -96,7 +96,7 @@ def selecting(experiments: Iterable[str], sweeps: Iterable[str]) -> Iterator[Non
 def put_back() -> None:
     """Put params.yaml back as it was, after `selecting` or a process that was killed in it.
 
-    One that somebody has written since stays.
+    If somebody has written another one since, that stays.
     """
     if _saved().exists():
         if files.PARAMS.exists() and files.PARAMS.read_bytes().startswith(MARK):

@@ -1,8 +1,8 @@
-"""Trainings in a scratch folder, so that no cut-off loses one: a folder each, with checkpoints until it is
-finished, then with its outcome, complete or absent.
+"""Trainings in a scratch folder, so that no interruption loses one: a folder each, with checkpoints until it
+is finished, then with its outcome, complete or absent.
 
 Several processes may share it (workers of DVC's queue, on sweeps with trials in common): one of them trains
-what several want, and none removes what another counts on.
+what several want, and none removes what another uses.
 """
 
 import shutil
@@ -20,8 +20,8 @@ from convlab.pipeline.run import Trained
 from convlab.train.checkpoint import KEPT
 
 FINISHED = "finished.json"  # written last
-USED, TRAINING = ".used", ".training"  # locks: held by all who count on a training, by the one that trains it
-POLL = 0.2  # seconds between looks at whether another process has ended a training
+USED, TRAINING = ".used", ".training"  # locks: held by all that use a training, by the one that runs it
+POLL = 0.2  # seconds between checks whether another process has ended a training
 STALE = 7 * 24 * 3600  # seconds
 
 
@@ -39,7 +39,7 @@ class Finished:
 
 
 class Ledger:
-    """The finished trainings of one experiment or sweep, by a key of all that decides their results."""
+    """The finished trainings of one experiment or sweep, by a key of all that their results depend on."""
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -50,7 +50,7 @@ class Ledger:
 
     @contextmanager
     def turn(self, key: str, label: str, request: Request) -> Iterator[None]:
-        """Wait until no other process trains this training; then none does within the context.
+        """Wait until no other process runs this training, and let none run it within the context.
 
         Raises:
             Interrupted: this process was asked to end meanwhile.
@@ -58,7 +58,7 @@ class Ledger:
         path, waited = self.folder / key / TRAINING, False
         while (lock := Lock.alone(path)) is None:
             if not waited:
-                print(f"{label}: another process trains it; waiting for it", flush=True)
+                print(f"{label}: another process is training it; waiting", flush=True)
             if request.number is not None:
                 raise Interrupted(request.number, f"{label} waited for another process")
             waited = True
@@ -108,7 +108,7 @@ class Ledger:
     def contents(self, key: str) -> dict[str, bytes]:
         """Return the files of a training, by their place in its folder: what `put` takes on another machine.
 
-        Of one that is not finished they are its checkpoints; a writer may be taking old ones away.
+        Of one that is not finished they are its checkpoints; a writer may be removing old ones meanwhile.
         """
         found = {}
         for path in sorted((self.folder / key).rglob("[!.]*")):  # no file that is half written
@@ -118,7 +118,7 @@ class Ledger:
         return found
 
     def put(self, key: str, contents: Mapping[str, bytes]) -> None:
-        """Put down what `contents` gave elsewhere, `finished.json` last."""
+        """Write what `contents` returned elsewhere, `finished.json` last."""
         for name in sorted(contents, key=lambda name: name == FINISHED):
             files.write_bytes(self.folder / key / name, contents[name])
         old = sorted(self.checkpoints(key).glob("*"))[:-KEPT]
@@ -129,21 +129,21 @@ class Ledger:
                 path.unlink()
 
     def drop(self, keys: Iterable[str]) -> None:
-        """Forget trainings that nobody uses, once their outputs are where the stage declares them.
+        """Remove trainings that no process uses, once their outputs are where the stage declares them.
 
-        Of others only those that nobody has touched for long: what was cut off before a change of its
-        parameters is never asked for again.
+        Of others, remove only those untouched for a week: a training that was interrupted before its
+        parameters changed is never asked for again.
         """
         for key in keys:
             self._remove(key)
         for path in self.folder.glob("*"):
             if time.time() - _touched(path) > STALE:
                 self._remove(path.name)
-        with suppress(OSError):  # another's are in it, or it is gone
+        with suppress(OSError):  # other trainings are in it, or it is gone
             self.folder.rmdir()
 
     def _remove(self, key: str) -> None:
-        """Remove a training, unless somebody counts on it: who does will remove it."""
+        """Remove a training, unless another process uses it, which will then remove it."""
         if (self.folder / key).is_dir() and (lock := Lock.alone(self.folder / key / USED)):
             shutil.rmtree(self.folder / key, ignore_errors=True)
             lock.release()

@@ -1,9 +1,9 @@
 """What a result was made from, written beside its numbers: a record for each training, for each evaluation.
 
-A record is the whole truth of one training: its resolved configuration, the hashes of its data, the modules
+A record holds everything about one training: its resolved configuration, the hashes of its data, the modules
 that computed it, versions and hardware, and the numbers. Every reader takes a result from its records alone;
-`data/configs` is for the next run. trainings.json and scores.json are lists of records, of which DVC makes no
-columns; what DVC shows is a summary of them (summaries.py).
+`data/configs` is for the next run. trainings.json and scores.json are lists of records, which DVC does not
+turn into columns; what DVC shows is a summary of them (summaries.py).
 """
 
 import hashlib
@@ -25,7 +25,7 @@ from convlab.config.explain import validate
 from convlab.errors import InputError
 
 Record = dict[str, Any]
-SURROUNDINGS = (  # of what timing.json says, all that is the same when a machine trains again
+SURROUNDINGS = (  # the entries of timing.json that stay the same when a machine trains again
     "device_name",
     "threads",
     "kernels",
@@ -93,19 +93,19 @@ def hash_test(folder: Path) -> str:
 
 
 def surroundings(timing: Mapping[str, Any]) -> Record:
-    """Return the versions and the hardware from what was noted beside a timing."""
+    """Return the versions and the hardware from an entry of timing.json."""
     return {key: timing[key] for key in SURROUNDINGS if timing.get(key) is not None}
 
 
 def sealed(record: Record) -> Record:
-    """Return a record with a hash of all of it, by which an edit is seen."""
+    """Return a record with a hash of all of it, which reveals an edit."""
     return {**record, "seal": _seal(record)}
 
 
 def problem_of(record: Any, of: str) -> str:
     """Return why a record is not as its stage wrote it; empty where it is."""
     if not isinstance(record, Mapping):
-        return "is no list of records"
+        return "is not a list of records"
     if record.get("of") != of:
         return f"is of {record.get('of')!r}"
     if record.get("seal") != _seal({key: value for key, value in record.items() if key != "seal"}):
@@ -129,7 +129,7 @@ def configuration(record: Record) -> Experiment:
     """Return the configuration that a training was made from.
 
     Raises:
-        InputError: it is of a schema that is not today's.
+        InputError: it is not valid under the current schema.
     """
     try:
         return validate(Experiment, record["configuration"], [("", record["configuration"])])

@@ -14,7 +14,7 @@ from convlab.pipeline.identity import identity
 from convlab.schema import Experiment
 
 if TYPE_CHECKING:
-    import torch  # which takes two seconds that who reads results can spare
+    import torch  # takes two seconds, which readers of results need not wait for
 
 
 def fingerprint(experiment: Experiment, data: str) -> str:
@@ -27,7 +27,7 @@ def fingerprint(experiment: Experiment, data: str) -> str:
 
 
 def fingerprint_of_parts(configuration: Mapping[str, Any], data: str, code: Mapping[str, str]) -> str:
-    """Return the fingerprint of a resolved configuration, data and code that are written down somewhere."""
+    """Return the fingerprint of a resolved configuration, data and code that are recorded somewhere."""
     parts = json.dumps([configuration, data, code], sort_keys=True)
     return hashlib.sha256(parts.encode()).hexdigest()[:16]
 
@@ -49,7 +49,7 @@ def hash_files(paths: Iterable[Path]) -> str:
 
 
 def environment(device: "torch.device") -> dict[str, Any]:
-    """Return the machine and the software, which stand beside every timing."""
+    """Return the machine and the software, which are recorded with every timing."""
     import torch
 
     facts: dict[str, Any] = {

@@ -48,7 +48,7 @@ def train(
 ) -> Trained:
     """Train one experiment on the prepared data in `folder`; progress is shown under `label`.
 
-    If there are checkpoints, it resumes from the last. `fit` is the training loop, or what has its arguments.
+    If there are checkpoints, it resumes from the last. `fit` is the training loop, or one with its arguments.
 
     Raises:
         InfeasibleGeometry: the model leaves nothing of the image.
@@ -86,7 +86,7 @@ def train(
             "best_epoch": history.best_epoch,
             "validation_loss": best["validation_loss"],
             "validation_accuracy": best["validation_accuracy"],
-            # As a loop prints them: means over the epoch's steps, with dropout and augmentation
+            # As training loops print them: means over the epoch's steps, with dropout and augmentation
             "running_loss": best["train_loss"],
             "running_accuracy": best["train_accuracy"],
             **size(model, statistics.input_shape),

@@ -1,4 +1,4 @@
-"""What DVC shows of a result: few numbers by name, each a mean over seeds, summed up from its records.
+"""What DVC shows of a result: a few numbers by name, each a mean over seeds, computed from its records.
 
 `dvc metrics` and `dvc exp show` make a column of each, so what nobody compares stays in the records.
 """
@@ -9,17 +9,17 @@ from typing import Any
 
 from convlab.pipeline.made_from import Record
 
-SHOWN = ("test", "validation", "train")  # what counts first
+SHOWN = ("test", "validation", "train")  # the most important first
 OF_TRAINING = ("epochs", "best_epoch", "parameters", "kernel_norm")
 
 
 def trained(records: Sequence[Record]) -> dict[str, Any]:
-    """Sum up the trainings of an experiment, for train.json."""
+    """Summarise the trainings of an experiment, for train.json."""
     return {key: mean(record[key] for record in records) for key in OF_TRAINING}
 
 
 def evaluated(records: Sequence[Record]) -> dict[str, Any]:
-    """Sum up the evaluations of an experiment, for evaluate.json; of several seeds each accuracy, too."""
+    """Summarise the evaluations of an experiment, for evaluate.json; of several seeds, each accuracy, too."""
     summary: dict[str, Any] = {
         split: {key: mean(record[split][key] for record in records) for key in ("accuracy", "loss")}
         for split in SHOWN
@@ -28,7 +28,7 @@ def evaluated(records: Sequence[Record]) -> dict[str, Any]:
 
 
 def tried(records: Sequence[Record]) -> dict[str, Any]:
-    """Sum up the trials of a sweep, for trials.json, by their names; what has no number says why."""
+    """Summarise the trials of a sweep, for trials.json, by name; a trial without a number says why."""
     trials: dict[str, list[Record]] = {}
     for record in records:
         trials.setdefault(record["name"], []).append(record)

@@ -1,7 +1,7 @@
 """The trainings of an experiment (its seeds) or a sweep (its trials): which are missing, and how all ended.
 
-Each that ends goes into the ledger at once: a run that is cut off resumes with those that are missing. Where
-they run is an executor's matter (`convlab.pipeline.executors`).
+Each goes into the ledger as soon as it ends: an interrupted run resumes with those that are missing. Where
+they run is up to an executor (`convlab.pipeline.executors`).
 """
 
 from collections.abc import Iterable, Sequence
@@ -45,17 +45,17 @@ class Trainings:
         ]
 
     def run(self) -> list[tuple[Trial, Finished]]:
-        """Run what the ledger does not hold yet, and give every training with how it ended, in their order.
+        """Run what the ledger does not hold yet, and return every training with how it ended, in order.
 
         Raises:
-            InputError: CONVLAB_WORKERS is not a number, CONVLAB_EXECUTOR no executor; there are fewer
-                devices than one training is to be shared out to; or processes were killed from outside.
+            InputError: CONVLAB_WORKERS is not a number, CONVLAB_EXECUTOR not an executor; there are fewer
+                devices than a training asks for; or processes were killed from outside.
         """
         executor = executors.chosen()
         workers_asked_for()
         for experiment in (job.trial.experiment for job in self.jobs):
             if experiment.devices > 1:
-                from convlab.pipeline.devices import require_devices  # seconds that others can spare
+                from convlab.pipeline.devices import require_devices  # takes seconds, so only where needed
 
                 require_devices(experiment)
         self.uses = [self.ledger.use(job.key) for job in self.jobs]
@@ -76,7 +76,7 @@ class Trainings:
     def clear(self) -> None:
         """Empty the ledger, once the results are where the stage declares them.
 
-        What another process counts on stays there until that one has it, too.
+        What another process uses stays there until that process is done with it.
         """
         for use in self.uses:
             use.release()
@@ -113,13 +113,13 @@ def winner(ended: Sequence[tuple[Trial, Finished]]) -> str:
     means = {name: mean(accuracies) for name, accuracies in found.items()}
     best = max(means.values())
     first, *others = [name for name, value in means.items() if value == best]
-    more = f", and {len(others)} more as good" if others else ""
+    more = f", tied with {len(others)} more" if others else ""
     seeds = f" (mean of {len(found[first])} seeds)" if len(found[first]) > 1 else ""
     return f"best on the validation images: {first}, {best:.2%}{seeds}{more}"
 
 
 def _hashed(folder: Path, scored: bool) -> tuple[str, str]:
-    """Return a hash of what a training sees, and what a key ends with, by what it is scored by."""
+    """Return a hash of what a training sees, and the end of its key: a hash of what it is scored by."""
     try:
         data = hash_data(folder)
         if not scored:

@@ -1,4 +1,4 @@
-"""What has been trained, and what is said of it: `rows`, `frame` and their like are in read.py."""
+"""What has been trained, and what is said about it: `rows`, `frame` and their like are in read.py."""
 
 from convlab.results.read import (
     CLOCKS,

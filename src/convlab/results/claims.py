@@ -22,8 +22,8 @@ from convlab.schema import Claim, Experiment, Params
 VERDICTS = ("confirmed", "refuted", "inconclusive", "not run")
 LENDING = 3  # seeds, at least, of a result whose spread another one borrows, and to be judged by its own
 POOLING = 3  # degrees of freedom, at least, of a pooled spread
-ALIKE = ("init", "batch_norm", "epochs", "precision")  # on both sides, else a difference says nothing
-# Of held-out images, whose own uncertainty no interval has: of each training only the mean over them is kept
+ALIKE = ("init", "batch_norm", "epochs", "precision")  # equal on both sides, else a difference says nothing
+# Metrics of held-out images whose interval lacks the images' own uncertainty: only their mean is recorded
 WITHOUT_IMAGES = (
     *("test_loss", "validation_loss", "penalised_test_loss", "rise_validation_loss", "early_accuracy"),
     *("oscillation_validation_loss", "oscillation_validation_accuracy"),
@@ -155,7 +155,7 @@ def _verdict(
 
 
 def _apart(a: Found, b: Found) -> str:
-    """Say which of ALIKE the trainings of two results differ in; empty if in none."""
+    """Return which of ALIKE the trainings of two results differ in; empty if in none."""
     for key in ALIKE:
         one, other = (
             dict.fromkeys(
@@ -171,7 +171,7 @@ def _apart(a: Found, b: Found) -> str:
 
 def images_error_of(metric: str, sides: tuple[Found, Found]) -> float:
     """Return the standard error that the images give to a difference of accuracies, or of gaps: of the split
-    whose accuracy is in doubt; 0 for losses, whose spread over images is in no file, and for norms."""
+    whose accuracy is uncertain; 0 for losses, whose spread over images is not recorded, and for norms."""
     match metric:
         case "test_accuracy":
             split = "test"

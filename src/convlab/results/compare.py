@@ -1,11 +1,12 @@
-"""Test accuracies against those of another git revision: which dropped, rose, came or went.
+"""Test accuracies against those of another git revision: which dropped, rose, are new or gone.
 
-A difference counts where its 95 % interval leaves zero out. With two seeds or more on both sides that is the
+A difference counts if its 95 % interval excludes zero. With two seeds or more on both sides that is the
 interval over seeds (intervals.py). With one seed on a side it is binomial: both accuracies are shares of n
-test images, and what another n images might have given is the doubt (Newcombe's interval of the difference
-of two shares, 1998, from Wilson's of each). The images are the same on both sides, which makes it wide: it
-misses a small drop rather than cry wolf. It is binomial too where every seed differs by the same: that would
-be an interval without width, and a drop of one image in each of two seeds a failure.
+test images, and the uncertainty is what another n images might have given (Newcombe's interval of the
+difference of two shares, 1998, from Wilson's of each). The images are the same on both sides, which makes it
+wide: it misses a small drop rather than raise a false alarm. It is also binomial if every seed differs by the
+same amount: the interval over seeds would have no width, and a drop of one image in each of two seeds would
+fail.
 """
 
 import json
@@ -39,7 +40,7 @@ KINDS = {
 class Result:
     """The trainings of an experiment or a trial: (seed, accuracy) of each, and what stopped the others.
 
-    `unfounded`: why the accuracies are not those of the training whose facts stand beside them.
+    `unfounded`: why the accuracies are not those of the training that is recorded.
     """
 
     accuracies: list[tuple[Any, float]] = field(default_factory=list)
@@ -56,7 +57,7 @@ class Result:
         """Add a training with its scores, or what stopped it.
 
         Raises:
-            KeyError, TypeError, ValueError: it has no accuracy that is one.
+            KeyError, TypeError, ValueError: its accuracy is missing or invalid.
         """
         seed = record.get("seed")
         if not isinstance(seed, int | None):
@@ -92,7 +93,7 @@ def against(revision: str) -> list[Change]:
     """
     before, now = _read(_committed(revision)), present()
     for name in before.keys() - now.keys():
-        if files.trainings(name).is_file():  # trained, and not scored: it has not gone
+        if files.trainings(name).is_file():  # trained but not scored: not gone
             now[name] = Result()
     for name, result in now.items():
         result.unfounded = unfounded(name) if "/" not in name else _inconsistent(name)
@@ -103,9 +104,9 @@ def against(revision: str) -> list[Change]:
 def _among_all(
     changes: list[Change], before: Mapping[str, Result], now: Mapping[str, Result]
 ) -> list[Change]:
-    """Let those changes count that hold at 95 % for all compared results together (Holm, 1979).
+    """Keep only the changes that hold at 95 % for all compared results together (Holm, 1979).
 
-    Of fifty results that only chance moves, two or three would drop out of their own intervals.
+    Of fifty results that vary by chance alone, two or three would fall outside their own intervals.
     """
     moved = [index for index, change in enumerate(changes) if change.level is not None]
     held = dict(zip(moved, _holm([changes[index].level or 0.0 for index in moved]), strict=True))
@@ -124,21 +125,22 @@ def _holm(levels: list[float]) -> list[bool]:
 
 
 def _inconsistent(trial: str) -> str:
-    """Return why a trial is no result; its facts and scores are one record."""
+    """Return why a trial is not a valid result; its facts and scores are one record."""
     problem = load(trial.partition("/")[0]).problem
-    return f"is no result: {problem}" if problem else ""
+    return f"is inconsistent: {problem}" if problem else ""
 
 
 def _change(name: str, before: Result | None, now: Result | None) -> Change:
     if now is None:
-        return Change(name, GONE, f"was {before.mean:.4f}" if before and before.accuracies else "was none")
+        was = f"was {before.mean:.4f}" if before and before.accuracies else "had no accuracy"
+        return Change(name, GONE, was)
     if now.unfounded:
         return Change(name, FAILED, now.unfounded)
     ended = " and ".join(sorted(set(now.stopped.values())))
     if before and now.stopped.items() - before.stopped.items():
-        return Change(name, FAILED, f"has no number for each seed any more: {ended}")
+        return Change(name, FAILED, f"no longer has a number for each seed: {ended}")
     if not now.accuracies:
-        return Change(name, EQUAL if before else NEW, f"is none: {ended}")
+        return Change(name, EQUAL if before else NEW, f"has no accuracy: {ended}")
     if not before or not before.accuracies:
         return Change(name, NEW, f"is {now.mean:.4f}")
     if [found for _, found in before.accuracies] == [found for _, found in now.accuracies]:
@@ -150,7 +152,7 @@ def _change(name: str, before: Result | None, now: Result | None) -> Change:
 
 
 def _level(before: Result, now: Result) -> float:
-    """Return the p-value of no change, by the interval that leaves zero out just so."""
+    """Return the p-value of no change, by the interval that just excludes zero."""
     from convlab.results.intervals import level
 
     def settled(confidence: float) -> bool:

@@ -1,7 +1,7 @@
 """The folder of a result, read whole: refused where its records, summaries and curves do not belong together.
 
-Numbers of one training beside the curves or the configuration of another, or a number that somebody typed
-over, are no result: each reader learns the reason from here, and shows none.
+Numbers of one training beside the curves or the configuration of another, or a number that somebody edited,
+are not a result: each reader gets the reason from here, and shows no number.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ class Folder:
     """What is there of an experiment or a sweep: its records, as trainings.json and scores.json hold them.
 
     `read_off`: what its curves say of each training, by name and seed (see `quantities`).
-    `problem`: why its parts do not belong together; empty where they do. It is then no result.
+    `problem`: why its parts do not belong together, so that it is not a result; empty if they do.
     """
 
     trainings: list[Record]
@@ -33,7 +33,7 @@ class Folder:
     read_off: Mapping[tuple[str, int], Mapping[str, float | None]]
 
     def scored(self) -> list[tuple[Record, Record]]:
-        """Pair each training that ended with its scores; of scores of other weights there is no pair."""
+        """Pair each training that ended with its scores; scores of other weights are left out."""
         ended = [one for one in self.trainings if one["status"] == "finished"]
         own = [one for one in ended if "test" in one]  # a sweep's record holds both
         by_seed = {one["seed"]: one for one in self.scores}
@@ -72,7 +72,7 @@ def _read_off(name: str) -> dict[tuple[str, int], dict[str, float | None]]:
 
 
 def stamp(path: Path) -> tuple[int, int, int] | None:
-    """Return what tells a file from the one that it was before; None where there is none."""
+    """Return what changes when a file is written; None if there is no file."""
     try:
         found = path.stat()
     except FileNotFoundError:
@@ -83,7 +83,7 @@ def stamp(path: Path) -> tuple[int, int, int] | None:
 def _problem(name: str, trainings: Any, scores: Any) -> str:
     """Return which parts of a folder do not belong together, and what to do."""
     for file, records in (("trainings.json", trainings), ("scores.json", scores)):
-        problem = "" if isinstance(records, list) else "is no list of records"
+        problem = "" if isinstance(records, list) else "is not a list of records"
         problem = problem or next(filter(None, (problem_of(record, name) for record in records)), "")
         if problem:
             return f"{files.METRICS / name / file} {problem}; {MEND}"
@@ -98,7 +98,7 @@ def _problem(name: str, trainings: Any, scores: Any) -> str:
         found = read(name, file)
         if found != sums.get(file) and (found is not None or file in sums):
             other = "scores.json" if file == "evaluate.json" else "trainings.json"
-            return f"{files.METRICS / name / file} does not say what {other} adds up to; {MEND}"
+            return f"{files.METRICS / name / file} does not match {other}; {MEND}"
     return _of_other_curves(name, trainings)
 
 

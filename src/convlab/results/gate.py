@@ -1,8 +1,8 @@
-"""The gate: every metric that has a floor in params.yaml is there, is of the training whose facts are there,
-with the configuration that it was made from, and is not under the floor.
+"""The gate: every metric with a floor must exist, belong to the training and the configuration that are
+recorded, and not be below the floor.
 
-A training that fails, as one that diverges, leaves the scores of the one before it: DVC removes what the
-stage that it runs has made, trainings.json among it, and keeps what later stages have.
+A training that fails, by diverging say, leaves the scores of the one before it: DVC removes the outputs of
+the stage that it runs, trainings.json among them, and keeps those of later stages.
 """
 
 from dataclasses import dataclass
@@ -42,9 +42,9 @@ def unfounded(experiment: str) -> str:
         return f"cannot be read: {error}"
     facts, scores = files.trainings(experiment), files.scores(experiment)
     if folder.problem:
-        return f"is no result: {folder.problem}"
+        return f"is inconsistent: {folder.problem}"
     if not folder.trainings:
-        return f"is of no training that ended: there is no {facts}; run `dvc repro`"
+        return f"belongs to no finished training: there is no {facts}; run `dvc repro`"
     if not folder.scores:
         return f"is missing: there is no {scores}"
     if len(folder.scored()) < max(len(folder.trainings), len(folder.scores)):

@@ -24,7 +24,7 @@ class Borrowed:
 
     @property
     def said(self) -> str:
-        """Where it is from, in words."""
+        """Where it comes from, in words."""
         if self.pooled:
             return f"spread pooled over {self.result}, {self.n - 1} degrees of freedom"
         return f"spread of {self.result}, n = {self.n}"
@@ -35,7 +35,7 @@ class Difference:
     """A difference a − b with its standard error over seeds, and that of the images it was measured on.
 
     `n`: pairs of seeds, or the smaller group's size; `freedom`: of the t distribution; `error` is None where
-    one training has no spread; `images`: 0.0 for what is no share of images.
+    one training has no spread; `images`: 0.0 for a metric that is not a share of images.
     """
 
     n: int
@@ -54,7 +54,7 @@ class Difference:
 
 
 def t_quantile(share: float, freedom: float) -> float:
-    """Return below which number a share of Student's t distribution lies, which is the normal one at inf."""
+    """Return the `share` quantile of Student's t distribution; at infinite freedom, of the normal one."""
     return float(ndtri(share) if freedom == inf else stdtrit(freedom, share))
 
 
@@ -103,10 +103,10 @@ def pool(groups: Sequence[Sequence[float]]) -> tuple[float, int]:
 
 
 def images_error(shares: Sequence[float], count: int) -> float:
-    """Return the standard error of a difference of two shares of `count` images, for what others might give.
+    """Return the standard error of a difference of two shares of `count` images, as if over other images.
 
-    Both were measured on the same images, on most of which they agree; nothing here knows on how many, so
-    this is that of images of their own: more than it is.
+    Both were measured on the same images, on most of which they agree; on how many is not recorded, so this
+    assumes separate images, which overestimates it.
     """
     return sqrt(sum(share * (1 - share) for share in shares) / count)
 
@@ -114,7 +114,7 @@ def images_error(shares: Sequence[float], count: int) -> float:
 def level(settled: Callable[[float], bool]) -> float:
     """Return the smallest α, to 1e-6, at which an interval of confidence 1 − α settles a question: a p-value.
 
-    `settled`: told a confidence. What it settles with one, it settles with every lower one.
+    `settled`: whether a confidence settles it; if one does, every lower one does, too.
     """
     low, high = 0.0, 1.0
     while high - low > 1e-6 * max(high, 1e-6):
@@ -135,5 +135,5 @@ def holm(levels: Sequence[float], alpha: float = 1 - CONFIDENCE) -> list[bool]:
 
 
 def _no_noise(number: float) -> float:
-    """Return 0 for what is rounding alone, so that equal numbers have no spread."""
+    """Return 0 for mere rounding errors, so that equal numbers have no spread."""
     return 0.0 if number < 1e-12 else number

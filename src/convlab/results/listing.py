@@ -44,7 +44,7 @@ class Line:
 
 
 def lines(params: Params) -> list[Line]:
-    """Return a line for each experiment and sweep, and for results that params.yaml has no longer."""
+    """Return a line for each experiment and sweep, and for results that params.yaml no longer has."""
     items: Mapping[str, Any] = {**params.experiments, **params.sweeps}
     names = [*items, *sorted(set(finished()) - items.keys())]
     found = []

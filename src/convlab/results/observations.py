@@ -6,7 +6,7 @@ from typing import Any
 from convlab import files
 
 CLOSE = 0.25  # of the distance of strangers: below it two maps nearly coincide
-STEADY = 0.05  # of that distance: a smaller change over depth is none
+STEADY = 0.05  # of that distance: a smaller change over depth does not count
 
 
 def text() -> str:

@@ -1,6 +1,6 @@
 """Results side by side: the parameters and the metrics in which they differ, with intervals.
 
-A result is named `EXPERIMENT` or `SWEEP/TRIAL`, as everywhere; `@REV` behind it means that of a git revision.
+A result is named `EXPERIMENT` or `SWEEP/TRIAL`, as everywhere; `@REV` after it means that of a git revision.
 """
 
 import tempfile
@@ -73,7 +73,7 @@ def load(text: str) -> Subject:
     with _checked_out(result, revision) if at else nullcontext():
         try:
             found = subjects([result.partition("/")[0]])
-        except InputError as error:  # its configuration may be of before the schema of today
+        except InputError as error:  # its configuration may be older than the current schema
             raise InputError(f"{text}: {error}") from None
         if result in found:
             return replace(found[result], name=text)
@@ -136,8 +136,8 @@ def params_that_differ(several: Sequence[Subject]) -> dict[str, list[str]]:
 def difference(metric: str, a: Subject, b: Subject) -> Difference | None:
     """Compare a with b, as a claim is judged; None where one has no such number.
 
-    The interval is over seeds where both sides have two or more. With one seed on a side, of a test accuracy
-    alone: by a borrowed spread, else over the test images. None for a training and itself, or two data sets.
+    The interval is over seeds if both sides have two or more. With one seed on a side, only a test accuracy
+    has one: by a borrowed spread, else over the test images. None between equal trainings, or two data sets.
     """
     ours, theirs = (claims.by_seed(one.found, metric) for one in (a, b))
     if not (ours and theirs):

@@ -1,4 +1,4 @@
-"""What a report's own tables say of its claims: its texts and its numbers need not agree."""
+"""What a report's own tables say about its claims: its text and its numbers need not agree."""
 
 from collections.abc import Mapping, Sequence
 from statistics import mean

@@ -41,11 +41,11 @@ CLOCKS = (
 def rows(result: str) -> list[Row]:
     """Return the finished trainings of a result, one per seed, in the files' order; empty where none is.
 
-    Each has seed, epochs, parameters, report_flops, kernel_norm, weight_norm and penalty (None in a record of
-    before there were any), precision, device, fingerprint; train, validation and test, each {loss, accuracy,
+    Each has seed, epochs, parameters, report_flops, kernel_norm, weight_norm and penalty (None in records
+    older than these), precision, device, fingerprint; train, validation and test, each {loss, accuracy,
     images}, of the kept weights and without augmentation; running_accuracy and running_loss as a loop prints
     them (means over the epoch's steps, with dropout and augmentation, the loss with the L2 penalty);
-    penalised_test_loss; gap, the accuracy in training (running, where it is known) less that in validation;
+    penalised_test_loss; gap, the training accuracy (running, if it is known) minus the validation accuracy;
     configuration, environment and code, as its record holds them; timing, {} if there is none of the same
     fingerprint; and what `quantities.of_curve` reads off its curves.
 
@@ -63,7 +63,7 @@ def rows(result: str) -> list[Row]:
 
 
 def status(result: str) -> str:
-    """Say `finished`, `not run`, `inconsistent` or what stopped a trial: `infeasible`, `diverged`."""
+    """Return `finished`, `not run`, `inconsistent` or what stopped a trial: `infeasible`, `diverged`."""
     name, _, trial = result.partition("/")
     folder = load(name)
     if folder.problem:
@@ -132,8 +132,8 @@ def shortened(row: Row, planned: int) -> bool:
 class Found:
     """The trainings of a result.
 
-    `planned`: the epochs that would be the whole; `shortened`: a training has fewer; `status`: see `status`;
-    `stale`: in what they are not of today's settings and code (epochs apart, which `shortened` tells of).
+    `planned`: the epochs of a complete training; `shortened`: a training has fewer; `status`: see `status`;
+    `stale`: how they differ from the current settings and code (except for epochs: see `shortened`).
     """
 
     trainings: list[Row]
@@ -161,7 +161,7 @@ class Found:
 def find(result: str, plans: Mapping[str, Plan], epochs: int | None = None) -> Found:
     """Find a result, which may be without trainings.
 
-    `epochs`: those of the report, which are then the whole; not so where early stopping ends a training.
+    `epochs`: those of the report, which then count as planned, unless early stopping may end a training.
     """
     if result not in plans:
         return Found([], status="not among the trials")
@@ -173,7 +173,7 @@ def find(result: str, plans: Mapping[str, Plan], epochs: int | None = None) -> F
 
 
 def _stale(result: str, plan: Plan) -> tuple[str, ...]:
-    """Return in what the trainings of a result are not of today's settings and code."""
+    """Return how the trainings of a result differ from the current settings and code."""
     name, _, trial = result.partition("/")
     reasons: dict[str, None] = {}
     for facts, scores in load(name).scored():
@@ -201,7 +201,7 @@ def load_plans(params: Params | None = None) -> dict[str, Plan]:
             base = raw["sweeps"][name].get("experiment", trial.name)
             whole = params.experiments.get(base, trial.experiment)
             plan = _plan(trial.experiment, whole.epochs)
-            plans.setdefault(f"{name}/{trial.name}", plan)  # a later seed's trial is no other plan
+            plans.setdefault(f"{name}/{trial.name}", plan)  # further seeds of a trial have the same plan
     return plans
 
 

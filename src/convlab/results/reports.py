@@ -114,7 +114,7 @@ class Line:
         return next((row.get("configuration", {}).get("dataset") for row in self.ours.trainings), None)
 
     def difference(self, quantity: str) -> float | None:
-        """Compute our mean less the report's number (or the goal); None without both."""
+        """Compute our mean minus the report's number (or the goal); None without both."""
         theirs, ours = getattr(self.row, quantity), self.ours.values(quantity)
         if quantity == "test_accuracy" and theirs is None:
             theirs = self.row.goal
@@ -125,7 +125,7 @@ def load_reports(plans: Mapping[str, Plan]) -> dict[str, Report]:
     """Read reports.yaml.
 
     Raises:
-        InputError: a key or a result in it is unknown, a number is none.
+        InputError: a key or a result in it is unknown, or a number is invalid.
     """
     content = read_yaml(REPORTS)
     if not isinstance(content, Mapping):
@@ -184,5 +184,5 @@ def text_of(quantity: str, number: float) -> str:
 
 
 def points(difference: float | None) -> str:
-    """Return a difference of two accuracies in points of a percent."""
+    """Return a difference of two accuracies in percentage points."""
     return "–" if difference is None else f"{100 * difference:+.2f}"

@@ -5,7 +5,7 @@ from typing import Any
 
 
 def rerun(judged: Mapping[str, Any], seeds: int | None = None) -> str:
-    """Return the command that trains both sides of a claim, with so many seeds if they are stated."""
+    """Return the command that trains both sides of a claim, with `seeds` seeds if given."""
     sweeps = list(dict.fromkeys(judged[side].partition("/")[0] for side in "ab" if "/" in judged[side]))
     experiments = list(dict.fromkeys(judged[side] for side in "ab" if "/" not in judged[side]))
     parts = [f"-S 'run=[{','.join(experiments or ['digits'])}]'", f"-S 'run_sweeps=[{','.join(sweeps)}]'"]

@@ -1,4 +1,4 @@
-"""The state of a result: is it what today's settings, data and code would give, by what it was made from?"""
+"""The state of a result, from what it was made from: would the current settings, data and code give it?"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ from convlab.results.folders import Folder, load
 from convlab.schema import Experiment, Sweep
 
 Kind = Literal["fresh", "other hardware", "shortened", "stale", "inconsistent", "never run"]
-MOST = 3  # reasons that are said in a line
+MOST = 3  # reasons that are shown in a line
 
 
 @dataclass(frozen=True)
 class State:
     """What a result is, and why: keys (`lr: 0.001 → 0.01`), data, modules of the code.
 
-    `other hardware`: fresh, but of a machine whose last bits this one cannot be expected to give.
+    `other hardware`: fresh, but of a machine whose last bits this one cannot be expected to reproduce.
     """
 
     kind: Kind
@@ -74,7 +74,7 @@ def state_of(name: str, item: Experiment | Sweep | None) -> State:
 
 
 def differences(records: Sequence[Record], experiment: Experiment) -> list[str]:
-    """Return in what a training and its scores are not of these settings and of today's code."""
+    """Return how a training and its scores differ from these settings and the current code."""
     reasons = []
     for record in records:
         if "configuration" in record:
@@ -90,7 +90,7 @@ def _incomplete(folder: Folder, wanted: Any, found: Any) -> Iterator[str]:
     if missing := wanted - found:
         yield f"{len(wanted) - len(missing)} of {len(wanted)} trainings"
     if found - wanted:
-        yield f"{len(found - wanted)} trainings that params.yaml has not"
+        yield f"{len(found - wanted)} trainings that params.yaml does not have"
     ended = [one for one in folder.trainings if one["status"] == "finished"]
     if len(folder.scored()) < len(ended):
         yield "not evaluated"
@@ -101,7 +101,7 @@ def _scores(folder: Folder, record: Record) -> list[Record]:
 
 
 def _anywhere(record: Record) -> bool:
-    """Tell whether this machine can be expected to give the last bits of a training, whoever made it."""
+    """Return whether this machine can be expected to reproduce a training's last bits, whoever made it."""
     pinned = record["configuration"].get("portable") and "kernels" in record["environment"]
     return bool(pinned) and portable.possible()
 
@@ -111,7 +111,7 @@ def _is_less(record: Record, experiment: Experiment) -> bool:
 
 
 def _other_data(name: str, record: Record, experiment: Experiment) -> list[str]:
-    """Return that prepared data which is here is not what a training saw."""
+    """Return `data` if the prepared data here is not what a training saw."""
     folder = files.PROCESSED / name / experiment.data_key()
     if not (folder / "statistics.json").is_file():
         return []

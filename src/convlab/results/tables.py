@@ -137,15 +137,15 @@ def glance(lines: Mapping[str, Sequence[Line]], judged: Sequence[Mapping[str, An
 
 
 def hints(outputs: Mapping[Path, str]) -> list[str]:
-    """Return what to know before the tables are committed: settings that are not, and results of others."""
+    """Return warnings before the tables are committed: uncommitted settings, and claims on stale results."""
     changed = (
         git.ask("diff", "--name-only", "--relative", "HEAD", "--", str(files.PARAMS), "studies.yaml") or ""
     )
-    found = [f"{name} is not as committed; the tables are of it as it is now" for name in changed.split()]
+    found = [f"{name} has uncommitted changes, which the tables include" for name in changed.split()]
     stale = dict.fromkeys(name for row in json.loads(outputs[CLAIMS_JSON]) for name in row["stale"])
     if stale:
         shown = ", ".join([*list(stale)[:MOST_NAMED], *(["…"] if len(stale) > MOST_NAMED else [])])
-        found.append(f"claims rest on stale results: {shown}; `convlab list` says by what")
+        found.append(f"claims rest on stale results: {shown}; `convlab list` shows why")
     return found
 
 
@@ -161,7 +161,7 @@ def insert(text: str, name: str, content: str, page: Path) -> str:
 
 
 def _headline(line: Line, quantity: str) -> str:
-    """Show the number that counts first, and what there is to say of the whole result."""
+    """Show the most important number of a row, and the state of its result."""
     return _cell(line, quantity, says=line.ours.status) + (" (stale)" if line.ours.stale else "")
 
 

@@ -1,8 +1,9 @@
 """Is a result in the work tree the one that is committed? To the last bit, within the noise, or not at all.
 
 Weights are compared by their hashes: equal ones make an equal result. On another processor last bits differ,
-and what they grow to is noise if the test accuracy differs by no more than another test set of as many images
-might have made it differ: the 95 % interval (compare.py) of a result, or of all trials of a sweep at once.
+and what grows from that is noise if the test accuracy differs by no more than another test set of as many
+images might have made it differ: the 95 % interval (compare.py) of a result, or of all trials of a sweep
+together.
 """
 
 import json
@@ -85,7 +86,8 @@ def _results(trainings: Sequence[Record], scores: Sequence[Record]) -> dict[str,
 
 
 def _within_noise(name: str, before: dict[str, Result], now: dict[str, Result]) -> Verdict:
-    """Judge the trial whose difference is the most for its interval; of k each has a k-th of the doubt."""
+    """Judge the trial whose difference is largest relative to its interval, at a level corrected for k trials
+    (Bonferroni)."""
     confidence = 1 - (1 - CONFIDENCE) / max(len(before), 1)
     found = []
     for trial, old in before.items():

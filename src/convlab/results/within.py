@@ -28,7 +28,7 @@ def difference(name: str, claim: Claim) -> Difference | None:
     `confusion_share`: the share of `pairs` among the wrong test images, less that of as many other pairs, the
     most frequent ones (`than: others`), or that of as many average ones (`than: average`).
     `map_distance`: the distance of confused pairs' feature maps at the last convolution, less that at the
-    first (see `figures.pairs`). Their pixels are no start: the pairs were chosen by them, the nearest.
+    first (see `figures.pairs`). The pixels are no start to compare with: the pairs are the nearest in them.
 
     Raises:
         InputError: a pair names a class that the test images do not have; a file is damaged.
@@ -94,7 +94,7 @@ def _directions(name: str, pair: str, classes: Sequence[str]) -> tuple[Confused,
 def _over_depth(name: str) -> Difference | None:
     """Return the median distance of confused pairs at the last convolution less that at the first.
 
-    Its standard error is that of two medians of normal distributions, told from their quartiles.
+    Its standard error is that of two medians of normal distributions, estimated from their quartiles.
     """
     path = files.PLOTS / name / "figures/pairs.json"
     if not path.is_file():

@@ -1,4 +1,4 @@
-"""The `datasets` section: where one's own images come from, and how they are converted (`convlab import`)."""
+"""The `datasets` section: where your own images come from, and how they are converted (`convlab import`)."""
 
 from typing import Annotated, Literal
 
@@ -7,15 +7,15 @@ from pydantic import Field, model_validator
 from convlab.schema.section import Float, Section, refused
 
 Fit = Literal["pad", "crop", "stretch"]
-# By torchvision's names; EMNIST comes in several splits
+# Named as in torchvision; EMNIST comes in several splits
 Published = Literal["CIFAR100", "SVHN", "KMNIST", "EMNIST-balanced", "EMNIST-letters", "EMNIST-digits"]
 
 
 class DatasetEntry(Section):
-    """A data set of one's own: a `folder` of images, an `npz` of arrays, or one of torchvision's.
+    """Your own data set: a `folder` of images, an `npz` of arrays, or one of torchvision's.
 
-    Its images become `size` × `size` pixels, grey or in colour. `fit` says how an image that is not square
-    does: padded with the colour of its border, cropped around its middle, or stretched. Where the source has
+    Its images become `size` × `size` pixels, grey or in colour. `fit` says how an image that is not square is
+    fitted: padded with the colour of its border, cropped around its middle, or stretched. If the source has
     no test images of its own, a share `test` of each class is taken, chosen by `seed`.
     """
 

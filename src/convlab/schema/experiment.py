@@ -63,13 +63,13 @@ class Experiment(Section):
     seeds: Annotated[int, Field(ge=1, le=1000)]
     """Train this many times, with `seed`, `seed` + 1, …; tables then show mean ± standard deviation."""
     dataset: Annotated[str, AfterValidator(_known)]
-    """The images: a name of the catalogue, or of a data set that was imported."""
+    """The images: the name of a published data set, or of one that was imported."""
     split: Split
     """Which training images are held out for validation."""
     preprocess: Preprocess
     """What the network is shown."""
     labels: Literal["index", "one_hot"]
-    """Class numbers, or vectors with a 1: the same loss in two forms."""
+    """Class indices, or one-hot vectors: the same loss in two forms."""
     augment: list[Augmentation]
     """Random changes of the training images, in this order, new in every epoch; each kind once."""
     resize: list[Resize]
@@ -81,7 +81,7 @@ class Experiment(Section):
     batch_norm: Framework
     """Momentum and ε of batch normalisation: PyTorch's 0.1 and 1e-5, Keras' 0.01 (PyTorch's way) and 1e-3."""
     epochs: Count
-    """Passes over the training images, at most: early stopping may end a training before."""
+    """Passes over the training images, at most: early stopping may end a training earlier."""
     batch_size: Count
     """Images in a step."""
     lr: Positive
@@ -108,7 +108,7 @@ class Experiment(Section):
     keep: Literal["lowest_loss", "highest_accuracy", "last"]
     """The epoch whose weights are kept, by the validation images, or the last."""
     iterations: bool
-    """Write learning curves with a row for each step, too."""
+    """Also write learning curves with a row for each step."""
     test_time_augmentation: Literal["none", "flip", "flip_shift"]
     """Evaluation averages the logits over 1, 2 (mirrored) or 6 views (mirrored and shifted) of an image."""
     engine: Literal["torch", "numpy"]
@@ -124,8 +124,8 @@ class Experiment(Section):
     deterministic: bool
     """The same bits each time on a GPU, and slower; a CPU always gives them."""
     devices: Annotated[int, Field(ge=1, le=MOST_DEVICES)] = 1
-    """GPUs of one machine that a training is shared out to, or processes on its CPU. The batches, their order
-    and what is random stay; results differ in their last bits with the number."""
+    """GPUs of one machine among which each batch is split, or processes on its CPU. The batches, their order
+    and the random numbers stay the same; results differ in their last bits with the number."""
     portable: bool = False
     """The same bits on every x86-64 with AVX2, by its kernels, on one thread of the CPU, in fp32: a step of
     R0's network then takes 1.05 times as long."""

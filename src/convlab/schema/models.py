@@ -25,7 +25,7 @@ class Whitening(Section):
 
 
 class Network(Section):
-    """What every family has; both may be left out.
+    """What every family has; both keys are optional.
 
     `input` states the channels, height and width that a network is made for; `whitening` puts a layer
     before it that is computed from the training images (models/whitening.py).
@@ -40,7 +40,7 @@ class Network(Section):
 
     @property
     def layers(self) -> int:
-        """The number of convolutions and linear layers, or about: what says that a network is too deep."""
+        """About the number of convolutions and linear layers, by which too deep a network is refused."""
         raise NotImplementedError
 
 
@@ -48,7 +48,7 @@ class CNN(Network):
     """Blocks of convolutions and a pooling, then dense layers: the networks of R0 to R3 but ResNet-18.
 
     Lists have one entry per block. A kernel is for all convolutions of its block, a stride for the first of
-    them (readings of R0); a list in their place names each convolution's. A pooling of 1 is none.
+    them (as we read R0); a list in their place names each convolution's. A pooling of 1 means none.
     """
 
     any_size: ClassVar[bool] = False
@@ -64,7 +64,7 @@ class CNN(Network):
     """The stride of the first convolution of each block; a list in place of a number has one for each
     convolution."""
     pools: Counts
-    """The side of the max-pooling that ends each block; 1 is none."""
+    """The side of the max-pooling that ends each block; 1 means none."""
     norm: Literal["none", "convolution", "block"]
     """Batch normalisation after each convolution, once at the end of each block, or none."""
     activation: Activation
@@ -72,9 +72,9 @@ class CNN(Network):
     block_dropout: Annotated[list[Fraction], Field(min_length=1)]
     """The share of values that dropout zeroes at the end of each block."""
     dense: list[Count]
-    """The widths of the linear layers before the last, which may be none: `[]`."""
+    """The widths of the linear layers before the last; `[]` means none."""
     dropout: Fraction
-    """The share that dropout zeroes after each of them."""
+    """The share of values that dropout zeroes after each of these linear layers."""
 
     @model_validator(mode="after")
     def _one_per_block(self) -> "CNN":
@@ -151,7 +151,7 @@ class PreAct(Network):
 class SpeedRun(Network):
     """The network of the CIFAR-10 speed runs (Jordan, 2024): patches whitened, then pairs of convolutions.
 
-    `patches` is computed from the training images as `whitening` is, without padding, and its biases learn.
+    `patches` is computed from the training images as `whitening` is, without padding; its biases are trained.
     """
 
     any_size: ClassVar[bool] = False

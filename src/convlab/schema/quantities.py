@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from statistics import mean
 from typing import Any
 
-EARLY = 3  # epochs: by which a start is judged, which oscillation leaves out, and of a level at the end
+EARLY = 3  # epochs: of the start, which oscillation leaves out, and of a mean level at the end
 OSCILLATING = ("train_loss", "validation_loss", "validation_accuracy")
 # Every quantity of a curve
 OF_CURVES = (
@@ -24,7 +24,7 @@ def of_curve(rows: Sequence[dict[str, Any]]) -> dict[str, float | None]:
 
     `early_accuracy`: the mean validation accuracy of the first EARLY epochs. `oscillation_…`: see
     `oscillation`, over the epochs after those. `rise_validation_loss`: the mean validation loss of the last
-    EARLY epochs less the lowest of EARLY epochs in a row, 0 or more: one bad epoch at the end is no rise.
+    EARLY epochs minus the lowest of EARLY consecutive epochs, 0 or more: one bad epoch at the end is no rise.
     `last_lr`: the learning rate of the last epoch.
     """
     columns = {column: [row[column] for row in rows if column in row] for column in OSCILLATING}
@@ -41,7 +41,7 @@ def of_curve(rows: Sequence[dict[str, Any]]) -> dict[str, float | None]:
 def oscillation(numbers: Sequence[float]) -> float | None:
     """Return the mean absolute second difference, |x[t−1] − 2 x[t] + x[t+1]|; None of fewer than three.
 
-    A straight line has none, however steep; one that goes up by d and down by d in turns has 2 d.
+    A straight line has none, however steep; one that alternates between up by d and down by d has 2 d.
     """
     inner = zip(numbers, numbers[1:], numbers[2:], strict=False)
     bends = [abs(before - 2 * here + after) for before, here, after in inner]

@@ -1,4 +1,4 @@
-"""What every section of params.yaml is made of: strict, frozen, with numbers as people write them."""
+"""The base of every section of params.yaml: strict, frozen, with numbers as people write them."""
 
 from typing import Annotated, Any
 

@@ -22,7 +22,7 @@ METRICS = (
     "kernel_norm",
     "weight_norm",
 )
-# What a claim may compare besides: read off the curves, the median seconds of an epoch, and within one result
+# What else a claim may compare: quantities of the curves, an epoch's median seconds, and within one result
 WITHIN = ("confusion_share", "map_distance")
 COMPARABLE = (*METRICS, *OF_CURVES, "epoch_seconds", *WITHIN)
 Pair = Annotated[str, Field(pattern=r"^[^/>]+(/|->)[^/>]+$")]
@@ -80,7 +80,7 @@ class Claim(Section):
     """What a report says of two results: `a` lies above `b`, below it, or within `margin` of it.
 
     A result is an experiment, or a sweep's trial as `sweep/trial`. With `confusion_share` or `map_distance`
-    it says something of `a` alone, an experiment, and has no `b`.
+    it is about `a` alone, an experiment, and has no `b`.
     """
 
     report: Literal["R0", "R1", "R2", "R3", "R4"]
@@ -135,7 +135,7 @@ class Params(Section):
     run_sweeps: list[str]
     """The sweeps that `dvc repro` computes."""
     own: dict[str, DatasetEntry]
-    """Data sets of one's own, by name (`datasets` in params.yaml)."""
+    """Your own data sets, by name (`datasets` in params.yaml)."""
     experiments: dict[str, Experiment]
     """Each experiment by its name: the keys in which it differs from the defaults at the top."""
     sweeps: dict[str, Sweep]
@@ -143,10 +143,10 @@ class Params(Section):
     claims: dict[str, Claim]
     """Each claim by its name; `make report` judges them."""
     feature_maps: dict[str, list[str]]
-    """Test images whose feature maps are drawn, besides a right and a wrong one's: experiment → a list of
+    """Test images whose feature maps are drawn, besides a correct and a wrong one: experiment → a list of
     `CLASS/INDEX`, the INDEX-th test image of the class, from 0."""
     thresholds: dict[str, dict[str, float]]
-    """Floors for `make check`: experiment → accuracy → the least it may be."""
+    """Floors for `make check`: experiment → accuracy → its minimum."""
     warnings: list[str]
     """What is valid, but probably a mistake."""
 

@@ -14,8 +14,8 @@ Betas = Annotated[list[Fraction], Field(min_length=2, max_length=2)]
 class Affine(Section):
     """Rotate, shift, shear and zoom each image by its own random amounts, up to the ones given (R1).
 
-    As in Keras, R1's framework: rotation and shear in degrees, shifts and zoom as fractions, the two
-    directions by themselves.
+    As in Keras, R1's framework: rotation and shear in degrees, shifts and zoom as fractions, independent in
+    the two directions.
     """
 
     name: Literal["affine"]
@@ -26,9 +26,9 @@ class Affine(Section):
     shear: Annotated[Float, Field(ge=0, lt=90)]
     """Degrees, to either side."""
     zoom: Fraction
-    """A fraction of 1, in each direction by itself."""
+    """A fraction of 1, independent in each direction."""
     border: Border
-    """What fills the places without a pixel."""
+    """What fills the pixels that come from outside of the image."""
 
 
 class Flip(Section):
@@ -40,14 +40,14 @@ class Flip(Section):
 class AlternatingFlip(Section):
     """Mirror half of the images in the first epoch, then each image in every other one (Jordan, 2024).
 
-    So an image is seen both ways in any two epochs, which chance leaves out for half of the images.
+    So any two consecutive epochs show an image both ways, which random flips do for half of the images only.
     """
 
     name: Literal["alternating_flip"]
 
 
 class Crop(Section):
-    """Pad each image, then cut it out again at a random place: a shift of up to `padding` pixels."""
+    """Pad each image, then crop it to its size at a random position: a shift of up to `padding` pixels."""
 
     name: Literal["crop"]
     padding: Count
@@ -81,7 +81,7 @@ class Resize(Section):
     model_config = ConfigDict(json_schema_extra={"examples": [{"until": 0.5, "size": 24}]})
 
     until: Annotated[Float, Field(gt=0, le=1)]
-    """The fraction of the epochs; above that of the entry before."""
+    """The fraction of the epochs; larger than in the entry before."""
     size: Annotated[int, Field(ge=4)]
     """Pixels; fewer than the images have."""
 
@@ -138,7 +138,7 @@ class Rest(Section):
 class RestBySGD(Section):
     """SGD for what Muon leaves: `lr` for biases, `lr_linear` for linear layers, of a batch's summed loss.
 
-    Of weight decay, `weight_decay` is the share that each step takes off at these rates (before momentum).
+    The experiment's `weight_decay` is the share of a weight that each step removes (before momentum).
     """
 
     lr: Positive
@@ -198,7 +198,7 @@ class EMA(Section):
 
 
 class Lookahead(Section):
-    """Every `every` steps go back to a share `alpha` of the way they led (Zhang et al., 2019)."""
+    """After every `every` steps, go back to a fraction `alpha` of the way they went (Zhang et al., 2019)."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"name": "lookahead", "every": 5, "alpha": 0.5}]}
@@ -206,9 +206,9 @@ class Lookahead(Section):
 
     name: Literal["lookahead"]
     every: Count
-    """Steps between two returns."""
+    """Steps between two such moves."""
     alpha: Annotated[Float, Field(gt=0, le=1)]
-    """The share of the way that is kept."""
+    """The fraction of the way that is kept: the step size of the slow weights."""
 
 
 Average = Annotated[EMA | Lookahead, Field(discriminator="name")]

@@ -1,4 +1,4 @@
-"""MLflow, mirrored from the files that the stages write. The files are the truth.
+"""MLflow, mirrored from the files that the stages write. The files are the source of truth.
 
 `records` reads what is known of each run, `study` what is said about it; `store` opens MLflow, `writer` puts
 runs there, `models` their networks; `registry` moves the champion, and `ui` shows it all. Mirroring twice
@@ -25,11 +25,11 @@ def mirror_all(names: Sequence[str], base: str = "HEAD", dvc_experiment: str | N
     """Mirror several, in one connection; return those that MLflow now holds. Never raise: a line for each
     that could not be mirrored, or one for all.
 
-    `base`: the commit that their names say the difference to; `dvc_experiment`: whose results they are.
+    `base`: the commit to which run names state the differences; `dvc_experiment`: whose results they are.
     """
     done: list[str] = []
     try:
-        import mlflow  # noqa: F401  # first: where it is absent, there is nothing to read for
+        import mlflow  # noqa: F401  # first: without it, nothing needs to be read
 
         from convlab.tracking import records, store, study, writer
 

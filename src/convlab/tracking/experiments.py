@@ -25,7 +25,7 @@ class Kept:
     base: str
 
     def changed(self) -> list[str]:
-        """List the experiments and sweeps that it has other results of than its base."""
+        """List the experiments and sweeps whose results differ from those of its base."""
         listed = _git("diff", "--name-only", "--relative", self.base, self.commit, "--", str(files.METRICS))
         found = re.findall(rf"^{files.METRICS}/([^/]+)/(?:trainings|scores)\.json$", listed, re.M)
         return sorted(set(found))
@@ -35,7 +35,7 @@ def kept() -> list[Kept]:
     """List the DVC experiments of this repository.
 
     Raises:
-        InputError: this is no git repository.
+        InputError: this is not a git repository.
     """
     listed = _git("for-each-ref", "--format=%(objectname) %(refname)", "refs/exps")
     found = re.findall(r"^([0-9a-f]+) refs/exps/([0-9a-f]{2})/([0-9a-f]{38})/(.+)$", listed, re.M)
@@ -43,7 +43,7 @@ def kept() -> list[Kept]:
 
 
 def mirror_experiments() -> tuple[int, int]:
-    """Mirror what each DVC experiment has computed; return how many of them MLflow holds, and of how many.
+    """Mirror what each DVC experiment has computed; return how many MLflow now holds, and how many there are.
 
     Raises:
         InputError: as `kept`.
@@ -59,11 +59,11 @@ def mirror_experiments() -> tuple[int, int]:
 
 @contextmanager
 def _checked_out(commit: str) -> Iterator[None]:
-    """Stand in a copy of a commit's results, while the database and git stay those of the repository."""
+    """Work in a copy of a commit's results, while the database and git stay those of the repository."""
     paths = _git("ls-tree", "--name-only", commit, "--", *map(str, READ)).split()
     where = _git("rev-parse", "--absolute-git-dir").strip()
     uri = tracking_uri()
-    if uri.startswith("sqlite:///"):  # which may be relative to where we stand now
+    if uri.startswith("sqlite:///"):  # which may be relative to the current directory
         uri = f"sqlite:///{Path(uri.removeprefix('sqlite:///')).resolve()}"
     here = {"DVC_ROOT": str(files.root().resolve()), "GIT_DIR": where, "MLFLOW_TRACKING_URI": uri}
     kept = {key: os.environ.get(key) for key in here}

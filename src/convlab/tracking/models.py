@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 class Served(nn.Module):
-    """What answers for images as they are published: uint8 [N, C, H, W] → logits, float32 [N, classes].
+    """The network as MLflow serves it: published images, uint8 [N, C, H, W] → logits, float32 [N, classes].
 
-    Greyscale, scaling and test-time augmentation are inside, so that it answers as it was evaluated.
+    Greyscale, scaling and test-time augmentation are inside, so that it predicts as it was evaluated.
     """
 
     def __init__(self, transform: nn.Module, model: nn.Module, augmentation: str):
@@ -35,7 +35,7 @@ class Served(nn.Module):
 
 
 def served(training: Training) -> Served:
-    """Build the network of a training, from weights that are known as its own.
+    """Build the network of a training, from weights that are verified to be its own.
 
     Raises:
         InputError: a file is missing or damaged, or the weights are of another training.
@@ -57,12 +57,12 @@ def log(client: "MlflowClient", run_id: str, training: Training) -> str:
     from mlflow.models import infer_signature
 
     model = served(training)
-    images = load_split(training.prepared, "validation").images[:2]  # two: of one, the number would be fixed
+    images = load_split(training.prepared, "validation").images[:2]  # one would fix N
     with torch.inference_mode():
         signature = infer_signature(images.numpy(), model(images).numpy())
     with warnings.catch_warnings(), mlflow.start_run(run_id=run_id):
-        client.set_terminated(run_id, "KILLED")  # `start_run` has called it alive
-        warnings.simplefilter("ignore")  # torch.export's, of MLflow's own making
+        client.set_terminated(run_id, "KILLED")  # `start_run` has marked it as running
+        warnings.simplefilter("ignore")  # MLflow's own use of torch.export causes them
         logged: Any = mlflow.pytorch.log_model(
             model,
             name="model",

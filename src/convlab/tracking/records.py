@@ -79,7 +79,7 @@ class _Reader:
             self._described(self._together(result, "trial", runs, changes), item)
             for result, runs in by_trial.items()
         ]
-        # The best by validation: the test scores of a sweep choose nothing, they are shown.
+        # The best by validation: the test scores of a sweep are shown, and choose nothing.
         best = max(children, key=lambda run: run.metrics.get("best_validation_accuracy", -1.0))
         together = hashlib.sha256("".join(run.fingerprint for run in children).encode())
         shown = ("best_validation_accuracy", "test_accuracy")
@@ -110,7 +110,7 @@ class _Reader:
     ) -> Run:
         """Make the run of one training, as it is among several: its name tells the seed."""
         timing = row["environment"] | results.own_timing(row, self.clocks)
-        if self.study.dvc_experiment and not timing.get("dvc_experiment"):  # a copy of DVC's keeps no clock
+        if self.study.dvc_experiment and not timing.get("dvc_experiment"):  # its commit may lack a timing
             timing = timing | {"dvc_experiment": self.study.dvc_experiment}
         mine = [one for one in self.curves if one["seed"] == experiment.seed and one.get("trial") == trial]
         name = run_name(result, dict(changes), experiment.seed, timing.get("dvc_experiment"))

@@ -70,7 +70,7 @@ def candidates() -> dict[str, list[Run]]:
 
 
 def _promote(client: "MlflowClient", name: str, found: Sequence[Run]) -> str:
-    """Move the alias of one data set if the best of the trainings found is better; return what is so now."""
+    """Move the alias of one data set if a training found is better than it; return a line on the outcome."""
     champion = _champion(client, name)
     before = champion.tags if champion else {}
     held = float(before.get("validation_accuracy", -1.0))
@@ -136,7 +136,7 @@ def _missing(run: Run) -> Any:
 
 
 def _ahead(found: Sequence[Run], here: Sequence[Run]) -> str:
-    """Say which training would be champion if its weights were here; nothing where the best are."""
+    """Return which training would be champion if its weights were here; empty if those of the best are."""
     if found and here and found[0].metrics[SCORE] <= here[0].metrics[SCORE]:
         return ""
     first = found[0]

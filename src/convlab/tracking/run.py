@@ -15,9 +15,9 @@ Kind = Literal["experiment", "sweep", "trial", "seed"]
 
 @dataclass(frozen=True)
 class Training:
-    """Whose weights a run's are: of an experiment or a sweep, one trial of it, and a seed.
+    """Which training a run's weights come from: of an experiment or a sweep, one trial of it, and a seed.
 
-    `hash`: of the weights; None in results of before it was written.
+    `hash`: of the weights; None in results that are older than it.
     """
 
     item: str
@@ -96,7 +96,7 @@ class Run:
 
     @property
     def dataset(self) -> str:
-        """The data set, or several: the experiment of MLflow's that the run belongs to."""
+        """The data set, or several: the MLflow experiment that the run belongs to."""
         return "+".join(sorted({one.name for one in self.data}))
 
     @property

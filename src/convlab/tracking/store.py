@@ -1,4 +1,4 @@
-"""MLflow's store, opened by one writer at a time, and in it an experiment of MLflow's for each data set."""
+"""MLflow's store, opened by one writer at a time, with one MLflow experiment for each data set."""
 
 import json
 import logging
@@ -72,7 +72,7 @@ def clone_id() -> str:
 
 @contextmanager
 def connected() -> "Iterator[MlflowClient]":
-    """Open MLflow's client, one writer at a time: first users who create the database together crash."""
+    """Open MLflow's client, one writer at a time: creating the database concurrently crashes."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # a server that is gone must not hold us up
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")  # seconds
@@ -86,18 +86,16 @@ def connected() -> "Iterator[MlflowClient]":
         _check_database(tracking_uri())
         set_tracking_uri(tracking_uri())
         client = MlflowClient()
-        client.search_experiments(
-            max_results=1
-        )  # a server that is away is found out once, not for each result
+        client.search_experiments(max_results=1)  # an unreachable server is noticed once, not for each result
         yield client
 
 
 @contextmanager
 def alone(client: "MlflowClient") -> Iterator[None]:
-    """Keep the writers of other machines out: to look for a run and then to create it is no single step.
+    """Keep the writers of other machines out: looking for a run and then creating it is not atomic.
 
-    The lock is a name in the server's registry of models, which it gives to one at a time. One that was left
-    by a writer that was killed is taken away by its own clone, or once it is old.
+    The lock is a name in the server's model registry, which only one writer can create. A lock that a killed
+    writer has left is removed by its own clone, or once it is old.
 
     Raises:
         TimeoutError: somebody else held it all the time.
@@ -113,13 +111,13 @@ def alone(client: "MlflowClient") -> Iterator[None]:
             client.create_registered_model(LOCK, description=clone_id())
             break
         except MlflowException as error:
-            # DOES_NOT_EXIST: given back while MLflow looked up who has it
+            # DOES_NOT_EXIST: released while MLflow looked up who has it
             if error.error_code not in ("RESOURCE_ALREADY_EXISTS", "RESOURCE_DOES_NOT_EXIST"):
                 raise
         if time.monotonic() > until:
             raise TimeoutError(f"another writer has held {LOCK!r} for {WAIT_SECONDS:g} s")
         time.sleep(random.uniform(0.1, 0.5))
-        with suppress(MlflowException):  # it has just been given back
+        with suppress(MlflowException):  # it has just been released
             held = client.get_registered_model(LOCK)
             old = time.time() - held.creation_timestamp / 1000 > STALE_SECONDS
             if old or held.description == clone_id():  # in this clone a file's lock lets one write at a time
@@ -127,12 +125,12 @@ def alone(client: "MlflowClient") -> Iterator[None]:
     try:
         yield
     finally:
-        with suppress(MlflowException):  # the server is away: it grows old
+        with suppress(MlflowException):  # the server is unreachable: the lock expires by age
             client.delete_registered_model(LOCK)
 
 
 def experiment_id(client: "MlflowClient", name: str) -> str:
-    """Return the id of an experiment of MLflow's, which is created, or restored if somebody deleted it."""
+    """Return the id of an MLflow experiment, which is created, or restored if somebody deleted it."""
     found = client.get_experiment_by_name(name)
     if found is None:
         local = tracking_uri().startswith("sqlite:")

@@ -35,7 +35,7 @@ class Study:
     book: str | None = None
 
     def changes(self, name: str, item: Experiment | Sweep) -> Flat:
-        """Return what all trainings of an item have otherwise than as it is committed, by dotted key."""
+        """Return the settings in which all trainings of an item differ from the commit, by dotted key."""
         if self.committed is None:
             return {}
         before = self.committed.experiments.get(name) or self.committed.sweeps.get(name)
@@ -101,7 +101,7 @@ def load(
 
 
 def run_name(result: str, changes: Flat, seed: int | None, dvc_experiment: str | None) -> str:
-    """Return a name that tells a run from others: `digits lr=0.01 seed=2 [fast-lark]`."""
+    """Return a name that distinguishes a run from others: `digits lr=0.01 seed=2 [fast-lark]`."""
     shown = [f"{key}={value}" for key, value in changes.items() if key != "seed" or seed is None]
     if len(shown) > MOST_SHOWN:
         shown[MOST_SHOWN:] = [f"+{len(shown) - MOST_SHOWN} more"]

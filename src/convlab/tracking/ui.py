@@ -27,7 +27,7 @@ def serve(port: int) -> int:
     print_views(store.shown_uri().rstrip("/") if remote else f"http://{HOST}:{port}")
     if remote:
         return 0
-    print("Ctrl-C ends it", flush=True)
+    print("Ctrl-C stops it", flush=True)
     os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # seven processes of 200 MB, for GenAI
     command = ["mlflow", "server", "--backend-store-uri", uri, "--host", HOST, "--port", str(port)]
     try:
@@ -40,12 +40,12 @@ def require_free(port: int) -> None:
     """Refuse a port that another program listens on, or that this user may not take.
 
     Raises:
-        InputError: with the way to name another.
+        InputError: says how to choose another.
     """
     with socket.socket() as probe:
         probe.setsockopt(
             socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
-        )  # as the server does: one that ended is no matter
+        )  # as the server does: one that just ended does not matter
         try:
             probe.bind((HOST, port))
         except OSError as error:

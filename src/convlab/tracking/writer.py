@@ -1,7 +1,7 @@
-"""Runs in MLflow: created, brought up to date, or replaced where MLflow changes nothing.
+"""Runs in MLflow: created, brought up to date, or replaced where MLflow allows no change.
 
-A run is found again by what it is the result of, its fingerprint and when it began, never by its name, which
-belongs to whoever looks at it.
+A run is found again by its result, its fingerprint and when it began, never by its name, which users may
+change.
 """
 
 import hashlib
@@ -70,10 +70,10 @@ class _Mirror:
         return run_id
 
     def _find(self, run: Run, parent: str | None) -> tuple[Any, list[Any]]:
-        """Return MLflow's run of a training, if it is there, and those that it takes the place of.
+        """Return MLflow's run of a training, if it is there, and those that it replaces.
 
-        The same training done again, here, takes the place of the one before: with another clock its curves
-        would stand there twice. What another clone has put there stays, and so does a DVC experiment's.
+        The same training done again, here, replaces the one before: with other times, its curves would appear
+        twice. What another clone has put there stays, and so does a DVC experiment's.
         """
         keys = ("result", "fingerprint", "device")
         same = [
@@ -105,7 +105,7 @@ class _Mirror:
 
 
 def _not_alive(client: "MlflowClient", run_id: str) -> None:
-    """Until all of it is there, a run says that it was cut off: its training is over."""
+    """Mark a run as killed until it is complete: its training is over, so it is not running."""
     client.set_terminated(run_id, "KILLED")
 
 
@@ -125,8 +125,8 @@ def _ours(run: Any) -> bool:
 
 
 def _unchangeable(found: Any, run: Run) -> bool:
-    """Tell whether MLflow's run holds what MLflow never changes: another value of a parameter, or a score
-    that the files have no more."""
+    """Return whether MLflow's run holds what MLflow never changes: another value of a parameter, or a score
+    that the files no longer have."""
     if DIGEST not in found.data.tags or not _ours(found):
         return False
     params, metrics = found.data.params, found.data.metrics
@@ -196,8 +196,8 @@ def _inputs(run: Run) -> Iterable[Any]:
 
 
 def _changed(run: Run, held: dict[str, float]) -> Iterator[tuple[str, float, int, int]]:
-    """List the single numbers that a run of MLflow's has otherwise, as of now: MLflow shows the latest value,
-    and of several at one time the largest."""
+    """List the single numbers in which MLflow's run differs, timed now: MLflow shows the latest value, and of
+    several at one time the largest."""
     now = int(time.time() * 1000)
     for key, value in run.metrics.items():
         if held.get(key) != value:

@@ -41,7 +41,7 @@ class ExponentialMovingAverage(PlainWeights):
         )
 
     def update(self) -> None:
-        """Move the averages towards the weights; all in one call, as each would keep a GPU waiting."""
+        """Move the averages towards the weights; all in one call, as one call each would stall a GPU."""
         torch._foreach_lerp_(self.averages, self.weights, 1 - self.decay)
 
     def state_dict(self) -> dict[str, Any]:
@@ -67,7 +67,7 @@ class SlowWeights(PlainWeights):
         self.steps = 0
 
     def update(self) -> None:
-        """Count a step; after every k-th, move back."""
+        """Count a step; after every k-th, update the slow weights and return to them."""
         self.steps += 1
         if self.steps % self.every:
             return
@@ -97,5 +97,5 @@ def build_average(model: nn.Module, settings: EMA | Lookahead | None) -> PlainWe
 
 
 def _floats(tensors: Iterable[Tensor]) -> list[Tensor]:
-    """List what has a mean (not a count of batches), out of reach of the gradient."""
+    """List what has a mean (not a count of batches), detached from the gradient."""
     return [tensor.detach() for tensor in tensors if tensor.is_floating_point()]

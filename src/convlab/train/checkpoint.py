@@ -1,7 +1,7 @@
-"""Checkpoints: all that a training needs to resume after a cut-off as if there had been none.
+"""Checkpoints: all that a training needs to resume after an interruption as if there had been none.
 
 One file each: safetensors, with what is not a tensor as JSON in its header, so that no pickle is ever opened.
-A file's name holds the hash of its content: a damaged one is known, and the one before it is taken.
+A file's name holds the hash of its content: a damaged one is recognised, and the one before it is used.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from torch import Tensor
 from convlab.files import write_bytes
 from convlab.interrupt import Interrupted, Request
 
-SECONDS = 60.0  # within an epoch: what a cut-off may cost at most
+SECONDS = 60.0  # within an epoch: what an interruption may cost at most
 EPOCH_SECONDS = 1.0  # at an epoch's end: the digits' epochs are too short to write a file after each
 SHARE = 0.05  # of the time, at most: ResNet-18's 130 MB take as long to write as a GPU needs for an epoch
 KEPT = 2  # the last may be damaged
@@ -73,14 +73,15 @@ class Checkpoints:
         try:
             write_bytes(self.folder / f"{epoch:06d}-{step:08d}-{digest}.safetensors", content)
         except OSError as error:
-            print(f"warning: no checkpoint in {self.folder}: {error.strerror}", file=sys.stderr, flush=True)
+            reason = f"cannot write a checkpoint into {self.folder}: {error.strerror}"
+            print(f"warning: {reason}", file=sys.stderr, flush=True)
         self.last = time.monotonic()
         self.cost = self.last - began
         for old in self._newest_first()[KEPT:]:
             old.unlink(missing_ok=True)
         if self.request.number is not None:
-            where = f"epoch {epoch} after step {step}" if step else f"epoch {epoch - 1}, at its end"
-            raise Interrupted(self.request.number, f"{self.label} stopped in {where}")
+            where = f"at epoch {epoch}, step {step}" if step else f"after epoch {epoch - 1}"
+            raise Interrupted(self.request.number, f"{self.label} stopped {where}")
 
     def restore(self, parts: dict[str, Any]) -> int:
         """Restore `parts` from the newest whole checkpoint; return the epoch to begin with (or 1)."""
@@ -107,7 +108,7 @@ class Checkpoints:
                 with safe_open(path, framework="pt") as file:
                     tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
                     return _unpack(json.loads(file.metadata()["state"]), tensors)
-            print(f"warning: {path} is damaged; taking the one before", file=sys.stderr, flush=True)
+            print(f"warning: {path} is damaged; using the one before", file=sys.stderr, flush=True)
         return None
 
     def _newest_first(self) -> list[Path]:

@@ -73,7 +73,7 @@ class Stopwatch:
     """Seconds since the start by the wall clock, and on a GPU by device events too."""
 
     def __init__(self, device: torch.device):
-        self.before = 0.0  # a cut-off
+        self.before = 0.0  # seconds until an interruption
         self.events = device.type == "cuda"
         if self.events:
             self.begin, self.end = (torch.cuda.Event(enable_timing=True) for _ in range(2))

@@ -26,7 +26,7 @@ class Engine(Protocol):
 
     @property
     def optimizer(self) -> Optimizer:
-        """What the schedule steers, and checkpoints keep."""
+        """Its learning rates are set by the schedule, its state is saved by checkpoints."""
 
     def step(self, images: Tensor, targets: Tensor) -> StepResult:
         """Make a step: forward, backward, update.
@@ -74,7 +74,7 @@ class GraphEngine(TorchEngine):
     """Takes the steps of a GPU as CUDA graphs: one launch in place of a hundred or more.
 
     A step of these small networks takes a GPU less time than Python takes to launch its kernels one by one.
-    The first steps of each shape run eagerly, while cuDNN chooses its kernels and the optimiser makes its
+    The first steps of each shape run eagerly, while cuDNN chooses its kernels and the optimiser creates its
     state; then a step is captured, and from there on replayed. An epoch's last, smaller batch stays eager.
     """
 
@@ -109,7 +109,7 @@ class GraphEngine(TorchEngine):
 
 
 def build_engine(model: nn.Module, recipe: Experiment, device: torch.device) -> Engine:
-    """Return the engine that a recipe names, for a model that is where it stays.
+    """Return the engine that a recipe names, for a model that is on its device already (see `place`).
 
     On a GPU the steps are CUDA graphs, unless CONVLAB_EAGER is set: the same kernels, so the same results.
     """

@@ -1,4 +1,4 @@
-"""THE training loop: for every model, every sweep, every device.
+"""The one training loop, for every model, every sweep, every device.
 
 It knows nothing of DVC, MLflow or where files are: tensors and a recipe go in, the history comes out, and
 it calls back at the end of every step and every epoch.
@@ -65,8 +65,8 @@ def fit(
         device: where everything happens.
         on_step: called after each step with the number of images in it.
         on_epoch: called after each epoch with the history so far.
-        checkpoints: where the training resumes from, on a CPU to the same last bit as without the cut-off,
-            and where it writes new ones.
+        checkpoints: where the training resumes from, on a CPU to the same last bit as if uninterrupted, and
+            where it writes new ones.
 
     Raises:
         Diverged: a loss is NaN or infinite; says in which step, at which learning rate.

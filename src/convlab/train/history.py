@@ -36,9 +36,9 @@ class History:
     """What happened, epoch by epoch.
 
     `records` are the learning curves, with the L2 penalty of the validated weights apart from the losses;
-    `iterations`, if the recipe asks for them, the same of every step: loss
-    (as trained on, without the L2 penalty), accuracy and learning rate. `epoch_seconds` and `device_seconds`
-    cover training and validation. `cut_offs` counts how often the training went on from a checkpoint.
+    `iterations`, if the recipe asks for them, have a row for every step: loss (as trained on, without the L2
+    penalty), accuracy and learning rate. `epoch_seconds` and `device_seconds` cover training and validation.
+    `cut_offs` counts how often the training resumed from a checkpoint.
     """
 
     records: list[Record] = field(default_factory=list)
@@ -63,7 +63,7 @@ class History:
 class Sums:
     """The running sums of an epoch.
 
-    It stays on the device until the epoch's end: reading a number each step would stall a GPU.
+    They stay on the device until the epoch's end: reading a number each step would stall a GPU.
     """
 
     def __init__(self, steps: int, device: torch.device):

@@ -26,8 +26,8 @@ AT_ONCE = 8192  # images that are prepared together on a GPU
 def prepared_at_once(batch_size: int, mixing: bool, device: torch.device) -> int:
     """Return how many batches are transformed and augmented together.
 
-    On a GPU as many as share the cost of launching the kernels of an augmentation, which take less time than
-    Python needs to launch them. On a CPU one, which stays in its caches; and one where images of a batch are
+    On a GPU several, to share the cost of launching the kernels of an augmentation, which take less time than
+    Python needs to launch them. On a CPU one, which stays in its caches; and one if images of a batch are
     mixed with each other, by an amount that each batch draws for itself.
     """
     return max(1, AT_ONCE // batch_size) if device.type == "cuda" and not mixing else 1

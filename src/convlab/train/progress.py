@@ -1,7 +1,7 @@
-"""Show trainings as they go: one live table on a terminal, short plain lines elsewhere (logs, CI).
+"""Show the progress of trainings: one live table on a terminal, short plain lines elsewhere (logs, CI).
 
-A training tells an audience of the process that it runs in; side by side, a worker's passes it on to the
-parent, which alone prints: lines of several trainings never mix.
+A training reports to a listener in its own process, its `Audience`; that of a worker passes it on to the
+parent, the only one that prints: lines of several trainings never mix.
 """
 
 import sys
@@ -19,7 +19,7 @@ from convlab.train.history import History
 
 WIDTH = 120  # characters of a line at most
 LINE_SECONDS = 10.0  # between lines on one of many trainings, after its first epoch
-STEP_SECONDS = 0.5  # between looks at a training within an epoch
+STEP_SECONDS = 0.5  # between reports within an epoch
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Told:
 
 
 class Audience(Protocol):
-    """Who is told how far trainings are."""
+    """A listener for the progress of trainings."""
 
     def hear(self, told: Told) -> None:
         """Take note, and show it or not."""
@@ -51,7 +51,7 @@ class Audience(Protocol):
 
 @dataclass
 class Lines:
-    """Plain lines: of a lone training one an epoch, of many some, and one at the end of each."""
+    """Plain lines: one per epoch of a single training, a few of each of many, and one at the end of each."""
 
     total: "Total"
     last: dict[str, float] = field(default_factory=dict)  # label → when a line was printed
@@ -81,14 +81,14 @@ class Lines:
 
 @dataclass
 class Board:
-    """One live table: a row for each training that runs, and the whole below."""
+    """One live table: a row for each running training, and the total below."""
 
     live: Live
     total: "Total"
     running: dict[str, Told] = field(default_factory=dict)
 
     def hear(self, told: Told) -> None:
-        """Change the table; of a training that ended leave a line above it."""
+        """Update the table; print a line above it for a training that ended."""
         self.total.hear(told)
         if told.ended:
             self.running.pop(told.label, None)
@@ -121,7 +121,7 @@ class Total:
     done: dict[str, float] = field(default_factory=dict)
     ended: set[str] = field(default_factory=set)
     started: float = field(default_factory=time.monotonic)
-    begun: dict[str, float] = field(default_factory=dict)  # what a checkpoint brought
+    begun: dict[str, float] = field(default_factory=dict)  # epochs done before a resume
 
     @property
     def many(self) -> bool:
@@ -131,7 +131,7 @@ class Total:
     def hear(self, told: Told) -> None:
         """Take note of one training."""
         if told.done:
-            self.begun.setdefault(told.label, told.done - 1)  # the first word comes after an epoch
+            self.begun.setdefault(told.label, told.done - 1)  # the first report comes after an epoch
         self.done[told.label] = told.epochs if told.ended else told.done
         if told.ended:
             self.ended.add(told.label)
@@ -151,7 +151,7 @@ _audience: list[Audience] = [Lines(Total("", {}))]
 
 @contextmanager
 def heard_by(audience: Audience) -> Iterator[None]:
-    """Let trainings of this process tell `audience`."""
+    """Let trainings of this process report to `audience` inside the context."""
     _audience.append(audience)
     try:
         yield
@@ -173,22 +173,22 @@ def shown(name: str, epochs: dict[str, int]) -> Iterator[None]:
 
 
 def listen(audience: Audience) -> None:
-    """Let trainings of this process tell `audience` from now on."""
+    """Let trainings of this process report to `audience` from now on."""
     _audience.append(audience)
 
 
 def hear(told: Told) -> None:
-    """Tell whoever listens in this process."""
+    """Report to the listener of this process."""
     _audience[-1].hear(told)
 
 
 class Reporter:
-    """Callbacks for `fit`: `step` moves the table, `epoch` says how an epoch ended."""
+    """Callbacks for `fit`: `step` updates the table, `epoch` reports the results of an epoch."""
 
     def __init__(self, label: str, epochs: int, images: int):
         self.label, self.epochs, self.images = label, epochs, images
         self.started = self.heard = time.perf_counter()
-        self.before: int | None = None  # epochs that a checkpoint brought
+        self.before: int | None = None  # epochs done before a resume
         self.done = self.seen = 0  # epochs; images of the current one
 
     def step(self, images: int) -> None:
@@ -201,7 +201,7 @@ class Reporter:
             hear(Told(self.label, self.epochs, done, self._left(done)))
 
     def epoch(self, history: History) -> None:
-        """Tell the losses, accuracies, rate and seconds of the epoch, and the time left at most."""
+        """Report the losses, accuracies, rate and seconds of the epoch, and the time left at most."""
         last = history.records[-1]
         self.done, self.seen = int(last["epoch"]), 0
         self.before = self.done - 1 if self.before is None else self.before

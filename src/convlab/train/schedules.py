@@ -18,7 +18,7 @@ ONE_CYCLE_START = 1 / 25  # of the peak, as in Smith and Topin (2018) and in PyT
 class Schedule:
     """The learning rate of each step, in the same proportion for each of an optimiser's groups.
 
-    A plateau's follows from what it monitors of the validation; every other is a function of the time alone.
+    A plateau's depends on the validation loss that it monitors; every other is a function of time alone.
     """
 
     def __init__(self, optimizer: Optimizer, recipe: Experiment):

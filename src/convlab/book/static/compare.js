@@ -71,7 +71,7 @@ document.addEventListener("DOMContentLoaded", () => {
     const parts = [element("h2", "Chosen"), list];
     if (chosen.length > 1) parts.push(...(differ.length ? table("Parameters that differ", ["parameter", ...letters], differ, "Parameters that differ") : [element("p", "Their parameters are the same.")]));
     parts.push(...table("Metrics", ["metric", ...letters, ...letters.slice(1).map(text => `${text} − A`)], numbers, "Metrics"));
-    parts.push(element("p", "±: standard deviation over seeds; [ , ]: 95 % interval; accuracies in points of a percent.", { class: "note" }));
+    parts.push(element("p", "±: standard deviation over seeds; [ , ]: 95 % interval; accuracies: percentage points.", { class: "note" }));
     tables.replaceChildren(...parts);
   };
 

@@ -27,7 +27,7 @@ class Augmenter:
         It takes raw images (uint8, or float of the same range) [N, C, H, W] on the device, targets, and which
         of the training images these are, int64 [N] (left out: the first ones, in order). It returns float32
         images of the same range, and targets. Mixup and CutMix need targets as probabilities, float
-        [N, classes]; the others return them as they came.
+        [N, classes]; the others return them unchanged.
         """
         images = images.float()
         if indices is None:

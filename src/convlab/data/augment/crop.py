@@ -10,7 +10,7 @@ PAD_MODES = {"zero": "constant", "nearest": "replicate", "reflect": "reflect"}  
 
 
 def crop(images: Tensor, step: Crop, generator: torch.Generator) -> Tensor:
-    """Pad each image on all sides and cut it out again at a random place."""
+    """Pad each image on all sides and crop it to its size at a random position."""
     count, _, height, width = images.shape
     places = 2 * step.padding + 1
     padded = F.pad(images, (step.padding,) * 4, PAD_MODES[step.border])

@@ -1,4 +1,4 @@
-"""Rectangles of one image in another, and their share of its label."""
+"""A rectangle of another image pasted into each image, and labels mixed by its area."""
 
 import math
 
@@ -12,7 +12,7 @@ from convlab.schema.training import CutMix
 def cutmix(
     images: Tensor, targets: Tensor, step: CutMix, generator: torch.Generator, host: np.random.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Paste the same rectangle of another image into each; targets mix by the area that is left."""
+    """Paste the same rectangle of another image into each; targets are mixed by its area."""
     height, width = images.shape[-2:]
     side = math.sqrt(1 - host.beta(step.alpha, step.alpha))
     top, bottom = _span(side * height, height, host)
@@ -25,6 +25,6 @@ def cutmix(
 
 
 def _span(length: float, size: int, host: np.random.Generator) -> tuple[int, int]:
-    """Place a stretch of `length` with its middle anywhere in `size` pixels; what sticks out is cut off."""
+    """Return the ends of a span of `length` with its middle at random in `size` pixels, clipped to these."""
     middle = host.integers(size)
     return max(0, round(middle - length / 2)), min(size, round(middle + length / 2))

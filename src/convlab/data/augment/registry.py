@@ -1,4 +1,4 @@
-"""The kinds of augmentation, by their sections of the schema; nothing else is decided here."""
+"""The kinds of augmentation, by their sections of the schema; this module does nothing else."""
 
 from typing import assert_never
 

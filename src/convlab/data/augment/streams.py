@@ -11,7 +11,7 @@ from convlab.seeds import derive, derive_seed
 class Streams:
     """A stream on the device and one on the host, from (seed, the augmentation's name, epoch) alone.
 
-    So one augmentation more, or one less, changes nothing about the others.
+    So adding or removing an augmentation changes nothing about the others.
     """
 
     def __init__(self, seed: int, name: str, epoch: int, device: torch.device):

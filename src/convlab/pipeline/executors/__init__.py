@@ -1,7 +1,7 @@
 """Where trainings run: the one interface between them and what runs them.
 
-An executor is a function in a module of its own. A further one (Slurm's, say) is a further module that calls
-`job.train_job` for each job, somewhere, and a further name here. Which one is taken is no setting of an
+An executor is a function in a module of its own. To add one (for Slurm, say), write a module that calls
+`job.train_job` for each job, wherever it runs, and add its name here. The choice is not a setting of an
 experiment: it changes no bit of a result.
 """
 
@@ -22,11 +22,11 @@ class Executor(Protocol):
     """Run jobs, as many at once as there is room for, until the ledger holds all of them."""
 
     def __call__(self, jobs: Sequence[Job], ledger: Ledger) -> None:
-        """Run `jobs`, none of which is in `ledger`; each is there as soon as it ends.
+        """Run `jobs`, none of which is in `ledger`; each is added to it as soon as it ends.
 
         Raises:
             Interrupted: SIGINT or SIGTERM came; what was running has written checkpoints.
-            InputError: the place where they were to run is not there, or processes were killed from outside.
+            InputError: the cluster cannot be reached, or processes were killed from outside.
         """
 
 

@@ -1,4 +1,4 @@
-"""A training to run, and running it: what every executor does, wherever it does it."""
+"""A training as a job, and how it is run: what every executor does, wherever it does it."""
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -41,17 +41,17 @@ def train_job(
     at_once: int,
     asked: Callable[[], AbstractContextManager[Request]] = deferred,
 ) -> None:
-    """Train one, score it if asked to, and put it into the ledger.
+    """Run one training, score it if asked to, and put it into the ledger.
 
     Args:
         job: what to train.
         ledger: where checkpoints are looked for and written, and the outcome put down.
         at_once: how many run side by side, for the timing.
-        asked: gives the request to end that holds during the training.
+        asked: a context manager that yields the request to end the training.
 
     Raises:
         Interrupted: it was asked to end; a checkpoint has been written, or it is in the ledger.
-        InputError: it is to be portable, and this process has kernels of its own choice.
+        InputError: it is to be portable, and this process has not pinned its kernels.
     """
     portable.check(job.label, job.trial.experiment)
     with asked() as request, ledger.turn(job.key, job.label, request):

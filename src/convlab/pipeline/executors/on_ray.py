@@ -1,4 +1,4 @@
-"""Trainings on a Ray cluster: the one that RAY_ADDRESS names, or else one that is started here and now.
+"""Trainings on a Ray cluster: the one that RAY_ADDRESS names, or else one that is started here.
 
 Each worker is an actor that stays for all of a sweep, as importing PyTorch takes longer than a short trial.
 One that dies is replaced, and its trial resumes from its last checkpoint.
@@ -34,9 +34,9 @@ from convlab.train.device import ALL_THREADS
 
 ADDRESS = "RAY_ADDRESS"
 PACKAGE = Path(__file__).parents[2]
-GPU_SHARE = 0.25  # of a GPU: networks for small images fill none
-DEATHS = 3  # of one training's workers, before it is called a matter of memory
-POLL = 0.5  # seconds between looks at what was printed, and whether somebody asked for the end
+GPU_SHARE = 0.25  # of a GPU: networks for small images do not fill one
+DEATHS = 3  # of one training's workers, before the run ends with an error
+POLL = 0.5  # seconds between checks for output, and for a request to end
 CHECKPOINT_SECONDS = 30.0  # between checkpoints of one training that are sent here
 CONNECT_SECONDS = 5.0  # for a head to answer, and between looks whether it still does
 FILES = ("statistics.json", "test.safetensors", "train.safetensors", "validation.safetensors")
@@ -66,10 +66,10 @@ def run_on_ray(jobs: Sequence[Job], ledger: Ledger) -> None:
 def _cluster(cpus: int, variables: Mapping[str, str]) -> Iterator[None]:
     """Attach to the cluster that RAY_ADDRESS names, or start one here that ends with this process.
 
-    `variables`: what a worker's process is to be started with, besides.
+    `variables`: further environment variables of the workers' processes.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_worker_niceness", "0")  # else its workers give way to whatever else runs here
+    os.environ.setdefault("RAY_worker_niceness", "0")  # else its workers run at a low priority
     address = os.environ.get(ADDRESS, "")
     asked = workers_asked_for()
     here = {"address": "local", "include_dashboard": False}
@@ -77,7 +77,7 @@ def _cluster(cpus: int, variables: Mapping[str, str]) -> Iterator[None]:
         here["num_cpus"] = max(asked * cpus, os.cpu_count() or 1)  # as many as asked for, cores or not
     environment = {
         "OMP_NUM_THREADS": str(ALL_THREADS),  # Ray would set it to the share of the CPUs
-        "MALLOC_ARENA_MAX": "1",  # a training runs in a thread, whose memory is to be kept as a process's is
+        "MALLOC_ARENA_MAX": "1",  # a training runs in a thread: its memory is to be kept as a main thread's
         "CONVLAB_COMMIT": run_context()["git_commit"] or "",
         **variables,
     }
@@ -107,14 +107,14 @@ def _check_reachable(address: str) -> None:
     """Refuse at once what Ray would try to reach for minutes.
 
     Raises:
-        InputError: nobody listens there, or it is no address of a head.
+        InputError: nothing listens there, or it is not the address of a head node.
     """
     if address in ("auto", "local"):
         return
     host, _, port = address.rpartition(":")
     if not host or "/" in host or not port.isdecimal():
         raise InputError(
-            f"{ADDRESS}: found {address!r}; allowed: HOST:PORT of a head (`ray start --head`), auto"
+            f"{ADDRESS}: found {address!r}; allowed: HOST:PORT of a head node (`ray start --head`), auto"
         )
     try:
         socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
@@ -123,9 +123,9 @@ def _check_reachable(address: str) -> None:
 
 
 def _share(jobs: Sequence[Job], cpus: int) -> tuple[dict[str, float], int]:
-    """Return what one training asks of a node, and how many of them to run at once.
+    """Return the resources that one training asks for, and how many of them to run at once.
 
-    With CONVLAB_WORKERS there may be more than the cluster has room for now: one that grows then grows.
+    With CONVLAB_WORKERS there may be more than the cluster has room for now: with autoscaling, it grows.
     """
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     gpus = any(node.get("GPU") for node in nodes)
@@ -141,7 +141,7 @@ def _share(jobs: Sequence[Job], cpus: int) -> tuple[dict[str, float], int]:
 
 @dataclass
 class _Hand:
-    """A worker, and what it is about: the answer that is awaited, and the job (None while it starts)."""
+    """A worker with its pending answer and its job (None while it starts)."""
 
     actor: Any
     answer: Any
@@ -152,7 +152,7 @@ class _Hand:
 
 
 class _Crew:
-    """The workers, the jobs that wait for one, and what has become of both."""
+    """The workers, the jobs that wait for one, and the state of both."""
 
     def __init__(self, jobs: Sequence[Job], ledger: Ledger, share: dict[str, float], at_once: int):
         self.waiting = deque(jobs)
@@ -249,7 +249,7 @@ class _Crew:
         hand.job, hand.sent_at = job, monotonic()
 
     def _replace(self, hand: _Hand, error: RayError) -> None:
-        """Let another worker take the place of one that died, and go on with its job."""
+        """Let another worker take the place of one that died, and resume its job."""
         label = hand.job.label if hand.job else "a worker"
         self.deaths[label] = self.deaths.get(label, 0) + 1
         reason = (str(error).splitlines() or [type(error).__name__])[0]
@@ -279,7 +279,7 @@ class _Crew:
         looks = [hand.look, hand.actor.look.remote(False) if last else None]
         hand.look = None
         for look in filter(None, looks):
-            with suppress(RayError):  # its death is known by its answer
+            with suppress(RayError):  # that it died is seen from its answer
                 said, checkpoint = ray.get(look)
                 print(said, end="", flush=True)
                 if hand.job:
@@ -296,7 +296,7 @@ class _Crew:
 
 
 def _marked(folder: Path) -> Path:
-    """Return an empty file in a folder: who sees it shares the folder."""
+    """Return an empty file in a folder: a worker that sees it shares the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=folder, prefix="seen-from-")
     os.close(handle)

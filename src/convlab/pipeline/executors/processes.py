@@ -19,7 +19,7 @@ from convlab.schema import Experiment
 from convlab.train import progress
 from convlab.train.device import ALL_THREADS, select_device
 
-POLL = 0.2  # seconds between looks at what workers told, and at whether somebody asked for the end
+POLL = 0.2  # seconds between checks for messages of workers, and for a request to end
 
 
 def run_in_processes(jobs: Sequence[Job], ledger: Ledger) -> None:
@@ -53,7 +53,7 @@ def at_once(experiments: Sequence[Experiment]) -> int:
 
 
 def prepare_worker(parent: Connection | None = None) -> None:
-    """Let a worker end with its parent (SIGKILL must leave no orphan), and print there whatever it has to."""
+    """Let a worker end with its parent (SIGKILL must leave no orphan), and send its output there."""
     print_anything()
     if parent:
         told = Teller(parent)
@@ -63,7 +63,7 @@ def prepare_worker(parent: Connection | None = None) -> None:
 
 
 def _side_by_side(jobs: Sequence[Job], ledger: Ledger, workers: int) -> None:
-    spawn = multiprocessing.get_context("spawn")  # a fork would copy PyTorch's threads in mid-air
+    spawn = multiprocessing.get_context("spawn")  # a fork would copy PyTorch's locks, but not its threads
     ours, theirs = spawn.Pipe(duplex=False)
     pool = ProcessPoolExecutor(workers, spawn, prepare_worker, (theirs,))
     with deferred() as request, ours, theirs, pool:

@@ -1,7 +1,7 @@
 """What a node of a Ray cluster does: train one job after another, in a process that stays warm.
 
-Where the node sees the folder of whoever asked (the same machine, a shared file system), it works there.
-Else it gets prepared data through the object store, once, and what it made is sent back.
+Where the node sees the driver's folder (the same machine, a shared file system), it works there. Else it gets
+prepared data through the object store, once, and its results are sent back.
 """
 
 import io
@@ -27,12 +27,12 @@ from convlab.train import device
 
 Sent = Mapping[
     str, np.ndarray
-]  # the bytes of prepared files by name: the object store hands arrays out uncopied
+]  # the bytes of prepared files by name: the object store returns arrays without a copy
 
 
 @dataclass(frozen=True)
 class Node:
-    """What a worker says of where it is: `shared` if it sees the folder of whoever asked."""
+    """Where a worker runs: `shared` if it sees the driver's folder."""
 
     host: str
     torch: str
@@ -59,11 +59,11 @@ class Worker:
     """An actor. Ray calls `run` in one thread, and `look` and `end` in another meanwhile."""
 
     def __init__(self, threads: int):
-        # What `threads: null` means must not depend on the node: the last bits do on it.
+        # What `threads: null` means must not depend on the node: the last bits depend on it.
         device.ALL_THREADS = threads
         self.request = Request()
         self.said = Said()
-        self.near = True  # on the machine of whoever asked
+        self.near = True  # on the driver's machine
         self.ledger: Ledger | None = None  # this node's own, if nothing is shared
         self.key = ""
         self.sent = ""  # the checkpoint that was sent last
@@ -84,7 +84,7 @@ class Worker:
     def run(
         self, job: Job, ledger: Path, at_once: int, prepared: Sent | None, data: str, begun: dict[str, bytes]
     ) -> dict[str, bytes]:
-        """Train a job, or go on with it.
+        """Train a job, or resume it.
 
         Args:
             job: what to train.
@@ -92,11 +92,11 @@ class Worker:
             at_once: how many run side by side.
             prepared: the prepared data, if nothing is shared.
             data: their hash.
-            begun: the checkpoints that there are, if nothing is shared.
+            begun: the existing checkpoints, if nothing is shared.
 
         Return:
-            What the ledger of whoever asked has to hold: the outcome or, if it was asked to end, checkpoints.
-            Nothing on the same machine. (A shared file system may show what was written after a minute.)
+            What the driver's ledger has to hold: the outcome or, if it was asked to end, checkpoints.
+            Nothing on the same machine. (On a shared file system, a file may appear only after a minute.)
         """
         with redirect_stdout(self.said), redirect_stderr(self.said), suppress(Interrupted):
             if self.ledger is None:
@@ -134,7 +134,7 @@ class Worker:
 
 
 def _laid_out(prepared: Sent, data: str) -> Path:
-    """Return a folder with the prepared data, written once a node, and checked by their hash.
+    """Return a folder with the prepared data, written once per node, and checked by their hash.
 
     Raises:
         InputError: what came is not what was sent.

@@ -1,6 +1,6 @@
-"""What workers have to say goes through one pipe to their parent, which alone prints.
+"""Messages and output of workers go through one pipe to their parent, the only one that prints.
 
-A pipe and no queue: a worker that is killed holds no lock that others would wait for. What is shorter than
+A pipe, not a queue: a worker that is killed holds no lock that others would wait for. What is shorter than
 4,096 bytes is written in one piece, so that several may write to it.
 """
 
@@ -27,7 +27,7 @@ class Teller(io.TextIOBase):
         return len(text)
 
     def hear(self, told: Told) -> None:
-        """Send what a training tells."""
+        """Send a training's progress."""
         self._send(told)
 
     def _send(self, what: Told | str) -> None:
@@ -36,7 +36,7 @@ class Teller(io.TextIOBase):
 
 
 def listen(workers: Connection) -> None:
-    """Hear what workers have told, and print what they printed."""
+    """Pass on what workers have reported, and print what they printed."""
     with suppress(EOFError):
         while workers.poll():
             match workers.recv():

@@ -1,4 +1,4 @@
-"""Layers that see the whole batch although a process has but its share of it."""
+"""Layers that see the whole batch although a process has only its share of it."""
 
 import torch
 import torch.nn.functional as F
@@ -65,7 +65,7 @@ class DropoutOfAll(nn.Module):
 
 
 def seeing_all(network: nn.Module, share: Share, device: torch.device) -> nn.Module:
-    """Put layers that see the whole batch in place of those that would see but this process's share."""
+    """Put layers that see the whole batch in place of those that would only see this process's share."""
     if device.type == "cuda":
         network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
     return _replaced(network, share)

@@ -1,4 +1,4 @@
-"""A network on several devices, which the training loop takes for one: whole batches in, their logits out."""
+"""A network on several devices, which the training loop treats as one: whole batches in, their logits out."""
 
 import copy
 from collections.abc import Callable, Mapping
@@ -27,7 +27,7 @@ class SharedOut(nn.Module):
     def __init__(self, network: nn.Module, share: Share):
         super().__init__()
         self.network, self.share = network, share
-        # Made with the first step, once the weights are where they stay; in a list it is no submodule.
+        # Made at the first step, once the weights are on their device; in a list it is not a submodule.
         self.parallel: list[DistributedDataParallel] = []
 
     def forward(self, images: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The share of a batch that one process computes, and sums over all processes that know their gradient."""
+"""The share of a batch that one process computes, and differentiable sums over all processes."""
 
 from dataclasses import dataclass
 from typing import Any

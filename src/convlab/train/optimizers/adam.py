@@ -1,4 +1,4 @@
-"""Adam, and AdamW, whose weight decay is apart from the gradient."""
+"""Adam, and AdamW, whose weight decay is decoupled from the gradient."""
 
 from typing import Any
 

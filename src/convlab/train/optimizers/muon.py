@@ -13,7 +13,7 @@ from convlab.train.device import PRECISIONS, select_precision
 from convlab.train.optimizers.adam import arguments
 from convlab.train.optimizers.rates import as_rate
 
-# Of an odd polynomial that Jordan chose to bring small singular values near 1 in few steps. They end between
+# Of an odd polynomial, chosen by Jordan to bring small singular values near 1 in few steps. They end between
 # about 0.7 and 1.2, not at 1, which does the training no harm.
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 TINY = 1e-7

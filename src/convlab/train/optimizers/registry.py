@@ -1,4 +1,4 @@
-"""The optimisers, by their sections of the schema; nothing else is decided here."""
+"""The optimisers, by their sections of the schema; this module does nothing else."""
 
 from typing import assert_never
 
@@ -13,7 +13,7 @@ from convlab.train.optimizers.sgd import build_sgd
 
 
 def build_optimizer(model: nn.Module, recipe: Experiment) -> Optimizer:
-    """Return the optimiser that a recipe names, for a model that is where it stays."""
+    """Return the optimiser that a recipe names, for a model that is on its device already."""
     match recipe.optimizer:
         case schema.training.Adam() as settings:
             return build_adam(model, settings, recipe)

@@ -1,4 +1,4 @@
-"""Stochastic gradient descent, with weight decay in the gradient or apart from it."""
+"""Stochastic gradient descent, with weight decay in the gradient or decoupled from it."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ def build_sgd(model: nn.Module, settings: schema.training.SGD, recipe: Experimen
 class DecoupledSGD(SGD):
     """SGD whose weight decay is decoupled from the gradient (Loshchilov and Hutter, 2019).
 
-    w ← w − lr · λ · w before each step, as in PyTorch's AdamW: momentum does not carry the decay on.
+    w ← w − lr · λ · w before each step, as in PyTorch's AdamW: momentum does not accumulate the decay.
     """
 
     def __init__(self, params: Any, weight_decay: float, **settings: Any):
