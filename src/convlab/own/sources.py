@@ -16,7 +16,7 @@ from PIL import Image
 
 from convlab import files
 from convlab.config.explain import short, show
-from convlab.data.pictures import SUFFIXES, open_picture
+from convlab.data.pictures import open_picture
 from convlab.data.sources import MIRROR, mirror_from_environment
 from convlab.errors import InputError
 from convlab.schema.datasets import DatasetEntry, Published
@@ -134,11 +134,6 @@ def _files(folder: Path) -> list[Path]:
 
 def _litter(path: Path) -> bool:
     return path.name.startswith(".") or path.name in LITTER
-
-
-def pictures_in(folder: Path) -> list[Path]:
-    """Return the pictures of a folder, by their names' endings, sorted."""
-    return [path for path in _files(folder) if path.suffix.lower() in SUFFIXES]
 
 
 # ----------------------------------------------------------------------------------------------------- arrays

@@ -37,7 +37,6 @@ SURROUNDINGS = (  # the entries of timing.json that stay the same when a machine
     "cudnn",
     "driver",
 )
-OWN = ("seed", "fingerprint")  # which a training that did not end has too
 
 
 def of_training(of: str, trial: Trial, finished: "Finished", folder: Path, scored: bool) -> Record:
