@@ -12,6 +12,7 @@ from training import THREE, Make, rows, weights
 from convlab import files
 from convlab.data.dataset import Prepared, save
 from convlab.errors import InputError
+from convlab.pipeline import evaluate as evaluation
 from convlab.pipeline.executors.processes import at_once
 from convlab.pipeline.ledger import Finished
 from convlab.pipeline.trainings import Trainings, iterations_of
@@ -182,6 +183,27 @@ def test_after_a_change_of_the_data_finished_trials_are_trained_again(
     capsys.readouterr()
     Trainings("lr", plan, other, ledger).run()
     assert "already finished" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("edit", "kept"), [("# a comment\n", True), ("OTHER = 1\n", False)])
+def test_finished_trials_are_kept_while_they_are_scored_by_the_same_code(
+    sweep: Make,
+    prepared: Path,
+    ledger: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    edit: str,
+    kept: bool,
+) -> None:
+    plan = sweep({"lr": 0.001}, epochs=1)
+    Trainings("lr", plan, prepared, ledger).run()
+    edited = tmp_path / "evaluate.py"
+    edited.write_text(Path(evaluation.__file__).read_text() + edit)
+    monkeypatch.setattr(evaluation, "__file__", str(edited))
+    capsys.readouterr()
+    Trainings("lr", plan, prepared, ledger).run()
+    assert ("already finished" in capsys.readouterr().out) == kept
 
 
 def test_a_training_interrupted_while_it_was_saved_does_not_count(

@@ -19,6 +19,7 @@ from convlab.pipeline import evaluate as evaluation
 from convlab.pipeline import executors
 from convlab.pipeline.executors.job import Job
 from convlab.pipeline.executors.workers import workers_asked_for
+from convlab.pipeline.identity import hash_source
 from convlab.pipeline.ledger import Finished, Ledger
 from convlab.pipeline.provenance import fingerprint, hash_data, hash_files
 from convlab.schema import MOST_DEVICES, Experiment, Sweep, Trial
@@ -124,7 +125,8 @@ def _hashed(folder: Path, scored: bool) -> tuple[str, str]:
         data = hash_data(folder)
         if not scored:
             return data, ""
-        return data, f"-{hash_files([folder / 'test.safetensors', Path(evaluation.__file__)])[:8]}"
+        scored_by = hash_source(Path(evaluation.__file__))  # a comment there costs a sweep no trial
+        return data, f"-{scored_by[:8]}{hash_files([folder / 'test.safetensors'])[:8]}"
     except FileNotFoundError as error:
         raise InputError(f"{error.filename}: not there; `dvc repro` writes it") from None
 
