@@ -105,7 +105,7 @@ def shrink(params: dict) -> None:
     params["sweeps"]["digits_l2"]["overrides"] = {"epochs": 1, "threads": 2, "portable": False}
     params["sweeps"]["digits_l2"]["grid"] = {"l2": [0.0, 0.001]}
     params["thresholds"] = {"digits": {"test_accuracy": 0.6}}
-    params["run_sweeps"] = ["digits_l2"]
+    params |= {"run": ["digits"], "run_sweeps": ["digits_l2"]}  # whatever is selected in the working tree
 
 
 def without_mlflow(clone: Clone) -> None:

@@ -6,7 +6,7 @@ import runpy
 import sys
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
@@ -16,6 +16,13 @@ from convlab.schema import Params
 
 ROOT = Path(__file__).parents[2]
 GONE = object()  # as a value: the key is taken away
+
+
+def names_in(union: Any) -> str:
+    """Return the names that a section may have, as a message lists them: somebody may have added one."""
+    sections = get_args(get_args(union)[0])
+    return ", ".join(name for one in sections for name in get_args(one.model_fields["name"].annotation))
+
 
 OURS = """
 seed: 7

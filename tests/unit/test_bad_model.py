@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pytest
-from params import GONE, Changes, refusal
+from params import GONE, Changes, names_in, refusal
 
 from convlab.schema import CNN
+from convlab.schema.models import Model
 
 DIGITS, CIFAR, FASHION = (f"experiments/{name}/model" for name in ("digits", "cifar", "fashion"))
 MISSING = "missing; add it here or among the defaults at the top"
@@ -26,12 +27,12 @@ def shape(channels: int, size: int, dataset: str) -> str:
 BAD: dict[str, tuple[Changes, str]] = {
     "unknown family": (
         {f"{DIGITS}/name": "resnt"},
-        "experiments.digits.model.name: found 'resnt' (str); allowed: cnn, resnet, preact, speedrun; "
+        f"experiments.digits.model.name: found 'resnt' (str); allowed: {names_in(Model)}; "
         "did you mean `resnet`?",
     ),
     "the family of old": (
         {f"{DIGITS}/name": "vgg"},
-        "experiments.digits.model.name: found 'vgg' (str); allowed: cnn, resnet, preact, speedrun",
+        f"experiments.digits.model.name: found 'vgg' (str); allowed: {names_in(Model)}",
     ),
     # what no machine could train, refused without its memory
     **{

@@ -4,7 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from params import Changes, refusal
+from params import Changes, names_in, refusal
+
+from convlab.schema.training import Augmentation, Optimizer
 
 DIGITS = "experiments/digits"
 MISSING = "missing; add it here or among the defaults at the top"
@@ -88,7 +90,7 @@ AUGMENT = {
     "unknown augmentation": (
         {"experiments/cifar/augment": [{"name": "flip"}, {"name": "cutmx"}]},
         "experiments.cifar.augment.1.name: found 'cutmx' (str); "
-        "allowed: affine, flip, alternating_flip, crop, mixup, cutmix; did you mean `cutmix`?",
+        f"allowed: {names_in(Augmentation)}; did you mean `cutmix`?",
     ),
     "an augmentation's unknown key": (
         {"augment": [{"name": "flip", "padding": 2}]},
@@ -163,7 +165,7 @@ TRAINING = {
     ),
     "unknown optimiser": (
         {"optimizer/name": "adm"},
-        "optimizer.name: found 'adm' (str); allowed: adam, adamw, sgd, muon; did you mean `adam`?",
+        f"optimizer.name: found 'adm' (str); allowed: {names_in(Optimizer)}; did you mean `adam`?",
     ),
     "one beta": (
         {"optimizer/betas": [0.9]},

@@ -3,11 +3,14 @@
 The verdicts on claims: test_claims.py."""
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from params import GONE, VALID, Changes, load, refusal
 
 from convlab.schema import COMPARABLE, WITHIN, Claim
+
+REPORTS = get_args(Claim.model_fields["report"].annotation)
 
 CLAIM = "claims/strides_cost"
 PLAIN = VALID["claims"]["strides_cost"]
@@ -97,8 +100,8 @@ CLAIMS = {
         "did you mean `margin`?",
     ),
     "unknown report": (
-        {f"{CLAIM}/report": "R5"},
-        "claims.strides_cost.report: found 'R5' (str); allowed: R0, R1, R2, R3, R4",
+        {f"{CLAIM}/report": "R9"},
+        f"claims.strides_cost.report: found 'R9' (str); allowed: {', '.join(REPORTS)}",
     ),
     "unknown metric": (
         {f"{CLAIM}/metric": "accuracy"},

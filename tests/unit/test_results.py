@@ -69,6 +69,11 @@ def test_a_stage_was_run_with_the_code_and_left_the_results_that_are_committed(
     assert not stale, f"changed since {stage} ran: run `dvc repro`"
 
 
+def test_the_lock_has_the_raw_data_of_the_digits_alone() -> None:
+    """As a clone has them: with more, `make repro` would change the lock, and `dvc checkout` fail then."""
+    assert [entry["nfiles"] for entry in LOCK["download"]["outs"]] == [1]
+
+
 @pytest.mark.parametrize("name", sorted(path.split("/")[1] for path in TRAININGS))
 def test_the_parts_of_a_result_are_consistent(
     name: str, committed: Path, monkeypatch: pytest.MonkeyPatch

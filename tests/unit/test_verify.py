@@ -46,9 +46,9 @@ def trial(name: str, accuracy: float, **more: Any) -> Record:
 def test_equal_weights_are_a_reproduction_to_the_last_bit_on_whatever_machine() -> None:
     experiment(347 / 360)
     commit()
-    assert str(verify("digits")) == "digits: reproduced to the last bit"
+    assert str(verify("digits")) == "digits: reproduced to the last bit: test 96.39%"
     experiment(347 / 360, environment={"device_name": "another CPU"})
-    assert str(verify("digits")) == "digits: reproduced to the last bit"
+    assert str(verify("digits")) == "digits: reproduced to the last bit: test 96.39%"
 
 
 def test_other_weights_are_noise_as_far_as_the_test_images_cannot_tell_them_apart() -> None:
@@ -78,6 +78,12 @@ def test_a_sweep_is_judged_by_its_farthest_trial() -> None:
     assert verify("grid").kind == "not reproduced"
     put([trial("a", 0.95), training("grid", 1, "b", status="diverged"), never])
     assert str(verify("grid")) == "grid: not reproduced: b: diverged"
+
+
+def test_a_sweep_that_is_reproduced_shows_the_range_of_its_trials() -> None:
+    put([trial("a", 0.95), trial("b", 0.9), training("grid", 1, "c", status="infeasible")])
+    commit()
+    assert str(verify("grid")) == "grid: reproduced to the last bit: test 90.00% to 95.00%"
 
 
 def test_of_many_trials_one_may_differ_by_more() -> None:
@@ -131,6 +137,6 @@ def test_the_command_fails_where_a_result_is_not_reproduced(
     assert run(monkeypatch, "digits") == 1
     assert run(monkeypatch) == 1  # what params.yaml selects
     out = capsys.readouterr().out
-    assert "digits: reproduced to the last bit\ndigits: not reproduced: 50.00% here" in out
+    assert "digits: reproduced to the last bit: test 96.00%\ndigits: not reproduced: 50.00% here" in out
     assert run(monkeypatch, "digts") == 2
     assert "NAME: found 'digts'; did you mean" in (said := capsys.readouterr().err) or "allowed" in said

@@ -21,7 +21,7 @@ def validate() -> int:
 
 
 def check(against: str | None) -> int:
-    """Compare metrics with their floors in params.yaml; exit status 1 if one is below it, missing or NaN."""
+    """Compare metrics with their floors in studies.yaml; exit status 1 if one is below it, missing or NaN."""
     from convlab.results import compare, gate
 
     checks = gate.check(load_params(files.PARAMS).thresholds)

@@ -55,7 +55,9 @@ def verify(name: str, revision: str = "HEAD") -> Verdict:
             name, "not compared", f"made from other settings than the committed one: {told(other)}"
         )
     if _same(before, folder.trainings) and _same(scores, folder.scores):
-        return Verdict(name, "reproduced to the last bit")
+        means = [one.mean for one in _results(folder.trainings, folder.scores).values() if one.accuracies]
+        spread = dict.fromkeys(f"{end:.2%}" for end in (min(means), max(means))) if means else {}
+        return Verdict(name, "reproduced to the last bit", f"test {' to '.join(spread)}" if spread else "")
     return _within_noise(name, _results(before, scores), _results(folder.trainings, folder.scores))
 
 
