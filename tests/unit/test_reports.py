@@ -1,6 +1,7 @@
 """The reports' numbers beside ours: tables, reports.json, and that the committed ones are current."""
 
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -229,6 +230,16 @@ def test_the_committed_tables_show_the_committed_results(monkeypatch, committed)
     monkeypatch.chdir(committed)
     for path, text in tables.outputs().items():
         assert path.read_text(encoding="utf-8") == text, f"{path}: run `make report`"
+
+
+def test_a_claim_that_was_tried_on_the_digits_does_not_count_for_its_report(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    claims = read_params(ROOT / "params.yaml")["claims"].values()
+    own = [claim for claim in claims if claim["report"] == "R0" and not claim["a"].startswith("digits")]
+    (row,) = (
+        line for line in tables.outputs()[Path("README.md")].splitlines() if line.startswith("| R0 | b")
+    )
+    assert sum(int(count) for count in re.findall(r"(\d+) (?:confirmed|refuted|incon|not)", row)) == len(own)
 
 
 def test_every_row_of_a_report_names_an_experiment_or_a_trial_that_exists(monkeypatch):
