@@ -7,11 +7,20 @@ from convlab.headlines.contents import Headline, accuracy_text
 from convlab.results import mean_and_spread
 from convlab.results.reports import points
 
-TITLES = ("data", "headlines of the reports", "ours", "points more", "n", "a training", "all of it", "on")
+TITLES = (
+    "data",
+    "headlines of the reports",
+    "ours",
+    "gain, points",
+    "n",
+    "per training",
+    "in all",
+    "hardware",
+)
 
 
 def table(found: Sequence[Headline]) -> str:
-    """Return a line for each experiment. 'a training' is timed by its own clock, 'all of it' is `dvc repro`:
+    """Return a line for each experiment. 'per training' is timed by its own clock, 'in all' is `dvc repro`:
     data, the trainings, scores, figures."""
     lines = [TITLES, ("---", "---", *["---:"] * 5, "---"), *map(cells, found)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
