@@ -216,7 +216,7 @@ def test_a_trial_whose_worker_is_killed_resumes_in_another_from_its_checkpoint(
 def test_trainings_on_ray_that_are_asked_to_end_write_checkpoints_and_resume(
     sweep: Make, prepared: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
-    plan = sweep(*THREE[:2], epochs=15)
+    plan = sweep(*THREE[:2], epochs=80)  # 15 are over before the first is printed, half a second later
     files.write_text(tmp_path / "plan.yaml", dump_item(plan))
     command = [sys.executable, "-u", "-c", SCRIPT, tmp_path / "plan.yaml", prepared, tmp_path / "ray"]
     pipe = subprocess.PIPE
