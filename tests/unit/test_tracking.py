@@ -191,6 +191,26 @@ def test_mirroring_again_changes_nothing(mirror, recipe):
     assert {run.info.run_id for run in before.values()} == {run.info.run_id for run in after.values()}
 
 
+def test_mlflow_sends_no_telemetry_unless_the_user_says_so(tmp_path):
+    """It asks its environment as it is imported, in a stage that nobody has set anything for."""
+    script = (
+        "from convlab.tracking import mirror\n"
+        "mirror('one')\n"
+        "from mlflow.telemetry import get_telemetry_client\n"
+        "print(get_telemetry_client())"
+    )
+    # Within pytest MLflow sends none by itself
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "PYTEST_"))}
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        env=kept | {"PYTHONPATH": str(ROOT / "src")},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.splitlines()[-1:] == ["None"], done.stderr
+
+
 def test_evaluated_again_a_run_shows_the_new_value_though_it_is_smaller(mirror, recipe):
     put(recipe, accuracy=0.919)
     (before,) = mirror("one").values()

@@ -29,10 +29,9 @@ def mirror_all(names: Sequence[str], base: str = "HEAD", dvc_experiment: str | N
     """
     done: list[str] = []
     try:
-        import mlflow  # noqa: F401  # first: without it, nothing needs to be read
-
         from convlab.tracking import records, store, study, writer
 
+        store.load_mlflow()  # first: without it, nothing needs to be read
         known = study.load(base, dvc_experiment, names)
         with store.connected() as client:
             for name in names:

@@ -70,12 +70,22 @@ def clone_id() -> str:
     return path.read_text(encoding="utf-8").strip()
 
 
-@contextmanager
-def connected() -> "Iterator[MlflowClient]":
-    """Open MLflow's client, one writer at a time: creating the database concurrently crashes."""
+def load_mlflow() -> None:
+    """Import MLflow, which reads these settings as it is imported.
+
+    Raises:
+        ImportError: it is not installed.
+    """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # a server that is gone must not hold us up
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")  # seconds
+    import mlflow  # noqa: F401
+
+
+@contextmanager
+def connected() -> "Iterator[MlflowClient]":
+    """Open MLflow's client, one writer at a time: creating the database concurrently crashes."""
+    load_mlflow()
     from filelock import FileLock
     from mlflow import MlflowClient, set_tracking_uri
 
