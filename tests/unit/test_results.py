@@ -71,6 +71,8 @@ def test_a_stage_was_run_with_the_code_and_left_the_results_that_are_committed(
 
 def test_the_lock_has_the_raw_data_of_the_digits_alone() -> None:
     """As a clone has them: with more, `make repro` would change the lock, and `dvc checkout` fail then."""
+    if yaml.safe_load(git("show", ":params.yaml"))["run"] != ["digits"]:
+        pytest.skip("another selection is committed")
     assert [entry["nfiles"] for entry in LOCK["download"]["outs"]] == [1]
 
 

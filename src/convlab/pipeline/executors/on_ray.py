@@ -39,6 +39,7 @@ DEATHS = 3  # of one training's workers, before the run ends with an error
 POLL = 0.5  # seconds between checks for output, and for a request to end
 CHECKPOINT_SECONDS = 30.0  # between checkpoints of one training that are sent here
 CONNECT_SECONDS = 5.0  # for a head to answer, and between looks whether it still does
+GONE_SECONDS = 30.0  # without an answer: one that restarts (KubeRay) is back before; Ray itself ends after 60
 FILES = ("statistics.json", "test.safetensors", "train.safetensors", "validation.safetensors")
 
 
@@ -160,7 +161,8 @@ class _Crew:
         self.deaths: dict[str, int] = {}
         self.prepared: dict[Path, tuple[Any, str]] = {}  # data in the object store, with their hash
         self.marker = _marked(ledger.folder)
-        self.head, self.seen_at = ray.get_runtime_context().gcs_address, monotonic()
+        self.head = ray.get_runtime_context().gcs_address
+        self.asked_at = self.answered_at = monotonic()  # when the head was asked, and answered, last
         # Two threads: one trains, the other answers meanwhile.
         self.actors = ray.remote(max_concurrency=2, **share)(Worker)
         self.hands = [self._hire() for _ in range(at_once)]
@@ -192,19 +194,22 @@ class _Crew:
         what is kept.
 
         Raises:
-            InputError: it does not answer.
+            InputError: it has not answered for half a minute.
         """
-        if monotonic() - self.seen_at < CONNECT_SECONDS:
+        if monotonic() - self.asked_at < CONNECT_SECONDS:
             return
+        self.asked_at = monotonic()
         try:
             _check_reachable(self.head)
+            self.answered_at = monotonic()
         except InputError:
+            if monotonic() - self.answered_at < GONE_SECONDS:
+                return
             self.hands = []  # nobody is left to be told
             raise InputError(
                 f"Ray: the cluster's head at {self.head} is gone; what is finished, and each checkpoint that "
                 "came here, is kept: run it again"
             ) from None
-        self.seen_at = monotonic()
 
     def _answered(self, seconds: float) -> list[_Hand]:
         done, _ = ray.wait([hand.answer for hand in self.hands], timeout=seconds)
