@@ -3,7 +3,7 @@
 from statistics import mean, median, stdev
 from typing import Any
 
-PEER = "airbench94_muon"
+AIRBENCH = "airbench94_muon"
 
 
 def target_table(results: dict[str, Any]) -> str:
@@ -17,8 +17,8 @@ def target_table(results: dict[str, Any]) -> str:
         "| --- | ---: | ---: | ---: | ---: |",
         _row(f"convlab, `{results['experiment']}`, {results['epochs']} epochs", results["ours"]),
     ]
-    if results["peer"]:
-        lines.append(_row(PEER, results["peer"]))
+    if results["airbench"]:
+        lines.append(_row(AIRBENCH, results["airbench"]))
     return "\n".join([*lines, ""])
 
 

@@ -1,11 +1,11 @@
-"""Seconds and test accuracy of a whole training, many seeds; beside airbench's own script with --peer SCRIPT.
+"""Seconds and test accuracy of a whole training, many seeds; beside airbench's own script with --airbench.
 
-    python bench/speed/time_to_accuracy.py cifar10_fast --target 0.94 [--seeds 20] [--compile] [--peer SCRIPT]
+    python bench/speed/time_to_accuracy.py cifar10_fast --target 0.94 --seeds 20 --compile --airbench FILE
 
 Each seed is trained with the experiment's recipe and tested once, at its end. Its seconds are those of
 whitening, training and testing (with the views that the recipe names), until the device is done; imports,
 reading the data, copying it to the device and the validation after each epoch are apart, and so is the first
-training of a process, which warms it up. Blocks of seeds of ours and of the peer's take turns, each block a
+training of a process, which warms it up. Blocks of seeds of ours and of airbench's take turns, each block a
 process; what a file holds already is resumed.
 """
 
@@ -49,10 +49,8 @@ def main() -> None:
     parser.add_argument("--target", type=fraction, required=True, help="an accuracy, 0 to 1")
     parser.add_argument("--seeds", type=count, default=20)
     parser.add_argument("--epochs", type=count, help="instead of the experiment's")
-    parser.add_argument("--peer", type=Path, help="airbench94_muon.py, unchanged; needs CUDA")
-    parser.add_argument(
-        "--compile", action="store_true", help="ours with torch.compile; the peer's always is"
-    )
+    parser.add_argument("--airbench", type=Path, help="airbench94_muon.py, unchanged; needs CUDA")
+    parser.add_argument("--compile", action="store_true", help="ours with torch.compile; airbench always is")
     parser.add_argument("--block", type=count, default=BLOCK, help="seeds of one process (%(default)s)")
     parser.add_argument("--prepared", type=Path, help="a folder of prepared data by key, as a lease has")
     parser.add_argument("--out", type=Path, help="(bench/results/<device>-EXPERIMENT.json)")
@@ -66,10 +64,10 @@ def main() -> None:
     options.data = options.prepared and options.prepared / experiment.data_key()
     if options.data and not options.data.is_dir():
         raise InputError(f"--prepared: found no {options.data}; allowed: a folder that has it")
-    if options.peer and not options.peer.is_file():
-        raise InputError(f"--peer: found {str(options.peer)!r}; allowed: airbench94_muon.py's path")
-    if options.peer and experiment.device != "cuda":
-        raise InputError("--peer: airbench needs CUDA, which is not available here; leave it out")
+    if options.airbench and not options.airbench.is_file():
+        raise InputError(f"--airbench: found {str(options.airbench)!r}; allowed: airbench94_muon.py's path")
+    if options.airbench and experiment.device != "cuda":
+        raise InputError("--airbench: airbench needs CUDA, which is not available here; leave it out")
     raw = files.RAW / experiment.dataset
     if not options.data and not raw.is_dir():
         raise InputError(f"{raw}: not there; `dvc repro download` fetches it for what `run` selects")
@@ -93,7 +91,7 @@ def measure(options: Any, experiment: Experiment, device: torch.device) -> Row:
     about = {"experiment": options.experiment, "target": options.target, "epochs": experiment.epochs}
     about |= {"batch_size": experiment.batch_size, "compile": experiment.compile}
     about["precision"] = select_precision(experiment.precision, device)
-    results = {**run_context(), **environment(device), **about, "ours": [], "peer": []}
+    results = {**run_context(), **environment(device), **about, "ours": [], "airbench": []}
     if options.out.exists():
         results = files.read_json(options.out)
         if changed := [key for key, value in about.items() if results.get(key) != value]:
@@ -106,10 +104,10 @@ def measure(options: Any, experiment: Experiment, device: torch.device) -> Row:
         arguments += ["--compile"] if options.compile else []
         arguments += ["--prepared", str(options.prepared)] if options.data else []
         results["ours"] += child("speed/time_to_accuracy.py", options.experiment, *arguments)
-        if options.peer:
-            runs = len(results["ours"]) - len(results["peer"])
+        if options.airbench:
+            runs = len(results["ours"]) - len(results["airbench"])
             place = [str(options.data)] if options.data else []
-            results["peer"] += child("baselines/airbench.py", str(options.peer), str(runs), *place)
+            results["airbench"] += child("baselines/airbench.py", str(options.airbench), str(runs), *place)
         files.write_json(options.out, results)
         print(f"{len(results['ours'])} of {options.seeds} seeds", flush=True)
     return results

@@ -303,8 +303,8 @@ def test_one_measurement_is_one_line_of_json() -> None:
             "found 'digit'; allowed: digits, mnist_",
         ),
         (
-            ["bench/speed/time_to_accuracy.py", "digits", "--target", "0.9", "--peer", "none.py"],
-            "--peer: found 'none.py'; allowed: airbench94_muon.py's path",
+            ["bench/speed/time_to_accuracy.py", "digits", "--target", "0.9", "--airbench", "none.py"],
+            "--airbench: found 'none.py'; allowed: airbench94_muon.py's path",
         ),
     ],
 )

@@ -19,7 +19,7 @@ defaults = dict(matplotlib.rcParams)
 def import_all():
     import convlab
     for found in pkgutil.walk_packages(convlab.__path__, "convlab."):
-        if importlib.util.find_spec("ray") or not found.name.endswith(".on_ray"):
+        if importlib.util.find_spec("ray") or not found.name.endswith((".on_ray", ".ray_cluster")):
             importlib.import_module(found.name)
 
 import_all()

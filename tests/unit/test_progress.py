@@ -8,20 +8,20 @@ from rich.live import Live
 from training import Make
 
 from convlab.pipeline.executors.job import how_it_ended
-from convlab.pipeline.executors.teller import Teller
+from convlab.pipeline.executors.relay import Relay
 from convlab.pipeline.ledger import Finished
 from convlab.pipeline.trainings import winner
 from convlab.schema import Trial
 from convlab.train.history import History
 from convlab.train.progress import (
     WIDTH,
-    Board,
-    Lines,
-    Told,
+    LiveTable,
+    PlainLines,
+    Progress,
     Total,
     duration,
-    heard_by,
     reporting,
+    reporting_to,
     shortened,
 )
 
@@ -33,10 +33,10 @@ def many(count: int = 3) -> Total:
 
 
 def test_of_many_trainings_the_first_epoch_and_the_end_are_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    lines = Lines(many())
+    lines = PlainLines(many())
     for epoch in range(1, 10):
-        lines.hear(Told("lr 1/3 lr-0.1", 10, epoch, 3.0, *HALF))
-    lines.hear(Told("lr 1/3 lr-0.1", 10, ended="ended at 10"))
+        lines.update(Progress("lr 1/3 lr-0.1", 10, epoch, 3.0, *HALF))
+    lines.update(Progress("lr 1/3 lr-0.1", 10, ended="ended at 10"))
     assert capsys.readouterr().out.splitlines() == [
         "lr 1/3 lr-0.1 epoch  1/10 · loss 1.5000 / 1.2500 · accuracy  50.00% /  62.50% · 3 s left",
         "lr 1/3 lr-0.1: ended at 10",
@@ -45,10 +45,10 @@ def test_of_many_trainings_the_first_epoch_and_the_end_are_lines(capsys: pytest.
 
 
 def test_a_lone_training_has_a_line_an_epoch(capsys: pytest.CaptureFixture[str]) -> None:
-    lines = Lines(Total("lr", {"lr": 3}))
+    lines = PlainLines(Total("lr", {"lr": 3}))
     for epoch in (0, 0.5, 1, 1.5, 2, 3):
-        lines.hear(Told("lr", 3, epoch, 3.0, *(HALF if epoch in (1, 2, 3) else ())))
-    lines.hear(Told("lr", 3, ended="ended at 3"))
+        lines.update(Progress("lr", 3, epoch, 3.0, *(HALF if epoch in (1, 2, 3) else ())))
+    lines.update(Progress("lr", 3, ended="ended at 3"))
     assert [line[:12] for line in capsys.readouterr().out.splitlines()] == [
         "lr epoch 1/3",
         "lr epoch 2/3",
@@ -62,7 +62,7 @@ def test_a_line_has_the_rate_and_the_seconds_of_its_epoch(capsys: pytest.Capture
     values = {"train_loss": 1.5, "train_accuracy": 0.5, "validation_loss": 1.25, "validation_accuracy": 0.625}
     history.records.append({"epoch": 1, "lr": 3e-5, **values})
     history.epoch_seconds.append(1214.67)
-    with heard_by(Lines(Total("lr", {"lr": 1}))), reporting("lr", 1, 100) as report:
+    with reporting_to(PlainLines(Total("lr", {"lr": 1}))), reporting("lr", 1, 100) as report:
         report.epoch(history)
     scores = "loss 1.5000 / 1.2500 · accuracy  50.00% /  62.50%"
     assert capsys.readouterr().out == f"lr epoch 1/1 · {scores} · lr 3e-05 · 1,214.67 s · 0 s left\n"
@@ -70,9 +70,9 @@ def test_a_line_has_the_rate_and_the_seconds_of_its_epoch(capsys: pytest.Capture
 
 @pytest.mark.parametrize("label", ["a", "digits 12/24 kernel-5_seed-1", "n" * 80 + " 12/24 " + "t" * 80])
 def test_no_line_is_over_its_width(capsys: pytest.CaptureFixture[str], label: str) -> None:
-    lines = Lines(Total("lr", {label: 100, "b": 3}))
-    lines.hear(Told(label, 100, 1, 7200.0, *HALF))
-    lines.hear(Told(label, 100, ended="stopped early at 25, kept 18, validation 100.00%, 2 h 03 min"))
+    lines = PlainLines(Total("lr", {label: 100, "b": 3}))
+    lines.update(Progress(label, 100, 1, 7200.0, *HALF))
+    lines.update(Progress(label, 100, ended="stopped early at 25, kept 18, validation 100.00%, 2 h 03 min"))
     assert all(len(line) <= WIDTH for line in capsys.readouterr().out.splitlines())
     text = "x" * (WIDTH - 12)
     assert shortened("sweep 1/9 trial", text) == "1/9 trial" + text
@@ -80,49 +80,49 @@ def test_no_line_is_over_its_width(capsys: pytest.CaptureFixture[str], label: st
 
 def test_the_table_has_a_row_for_each_that_runs_and_keeps_a_line_of_each_that_ended() -> None:
     console = Console(file=io.StringIO(), force_terminal=True, width=100)
-    board = Board(Live(console=console, auto_refresh=False), many())
-    for told in (Told("lr 1/3 lr-0.1", 10, 5, 3.0, *HALF), Told("lr 2/3 lr-0.2", 10)):
-        board.hear(told)
-    board.hear(Told("lr 1/3 lr-0.1", 10, 5.5, 2.0))  # within an epoch: the accuracy is the last one's
+    table = LiveTable(Live(console=console, auto_refresh=False), many())
+    for progress in (Progress("lr 1/3 lr-0.1", 10, 5, 3.0, *HALF), Progress("lr 2/3 lr-0.2", 10)):
+        table.update(progress)
+    table.update(Progress("lr 1/3 lr-0.1", 10, 5.5, 2.0))  # within an epoch: the accuracy is the last one's
     with console.capture() as shown:
-        console.print(board.table())
+        console.print(table.table())
     assert [line.split() for line in shown.get().splitlines()][1:3] == [
         ["lr", "1/3", "lr-0.1", "5.5/10", "62.50%", "2", "s"],
         ["lr", "2/3", "lr-0.2", "0.0/10", "–", "–"],
     ]
     assert "0 of 3 trainings" in shown.get()
     with console.capture() as shown:
-        board.hear(Told("lr 1/3 lr-0.1", 10, ended="stopped early at 6"))
+        table.update(Progress("lr 1/3 lr-0.1", 10, ended="stopped early at 6"))
     assert "lr 1/3 lr-0.1: stopped early at 6\n" in shown.get()
-    assert list(board.running) == ["lr 2/3 lr-0.2"]
+    assert list(table.running) == ["lr 2/3 lr-0.2"]
 
 
 def test_what_a_checkpoint_brought_does_not_count_for_the_time_left() -> None:
     total = many(2)
     total.started -= 10  # seconds ago
-    total.hear(Told("lr 1/2 lr-0.1", 10, 6))  # five came, one was trained
+    total.update(Progress("lr 1/2 lr-0.1", 10, 6))  # five came, one was trained
     assert total.text() == "0 of 2 trainings, 2 min 20 s left at most"
 
 
 def test_a_worker_sends_whole_lines(capsys: pytest.CaptureFixture[str]) -> None:
     from multiprocessing import Pipe
 
-    from convlab.pipeline.executors.teller import listen
+    from convlab.pipeline.executors.relay import forward
 
     ours, theirs = Pipe(duplex=False)
-    tellers = Teller(theirs), Teller(theirs)
-    print("one", end="", file=tellers[0])
-    print("two", file=tellers[1])
-    print(" more", file=tellers[0])
-    listen(ours)
+    relays = Relay(theirs), Relay(theirs)
+    print("one", end="", file=relays[0])
+    print("two", file=relays[1])
+    print(" more", file=relays[0])
+    forward(ours)
     assert capsys.readouterr().out == "two\none more\n"
 
 
 @pytest.mark.parametrize(
-    ("seconds", "told"), [(0.4, "0 s"), (59.6, "1 min 00 s"), (125, "2 min 05 s"), (12_000, "3 h 20 min")]
+    ("seconds", "progress"), [(0.4, "0 s"), (59.6, "1 min 00 s"), (125, "2 min 05 s"), (12_000, "3 h 20 min")]
 )
-def test_a_duration(seconds: float, told: str) -> None:
-    assert duration(seconds) == told
+def test_a_duration(seconds: float, progress: str) -> None:
+    assert duration(seconds) == progress
 
 
 def test_how_a_training_ended() -> None:

@@ -23,7 +23,7 @@ from convlab.pipeline.identity import hash_source
 from convlab.pipeline.ledger import Finished, Ledger
 from convlab.pipeline.provenance import fingerprint, hash_data, hash_files
 from convlab.schema import MOST_DEVICES, Experiment, Sweep, Trial
-from convlab.train.progress import shown
+from convlab.train.progress import display
 
 
 class Trainings:
@@ -67,7 +67,7 @@ class Trainings:
             else:
                 missing.append(job)
         if missing:
-            with shown(self.name, {job.label: job.trial.experiment.epochs for job in missing}):
+            with display(self.name, {job.label: job.trial.experiment.epochs for job in missing}):
                 executor(missing, self.ledger)
         ended = [(job.trial, self._find(job)) for job in self.jobs]
         if best := winner(ended):

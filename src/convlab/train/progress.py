@@ -1,6 +1,6 @@
 """Show the progress of trainings: one live table on a terminal, short plain lines elsewhere (logs, CI).
 
-A training reports to a listener in its own process, its `Audience`; that of a worker passes it on to the
+A training reports its `Progress` to the `Listener` of its own process; that of a worker passes it on to the
 parent, the only one that prints: lines of several trainings never mix.
 """
 
@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from rich.console import Console
@@ -23,7 +23,7 @@ STEP_SECONDS = 0.5  # between reports within an epoch
 
 
 @dataclass(frozen=True)
-class Told:
+class Progress:
     """How far a training is.
 
     `done` counts epochs, with a part of the current one; `left` are seconds at most; losses and accuracies
@@ -42,61 +42,63 @@ class Told:
     seconds: float | None = None
 
 
-class Audience(Protocol):
+class Listener(Protocol):
     """A listener for the progress of trainings."""
 
-    def hear(self, told: Told) -> None:
+    def update(self, progress: Progress) -> None:
         """Take note, and show it or not."""
 
 
 @dataclass
-class Lines:
+class PlainLines:
     """Plain lines: one per epoch of a single training, a few of each of many, and one at the end of each."""
 
     total: "Total"
     last: dict[str, float] = field(default_factory=dict)  # label → when a line was printed
 
-    def hear(self, told: Told) -> None:
+    def update(self, progress: Progress) -> None:
         """Print a line, if an epoch or a training has ended."""
-        self.total.hear(told)
-        if told.ended:
-            say(told.label, f": {told.ended}")
+        self.total.update(progress)
+        if progress.ended:
+            print_line(progress.label, f": {progress.ended}")
             if self.total.many and (whole := self.total.text()):
-                say(self.total.name, f": {whole}")
+                print_line(self.total.name, f": {whole}")
             return
         now, many = time.monotonic(), self.total.many
-        if told.losses is None or told.accuracies is None or told.done % 1:
+        if progress.losses is None or progress.accuracies is None or progress.done % 1:
             return
-        if many and now - self.last.get(told.label, -LINE_SECONDS) < LINE_SECONDS:
+        if many and now - self.last.get(progress.label, -LINE_SECONDS) < LINE_SECONDS:
             return
-        self.last[told.label] = now
-        epoch = f" epoch {told.done:{len(str(told.epochs))}.0f}/{told.epochs}"
-        losses = "loss {:.4f} / {:.4f}".format(*told.losses)
-        accuracies = "accuracy {:7.2%} / {:7.2%}".format(*told.accuracies)
-        rate = [f"lr {told.lr:.3g}"] if told.lr is not None else []
-        seconds = [f"{told.seconds:,.2f} s"] if told.seconds is not None else []
-        left = f"{duration(told.left or 0)} left"
-        say(told.label, " · ".join([epoch, losses, accuracies, *rate, *seconds, left]))
+        self.last[progress.label] = now
+        epoch = f" epoch {progress.done:{len(str(progress.epochs))}.0f}/{progress.epochs}"
+        losses = "loss {:.4f} / {:.4f}".format(*progress.losses)
+        accuracies = "accuracy {:7.2%} / {:7.2%}".format(*progress.accuracies)
+        rate = [f"lr {progress.lr:.3g}"] if progress.lr is not None else []
+        seconds = [f"{progress.seconds:,.2f} s"] if progress.seconds is not None else []
+        left = f"{duration(progress.left or 0)} left"
+        print_line(progress.label, " · ".join([epoch, losses, accuracies, *rate, *seconds, left]))
 
 
 @dataclass
-class Board:
+class LiveTable:
     """One live table: a row for each running training, and the total below."""
 
     live: Live
     total: "Total"
-    running: dict[str, Told] = field(default_factory=dict)
+    running: dict[str, Progress] = field(default_factory=dict)
 
-    def hear(self, told: Told) -> None:
+    def update(self, progress: Progress) -> None:
         """Update the table; print a line above it for a training that ended."""
-        self.total.hear(told)
-        if told.ended:
-            self.running.pop(told.label, None)
-            self.live.console.print(shortened(told.label, f": {told.ended}"), highlight=False, markup=False)
+        self.total.update(progress)
+        if progress.ended:
+            self.running.pop(progress.label, None)
+            self.live.console.print(
+                shortened(progress.label, f": {progress.ended}"), highlight=False, markup=False
+            )
         else:
-            before = self.running.get(told.label)
-            known = told.accuracies or (before.accuracies if before else None)
-            self.running[told.label] = Told(told.label, told.epochs, told.done, told.left, None, known)
+            before = self.running.get(progress.label)
+            last = progress.accuracies or (before.accuracies if before else None)
+            self.running[progress.label] = replace(progress, accuracies=last)
         self.live.update(self.table())
 
     def table(self) -> Table:
@@ -105,10 +107,10 @@ class Board:
         table.add_column("training", overflow="ellipsis", no_wrap=True)
         for column in ("epoch", "validation", "left at most"):
             table.add_column(column, justify="right", no_wrap=True)
-        for told in self.running.values():
-            accuracy = f"{told.accuracies[1]:.2%}" if told.accuracies else "–"
-            left = duration(told.left) if told.left is not None else "–"
-            table.add_row(told.label, f"{told.done:.1f}/{told.epochs}", accuracy, left)
+        for progress in self.running.values():
+            accuracy = f"{progress.accuracies[1]:.2%}" if progress.accuracies else "–"
+            left = duration(progress.left) if progress.left is not None else "–"
+            table.add_row(progress.label, f"{progress.done:.1f}/{progress.epochs}", accuracy, left)
         return table
 
 
@@ -128,13 +130,13 @@ class Total:
         """Whether there is more than one."""
         return len(self.epochs) > 1
 
-    def hear(self, told: Told) -> None:
+    def update(self, progress: Progress) -> None:
         """Take note of one training."""
-        if told.done:
-            self.begun.setdefault(told.label, told.done - 1)  # the first report comes after an epoch
-        self.done[told.label] = told.epochs if told.ended else told.done
-        if told.ended:
-            self.ended.add(told.label)
+        if progress.done:
+            self.begun.setdefault(progress.label, progress.done - 1)  # the first report comes after an epoch
+        self.done[progress.label] = progress.epochs if progress.ended else progress.done
+        if progress.ended:
+            self.ended.add(progress.label)
 
     def text(self) -> str:
         """Return `3 of 24 trainings, 2 min 05 s left at most`; empty while nothing can be said."""
@@ -146,40 +148,40 @@ class Total:
         return f"{count}, {duration(left)} left at most" if left >= 1 else count
 
 
-_audience: list[Audience] = [Lines(Total("", {}))]
+_listeners: list[Listener] = [PlainLines(Total("", {}))]
 
 
 @contextmanager
-def heard_by(audience: Audience) -> Iterator[None]:
-    """Let trainings of this process report to `audience` inside the context."""
-    _audience.append(audience)
+def reporting_to(listener: Listener) -> Iterator[None]:
+    """Let trainings of this process report to `listener` inside the context."""
+    _listeners.append(listener)
     try:
         yield
     finally:
-        _audience.pop()
+        _listeners.pop()
 
 
 @contextmanager
-def shown(name: str, epochs: dict[str, int]) -> Iterator[None]:
+def display(name: str, epochs: dict[str, int]) -> Iterator[None]:
     """Show the trainings of an experiment or a sweep; `epochs`: how many each may take, by its label."""
     console, total = Console(), Total(name, epochs)
     if not console.is_terminal or not epochs:
-        with heard_by(Lines(total)):
+        with reporting_to(PlainLines(total)):
             yield
         return
     live = Live(console=console, transient=True, refresh_per_second=4)
-    with live, heard_by(Board(live, total)):
+    with live, reporting_to(LiveTable(live, total)):
         yield
 
 
-def listen(audience: Audience) -> None:
-    """Let trainings of this process report to `audience` from now on."""
-    _audience.append(audience)
+def report_to(listener: Listener) -> None:
+    """Let trainings of this process report to `listener` from now on."""
+    _listeners.append(listener)
 
 
-def hear(told: Told) -> None:
+def report(progress: Progress) -> None:
     """Report to the listener of this process."""
-    _audience[-1].hear(told)
+    _listeners[-1].update(progress)
 
 
 class Reporter:
@@ -187,7 +189,7 @@ class Reporter:
 
     def __init__(self, label: str, epochs: int, images: int):
         self.label, self.epochs, self.images = label, epochs, images
-        self.started = self.heard = time.perf_counter()
+        self.started = self.reported = time.perf_counter()
         self.before: int | None = None  # epochs done before a resume
         self.done = self.seen = 0  # epochs; images of the current one
 
@@ -195,10 +197,10 @@ class Reporter:
         """Count images that went through a training step."""
         self.seen += images
         now = time.perf_counter()
-        if now - self.heard > STEP_SECONDS and self.before is not None:
-            self.heard = now
+        if now - self.reported > STEP_SECONDS and self.before is not None:
+            self.reported = now
             done = self.done + min(self.seen / self.images, 0.99)
-            hear(Told(self.label, self.epochs, done, self._left(done)))
+            report(Progress(self.label, self.epochs, done, self._left(done)))
 
     def epoch(self, history: History) -> None:
         """Report the losses, accuracies, rate and seconds of the epoch, and the time left at most."""
@@ -208,8 +210,10 @@ class Reporter:
         losses = last["train_loss"], last["validation_loss"]
         accuracies = last["train_accuracy"], last["validation_accuracy"]
         left, seconds = self._left(self.done), history.epoch_seconds[-1]
-        told = Told(self.label, self.epochs, self.done, left, losses, accuracies, "", last["lr"], seconds)
-        hear(told)
+        progress = Progress(
+            self.label, self.epochs, self.done, left, losses, accuracies, "", last["lr"], seconds
+        )
+        report(progress)
 
     def _left(self, done: float) -> float:
         assert self.before is not None
@@ -219,7 +223,7 @@ class Reporter:
 @contextmanager
 def reporting(label: str, epochs: int, images: int) -> Iterator[Reporter]:
     """Report on one training of `epochs` epochs of `images` images."""
-    hear(Told(label, epochs))
+    report(Progress(label, epochs))
     yield Reporter(label, epochs, images)
 
 
@@ -231,7 +235,7 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {seconds:02d} s" if minutes else f"{seconds} s"
 
 
-def say(label: str, text: str) -> None:
+def print_line(label: str, text: str) -> None:
     """Print a line in one piece: other processes may print, too."""
     sys.stdout.write(shortened(label, text) + "\n")
     sys.stdout.flush()

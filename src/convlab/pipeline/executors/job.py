@@ -15,7 +15,7 @@ from convlab.pipeline.run import Trained, train
 from convlab.schema import Trial
 from convlab.train.checkpoint import Checkpoints
 from convlab.train.history import Diverged
-from convlab.train.progress import Told, duration, hear
+from convlab.train.progress import Progress, duration, report
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def _train(job: Job, ledger: Ledger, at_once: int, request: Request) -> None:
         trained = _on_its_devices(job, checkpoints)
     except (InfeasibleGeometry, Diverged) as error:
         status = "infeasible" if isinstance(error, InfeasibleGeometry) else "diverged"
-        hear(Told(job.label, epochs, ended=f"{status}: {error}"))
+        report(Progress(job.label, epochs, ended=f"{status}: {error}"))
         ledger.add(job.key, Finished(status, identity, str(error)), None)
         return
     scores = {}
@@ -86,7 +86,9 @@ def _train(job: Job, ledger: Ledger, at_once: int, request: Request) -> None:
         timing={**trained.timing, "at_once": at_once},
     )
     ledger.add(job.key, finished, trained)
-    hear(Told(job.label, epochs, ended=how_it_ended(epochs, trained.results, trained.timing["seconds"])))
+    report(
+        Progress(job.label, epochs, ended=how_it_ended(epochs, trained.results, trained.timing["seconds"]))
+    )
 
 
 def how_it_ended(epochs: int, results: Mapping[str, Any], seconds: float) -> str:

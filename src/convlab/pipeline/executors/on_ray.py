@@ -1,4 +1,4 @@
-"""Trainings on a Ray cluster: the one that RAY_ADDRESS names, or else one that is started here.
+"""Trainings on a Ray cluster (ray_cluster.py): jobs are assigned to workers, and what they send is kept.
 
 Each worker is an actor that stays for all of a sweep, as importing PyTorch takes longer than a short trial.
 One that dies is replaced, and its trial resumes from its last checkpoint.
@@ -10,8 +10,8 @@ import socket
 import sys
 import tempfile
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -26,19 +26,15 @@ from convlab import portable
 from convlab.errors import InputError
 from convlab.interrupt import Interrupted, Request, deferred
 from convlab.pipeline.executors.job import Job
+from convlab.pipeline.executors.ray_cluster import CONNECT_SECONDS, check_reachable, cluster, share_of
 from convlab.pipeline.executors.ray_worker import Worker
-from convlab.pipeline.executors.workers import workers_asked_for
 from convlab.pipeline.ledger import Ledger
-from convlab.pipeline.provenance import hash_files, run_context
+from convlab.pipeline.provenance import hash_files
 from convlab.train.device import ALL_THREADS
 
-ADDRESS = "RAY_ADDRESS"
-PACKAGE = Path(__file__).parents[2]
-GPU_SHARE = 0.25  # of a GPU: networks for small images do not fill one
-DEATHS = 3  # of one training's workers, before the run ends with an error
+MAX_DEATHS = 3  # of one training's workers, before the run ends with an error
 POLL = 0.5  # seconds between checks for output, and for a request to end
 CHECKPOINT_SECONDS = 30.0  # between checkpoints of one training that are sent here
-CONNECT_SECONDS = 5.0  # for a head to answer, and between looks whether it still does
 GONE_SECONDS = 30.0  # without an answer: one that restarts (KubeRay) is back before; Ray itself ends after 60
 FILES = ("statistics.json", "test.safetensors", "train.safetensors", "validation.safetensors")
 
@@ -53,106 +49,29 @@ def run_on_ray(jobs: Sequence[Job], ledger: Ledger) -> None:
             )
     cpus = max(job.trial.experiment.threads or ALL_THREADS for job in jobs)
     pins = portable.PINS if any(job.trial.experiment.portable for job in jobs) else {}
-    with _cluster(cpus, pins), deferred() as request:
-        crew = _Crew(jobs, ledger, *_share(jobs, cpus))
+    with cluster(cpus, pins), deferred() as request:
+        pool = _Pool(jobs, ledger, *share_of(jobs, cpus))
         try:
-            crew.work(request)
+            pool.work(request)
         finally:
-            crew.marker.unlink(missing_ok=True)
+            pool.marker.unlink(missing_ok=True)
     if request.number is not None:
-        raise Interrupted(request.number, f"stopped in {crew.at_once} trainings at once")
-
-
-@contextmanager
-def _cluster(cpus: int, variables: Mapping[str, str]) -> Iterator[None]:
-    """Attach to the cluster that RAY_ADDRESS names, or start one here that ends with this process.
-
-    `variables`: further environment variables of the workers' processes.
-    """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_worker_niceness", "0")  # else its workers run at a low priority
-    address = os.environ.get(ADDRESS, "")
-    asked = workers_asked_for()
-    here = {"address": "local", "include_dashboard": False}
-    if asked:
-        here["num_cpus"] = max(asked * cpus, os.cpu_count() or 1)  # as many as asked for, cores or not
-    environment = {
-        "OMP_NUM_THREADS": str(ALL_THREADS),  # Ray would set it to the share of the CPUs
-        "MALLOC_ARENA_MAX": "1",  # a training runs in a thread: its memory is to be kept as a main thread's
-        "CONVLAB_COMMIT": run_context()["git_commit"] or "",
-        **variables,
-    }
-    terminate = signal.getsignal(signal.SIGTERM)  # Ray puts its own handler there
-    try:
-        if address:
-            _check_reachable(address)
-        ray.init(
-            **({"address": address} if address else here),
-            log_to_driver=False,
-            logging_level="ERROR",
-            # Every node runs this code, whatever is installed there.
-            runtime_env={"py_modules": [str(PACKAGE)], "excludes": ["__pycache__"], "env_vars": environment},
-        )
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        where = f"{ADDRESS}: found {address!r}, but" if address else "Ray does not start here:"
-        raise InputError(f"{where} {(str(error).splitlines() or [type(error).__name__])[0]}") from None
-    try:
-        signal.signal(signal.SIGTERM, terminate)
-        yield
-    finally:
-        ray.shutdown()
-        signal.signal(signal.SIGTERM, terminate)
-
-
-def _check_reachable(address: str) -> None:
-    """Refuse at once what Ray would try to reach for minutes.
-
-    Raises:
-        InputError: nothing listens there, or it is not the address of a head node.
-    """
-    if address in ("auto", "local"):
-        return
-    host, _, port = address.rpartition(":")
-    if not host or "/" in host or not port.isdecimal():
-        raise InputError(
-            f"{ADDRESS}: found {address!r}; allowed: HOST:PORT of a head node (`ray start --head`), auto"
-        )
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
-    except (OSError, OverflowError) as error:
-        raise InputError(f"{ADDRESS}: found {address!r}, but nobody answers there ({error})") from None
-
-
-def _share(jobs: Sequence[Job], cpus: int) -> tuple[dict[str, float], int]:
-    """Return the resources that one training asks for, and how many of them to run at once.
-
-    With CONVLAB_WORKERS there may be more than the cluster has room for now: with autoscaling, it grows.
-    """
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    gpus = any(node.get("GPU") for node in nodes)
-    wanted = {job.trial.experiment.device for job in jobs}
-    if "cuda" in wanted or (gpus and "auto" in wanted):
-        share, room = {"num_cpus": 1.0, "num_gpus": GPU_SHARE}, ("num_gpus", "GPU")
-    else:
-        largest = max((node.get("CPU", 0.0) for node in nodes), default=1.0)
-        share, room = {"num_cpus": max(1.0, min(float(cpus), largest))}, ("num_cpus", "CPU")
-    most = workers_asked_for() or sum(int(node.get(room[1], 0) // share[room[0]]) for node in nodes)
-    return share, max(1, min(most, len(jobs)))
+        raise Interrupted(request.number, f"stopped in {pool.at_once} trainings at once")
 
 
 @dataclass
-class _Hand:
+class _Slot:
     """A worker with its pending answer and its job (None while it starts)."""
 
     actor: Any
     answer: Any
     job: Job | None = None
     shared: bool = True
-    look: Any = None
+    poll: Any = None
     sent_at: float = 0.0
 
 
-class _Crew:
+class _Pool:
     """The workers, the jobs that wait for one, and the state of both."""
 
     def __init__(self, jobs: Sequence[Job], ledger: Ledger, share: dict[str, float], at_once: int):
@@ -165,7 +84,7 @@ class _Crew:
         self.asked_at = self.answered_at = monotonic()  # when the head was asked, and answered, last
         # Two threads: one trains, the other answers meanwhile.
         self.actors = ray.remote(max_concurrency=2, **share)(Worker)
-        self.hands = [self._hire() for _ in range(at_once)]
+        self.slots = [self._start_worker() for _ in range(at_once)]
 
     def work(self, request: Request) -> None:
         """Run everything, or end everything when asked to or when one fails.
@@ -174,20 +93,20 @@ class _Crew:
             InputError: what a training raised; or its workers died again and again.
         """
         try:
-            while self.hands and request.number is None:
+            while self.slots and request.number is None:
                 self._check_head()
-                for hand in self._answered(POLL):
-                    self._go_on(hand)
-                self._listen()
+                for slot in self._ready(POLL):
+                    self._advance(slot)
+                self._poll_output()
         except BaseException:
-            self._end(signal.SIGTERM)
+            self._stop(signal.SIGTERM)
             raise
         if request.number is not None:
-            self._end(request.number)
+            self._stop(request.number)
 
-    def _hire(self) -> _Hand:
+    def _start_worker(self) -> _Slot:
         actor = self.actors.remote(ALL_THREADS)
-        return _Hand(actor, actor.where.remote(socket.gethostname(), Path.cwd(), self.marker))
+        return _Slot(actor, actor.where.remote(socket.gethostname(), Path.cwd(), self.marker))
 
     def _check_head(self) -> None:
         """Refuse to wait for a head that is gone: after a minute Ray would end this process without a word of
@@ -200,104 +119,104 @@ class _Crew:
             return
         self.asked_at = monotonic()
         try:
-            _check_reachable(self.head)
+            check_reachable(self.head)
             self.answered_at = monotonic()
         except InputError:
             if monotonic() - self.answered_at < GONE_SECONDS:
                 return
-            self.hands = []  # nobody is left to be told
+            self.slots = []  # nobody is left to be stopped
             raise InputError(
                 f"Ray: the cluster's head at {self.head} is gone; what is finished, and each checkpoint that "
                 "came here, is kept: run it again"
             ) from None
 
-    def _answered(self, seconds: float) -> list[_Hand]:
-        done, _ = ray.wait([hand.answer for hand in self.hands], timeout=seconds)
-        return [hand for hand in self.hands if hand.answer in done]
+    def _ready(self, seconds: float) -> list[_Slot]:
+        done, _ = ray.wait([slot.answer for slot in self.slots], timeout=seconds)
+        return [slot for slot in self.slots if slot.answer in done]
 
-    def _go_on(self, hand: _Hand) -> None:
+    def _advance(self, slot: _Slot) -> None:
         """Take a worker's answer, and give it the next job, if there is one."""
         try:
-            self._take(hand)
+            self._collect(slot)
         except RayTaskError as error:  # ours, raised there
             raise error.cause from None
         except RayError as error:
-            self._replace(hand, error)
+            self._replace(slot, error)
             return
         if self.waiting:
-            self._give(hand, self.waiting.popleft())
+            self._assign(slot, self.waiting.popleft())
         else:
-            self.hands.remove(hand)
-            ray.kill(hand.actor)
+            self.slots.remove(slot)
+            ray.kill(slot.actor)
 
-    def _take(self, hand: _Hand) -> None:
-        answer = ray.get(hand.answer)
-        if hand.job is None:
+    def _collect(self, slot: _Slot) -> None:
+        answer = ray.get(slot.answer)
+        if slot.job is None:
             if answer.torch != torch.__version__:
                 raise InputError(
                     f"{answer.host} has PyTorch {answer.torch}, this machine {torch.__version__}: the bits "
                     "would differ; install the same there"
                 )
-            hand.shared = answer.shared
+            slot.shared = answer.shared
             return
-        self._say(hand, last=True)
-        self.ledger.put(hand.job.key, answer)
-        hand.job = None
+        self._print_output(slot, last=True)
+        self.ledger.put(slot.job.key, answer)
+        slot.job = None
 
-    def _give(self, hand: _Hand, job: Job) -> None:
-        told: tuple[Any, str, dict[str, bytes]] = (None, "", {})
-        if not hand.shared:
+    def _assign(self, slot: _Slot, job: Job) -> None:
+        payload: tuple[Any, str, dict[str, bytes]] = (None, "", {})
+        if not slot.shared:
             if job.folder not in self.prepared:
                 self.prepared[job.folder] = stored(job.folder)
-            told = (*self.prepared[job.folder], self.ledger.contents(job.key))
-        hand.answer = hand.actor.run.remote(job, self.ledger.folder, self.at_once, *told)
-        hand.job, hand.sent_at = job, monotonic()
+            payload = (*self.prepared[job.folder], self.ledger.contents(job.key))
+        slot.answer = slot.actor.run.remote(job, self.ledger.folder, self.at_once, *payload)
+        slot.job, slot.sent_at = job, monotonic()
 
-    def _replace(self, hand: _Hand, error: RayError) -> None:
+    def _replace(self, slot: _Slot, error: RayError) -> None:
         """Let another worker take the place of one that died, and resume its job."""
-        label = hand.job.label if hand.job else "a worker"
+        label = slot.job.label if slot.job else "a worker"
         self.deaths[label] = self.deaths.get(label, 0) + 1
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        if self.deaths[label] >= DEATHS:
+        if self.deaths[label] >= MAX_DEATHS:
             raise InputError(
-                f"{label}: its worker died {DEATHS} times (out of memory?): {reason}; the finished ones are "
-                "kept: run it again, with fewer at once (CONVLAB_WORKERS) if memory is short"
+                f"{label}: its worker died {MAX_DEATHS} times (out of memory?): {reason}; the finished ones "
+                "are kept: run it again, with fewer at once (CONVLAB_WORKERS) if memory is short"
             )
         print(f"{label}: its worker died; resuming in another one", file=sys.stderr, flush=True)
-        self.hands.remove(hand)
-        if hand.job:
-            self.waiting.appendleft(hand.job)
-        self.hands.append(self._hire())
+        self.slots.remove(slot)
+        if slot.job:
+            self.waiting.appendleft(slot.job)
+        self.slots.append(self._start_worker())
 
-    def _listen(self) -> None:
+    def _poll_output(self) -> None:
         """Print what workers have printed, and keep the checkpoints of those that share no folder."""
-        for hand in self.hands:
-            if hand.job and hand.look is None:
-                wanted = not hand.shared and monotonic() - hand.sent_at > CHECKPOINT_SECONDS
-                hand.sent_at = monotonic() if wanted else hand.sent_at
-                hand.look = hand.actor.look.remote(wanted)
-            elif hand.look is not None and ray.wait([hand.look], timeout=0)[0]:
-                self._say(hand)
+        for slot in self.slots:
+            if slot.job and slot.poll is None:
+                wanted = not slot.shared and monotonic() - slot.sent_at > CHECKPOINT_SECONDS
+                slot.sent_at = monotonic() if wanted else slot.sent_at
+                slot.poll = slot.actor.poll.remote(wanted)
+            elif slot.poll is not None and ray.wait([slot.poll], timeout=0)[0]:
+                self._print_output(slot)
 
-    def _say(self, hand: _Hand, last: bool = False) -> None:
-        """Print what a look found; after the `last`, nothing is left."""
-        looks = [hand.look, hand.actor.look.remote(False) if last else None]
-        hand.look = None
-        for look in filter(None, looks):
+    def _print_output(self, slot: _Slot, last: bool = False) -> None:
+        """Print what a poll found; after the `last`, nothing is left."""
+        polls = [slot.poll, slot.actor.poll.remote(False) if last else None]
+        slot.poll = None
+        for poll in filter(None, polls):
             with suppress(RayError):  # that it died is seen from its answer
-                said, checkpoint = ray.get(look)
-                print(said, end="", flush=True)
-                if hand.job:
-                    self.ledger.put(hand.job.key, checkpoint)
+                output, checkpoint = ray.get(poll)
+                print(output, end="", flush=True)
+                if slot.job:
+                    self.ledger.put(slot.job.key, checkpoint)
 
-    def _end(self, number: int) -> None:
+    def _stop(self, number: int) -> None:
         """Let every training write a checkpoint, and end."""
-        busy = [hand for hand in self.hands if hand.job]
-        for hand in busy:
-            hand.actor.end.remote(number)
-        for hand in busy:
+        busy = [slot for slot in self.slots if slot.job]
+        for slot in busy:
+            slot.actor.stop.remote(number)
+        for slot in busy:
             with suppress(RayError):
-                self._take(hand)
+                self._collect(slot)
 
 
 def _marked(folder: Path) -> Path:

@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection
 from convlab.errors import InputError, print_anything
 from convlab.interrupt import Interrupted, deferred, end_with_parent
 from convlab.pipeline.executors.job import Job, train_job
-from convlab.pipeline.executors.teller import Teller, listen
+from convlab.pipeline.executors.relay import Relay, forward
 from convlab.pipeline.executors.workers import WORKERS, workers_asked_for
 from convlab.pipeline.ledger import Ledger
 from convlab.schema import Experiment
@@ -56,9 +56,9 @@ def prepare_worker(parent: Connection | None = None) -> None:
     """Let a worker end with its parent (SIGKILL must leave no orphan), and send its output there."""
     print_anything()
     if parent:
-        told = Teller(parent)
-        progress.listen(told)
-        sys.stdout = sys.stderr = told
+        relay = Relay(parent)
+        progress.report_to(relay)
+        sys.stdout = sys.stderr = relay
     end_with_parent()
 
 
@@ -74,11 +74,11 @@ def _side_by_side(jobs: Sequence[Job], ledger: Ledger, workers: int) -> None:
         running, errors = set(futures), list[BaseException]()
         while running and not errors and request.number is None:
             done, running = wait(futures, POLL, FIRST_EXCEPTION)
-            listen(ours)
+            forward(ours)
             errors = [error for future in done if (error := future.exception())]
         if errors or request.number is not None:
             _end(pool, ours)  # the others write checkpoints
-        listen(ours)
+        forward(ours)
     if request.number is not None:
         raise Interrupted(request.number, f"stopped in {workers} trainings at once")
     if any(isinstance(error, BrokenProcessPool) for error in errors):
@@ -105,4 +105,4 @@ def _end(pool: ProcessPoolExecutor, ours: Connection) -> None:
         for worker in workers:
             worker.terminate()
             worker.join(POLL)
-            listen(ours)
+            forward(ours)

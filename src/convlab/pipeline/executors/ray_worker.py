@@ -39,7 +39,7 @@ class Node:
     shared: bool
 
 
-class Said(io.TextIOBase):
+class Output(io.TextIOBase):
     """What was printed and not yet taken; one thread writes, another takes."""
 
     def __init__(self) -> None:
@@ -56,13 +56,13 @@ class Said(io.TextIOBase):
 
 
 class Worker:
-    """An actor. Ray calls `run` in one thread, and `look` and `end` in another meanwhile."""
+    """An actor. Ray calls `run` in one thread, and `poll` and `stop` in another meanwhile."""
 
     def __init__(self, threads: int):
         # What `threads: null` means must not depend on the node: the last bits depend on it.
         device.ALL_THREADS = threads
         self.request = Request()
-        self.said = Said()
+        self.output = Output()
         self.near = True  # on the driver's machine
         self.ledger: Ledger | None = None  # this node's own, if nothing is shared
         self.key = ""
@@ -98,7 +98,7 @@ class Worker:
             What the driver's ledger has to hold: the outcome or, if it was asked to end, checkpoints.
             Nothing on the same machine. (On a shared file system, a file may appear only after a minute.)
         """
-        with redirect_stdout(self.said), redirect_stderr(self.said), suppress(Interrupted):
+        with redirect_stdout(self.output), redirect_stderr(self.output), suppress(Interrupted):
             if self.ledger is None:
                 train_job(job, Ledger(ledger), at_once, lambda: nullcontext(self.request))
                 return {} if self.near else Ledger(ledger).contents(job.key)
@@ -116,20 +116,20 @@ class Worker:
         self.ledger.drop([job.key])
         return made
 
-    def look(self, checkpoint: bool) -> tuple[str, dict[str, bytes]]:
-        """Return what was printed since the last look and, if wanted and not shared, a newer checkpoint."""
-        said = self.said.take()
+    def poll(self, checkpoint: bool) -> tuple[str, dict[str, bytes]]:
+        """Return what was printed since the last poll and, if wanted and not shared, a newer checkpoint."""
+        output = self.output.take()
         if not (checkpoint and self.ledger and self.key):
-            return said, {}
+            return output, {}
         found = self.ledger.contents(self.key)
         newest = max((name for name in found if name.startswith("checkpoints/")), default="")
         if newest in ("", self.sent):
-            return said, {}
+            return output, {}
         self.sent = newest
-        return said, {newest: found[newest]}
+        return output, {newest: found[newest]}
 
-    def end(self, number: int) -> None:
-        """Let what runs write a checkpoint and end, as the signal `number` does elsewhere."""
+    def stop(self, number: int) -> None:
+        """Let what runs write a checkpoint and stop, as the signal `number` does elsewhere."""
         self.request.number = number
 
 

@@ -8,13 +8,13 @@ import io
 from contextlib import suppress
 from multiprocessing.connection import Connection
 
-from convlab.train.progress import Told, hear
+from convlab.train.progress import Progress, report
 
-MOST = 900  # characters of a line
+MAX_LENGTH = 900  # characters of a line
 
 
-class Teller(io.TextIOBase):
-    """A worker's audience and its standard output: all goes to the parent, whole lines at a time."""
+class Relay(io.TextIOBase):
+    """A worker's listener and its standard output: all goes to the parent, whole lines at a time."""
 
     def __init__(self, parent: Connection):
         self.parent, self.begun = parent, ""
@@ -26,21 +26,21 @@ class Teller(io.TextIOBase):
             self._send(line)
         return len(text)
 
-    def hear(self, told: Told) -> None:
+    def update(self, progress: Progress) -> None:
         """Send a training's progress."""
-        self._send(told)
+        self._send(progress)
 
-    def _send(self, what: Told | str) -> None:
+    def _send(self, what: Progress | str) -> None:
         with suppress(OSError):  # the parent is gone, and so will this process be
-            self.parent.send(what[:MOST] if isinstance(what, str) else what)
+            self.parent.send(what[:MAX_LENGTH] if isinstance(what, str) else what)
 
 
-def listen(workers: Connection) -> None:
+def forward(workers: Connection) -> None:
     """Pass on what workers have reported, and print what they printed."""
     with suppress(EOFError):
         while workers.poll():
             match workers.recv():
-                case Told() as told:
-                    hear(told)
+                case Progress() as progress:
+                    report(progress)
                 case line:
                     print(line, flush=True)
