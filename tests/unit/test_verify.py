@@ -107,6 +107,13 @@ def test_what_has_no_committed_result_says_so() -> None:
     assert str(verify("digits")) == "digits: not compared: HEAD has no result of it"
 
 
+def test_a_folder_without_git_says_so() -> None:
+    experiment(0.96)
+    shutil.rmtree(".git")
+    text = "nothing is committed: this folder is no git repository, or one without commits"
+    assert str(verify("digits")) == f"digits: not compared: {text}"
+
+
 def test_a_missing_or_inconsistent_result_is_not_reproduced() -> None:
     experiment(0.96)
     commit()

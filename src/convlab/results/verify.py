@@ -44,7 +44,7 @@ def verify(name: str, revision: str = "HEAD") -> Verdict:
     )
     folder = load(name)
     if not before:
-        return Verdict(name, "not compared", f"{revision} has no result of it")
+        return Verdict(name, "not compared", _missing(revision))
     if folder.problem:
         return Verdict(name, "not reproduced", folder.problem)
     if not folder.trainings:
@@ -59,6 +59,14 @@ def verify(name: str, revision: str = "HEAD") -> Verdict:
         spread = dict.fromkeys(f"{end:.2%}" for end in (min(means), max(means))) if means else {}
         return Verdict(name, "reproduced to the last bit", f"test {' to '.join(spread)}" if spread else "")
     return _within_noise(name, _results(before, scores), _results(folder.trainings, folder.scores))
+
+
+def _missing(revision: str) -> str:
+    if git.ask("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}") is None:
+        return (
+            git.not_ours() or "nothing is committed: this folder is no git repository, or one without commits"
+        )
+    return f"{revision} has no result of it"
 
 
 def _other_settings(old: dict[Any, Record], new: dict[Any, Record]) -> list[str]:
