@@ -10,6 +10,7 @@ from mirrored import put, put_network
 from convlab import files
 from convlab.data.dataset import load_statistics
 from convlab.models.build import load_model
+from convlab.networks import champions
 from convlab.tracking import registry
 from convlab.tracking.records import read_run
 from convlab.train.inference import logits_of
@@ -97,6 +98,21 @@ def test_weights_that_are_not_here_are_said_and_the_next_best_is_taken(network, 
         f"digits: two (95.00%) is the best by validation, but {path} is not here; `dvc pull` or `dvc repro` "
         "brings it\n"
     )
+
+
+def test_weights_in_git_are_promoted_where_nothing_was_trained(network, recipe, digits, capsys):
+    network("one", 0.9)
+    weights = files.weights("one", 1)
+    (hashed,) = (run.training.hash for run in read_run("one").trainings())
+    champions.keep("one", hashed, files.read_tensors(weights), digits.statistics)
+    shutil.rmtree(files.PROCESSED)
+    weights.unlink()
+    assert registry.promote() == 0
+    assert capsys.readouterr().out == "digits: champion is now one (90.00%), the first\n"
+    import mlflow
+
+    answers = mlflow.pyfunc.load_model("models:/digits@champion").predict(digits.test.images.numpy()[:3])
+    assert answers.shape == (3, 10)
 
 
 def test_where_no_weights_are_here_mlflow_is_not_asked(mirror, recipe, monkeypatch, capsys):

@@ -1,15 +1,18 @@
 """A trained network as MLflow holds it: raw uint8 images in, logits out; an exported program, no pickle."""
 
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from convlab.data.dataset import load_split, load_statistics
+from convlab.data.catalogue import DATASETS
+from convlab.data.dataset import Statistics, load_statistics
 from convlab.errors import InputError
 from convlab.models.build import load_model
 from convlab.models.weights import hash_weights
+from convlab.networks import champions
 from convlab.tracking.run import Training
 from convlab.train.inference import views
 
@@ -34,16 +37,26 @@ class Served(nn.Module):
         return logits
 
 
+def missing(training: Training) -> Path | None:
+    """Return a file that is neither here nor, as a champion's, in git; None where there is all of a network.
+
+    Raises:
+        InputError: the champion's file is damaged.
+    """
+    absent = training.missing()
+    return None if absent is None or _in_git(training) else absent
+
+
 def served(training: Training) -> Served:
     """Build the network of a training, from weights that are verified to be its own.
 
     Raises:
         InputError: a file is missing or damaged, or the weights are of another training.
     """
-    statistics = load_statistics(training.prepared)
-    model = load_model(training.experiment, statistics, training.weights)
+    weights, statistics = _files(training)
+    model = load_model(training.experiment, statistics, weights)
     if training.hash is not None and hash_weights(model) != training.hash:
-        raise InputError(f"{training.weights}: not the weights that metrics/{training.item} is about")
+        raise InputError(f"{weights}: not the weights that metrics/{training.item} is about")
     return Served(statistics.transform(), model, training.experiment.test_time_augmentation).eval()
 
 
@@ -57,7 +70,7 @@ def log(client: "MlflowClient", run_id: str, training: Training) -> str:
     from mlflow.models import infer_signature
 
     model = served(training)
-    images = load_split(training.prepared, "validation").images[:2]  # one would fix N
+    images = _example(training)
     with torch.inference_mode():
         signature = infer_signature(images.numpy(), model(images).numpy())
     with warnings.catch_warnings(), mlflow.start_run(run_id=run_id):
@@ -72,3 +85,22 @@ def log(client: "MlflowClient", run_id: str, training: Training) -> str:
             serialization_format="pt2",
         )
     return str(logged.model_uri)
+
+
+def _in_git(training: Training) -> tuple[Path, Statistics] | None:
+    return champions.find(training.item, training.hash) if training.trial is None else None
+
+
+def _files(training: Training) -> tuple[Path, Statistics]:
+    """Return the weights, and how images become the network's input: what was trained here goes first."""
+    if training.missing() and (kept := _in_git(training)):
+        return kept
+    return training.weights, load_statistics(training.prepared)
+
+
+def _example(training: Training) -> Tensor:
+    """Return two images of noise as they are published, uint8 [2, C, H, W]: a single one would fix N."""
+    channels, _, _ = DATASETS[training.experiment.dataset].shape
+    _, height, width = training.experiment.input_shape
+    noise = torch.Generator().manual_seed(0)
+    return torch.randint(256, (2, channels, height, width), dtype=torch.uint8, generator=noise)

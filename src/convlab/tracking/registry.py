@@ -5,11 +5,12 @@ The test accuracy is shown and chooses nothing.
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convlab.errors import InputError
 from convlab.results.folders import finished
-from convlab.tracking import records, store, study, writer
+from convlab.tracking import models, records, store, study, writer
 from convlab.tracking.run import Run
 
 if TYPE_CHECKING:
@@ -130,9 +131,9 @@ def _title(run: Run) -> str:
     return f"{run.result} seed {run.training.experiment.seed}" if run.kind == "seed" else run.result
 
 
-def _missing(run: Run) -> Any:
+def _missing(run: Run) -> Path | None:
     assert run.training is not None
-    return run.training.missing()
+    return models.missing(run.training)
 
 
 def _ahead(found: Sequence[Run], here: Sequence[Run]) -> str:

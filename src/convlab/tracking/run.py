@@ -39,7 +39,7 @@ class Training:
 
     def missing(self) -> Path | None:
         """Return a file without which the network cannot be built; None where all are there."""
-        wanted = (self.weights, self.prepared / "statistics.json", self.prepared / "validation.safetensors")
+        wanted = (self.weights, self.prepared / "statistics.json")
         return next((path for path in wanted if not path.is_file()), None)
 
 
