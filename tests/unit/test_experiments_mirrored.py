@@ -23,8 +23,10 @@ def repository(mirror, recipe):
     """A repository with two results, and an experiment as DVC keeps it: a commit that no branch has."""
     names = ("one", "two")
     recipes = {name: recipe().model_dump(mode="json", exclude_defaults=True) for name in names}
-    params = DEFAULTS | {"experiments": recipes, "run": ["one"], "run_sweeps": []}
+    params = DEFAULTS | {"experiments": recipes, "run": ["one"], "run_sweeps": ["many"]}
+    sweeps = {"many": {"experiment": "one", "grid": {"lr": [0.1, 0.2]}}}
     files.write_text(files.PARAMS, json.dumps(params))
+    files.write_text(files.STUDIES, json.dumps({"sweeps": sweeps}))
     files.write_text(Path(".gitignore"), "/mlflow.db*\n/mlartifacts\n/.convlab\n")
     for name in names:
         put(recipe, name)
@@ -49,6 +51,7 @@ def test_the_run_of_an_experiment_comes_back_from_its_commit(repository, mirror,
     assert run.data.metrics["test_accuracy"] == 0.5
     assert run.data.params["lr"] == "0.5"
     assert run.data.tags["dvc_experiment"] == "fast-lark"
+    assert run.data.tags["state"] == "stale", "its commit has the settings of its base"
     assert found[None, "one"].data.metrics["test_accuracy"] == 0.9
     assert git("status", "--short") == ""
     assert experiments.mirror_experiments() == (1, 1)

@@ -138,10 +138,13 @@ def test_the_documented_queries_find_runs(mirror, recipe, query, names):
 def test_a_name_tells_what_differs_from_the_commit_and_a_description_how_to_rerun(mirror, recipe, tmp_path):
     git = ["git", "-c", "user.name=a", "-c", "user.email=a@b"]
     one = recipe().model_dump(mode="json", exclude_defaults=True)
-    params = DEFAULTS | {"experiments": {"one": one}, "run": ["one"], "run_sweeps": []}
+    params = DEFAULTS | {"experiments": {"one": one}, "run": ["one"], "run_sweeps": ["many"]}
+    sweeps = {"many": {"experiment": "one", "grid": {"lr": [0.1, 0.2]}}}
     files.write_text(files.PARAMS, json.dumps(params))
-    for command in (["init", "-q"], ["add", "params.yaml"], ["commit", "-qm", "start"]):
+    files.write_text(files.STUDIES, json.dumps({"sweeps": sweeps}))
+    for command in (["init", "-q"], ["add", "params.yaml", "studies.yaml"], ["commit", "-qm", "start"]):
         subprocess.run([*git, *command], check=True)
+    files.write_text(files.PARAMS, json.dumps(params | {"lr": 0.5}))  # as `dvc exp run -S lr=0.5` does
     put(recipe)
     put(recipe, started="2026-02-02", lr=0.5)
     (run,) = mirror("one").values()

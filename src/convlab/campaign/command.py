@@ -14,7 +14,7 @@ from convlab.campaign.estimate import START, Estimate, Paces
 from convlab.campaign.running import alone, reproduce, settle
 from convlab.campaign.wanted import Want, fewer_seeds, wanted
 from convlab.config.seed_counts import seeds_of, set_seeds
-from convlab.files import PARAMS, write_bytes
+from convlab.files import PARAMS, STUDIES, write_bytes
 from convlab.pipeline.kept import put_back
 from convlab.schema import Sweep
 
@@ -158,7 +158,7 @@ def _train(entry: Entry, lock: IO[str], until: float | None, console: Console) -
         f"campaign: {want.name} ({want.why}): {said(entry.estimate.seconds)}, {entry.estimate.source}",
         highlight=False,
     )
-    before = {path: path.read_bytes() for path in (PARAMS, PARAMS.with_name("studies.yaml")) if path.exists()}
+    before = {path: path.read_bytes() for path in (PARAMS, STUDIES) if path.exists()}
     if want.more_seeds:
         for line in set_seeds(PARAMS, {want.name: seeds_of(want.item)}):
             console.print(f"campaign: {line}", highlight=False)

@@ -84,7 +84,7 @@ def _read_studies(path: Path) -> Mapping[str, Any]:
 
 
 def _studies(path: Path) -> Path:
-    return path.with_name("studies.yaml")
+    return path.with_name(files.STUDIES.name)
 
 
 def load_declared(path: Path = files.PARAMS) -> dict[str, DatasetEntry]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from convlab.config import load_params
 from convlab.config.strict_yaml import read_yaml
 from convlab.errors import InputError
-from convlab.files import write_text
+from convlab.files import STUDIES, write_text
 from convlab.schema import Experiment, Params, Sweep, Trial
 
 Item = Experiment | Sweep
@@ -92,7 +92,7 @@ def edited(text: str, section: str, name: str, seeds: int) -> str:
 
 def _holding(section: str, path: Path) -> Path:
     """Return the file that has a section: params.yaml or the studies.yaml beside it."""
-    studies = path.with_name("studies.yaml")
+    studies = path.with_name(STUDIES.name)
     return studies if studies.exists() and section in read_yaml(studies) else path
 
 

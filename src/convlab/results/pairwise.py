@@ -172,8 +172,7 @@ def _checked_out(result: str, revision: str) -> Iterator[None]:
     wanted = (
         files.METRICS / name,
         files.PLOTS / name / "curves.csv",
-        files.PARAMS,
-        Path("studies.yaml"),
+        *files.DECLARED,
     )
     listed = git.ask(
         "ls-tree", "-r", "--name-only", "-z", commit, "--", *(path.as_posix() for path in wanted)

@@ -13,7 +13,7 @@ from convlab.errors import InputError
 from convlab.tracking import mirror_all
 from convlab.tracking.store import tracking_uri
 
-READ = (files.METRICS, files.PLOTS, files.PARAMS, Path("reports.yaml"))
+READ = (files.METRICS, files.PLOTS, *files.DECLARED, Path("reports.yaml"))
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ class Study:
         `result` is the item itself, or a sweep's trial.
         """
         parts = [_rows(self.rows, result), _verdicts(self.judged, result), self._pages(result)]
-        parts.append(f"Run it again: `{_command(name, item, self.changes(name, item), timing)}`")
+        parts.append(f"Run it again: {_command(name, item, self.changes(name, item), timing)}")
         return "\n\n".join(filter(None, parts))
 
     def _pages(self, result: str) -> str:
@@ -119,18 +119,23 @@ def _published() -> str | None:
 
 def _committed(base: str, current: Params | None) -> Params | None:
     """Return params.yaml of a commit, which may be the current one; None where none can be read."""
-    text = git.ask("show", f"{base}:./{files.PARAMS}")
-    if text is None:
+    texts = {path: git.ask("show", f"{base}:./{path}") for path in (files.PARAMS, files.STUDIES)}
+    if texts[files.PARAMS] is None:
         return None
     try:
-        if current and text.encode() == files.PARAMS.read_bytes():
+        if current and all(text == _text(path) for path, text in texts.items()):
             return current
         with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / files.PARAMS.name
-            files.write_text(path, text)
-            return load_params(path)
-    except (OSError, InputError):
+            for path, text in texts.items():
+                if text is not None:
+                    files.write_text(Path(folder) / path, text)
+            return load_params(Path(folder) / files.PARAMS)
+    except (OSError, ValueError, InputError):
         return None
+
+
+def _text(path: Path) -> str | None:
+    return path.read_bytes().decode() if path.is_file() else None
 
 
 def _of(result: str, other: str | None) -> bool:
@@ -172,17 +177,17 @@ def _verdicts(judged: Sequence[Mapping[str, Any]], result: str) -> str:
 
 
 def _command(name: str, item: Experiment | Sweep, changes: Flat, timing: Mapping[str, Any]) -> str:
-    """Return what a user types to train an item again, from the commit that it was trained at."""
+    """Return what a user types to train an item again, from the commit that it was trained at, and what the
+    settings of a sweep were."""
     commit = timing.get("git_commit")
     at = f"git checkout {commit[:12]} && " if commit else ""
+    values = {key: "null" if value == "None" else value for key, value in changes.items()}
     match item:
-        case Sweep():
-            selection, place, target = f"run_sweeps=[{name}]", "", f"sweep@{name}"
+        case Sweep():  # whose keys may be its experiment's, a default, or its own in studies.yaml
+            told = f"`{at}dvc exp run -S 'run_sweeps=[{name}]' sweep@{name}`"
+            return f"{told}, with {', '.join(f'{k}: {v}' for k, v in values.items())}" if values else told
         case Experiment():
-            selection, place, target = f"run=[{name}]", f"++experiments.{name}.", f"evaluate@{name}"
+            settings = "".join(f" -S '++experiments.{name}.{key}={value}'" for key, value in values.items())
+            return f"`{at}dvc exp run -S 'run=[{name}]'{settings} evaluate@{name}`"
         case _:
             assert_never(item)
-    values = {key: "null" if value == "None" else value for key, value in changes.items()}
-    settings = [selection, *(f"{place}{key}={value}" for key, value in values.items())]
-    told = " ".join(f"-S '{setting}'" for setting in settings)
-    return f"{at}dvc exp run {told} {target}"
