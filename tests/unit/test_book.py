@@ -10,7 +10,7 @@ import pytest
 import results_world
 
 from convlab import files, results
-from convlab.book import claim, contents, explore, runtime, site
+from convlab.book import claim, contents, explore, runtime, scatter, site
 from convlab.commands import pages
 from convlab.errors import InputError
 
@@ -151,6 +151,27 @@ def test_a_folder_that_is_no_book_is_left_alone(here, tmp_path):
     with pytest.raises(InputError, match="which is not a book"):
         site.write(tmp_path)
     assert (tmp_path / "index.html").read_text() == "mine"
+
+
+def test_a_link_to_a_book_stays_a_link_and_what_is_latin1_is_no_book(here, tmp_path):
+    site.write(tmp_path / "book")
+    (tmp_path / "link").symlink_to(tmp_path / "book")
+    site.write(tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(".")) == []
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/index.html").write_bytes(b"caf\xe9")
+    with pytest.raises(InputError, match="which is not a book"):
+        site.write(tmp_path / "other")
+    with pytest.raises(InputError, match=r"index\.html: cannot be written"):
+        site.write(tmp_path / "other/index.html/book")
+
+
+@pytest.mark.parametrize("seconds", [[0.5], [0.6, 0.9], [3.0], [1e6]])
+def test_every_dot_lies_within_its_axis(seconds):
+    ends = scatter._axis(seconds, scatter.SECONDS)
+    assert all(0 < scatter._place(number, *ends) < 1 for number in seconds)
+    assert scatter._error(1.0) > 0
 
 
 def test_a_damaged_result_leaves_the_book_as_it_was(tmp_path, monkeypatch):

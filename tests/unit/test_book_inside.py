@@ -63,6 +63,18 @@ def test_each_cell_has_its_own_test_images(world):
     assert 'data-cell="1|2"' in Path("book/reports/R0.html").read_text()
 
 
+def test_large_images_are_shrunk_to_what_one_file_can_hold(world, monkeypatch):
+    fetch("digits", files.RAW, mirror=None)
+    raw = read("digits", files.RAW)
+    names = [DATASETS["digits"].classes[label] for label in raw.test_labels]
+    files.write_csv(files.PLOTS / "digits/confusion.csv", [{"actual": n, "predicted": n} for n in names])
+    monkeypatch.setattr(cells, "LARGEST", 100)  # 40 digits of 8 pixels in a row are 320
+    found = cells.cells("digits", "digits", world)
+    assert found is not None
+    assert found["size"] == [2, 2]
+    assert max(Image.open(world / found["address"]).size) <= 100
+
+
 def test_images_whose_labels_are_not_the_matrix_are_not_shown(world):
     fetch("digits", files.RAW, mirror=None)
     assert cells.cells("digits", "digits", world) is None

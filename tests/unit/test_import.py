@@ -1,5 +1,6 @@
 """`convlab import`: folders of pictures become data sets, or are refused in a line."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,7 @@ def test_the_pipeline_reads_what_was_imported(run: Run, tmp_path: Path) -> None:
     assert "data.catalogue/own" in identity("prepare", loaded.experiments["digits"])
 
 
-def test_importing_again_gives_the_same_bytes_and_a_picture_more_moves_no_other(
+def test_importing_again_gives_the_same_bytes_and_a_picture_more_moves_one_at_most(
     run: Run, tmp_path: Path
 ) -> None:
     draw_into(tmp_path / "shapes", {"circle": 20, "square": 20})
@@ -80,6 +81,29 @@ def test_importing_again_gives_the_same_bytes_and_a_picture_more_moves_no_other(
     assert len(tests[0] & tests[1]) >= len(tests[0]) - 1
     run({"folder": "shapes", "size": 8, "seed": 2})
     assert md5(Path("data/imported/own/images.safetensors")) != digest
+
+
+def test_a_name_that_is_not_utf8_is_a_name(run: Run, tmp_path: Path) -> None:
+    draw_into(tmp_path / "shapes", {"circle": 6, "square": 6})
+    folder = os.fsencode(tmp_path / "shapes/circle")
+    os.rename(folder + b"/" + sorted(os.listdir(folder))[0], folder + b"/caf\xe9.png")
+    status, _, err = run({"folder": "shapes", "size": 8})
+    assert status == 0, err
+
+
+def test_a_background_is_that_of_all_training_images(run: Run, tmp_path: Path) -> None:
+    draw_into(tmp_path / "shapes", {"circle": 12, "square": 12})
+    run({"folder": "shapes", "size": 8})
+    assert card()["facts"]["background"] == "light"
+    for number in range(2, 7):
+        Image.new("RGB", (30, 30), (number, 0, 0)).save(tmp_path / f"shapes/circle/dark{number}.png")
+    run({"folder": "shapes", "size": 8})
+    assert card()["facts"]["background"] == "any"
+
+
+def test_a_user_who_is_not_here(refused: Callable[..., str]) -> None:
+    said = refused({"folder": "~nobody-of-that-name/shapes", "size": 8})
+    assert "datasets.own.folder: found '~nobody-of-that-name/shapes'; there is no such user here" in said
 
 
 def test_the_classes_are_mixed_so_that_the_last_images_are_of_all(run: Run, tmp_path: Path) -> None:

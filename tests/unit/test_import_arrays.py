@@ -22,6 +22,7 @@ pytest_plugins = ["importing"]
 CHANCE = np.random.default_rng(1)
 GREY = CHANCE.integers(0, 256, (30, 10, 10), dtype=np.uint8)
 LABELS = np.arange(30) % 3
+NAMES = np.array(["x", "y", "z"])
 
 
 def npz(tmp_path: Path, **content: Any) -> dict[str, Any]:
@@ -56,8 +57,14 @@ def test_arrays_that_are_split_by_the_seed_with_names(run: Run, tmp_path: Path) 
 
 
 def test_labels_may_be_names(run: Run, tmp_path: Path) -> None:
-    assert run(npz(tmp_path, images=GREY, labels=np.array(["x", "y", "z"])[LABELS]))[0] == 0
+    assert run(npz(tmp_path, images=GREY, labels=NAMES[LABELS]))[0] == 0
     assert DATASETS["own"].classes == ("x", "y", "z")
+
+
+def test_labels_may_have_a_type_in_each_part(run: Run, tmp_path: Path) -> None:
+    parts = {"x_train": GREY, "y_train": LABELS.astype(np.uint64), "x_test": GREY, "y_test": LABELS}
+    assert run(npz(tmp_path, **parts))[0] == 0
+    assert DATASETS["own"].classes == ("0", "1", "2")
 
 
 @pytest.mark.parametrize(
@@ -80,11 +87,19 @@ def test_labels_may_be_names(run: Run, tmp_path: Path) -> None:
         ({"images": GREY, "labels": LABELS * 0}, "found one class, '0'"),
         ({"images": GREY[:0], "labels": LABELS[:0]}, "found no class"),
         (
+            {"images": GREY, "labels": NAMES[LABELS], "classes": ["a", "b", "c"]},
+            "the train labels are names, so `classes` has no place",
+        ),
+        (
+            {"x_train": GREY, "y_train": LABELS, "x_test": GREY, "y_test": NAMES[LABELS]},
+            "labels are numbers (train) and names (test); allowed: numbers in all parts",
+        ),
+        (
             {"images": np.array([{}] * 30), "labels": LABELS},
             "is not an .npz of plain arrays (Object arrays cannot",
         ),
     ],
-    ids=range(11),
+    ids=range(13),
 )
 def test_arrays_that_make_no_data_set(
     refused: Callable[..., str], tmp_path: Path, content: dict[str, Any], words: str

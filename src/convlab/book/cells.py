@@ -1,5 +1,6 @@
 """The test images behind the cells of a confusion matrix, in a file that is loaded when a cell is opened."""
 
+import math
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ from convlab import files
 from convlab.book.contents import confusion_pairs
 from convlab.data.catalogue import DATASETS
 from convlab.data.readers import DataError, read
+from convlab.errors import InputError
 
 PER_CELL = 12  # images of each cell that are shown: the first, in the order of the test set
 COLUMNS = 40
+LARGEST = 16_000  # pixels a side; WebP allows 16,383
 
 
 def cells(name: str, dataset: str, folder: Path) -> dict[str, Any] | None:
@@ -38,8 +41,12 @@ def cells(name: str, dataset: str, folder: Path) -> dict[str, Any] | None:
             own.append((len(chosen), number))
             chosen.append(number)
     target = folder / "images" / name / "cells.webp"
-    rows = _write(images[chosen], DATASETS[dataset].max_value, target)
-    height, width = images.shape[2:]
+    step = max(
+        1, math.ceil(max(COLUMNS * images.shape[3], len(chosen) / COLUMNS * images.shape[2]) / LARGEST)
+    )
+    shrunk = images[chosen][..., ::step, ::step]
+    rows = _write(shrunk, DATASETS[dataset].max_value, target)
+    height, width = shrunk.shape[2:]
     address = target.relative_to(folder).as_posix()
     return {"address": address, "size": [width, height], "grid": [COLUMNS, rows], "places": places}
 
@@ -48,7 +55,7 @@ def cells(name: str, dataset: str, folder: Path) -> dict[str, Any] | None:
 def _test_images(dataset: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]] | None:
     try:
         raw = read(dataset, files.RAW)
-    except DataError:
+    except (DataError, InputError):
         return None
     return raw.test_images, raw.test_labels
 

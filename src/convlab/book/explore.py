@@ -7,7 +7,7 @@ from typing import Any
 from convlab.book import runtime
 from convlab.book.contents import Contents
 from convlab.book.words import shown
-from convlab.data.catalogue import DATASETS
+from convlab.data.catalogue import DATASETS, imported
 from convlab.errors import InputError
 
 EXAMPLES = (0, 1, 2, 3, 4, 7)  # digits whose strokes static/explore.js knows
@@ -96,7 +96,7 @@ def networks(contents: Contents) -> tuple[list[tuple[Network, str]], list[Absent
             f"{len(text) / 1e6:.1f}",
         )
         found.append((max(accuracies), network, text))
-    order = list(DATASETS)
+    order = [*DATASETS, *imported()]
     found.sort(key=lambda one: (order.index(one[1].dataset), -one[0], one[1].name))
     absent.sort(key=lambda one: (order.index(one[1].dataset), -one[0], one[1].name))
     return [(network, text) for _, network, text in found], [one for _, one in absent]

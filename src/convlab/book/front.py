@@ -10,7 +10,7 @@ from convlab.headlines.contents import headlines
 from convlab.headlines.table import TITLES
 from convlab.headlines.table import cells as cells_of
 from convlab.results import claims
-from convlab.results.reports import points, text_of
+from convlab.results.reports import ACCURACIES, points, text_of
 
 
 def context(contents: Contents) -> dict[str, Any]:
@@ -37,7 +37,7 @@ def _cards(one: Chapter) -> Iterator[dict[str, Any]]:
     """Yield the headlines of a report: theirs, ours, the difference, and what ours rests on."""
     for line in one.lines:
         if line.row.headline:
-            printed = [key for key in ("test_accuracy", "validation_accuracy") if key in line.row.printed()]
+            printed = [key for key in ACCURACIES if key in line.row.printed()]
             quantity = printed[0]
             theirs = getattr(line.row, quantity)
             target = theirs if theirs is not None else line.row.goal or 0.0

@@ -20,11 +20,13 @@ def chart(contents: Contents) -> dict[str, Any]:
     if not dots:
         return {"dots": []}
     x = _axis([dot["seconds"] for dot in dots], SECONDS)
-    y = _axis([1 - dot["accuracy"] for dot in dots], tuple(1 - accuracy for accuracy in reversed(ACCURACIES)))
+    y = _axis(
+        [_error(dot["accuracy"]) for dot in dots], tuple(1 - accuracy for accuracy in reversed(ACCURACIES))
+    )
     datasets = list(dict.fromkeys(dot["dataset"] for dot in dots))
     for dot in dots:
         dot["x"] = round(LEFT + WIDTH * _place(dot["seconds"], *x), 1)
-        dot["y"] = round(TOP + HEIGHT * _place(1 - dot["accuracy"], *y), 1)
+        dot["y"] = round(TOP + HEIGHT * _place(_error(dot["accuracy"]), *y), 1)
         dot["series"] = datasets.index(dot["dataset"])
         dot["title"] = (
             f"{dot['label']}: {text_of('test_accuracy', dot['accuracy'])} in {dot['seconds']:,.0f} s"
@@ -79,13 +81,18 @@ def _theirs(contents: Contents) -> Iterator[dict[str, Any]]:
                 }
 
 
+def _error(accuracy: float) -> float:
+    """Return an error that has a logarithm: that of all images right is drawn as one in 10,000 wrong."""
+    return max(1 - accuracy, 1e-4)
+
+
 def _axis(numbers: list[float], ticks: tuple[float, ...]) -> tuple[float, float]:
     """Return the ends of a logarithmic axis: a little wider than the numbers, with two ticks at least."""
     low, high = min(numbers) / 1.25, max(numbers) * 1.25
     inside = [tick for tick in ticks if low <= tick <= high]
     if len(inside) < 2:
-        low = max((tick for tick in ticks if tick <= low), default=ticks[0])
-        high = min((tick for tick in ticks if tick >= high), default=ticks[-1])
+        low = min(low, max((tick for tick in ticks if tick <= low), default=ticks[0]))
+        high = max(high, min((tick for tick in ticks if tick >= high), default=ticks[-1]))
     return low, high
 
 

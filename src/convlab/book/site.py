@@ -41,22 +41,28 @@ def write(out: Path) -> Written:
     Raises:
         InputError: a result or a page is wrong, or the folder holds something other than a book.
     """
+    target = out.resolve()  # of a link, what it leads to
     if out.exists() and not _is_book(out):
         raise InputError(
             f"--out: found {out}, which is not a book; allowed: a new or empty folder, or that of a book"
         )
     contents = load()
-    out.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
     try:
-        left_out = fill(folder, contents)
-        folder.chmod(0o755)
-        if out.exists():
-            shutil.rmtree(out)
-        folder.rename(out)
-    except BaseException:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+    except OSError as error:
+        raise InputError(f"--out: {target.parent}: cannot be written: {error.strerror}") from None
+    book, earlier = folder / "book", folder / "earlier"
+    try:
+        book.mkdir()
+        left_out = fill(book, contents)
+        if target.exists():
+            target.rename(earlier)
+        book.rename(target)
+    finally:
+        if earlier.exists() and not target.exists():
+            earlier.rename(target)
         shutil.rmtree(folder, ignore_errors=True)
-        raise
     files = [path for path in out.rglob("*") if path.is_file()]
     loaded = [out / "index.html", *(out / "assets" / name for name in ("book.css", "book.js"))]
     return Written(
@@ -162,4 +168,6 @@ def _is_book(out: Path) -> bool:
     if not out.is_dir():
         return False
     front = out / "index.html"
-    return not any(out.iterdir()) or (front.is_file() and MARK in front.read_text(encoding="utf-8"))
+    return not any(out.iterdir()) or (
+        front.is_file() and MARK in front.read_text(encoding="utf-8", errors="replace")
+    )

@@ -52,7 +52,7 @@ def unequal(counts: dict[str, int]) -> str | None:
         return None
     return (
         f"unbalanced: {counts[most]:,} training images of {most}, {counts[least]:,} of {least}; the accuracy "
-        "says little of the small classes: see the recall of each in metrics/*/evaluate.json"
+        "says little of the small classes: see the recall of each in metrics/*/scores.json"
     )
 
 

@@ -169,6 +169,10 @@ class Catalogue(dict[str, Dataset]):
             raise KeyError(name)
         return _imported(card(name).resolve())
 
+    def __contains__(self, name: object) -> bool:
+        """Tell whether a data set is published or imported."""
+        return super().__contains__(name) or name in imported()
+
 
 DATASETS = Catalogue(PUBLISHED)
 

@@ -49,6 +49,9 @@ def command(
             files.write_csv(csv, [prediction.row() for prediction in predictions])
     except OSError as error:
         raise InputError(f"{error.filename}: cannot be written: {error.strerror}") from None
+    except UnicodeEncodeError as error:
+        named = ascii(error.object[max(0, error.start - 30) : error.end + 30])
+        raise InputError(f"--csv: the name of a picture is not UTF-8, near {named}; rename it") from None
     if as_json:
         print(json.dumps(_as_json(trained, predictions), indent=2, ensure_ascii=False))
     elif csv is None and any(path.is_dir() for path in images):

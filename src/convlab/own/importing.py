@@ -3,6 +3,7 @@
 import hashlib
 import importlib.util
 import math
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -29,7 +30,6 @@ from convlab.schema.datasets import DatasetEntry
 FEWEST = 5  # images of a class: one to test, one or more to validate, and some to learn from
 FEWEST_TEST = 1
 LARGEST = 4 << 30  # bytes: what is trained on has to fit a device's memory
-CLEAR = 0.9  # the share of images whose border has to be dark, or bright, to call it the background
 
 
 def import_images(declared: Mapping[str, DatasetEntry], name: str, console: Console) -> None:
@@ -81,12 +81,13 @@ def import_images(declared: Mapping[str, DatasetEntry], name: str, console: Cons
 def split(train: list[Item], test: list[Item] | None, entry: DatasetEntry) -> tuple[list[Item], list[Item]]:
     """Return the training and the test images, each in an order that depends on the seed and the names alone.
 
-    If the source has no test images, a share of each class is taken. Adding an image later does not move the
-    others. The order is shuffled because the validation split may be the last of the training images.
+    If the source has no test images, a share of each class is taken. An image that is added later moves at
+    most one other of its class. The order is shuffled because the validation split may be the last of the
+    training images.
     """
 
     def place(item: Item) -> bytes:
-        return hashlib.sha256(f"{entry.seed}:{item.key}".encode()).digest()
+        return hashlib.sha256(os.fsencode(f"{entry.seed}:{item.key}")).digest()
 
     train = sorted(train, key=place)
     if test is not None:
@@ -104,11 +105,14 @@ def split(train: list[Item], test: list[Item] | None, entry: DatasetEntry) -> tu
 
 
 def background(images: NDArray[np.uint8]) -> Background:
-    """Return whether nearly all images [N, C, H, W] have a dark border, or a light one."""
+    """Return whether all images [N, C, H, W] have a dark border, or a light one.
+
+    All, since `convlab predict` inverts a picture with another border than these have.
+    """
     light = np.array([border_of(image).mean() >= BRIGHT for image in images])
-    if light.mean() >= CLEAR:
+    if light.all():
         return "light"
-    return "dark" if light.mean() <= 1 - CLEAR else "any"
+    return "any" if light.any() else "dark"
 
 
 def _check_counts(where: str, counts: dict[str, dict[str, int]]) -> None:

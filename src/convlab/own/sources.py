@@ -63,11 +63,19 @@ def read_source(where: str, entry: DatasetEntry) -> Source:
         InputError: nothing there, no classes, a class's name that is not allowed, arrays that do not fit.
     """
     if entry.folder is not None:
-        return _check(f"{where}.folder", _from_folder(f"{where}.folder", Path(entry.folder).expanduser()))
+        folder = _at_home(f"{where}.folder", entry.folder)
+        return _check(f"{where}.folder", _from_folder(f"{where}.folder", folder))
     if entry.npz is not None:
-        return _check(f"{where}.npz", _from_npz(f"{where}.npz", Path(entry.npz).expanduser()))
+        return _check(f"{where}.npz", _from_npz(f"{where}.npz", _at_home(f"{where}.npz", entry.npz)))
     assert entry.torchvision is not None
     return _check(f"{where}.torchvision", _from_torchvision(f"{where}.torchvision", entry.torchvision))
+
+
+def _at_home(where: str, path: str) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise InputError(f"{where}: found {short(path)!r}; there is no such user here") from None
 
 
 def _check(where: str, source: Source) -> Source:
@@ -197,7 +205,14 @@ def _from_arrays(
                 f"{where}: the {part} labels are {labels.dtype} {list(labels.shape)} for {len(images):,} "
                 "images; allowed: one whole number or name for each"
             )
-        parts[part] = images, labels
+        named = labels.dtype.kind == "U"
+        parts[part] = images, labels if named else labels.astype(np.int64)
+        if named and names is not None:
+            raise InputError(f"{where}: the {part} labels are names, so `classes` has no place; leave it out")
+    kinds = {part: "names" if labels.dtype.kind == "U" else "numbers" for part, (_, labels) in parts.items()}
+    if len(set(kinds.values())) > 1:
+        found_kinds = " and ".join(f"{kind} ({part})" for part, kind in kinds.items())
+        raise InputError(f"{where}: labels are {found_kinds}; allowed: numbers in all parts, or names in all")
     found = np.unique(np.concatenate([labels for _, labels in parts.values()])).tolist()
     if names is not None and found and (found[0] < 0 or found[-1] >= len(names)):
         raise InputError(
