@@ -61,6 +61,10 @@ def typed_over(file: str, before: str, after: str) -> Callable[[], None]:
             lambda: files.write_csv(files.PLOTS / "one/curves.csv", curves_of([training("one", 2)])),
             "plots/one/curves.csv is of another training than metrics/one/trainings.json",
         ),
+        (
+            lambda: files.write_text(files.PLOTS / "one/curves.csv", "seed,epoch,val_loss\n1,1,0.5\n"),
+            "plots/one/curves.csv has no column validation_loss",
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

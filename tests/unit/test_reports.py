@@ -162,6 +162,10 @@ def test_a_number_of_ours_that_is_missing_is_null():
         ({"tset_accuracy": 0.9}, r"R0\.rows\.0: unknown key `tset_accuracy`.*did you mean `test_accuracy`"),
         ({"test_accuracy": 99.2}, r"R0\.rows\.0\.test_accuracy: found 99\.2 .*less than or equal to 1"),
         ({"about": ["accuracy"]}, r"R0\.rows\.0\.about\.0: found 'accuracy'.*test_accuracy"),
+        (
+            {"headline": True, "test_accuracy": None},
+            r"R0\.rows\.0\.headline: found no accuracy in its row; allowed: test_accuracy or validation",
+        ),
         ({"result": None}, r"R0\.rows\.0\.reason: found nothing; allowed: why there is no result"),
     ],
 )

@@ -94,6 +94,25 @@ def test_of_many_trials_one_may_differ_by_more() -> None:
     assert verify("grid").kind == "reproduced within noise"
 
 
+def test_a_trial_outside_its_interval_is_found_though_another_differs_by_more() -> None:
+    def one(name: str, accuracy: float) -> Record:
+        return training("grid", 1, name, weights=f"{name} {accuracy}", **scores_of(accuracy, 10_000))
+
+    put([one("x", 0.99), one("y", 1.0)])
+    commit()
+    put([one("x", 0.9866), one("y", 0.9993)])
+    assert str(verify("grid")).startswith("grid: not reproduced: 2 trials, at most y: 99.93% here")
+
+
+def test_another_seed_is_named() -> None:
+    experiment(0.96)
+    commit()
+    one = training("digits", 2, weights="b")
+    put([one], [evaluation(one, **scores_of(0.96, 360))])
+    text = "made from other settings than the committed one: digits, seed 2, which is not committed"
+    assert str(verify("digits")) == f"digits: not compared: {text}"
+
+
 def test_other_settings_are_no_reproduction_and_no_failure_of_one() -> None:
     experiment(0.96, configuration={"lr": 0.001, "epochs": 4})
     commit()

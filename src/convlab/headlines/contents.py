@@ -8,10 +8,9 @@ from typing import Any
 
 from convlab import files, results
 from convlab.results import Found, Plan
-from convlab.results.reports import QUANTITIES, ReportRow, load_reports
+from convlab.results.reports import ACCURACIES, QUANTITIES, ReportRow, load_reports
 
 TIMES = files.METRICS / "headlines.json"
-ACCURACIES = ("test_accuracy", "validation_accuracy")  # R4 has the second alone
 
 
 @dataclass(frozen=True)

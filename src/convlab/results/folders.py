@@ -108,10 +108,10 @@ def _of_other_curves(name: str, trainings: Sequence[Record]) -> str:
     ended = [one for one in trainings if one["status"] == "finished"]
     if not ended:
         return ""
-    kept = {
-        (row.get("trial", name), row["seed"], row["epoch"], row["validation_loss"])
-        for row in files.read_curves(path)
-    }
+    rows = files.read_curves(path)
+    if rows and (missing := sorted({"seed", "epoch", "validation_loss"} - rows[0].keys())):
+        return f"{path} has no column {', '.join(missing)}; {MEND}"
+    kept = {(row.get("trial", name), row["seed"], row["epoch"], row["validation_loss"]) for row in rows}
     for one in ended:
         if (one["name"], one["seed"], one["best_epoch"], one["validation_loss"]) not in kept:
             return f"{path} is of another training than {files.trainings(name)}; {MEND}"

@@ -9,6 +9,7 @@ from typing import Any
 from scipy.special import ndtri, stdtrit  # scipy.stats, which calls them, takes a second to import
 
 CONFIDENCE = 0.95
+ROUNDING = 1e-12  # relative to the numbers
 Numbers = Sequence[tuple[Any, float]]  # (seed, number) of each training
 
 
@@ -78,12 +79,12 @@ def compare(
         error = borrowed.deviation * sqrt(sum(1 / size for size in sizes))
         return Difference(min(sizes), value, error, borrowed.n - 1, images)
     if count > 1:
-        error = _no_noise(stdev(differences)) / sqrt(count)
+        error = _deviation(differences, [number for _, number in (*a, *b)]) / sqrt(count)
         return Difference(count, mean(differences), error, count - 1, images)
     ours, theirs = [number for _, number in a], [number for _, number in b]
     n, value = min(len(ours), len(theirs)), mean(ours) - mean(theirs)
     if n > 1:
-        one, two = (_no_noise(variance(group)) / len(group) for group in (ours, theirs))
+        one, two = (_deviation(group, group) ** 2 / len(group) for group in (ours, theirs))
         parts = one**2 / (len(ours) - 1) + two**2 / (len(theirs) - 1)
         return Difference(n, value, sqrt(one + two), (one + two) ** 2 / parts if parts else inf, images)
     return Difference(n, value, None, images=images)
@@ -95,7 +96,7 @@ def pool(groups: Sequence[Sequence[float]]) -> tuple[float, int]:
     Groups of one number, or of equal ones (a network that stays at chance), say nothing of the others' spread
     and are left out.
     """
-    spread = [group for group in groups if len(group) > 1 and _no_noise(variance(group))]
+    spread = [group for group in groups if len(group) > 1 and _deviation(group, group)]
     freedom = sum(len(group) - 1 for group in spread)
     if not freedom:
         return 0.0, 0
@@ -134,6 +135,7 @@ def holm(levels: Sequence[float], alpha: float = 1 - CONFIDENCE) -> list[bool]:
     return held
 
 
-def _no_noise(number: float) -> float:
-    """Return 0 for mere rounding errors, so that equal numbers have no spread."""
-    return 0.0 if number < 1e-12 else number
+def _deviation(numbers: Sequence[float], measured: Sequence[float]) -> float:
+    """Return the standard deviation; 0 for rounding errors of `measured`, so that equal numbers have none."""
+    found = stdev(numbers)
+    return 0.0 if found <= ROUNDING * max(map(abs, measured)) else found

@@ -134,10 +134,11 @@ def params_that_differ(several: Sequence[Subject]) -> dict[str, list[str]]:
 
 
 def difference(metric: str, a: Subject, b: Subject) -> Difference | None:
-    """Compare a with b, as a claim is judged; None where one has no such number.
+    """Compare a with b, as a claim on three seeds or more is judged; None where one has no such number.
 
-    The interval is over seeds if both sides have two or more. With one seed on a side, only a test accuracy
-    has one: by a borrowed spread, else over the test images. None between equal trainings, or two data sets.
+    The interval is over seeds if both sides have two or more (a claim on two uses its study's pooled spread).
+    With one seed on a side, only a test accuracy has one: by a borrowed spread, else over the test images.
+    None between equal trainings, or two data sets.
     """
     ours, theirs = (claims.by_seed(one.found, metric) for one in (a, b))
     if not (ours and theirs):

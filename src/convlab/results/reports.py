@@ -41,6 +41,7 @@ QUANTITIES = {
     "last_lr": ("last learning rate", "{:g}"),
     "epochs": ("epochs", "{:.0f}"),
 }
+ACCURACIES = ("test_accuracy", "validation_accuracy")  # of headlines; R4 has the second alone
 Accuracy = Annotated[Float, Field(ge=0, le=1)]
 
 
@@ -85,6 +86,14 @@ class ReportRow(Section):
     def _no_result_for_a_reason(self) -> "ReportRow":
         if self.result is None and not self.reason:
             raise refused("reason", "nothing", "why there is no result of ours")
+        return self
+
+    @model_validator(mode="after")
+    def _a_headline_is_an_accuracy(self) -> "ReportRow":
+        without = all(getattr(self, key) is None for key in (*ACCURACIES, "goal"))
+        if (self.headline or self.surpassed_by) and without:
+            key = "headline" if self.headline else "surpassed_by"
+            raise refused(key, "no accuracy in its row", " or ".join(ACCURACIES))
         return self
 
     def printed(self) -> list[str]:

@@ -11,6 +11,7 @@ from convlab.errors import InputError
 from convlab.results import claims, observations, printed
 from convlab.results.replicates import Noise, noises
 from convlab.results.reports import (
+    ACCURACIES,
     QUANTITIES,
     Line,
     Report,
@@ -93,7 +94,7 @@ def columns_of(lines: Sequence[Line]) -> tuple[list[str], list[str]]:
         key for key in QUANTITIES if printed.count(key) == 1 and len(lines) > 2 and key != "test_accuracy"
     ]
     columns = [key for key in QUANTITIES if key in printed and key not in rare] or ["test_accuracy"]
-    first = next(key for key in ("test_accuracy", "validation_accuracy", *columns) if key in columns)
+    first = next(key for key in (*ACCURACIES, *columns) if key in columns)
     if first == "validation_accuracy":  # a report's validation images may be the test images
         columns.insert(columns.index(first) + 1, "test_accuracy")
     if "running_accuracy" in columns:
@@ -129,9 +130,7 @@ def glance(lines: Mapping[str, Sequence[Line]], judged: Sequence[Mapping[str, An
         verdicts = [claim["verdict"] for claim in judged if claim["report"] == name]
         counts = [f"{verdicts.count(kind)} {kind}" for kind in claims.VERDICTS if kind in verdicts]
         for line in (line for line in own if line.row.headline):
-            quantity = next(
-                key for key in ("test_accuracy", "validation_accuracy") if key in line.row.printed()
-            )
+            quantity = next(key for key in ACCURACIES if key in line.row.printed())
             theirs, _, ours = _headline(line, quantity).partition(" / ")
             n, hardware = str(len(line.ours.trainings) or "–"), ", ".join(line.ours.hardware()) or "–"
             rows.append(_markdown([name, line.row.what, theirs, ours, n, hardware, ", ".join(counts) or "–"]))

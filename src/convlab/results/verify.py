@@ -18,6 +18,7 @@ from convlab.results.compare import CONFIDENCE, Result, over_images
 from convlab.results.folders import load
 from convlab.results.states import changed, told
 
+TRAINING, SCORES = {"of", "name", "seed", "status", "configuration"}, {"of", "seed"}  # keys of a record
 Kind = Literal["reproduced to the last bit", "reproduced within noise", "not reproduced", "not compared"]
 
 
@@ -40,7 +41,8 @@ def verify(name: str, revision: str = "HEAD") -> Verdict:
         InputError: a file of it is damaged.
     """
     before, scores = (
-        _committed(path.as_posix(), revision) for path in (files.trainings(name), files.scores(name))
+        _committed(path.as_posix(), revision, keys)
+        for path, keys in ((files.trainings(name), TRAINING), (files.scores(name), SCORES))
     )
     folder = load(name)
     if not before:
@@ -70,8 +72,10 @@ def _missing(revision: str) -> str:
 
 
 def _other_settings(old: dict[Any, Record], new: dict[Any, Record]) -> list[str]:
-    if old.keys() != new.keys():
+    if len(old) != len(new):
         return [f"{len(new)} trainings in place of {len(old)}"]
+    if other := [f"{name}, seed {seed}" for name, seed in new if (name, seed) not in old]:
+        return [f"{other[0]}, which is not committed" + (f", and {len(other) - 1} more" if other[1:] else "")]
     reasons = [
         reason for key in old for reason in changed(old[key]["configuration"], new[key]["configuration"])
     ]
@@ -96,8 +100,11 @@ def _results(trainings: Sequence[Record], scores: Sequence[Record]) -> dict[str,
 
 
 def _within_noise(name: str, before: dict[str, Result], now: dict[str, Result]) -> Verdict:
-    """Judge the trial whose difference is largest relative to its interval, at a level corrected for k trials
-    (Bonferroni)."""
+    """Judge every trial, at a level corrected for k trials (Bonferroni).
+
+    The one outside its interval is named, or else the one whose difference is largest relative to it: the
+    intervals are not symmetric (Newcombe), so that these may be two.
+    """
     confidence = 1 - (1 - CONFIDENCE) / max(len(before), 1)
     found = []
     for trial, old in before.items():
@@ -111,21 +118,21 @@ def _within_noise(name: str, before: dict[str, Result], now: dict[str, Result]) 
             rise = new.mean - old.mean
             text = f"{place}{new.mean:.2%} here, {old.mean:.2%} committed, difference {100 * rise:+.2f} "
             text += f"[{100 * low:+.1f}, {100 * high:+.1f}]"
-            found.append((abs(rise) / (high - low), low <= 0 <= high, text))
+            found.append((not low <= 0 <= high, abs(rise) / (high - low), text))
     if not found:
         return Verdict(name, "reproduced within noise", "no trial has a number")
-    _, holds, text = max(found)
+    outside, _, text = max(found)
     count = f"{len(found)} trials, at most " if len(found) > 1 else ""
-    return Verdict(name, "reproduced within noise" if holds else "not reproduced", f"{count}{text}")
+    return Verdict(name, "not reproduced" if outside else "reproduced within noise", f"{count}{text}")
 
 
-def _committed(path: str, revision: str) -> list[Record]:
+def _committed(path: str, revision: str, keys: set[str]) -> list[Record]:
     content = git.ask("show", f"{revision}:./{path}")
     if content is None:
         return []
     try:
         records = json.loads(content)
-        assert all(record["seed"] is not None for record in records)
-    except (ValueError, TypeError, KeyError, AssertionError, RecursionError):
+        assert all(record.keys() >= keys for record in records)
+    except (ValueError, AttributeError, TypeError, AssertionError, RecursionError):
         raise InputError(f"{revision}:{path}: no records of trainings") from None
     return list(records)
