@@ -102,6 +102,6 @@ book: setup  ## write the book of results into docs/book: a static site that ope
 
 lock: setup  ## pin new versions: ranges in pyproject.toml → requirements.lock, requirements-ray.lock
 	uv pip compile pyproject.toml --extra pipeline --extra dev --universal --python-version 3.11 --generate-hashes \
-		--no-emit-index-url --no-header --output-file requirements.lock
+		--upgrade --no-emit-index-url --no-header --output-file requirements.lock
 	uv pip compile pyproject.toml --extra pipeline --extra dev --extra ray --universal --python-version 3.11 --generate-hashes \
-		--no-emit-index-url --no-header --constraint requirements.lock --output-file requirements-ray.lock
+		--upgrade --no-emit-index-url --no-header --constraint requirements.lock --output-file requirements-ray.lock

@@ -10,6 +10,7 @@ which is printed, may record that they belong to the new code. If anything diffe
 Only on the machine (and with the number of threads) that the results are from: bits differ elsewhere.
 """
 
+import os
 import sys
 from typing import Any
 
@@ -35,6 +36,7 @@ class OneEpoch(Exception):
 
 def main() -> None:
     """Check every NAME; write only after all of its checks have passed."""
+    pin(sys.argv[1:])
     for name in sys.argv[1:]:
         folder = load(name)
         if folder.problem or not folder.trainings:
@@ -49,6 +51,19 @@ def main() -> None:
         print(
             f"{name}: the same. dvc commit -f {' '.join(f'{stage}@{name}' for stage in stages)}", flush=True
         )
+
+
+def pin(names: list[str]) -> None:
+    """Start again with pinned kernels where the results are portable: PyTorch is loaded by now.
+
+    Raises:
+        InputError: some of them are, and others are not.
+    """
+    asked = {configuration(record).portable for name in names for record in load(name).trainings}
+    if len(asked) > 1:
+        raise InputError("NAME: found results with portable: true and with false; give them in two commands")
+    if asked == {True} and portable.possible() and not portable.pinned():
+        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | portable.PINS)
 
 
 def _check(name: str, record: Record, scores: Record, curve: list[dict[str, Any]], sweep: bool) -> None:

@@ -1,11 +1,13 @@
 """What a campaign would train, in order of priority, with seconds; and errors in its command line."""
 
 import argparse
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import results_world
+import torch
 from result import clock, evaluation, put, training
 from training import Command, Recipe
 
@@ -112,6 +114,18 @@ def test_nothing_starts_of_which_no_training_would_finish(
     (want,) = wanted(("fashion",), None)
     longest = START + 100
     assert Entry(want, Estimate(longest, longest, 0, 1, "")).fits(left) is fits
+
+
+def test_what_needs_a_gpu_is_left_out_where_there_is_none(
+    world: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    record = training("digits", weights="a", configuration={"device": "cuda"})
+    put([record], [evaluation(record)])
+    params = Path("params.yaml")
+    params.write_text(re.sub(r"\bdevice: \w+", "device: cuda", params.read_text()))
+    assert [entry.want.name for entry in ordered((), None, Paces())] == []
+    assert "campaign: fashion is left out (device: found 'cuda'" in capsys.readouterr().err
 
 
 def test_the_plan_shows_it_and_trains_nothing(world: Path, convlab: Command) -> None:

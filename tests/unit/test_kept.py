@@ -1,5 +1,6 @@
 """A command that sees all that was computed leaves params.yaml as it was, however it ends."""
 
+import json
 import os
 import signal
 import subprocess
@@ -10,7 +11,8 @@ import pytest
 from conftest import ROOT
 
 from convlab import files
-from convlab.pipeline.kept import MARK, write_timing
+from convlab.files import write_text
+from convlab.pipeline.kept import MARK, elsewhere, write_timing
 
 PARAMS = "run: [a]    # my own comment\nrun_sweeps: []\n"
 LOCK = "stages:\n  train@b: {}\n  sweep@c: {}\n"
@@ -52,6 +54,24 @@ def test_the_command_sees_everything_and_params_are_as_before() -> None:
     assert Path("params.yaml").read_text() == PARAMS
     assert kept(sys.executable, "-c", "raise SystemExit(3)").returncode == 3
     assert Path("params.yaml").read_text() == PARAMS
+
+
+def test_what_another_machine_computed_is_no_question_of_dvc_gc(tmp_path: Path) -> None:
+    """`a` is here, `b` is not but for data that it shares with `a`, of `c` is a part here that is its own."""
+    outs = {
+        "preprocess@a": ["00a1.dir"],
+        "train@a": ["00a2.dir"],
+        "preprocess@b": ["00a1.dir"],
+        "train@b": ["00b2.dir"],
+        "preprocess@c": ["00c1.dir"],
+        "train@c": ["00c2.dir"],
+    }
+    stages = {name: {"outs": [{"md5": md5} for md5 in found]} for name, found in outs.items()}
+    Path("dvc.lock").write_text(json.dumps({"stages": stages}))
+    subprocess.run(["dvc", "init", "--no-scm", "-q"], check=True)
+    for md5 in ("a1.dir", "a2.dir", "c1.dir"):
+        write_text(tmp_path / ".dvc/cache/files/md5/00" / md5, "[]")
+    assert elsewhere() == {"b"}
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])

@@ -1,7 +1,9 @@
 import os
+import resource
 import shutil
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from convlab.errors import InputError
 from convlab.pipeline import evaluate as evaluation
 from convlab.pipeline.executors.processes import at_once
 from convlab.pipeline.ledger import Finished
-from convlab.pipeline.trainings import Trainings, iterations_of
+from convlab.pipeline.trainings import Trainings, _allow_open_files, iterations_of
 from convlab.schema import Experiment
 
 FEASIBLE_AND_NOT = {"model.strides": [1, 1]}, {"model.strides": [4, 4]}, {"model.strides": [2, 1]}
@@ -46,6 +48,26 @@ def test_an_infeasible_trial_is_a_row_with_its_reason_and_the_others_are_trained
         assert [record["epoch"] for record in finished.curves] == [1]
         assert finished.weights is not None
         assert files.read_tensors(finished.weights)
+
+
+def test_code_that_was_edited_meanwhile_is_no_result(sweep: Make, prepared: Path, ledger: Path) -> None:
+    trainings = Trainings("lr", sweep({"lr": 0.01}, epochs=1), prepared, ledger)
+    trainings.jobs = [replace(job, fingerprint="of the code before") for job in trainings.jobs]
+    with pytest.raises(InputError, match="code or data have changed since this run began; run it again"):
+        trainings.run()
+    assert trainings.ledger.find(trainings.jobs[0].key) is None
+
+
+def test_many_trainings_may_have_a_lock_each() -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (300, before[1]))
+    try:
+        _allow_open_files(500)
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] >= 500
+        with pytest.raises(InputError, match="open files, and this system allows"):
+            _allow_open_files(before[1])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 def test_a_trial_that_diverges_is_a_row_with_its_reason(sweep: Make, prepared: Path, ledger: Path) -> None:

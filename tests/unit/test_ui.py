@@ -55,6 +55,27 @@ def test_each_data_set_has_an_address_of_its_own(mirror, recipe, capsys):
     ]
 
 
+def test_a_server_that_is_away_is_one_line(convlab, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://somebody:secret@127.0.0.1:9")
+    status, _, errors = convlab("ui")
+    assert status == 2
+    assert "ui: http://127.0.0.1:9 does not answer (" in errors
+    assert "secret" not in errors
+
+
+def test_without_mlflow_it_says_what_installs_it(convlab, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(ui.store, "connected", raising_import_error)
+    status, _, errors = convlab("ui")
+    assert status == 2
+    assert "mlflow: not installed here" in errors
+
+
+def raising_import_error() -> None:
+    raise ModuleNotFoundError("No module named 'mlflow'")
+
+
 @pytest.mark.campaign  # MLflow's server takes many seconds to start
 def test_it_shows_a_result_though_another_cannot_be_mirrored(mirror, recipe, tmp_path):
     put(recipe)

@@ -1,6 +1,7 @@
 """`convlab campaign`: what is wanted, in order of worth, shown or trained one after the other."""
 
 import os
+import sys
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from convlab.campaign.estimate import START, Estimate, Paces
 from convlab.campaign.running import alone, reproduce, settle
 from convlab.campaign.wanted import Want, fewer_seeds, wanted
 from convlab.config.seed_counts import seeds_of, set_seeds
+from convlab.errors import InputError
 from convlab.files import PARAMS, STUDIES, write_bytes
 from convlab.pipeline.kept import put_back
 from convlab.schema import Sweep
@@ -74,8 +76,16 @@ def campaign(
 
 
 def ordered(names: Collection[str], seeds: int | None, paces: Paces) -> list[Entry]:
-    """Return what is wanted by rank, and within a rank by rows and claims per second of training."""
-    entries = [Entry(want, paces.estimate(want)) for want in wanted(names, seeds)]
+    """Return what is wanted by rank, and within a rank by rows and claims per second of training.
+
+    What cannot be trained on this machine is named on stderr and left out.
+    """
+    entries = []
+    for want in wanted(names, seeds):
+        try:
+            entries.append(Entry(want, paces.estimate(want)))
+        except InputError as error:
+            print(f"campaign: {want.name} is left out ({error})", file=sys.stderr)
     return sorted(entries, key=lambda one: (one.want.rank, -one.want.worth / one.estimate.seconds))
 
 

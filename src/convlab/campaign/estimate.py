@@ -73,9 +73,10 @@ class Paces:
             clock = results.own_timing(record, clocks)
             try:
                 experiment = Experiment.model_validate(record["configuration"])
-            except ValidationError:  # of another version of the schema
+                here = _device_name(experiment)
+            except (ValidationError, InputError):  # of another version of the schema; a GPU where none is
                 continue
-            if clock.get("seconds") and record["environment"].get("device_name") == _device_name(experiment):
+            if clock.get("seconds") and record["environment"].get("device_name") == here:
                 seconds = clock["seconds"] / record["epochs"] / _images(experiment)
                 self.timed[_network(experiment)].append((seconds, name))
 
@@ -94,7 +95,11 @@ class Paces:
         return self.measured[key], "measured on one step"
 
     def estimate(self, want: Want) -> Estimate:
-        """Return how long those trainings of an item will take that are not in its ledger."""
+        """Return how long those trainings of an item will take that are not in its ledger.
+
+        Raises:
+            InputError: one of them needs a device that is not here.
+        """
         trials = trials_of(want.name, want.item)
         done = _done(want)
         missing = [trial for index, trial in enumerate(trials) if index not in done]

@@ -16,7 +16,7 @@ def report() -> int:
     for path, text in current.items():
         files.write_text(path, text)
     figure = headlines.draw()
-    print(f"{', '.join(map(str, [*current, figure]))}: up to date")
+    print(f"written: {', '.join(map(str, [*current, figure]))}")
     for hint in tables.hints(current):
         print(f"warning: {hint}", file=sys.stderr)
     return 0

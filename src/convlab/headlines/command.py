@@ -25,7 +25,6 @@ def command(names: Collection[str], console: Console) -> int:
         InputError: a name is not one of these experiments, or a campaign is running.
         Interrupted: SIGINT or SIGTERM came.
     """
-    put_back()  # params.yaml, after a run that was killed
     found = headlines()
     known = [one.name for one in found]
     for name in names:
@@ -34,6 +33,7 @@ def command(names: Collection[str], console: Console) -> int:
     chosen = [one.name for one in found if (one.name in names if names else one.theirs)]
     began, failed = time.monotonic(), []
     with alone() as lock:
+        put_back()  # params.yaml, after a run that was killed
         for name in chosen:
             started, clock = datetime.now(UTC), time.monotonic()
             if reproduce(name, False, lock, None) != "done":

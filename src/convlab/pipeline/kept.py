@@ -59,8 +59,10 @@ def write_timing(name: str, timing: Any) -> None:
 
 
 @contextmanager
-def everything_selected() -> Iterator[None]:
+def everything_selected(but: Collection[str] = ()) -> Iterator[None]:
     """Let DVC see the stages of all that has been computed; at the end, params.yaml is as before.
+
+    `but`: names to leave out.
 
     Raises:
         InputError: params.yaml or dvc.lock cannot be read.
@@ -71,8 +73,27 @@ def everything_selected() -> Iterator[None]:
         key: [name.partition("@")[2] for name in stages if name.startswith(f"{stage}@")]
         for key, stage in SELECTORS.items()
     }
-    with selecting(*(dict.fromkeys([*params[key], *computed[key]]) for key in SELECTORS)):
+    known = [dict.fromkeys([*params[key], *computed[key]]) for key in SELECTORS]
+    with selecting(*([name for name in names if name not in but] for names in known)):
         yield
+
+
+def elsewhere() -> set[str]:
+    """Return what was computed on other machines: the names of which DVC's cache has nothing of their own.
+
+    `dvc gc` cannot tell what is in their folders; it would ask about each, and fail where it cannot ask.
+    """
+    cache = Path(subprocess.check_output(["dvc", "cache", "dir"], text=True).strip()) / "files/md5"
+    outs: dict[str, set[str]] = {}
+    for stage, content in read_yaml(LOCK).get("stages", {}).items():
+        outs.setdefault(stage.partition("@")[2], set()).update(out["md5"] for out in content.get("outs", ()))
+    here = {
+        name: {md5 for md5 in all_ if (cache / md5[:2] / md5[2:]).exists()} for name, all_ in outs.items()
+    }
+    folders = {name: {md5 for md5 in all_ if md5.endswith(".dir")} for name, all_ in outs.items()}
+    whole = [name for name in outs if folders[name] <= here[name]]
+    shared = {md5 for name in whole for md5 in outs[name]}
+    return {name for name in outs if name not in whole and here[name] <= shared}
 
 
 @contextmanager
@@ -112,7 +133,7 @@ def main() -> int:
         )
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _end)
-    with everything_selected():
+    with everything_selected(but=elsewhere() if sys.argv[1:3] == ["dvc", "gc"] else ()):
         return subprocess.run(sys.argv[1:]).returncode
 
 

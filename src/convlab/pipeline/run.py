@@ -13,7 +13,7 @@ from convlab.data.dataset import load_split, load_statistics
 from convlab.models.build import build_model
 from convlab.models.summary import summarise
 from convlab.models.weights import hash_weights, kernel_norm, weight_norm
-from convlab.pipeline.provenance import environment, fingerprint, hash_files, run_context
+from convlab.pipeline.provenance import environment, fingerprint, hash_data, run_context
 from convlab.schema import Experiment
 from convlab.train.checkpoint import Checkpoints
 from convlab.train.device import prepare_process, select_device, select_precision
@@ -35,8 +35,7 @@ class Trained:
 
 def fingerprint_of(experiment: Experiment, folder: Path) -> str:
     """Return the fingerprint of training `experiment` on the prepared data in `folder`."""
-    parts = ("train.safetensors", "validation.safetensors", "statistics.json")
-    return fingerprint(experiment, hash_files(folder / part for part in parts))
+    return fingerprint(experiment, hash_data(folder))
 
 
 def train(
@@ -60,6 +59,7 @@ def train(
     statistics = load_statistics(folder)
     training, validation = load_split(folder, "train"), load_split(folder, "validation")
     model = build_model(experiment, statistics.input_shape, len(statistics.classes))
+    identity = fingerprint_of(experiment, folder)  # before it takes hours, in which the code may be edited
     began = run_context()
     utilisation: list[float] = []
 
@@ -73,7 +73,6 @@ def train(
         callbacks = (report.step, on_epoch, checkpoints)
         history = fit(model, training, validation, transform, experiment, device, *callbacks)
 
-    identity = fingerprint_of(experiment, folder)
     speeds = [len(training.labels) / seconds for seconds in history.training_seconds]
     best = history.records[history.best_epoch - 1]
     return Trained(

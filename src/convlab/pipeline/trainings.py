@@ -4,6 +4,7 @@ Each goes into the ledger as soon as it ends: an interrupted run resumes with th
 they run is up to an executor (`convlab.pipeline.executors`).
 """
 
+import resource
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cache, partial
@@ -24,6 +25,8 @@ from convlab.pipeline.ledger import Finished, Ledger
 from convlab.pipeline.provenance import fingerprint, hash_data, hash_files
 from convlab.schema import MOST_DEVICES, Experiment, Sweep, Trial
 from convlab.train.progress import display
+
+OTHER_FILES = 256  # that this process may have open besides a lock for each training
 
 
 class Trainings:
@@ -59,6 +62,7 @@ class Trainings:
                 from convlab.pipeline.devices import require_devices  # takes seconds, so only where needed
 
                 require_devices(experiment)
+        _allow_open_files(len(self.jobs))
         self.uses = [self.ledger.use(job.key) for job in self.jobs]
         missing = []
         for job in self.jobs:
@@ -88,6 +92,20 @@ class Trainings:
         if finished is None:
             raise InputError(f"{job.label}: gone from {self.ledger.folder}; run it again")
         return finished
+
+
+def _allow_open_files(trainings: int) -> None:
+    """Raise the limit of open files where each training's lock needs one: 256 by default on macOS."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = trainings + OTHER_FILES
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return
+    if hard != resource.RLIM_INFINITY and hard < wanted:
+        raise InputError(
+            f"{trainings:,} trainings need {wanted:,} open files, and this system allows {hard:,}; raise the "
+            "limit (`ulimit -Hn`), or split the sweep"
+        )
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def iterations_of(ended: Iterable[tuple[Trial, Finished]]) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from convlab.results.folders import finished
 from convlab.tracking import mirror_all, store
 
 HOST, PORT = "127.0.0.1", 5000
+NOT_INSTALLED = "mlflow: not installed here; `make setup` installs it"
 
 
 def serve(port: int) -> int:
@@ -17,14 +18,21 @@ def serve(port: int) -> int:
     Where MLFLOW_TRACKING_URI is a server, say where to look there.
 
     Raises:
-        InputError: another program has the port.
+        InputError: another program has the port, MLflow is not installed, or the server does not answer.
     """
     uri = store.tracking_uri()
     remote = uri.startswith(("http://", "https://"))
     if not remote:
         require_free(port)
     mirror_all(finished())
-    print_views(store.shown_uri().rstrip("/") if remote else f"http://{HOST}:{port}")
+    try:
+        print_views(store.shown_uri().rstrip("/") if remote else f"http://{HOST}:{port}")
+    except ImportError:
+        raise InputError(NOT_INSTALLED) from None
+    except Exception as error:  # whatever a server may raise
+        raise InputError(
+            f"ui: {store.shown_uri()} does not answer ({store.reason(error)}); see MLFLOW_TRACKING_URI"
+        ) from None
     if remote:
         return 0
     print("Ctrl-C stops it", flush=True)
@@ -33,7 +41,7 @@ def serve(port: int) -> int:
     try:
         os.execvp("mlflow", [*command, "--workers", "1"])
     except FileNotFoundError:
-        raise InputError("mlflow: not installed here; `make setup` installs it") from None
+        raise InputError(NOT_INSTALLED) from None
 
 
 def require_free(port: int) -> None:

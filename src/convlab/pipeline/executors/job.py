@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from convlab import portable
+from convlab.errors import InputError
 from convlab.interrupt import Interrupted, Request, deferred
 from convlab.models.layers import InfeasibleGeometry
 from convlab.pipeline import evaluate as evaluation
@@ -75,6 +76,8 @@ def _train(job: Job, ledger: Ledger, at_once: int, request: Request) -> None:
         report(Progress(job.label, epochs, ended=f"{status}: {error}"))
         ledger.add(job.key, Finished(status, identity, str(error)), None)
         return
+    if trained.results["fingerprint"] != job.fingerprint:
+        raise InputError(f"{job.label}: code or data have changed since this run began; run it again")
     scores = {}
     if job.scored:
         scores = evaluation.evaluate(trained.model, job.trial.experiment, job.folder).scores
