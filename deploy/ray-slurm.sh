@@ -11,11 +11,12 @@
 set -euo pipefail
 . .venv/bin/activate
 export RAY_worker_niceness=0 RAY_AUTH_MODE=token
+export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK  # srun does not inherit --cpus-per-task since Slurm 22.05
 [ -f ~/.ray/auth_token ] || ray get-auth-token --generate
 head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -1)
 resources="--num-cpus=$SLURM_CPUS_PER_TASK --num-gpus=${SLURM_GPUS_PER_TASK:-0}"
 srun --nodes=1 --ntasks=1 -w "$head" ray start --head --port=6379 $resources --block &
-until srun --overlap --nodes=1 --ntasks=1 -w "$head" ray status >/dev/null 2>&1; do sleep 2; done
+for _ in {1..60}; do srun --overlap --nodes=1 --ntasks=1 -w "$head" ray status >/dev/null 2>&1 && break; sleep 2; done
 others=$((SLURM_JOB_NUM_NODES - 1))
 if [ "$others" -gt 0 ]; then
   srun --nodes="$others" --ntasks="$others" --exclude="$head" ray start --address="$head:6379" $resources --block &

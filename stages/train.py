@@ -19,10 +19,10 @@ def main() -> None:
 
     trainings = Trainings(name, experiment, files.PROCESSED / name, files.ledger(name))
     ended = trainings.run()
-    for _, done in ended:
+    for trial, done in ended:
         if done.reason:
-            trainings.clear()
-            raise InputError(f"experiments.{name}: {done.reason}")
+            trainings.forget_failed()
+            raise InputError(f"experiments.{name}: seed {trial.experiment.seed}: {done.reason}")
     (files.MODELS / name).mkdir(parents=True, exist_ok=True)
     records, curves = [], []
     for trial, done in ended:

@@ -111,10 +111,9 @@ def conditions(results: Results) -> str:
         f"{max(peak[name] for peak in results['peaks']) / 1e9:,.0f} GFLOP/s in {name}"
         for name in results["peaks"][0]
     )
-    return (
-        f"{results['device_name']}, {versions}; medians (min–max) of {results['rounds']} rounds; "
-        f"large matrix products reach {peaks}."
-    )
+    rounds = results["rounds"]
+    spread = f"medians (min–max) of {rounds} rounds" if rounds > 1 else "one round each"
+    return f"{results['device_name']}, {versions}; {spread}; large matrix products reach {peaks}."
 
 
 def chart_rows(results: Results) -> dict[str, dict[str, list[float]]]:

@@ -114,7 +114,10 @@ def _main() -> int:
         "--for", dest="seconds", metavar="TIME", type=duration, help="end within this time: 2h30m, 45m"
     )
     campaign_options.add_argument(
-        "--seeds", metavar="N", type=_seeds, help="raise `seeds` in params.yaml to N where it is lower"
+        "--seeds",
+        metavar="N",
+        type=_seeds,
+        help="raise `seeds` in params.yaml or studies.yaml to N where it is lower",
     )
     options = vars(parser.parse_args())
     command: Callable[..., int] = COMMANDS[options.pop("command")]

@@ -54,6 +54,23 @@ def equal(one: Any, other: Any) -> bool:
     return one == other and type(one) is type(other)
 
 
+def test_one_of_another_kind_of_device_is_not_used(
+    checkpoints: Checkpoints, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A GPU's random state is no state of a CPU's; `meta` stands for a GPU."""
+    on_gpu = {"model": Part({"w": torch.ones(2, device="meta")}), "part": Part(1)}
+    checkpoints.save(2, 0, {"model": Part({"w": torch.ones(2)}), "part": Part(1)})
+    assert checkpoints.restore(on_gpu) == 1
+    assert "was written on cpu, and this is meta: not used" in capsys.readouterr().err
+    assert checkpoints.restore({"model": Part({"w": torch.ones(2)}), "part": Part()}) == 2
+
+
+def test_a_state_may_be_longer_than_a_header(checkpoints: Checkpoints) -> None:
+    rows = [{"loss": number / 7, "accuracy": number / 11} for number in range(1_200_000)]
+    save(checkpoints, 1, 1, rows)
+    assert load(checkpoints) == rows
+
+
 STATE: dict[str, Any] = {
     "optimizer": {
         "state": {0: {"step": torch.tensor(3.0), "exp_avg": torch.randn(2, 3)}},

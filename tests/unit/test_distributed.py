@@ -191,6 +191,17 @@ def test_a_killed_process_ends_the_training_and_one_device_resumes_from_its_chec
     assert furthest(resumed.curves, whole.curves) < TOLERANCE
 
 
+def test_asked_to_end_while_its_processes_start_it_ends_as_asked(
+    recipe: Recipe, prepared: Path, tmp_path: Path
+) -> None:
+    settings = recipe(GENTLE, devices=2)
+    asked = Request()
+    asked.number = signal.SIGINT  # before the first process can hear of it
+    with pytest.raises(Interrupted, match="SIGINT: digits stopped while its processes started"):
+        train_on_devices("digits", settings, prepared / settings.data_key(), Checkpoints(tmp_path, asked))
+    assert not active_children()
+
+
 @pytest.mark.campaign
 def test_asked_to_end_both_processes_do_so_after_the_same_step(
     recipe: Recipe, prepared: Path, tmp_path: Path

@@ -16,7 +16,7 @@ from convlab.data.dataset import Prepared, save
 from convlab.errors import InputError
 from convlab.pipeline import evaluate as evaluation
 from convlab.pipeline.executors.processes import at_once
-from convlab.pipeline.ledger import Finished
+from convlab.pipeline.ledger import Finished, Ledger
 from convlab.pipeline.trainings import Trainings, _allow_open_files, iterations_of
 from convlab.schema import Experiment
 
@@ -56,6 +56,30 @@ def test_code_that_was_edited_meanwhile_is_no_result(sweep: Make, prepared: Path
     with pytest.raises(InputError, match="code or data have changed since this run began; run it again"):
         trainings.run()
     assert trainings.ledger.find(trainings.jobs[0].key) is None
+
+
+def test_what_failed_is_tried_again_and_what_finished_is_kept(
+    sweep: Make, prepared: Path, ledger: Path
+) -> None:
+    trainings = Trainings("lr", sweep({"lr": 1e30}, {"lr": 0.01}, epochs=1), prepared, ledger)
+    trainings.run()
+    trainings.forget_failed()
+    assert [trainings.ledger.find(job.key) is None for job in trainings.jobs] == [True, False]
+
+
+def test_a_poll_without_anything_new_leaves_a_checkpoint_that_is_being_written(ledger: Path) -> None:
+    folder = ledger / "key/checkpoints"
+    being_written = folder / ".000003-00000000-abc.safetensors.tmp"
+    for name in ("000001-a.safetensors", "000002-b.safetensors", being_written.name):
+        files.write_bytes(folder / name, b"")
+    Ledger(ledger).put("key", {})
+    assert being_written.exists()
+    Ledger(ledger).put("key", {"checkpoints/000004-c.safetensors": b""})
+    assert sorted(path.name for path in folder.iterdir()) == [
+        being_written.name,
+        "000002-b.safetensors",
+        "000004-c.safetensors",
+    ]
 
 
 def test_many_trainings_may_have_a_lock_each() -> None:

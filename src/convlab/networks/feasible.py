@@ -1,6 +1,7 @@
 """Whether an experiment's network can be built at all, checked without allocating its memory."""
 
 from contextlib import suppress
+from math import prod
 
 import torch
 
@@ -9,6 +10,7 @@ from convlab.data.catalogue import DATASETS
 from convlab.errors import InputError
 from convlab.models.build import build_model
 from convlab.models.layers import InfeasibleGeometry
+from convlab.models.summary import layers_of
 from convlab.schema import Experiment, Params
 
 MOST_LAYERS = 1000  # convolutions and linear layers; ResNet-18 has 21
@@ -33,6 +35,7 @@ def check_selected(params: Params) -> None:
     for name in params.run:
         try:
             check(f"{files.PARAMS}: experiments.{name}", params.experiments[name])
+            check_last_batch(f"{files.PARAMS}: experiments.{name}", params.experiments[name])
         except InfeasibleGeometry as error:
             raise InputError(
                 f"{files.PARAMS}: experiments.{name}.model: {error}; use smaller strides or poolings"
@@ -41,6 +44,7 @@ def check_selected(params: Params) -> None:
         for trial in params.sweeps[name].trials:
             with suppress(InfeasibleGeometry):
                 check(f"{files.PARAMS}: sweeps.{name}: {trial.name}", trial.experiment)
+                check_last_batch(f"{files.PARAMS}: sweeps.{name}: {trial.name}", trial.experiment)
 
 
 def check_network(where: str, experiment: Experiment) -> None:
@@ -64,4 +68,23 @@ def check_network(where: str, experiment: Experiment) -> None:
     if parameters > MOST_PARAMETERS:
         raise InputError(
             f"{where}.model: more than {MOST_PARAMETERS:,} parameters; use fewer filters or smaller kernels"
+        )
+
+
+def check_last_batch(where: str, experiment: Experiment) -> None:
+    """Refuse a last batch of one image where a 1×1 map is normalised: one number has no deviation.
+
+    Raises:
+        InputError: the batch size leaves such a batch.
+    """
+    images = DATASETS[experiment.dataset].train_images - experiment.split.validation
+    if images % experiment.batch_size != 1 % experiment.batch_size:
+        return
+    with torch.device("meta"):
+        model = build_model(experiment, experiment.input_shape, len(DATASETS[experiment.dataset].classes))
+    single = [layer for layer in layers_of(model, experiment.input_shape) if layer.normalised]
+    if any(prod(layer.output_shape[1:]) == 1 for layer in single):
+        raise InputError(
+            f"{where}.batch_size: found {experiment.batch_size}, which leaves a last batch of one of the "
+            f"{images:,} images, and a batch normalisation of 1×1 maps needs two; use another size"
         )

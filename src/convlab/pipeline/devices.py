@@ -134,6 +134,8 @@ def _awaited(task: Task, processes: list[BaseProcess], answers: list[Connection]
                     return outcome
                 raise _death(task, processes, answers, outcome)
         if any(process.exitcode for process in processes):
+            if request.number is not None:  # before the first one could defer it, while it imported PyTorch
+                raise Interrupted(request.number, f"{task.label} stopped while its processes started")
             raise _death(task, processes, answers)
 
 

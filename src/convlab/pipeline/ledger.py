@@ -118,15 +118,17 @@ class Ledger:
         return found
 
     def put(self, key: str, contents: Mapping[str, bytes]) -> None:
-        """Write what `contents` returned elsewhere, `finished.json` last."""
+        """Write what `contents` returned elsewhere, `finished.json` last; nothing happens without any."""
+        if not contents:  # the folder may be another machine's, too, which is writing a checkpoint into it
+            return
         for name in sorted(contents, key=lambda name: name == FINISHED):
             files.write_bytes(self.folder / key / name, contents[name])
-        old = sorted(self.checkpoints(key).glob("*"))[:-KEPT]
+        old = sorted(self.checkpoints(key).glob("[!.]*"))[:-KEPT]
         if FINISHED in contents:
             shutil.rmtree(self.checkpoints(key), ignore_errors=True)
         else:
             for path in old:
-                path.unlink()
+                path.unlink(missing_ok=True)
 
     def drop(self, keys: Iterable[str]) -> None:
         """Remove trainings that no process uses, once their outputs are where the stage declares them.

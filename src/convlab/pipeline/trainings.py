@@ -87,6 +87,13 @@ class Trainings:
             use.release()
         self.ledger.drop(job.key for job in self.jobs)
 
+    def forget_failed(self) -> None:
+        """Remove from the ledger what did not finish, so that it is tried again; what did stays."""
+        failed = [job.key for job in self.jobs if self._find(job).reason]
+        for use in self.uses:
+            use.release()
+        self.ledger.drop(failed)
+
     def _find(self, job: Job) -> Finished:
         finished = self.ledger.find(job.key)
         if finished is None:

@@ -43,7 +43,7 @@ class Sweep(Section):
 
 
 class SweepEntry(Section):
-    """A sweep in params.yaml.
+    """A sweep in studies.yaml.
 
     `grid`: key → values, all combinations; `variants`: name → overrides; both of one `experiment`.
     `experiments`: the same overrides for several.

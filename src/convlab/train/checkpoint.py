@@ -1,7 +1,8 @@
 """Checkpoints: all that a training needs to resume after an interruption as if there had been none.
 
-One file each: safetensors, with what is not a tensor as JSON in its header, so that no pickle is ever opened.
-A file's name holds the hash of its content: a damaged one is recognised, and the one before it is used.
+One file each: safetensors, with what is not a tensor as JSON in one of them: no pickle is ever opened. A
+file's name holds the hash of its content: a damaged one is recognised, and the one before it is used. So is
+one of another kind of device: a GPU's random state is no state of a CPU's.
 """
 
 import hashlib
@@ -23,6 +24,7 @@ SECONDS = 60.0  # within an epoch: what an interruption may cost at most
 EPOCH_SECONDS = 1.0  # at an epoch's end: the digits' epochs are too short to write a file after each
 SHARE = 0.05  # of the time, at most: ResNet-18's 130 MB take as long to write as a GPU needs for an epoch
 KEPT = 2  # the last may be damaged
+STATE = "state"  # what is not a tensor, as bytes of JSON
 
 
 class Checkpoints:
@@ -67,25 +69,28 @@ class Checkpoints:
         began = time.monotonic()
         state = {"epoch": epoch, "step": step, **{name: part.state_dict() for name, part in parts.items()}}
         tensors: dict[str, Tensor] = {}
-        header = json.dumps(_pack(state, tensors))
-        content = save(tensors, metadata={"state": header})
+        text = json.dumps(_pack(state, tensors)).encode()
+        tensors[STATE] = torch.frombuffer(bytearray(text), dtype=torch.uint8)  # a header has 100 MB at most
+        content = save(tensors, metadata={"device": _device_of(parts)})
         digest = hashlib.sha256(content).hexdigest()[:32]
+        lost = ""
         try:
             write_bytes(self.folder / f"{epoch:06d}-{step:08d}-{digest}.safetensors", content)
         except OSError as error:
             reason = f"cannot write a checkpoint into {self.folder}: {error.strerror}"
             print(f"warning: {reason}", file=sys.stderr, flush=True)
+            lost = ", without a checkpoint of it (see above)"
         self.last = time.monotonic()
         self.cost = self.last - began
         for old in self._newest_first()[KEPT:]:
             old.unlink(missing_ok=True)
         if self.request.number is not None:
             where = f"at epoch {epoch}, step {step}" if step else f"after epoch {epoch - 1}"
-            raise Interrupted(self.request.number, f"{self.label} stopped {where}")
+            raise Interrupted(self.request.number, f"{self.label} stopped {where}{lost}")
 
     def restore(self, parts: dict[str, Any]) -> int:
         """Restore `parts` from the newest whole checkpoint; return the epoch to begin with (or 1)."""
-        self.found = self._load() or {}
+        self.found = self._load(_device_of(parts)) or {}
         if not self.found:
             return 1
         for name, part in parts.items():
@@ -101,18 +106,27 @@ class Checkpoints:
                 part.load_state_dict(self.found[name])
         self.found = {}  # its tensors' memory
 
-    def _load(self) -> dict[str, Any] | None:
+    def _load(self, device: str) -> dict[str, Any] | None:
         for path in self._newest_first():
-            content = path.read_bytes()
-            if hashlib.sha256(content).hexdigest()[:32] == path.stem.rsplit("-", 1)[1]:
+            problem = "is damaged; using the one before"
+            if hashlib.sha256(path.read_bytes()).hexdigest()[:32] == path.stem.rsplit("-", 1)[1]:
                 with safe_open(path, framework="pt") as file:
                     tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-                    return _unpack(json.loads(file.metadata()["state"]), tensors)
-            print(f"warning: {path} is damaged; using the one before", file=sys.stderr, flush=True)
+                    written_on = (file.metadata() or {}).get("device", "another kind of device")
+                if written_on == device:
+                    return _unpack(json.loads(tensors.pop(STATE).numpy().tobytes()), tensors)
+                problem = f"was written on {written_on}, and this is {device}: not used"
+            print(f"warning: {path} {problem}", file=sys.stderr, flush=True)
         return None
 
     def _newest_first(self) -> list[Path]:
         return sorted(self.folder.glob("[0-9]*-*.safetensors"), reverse=True) if self.folder else []
+
+
+def _device_of(parts: dict[str, Any]) -> str:
+    """Return the kind of device that a training's weights are on."""
+    weights = parts["model"].state_dict().values() if "model" in parts else ()
+    return next((weight.device.type for weight in weights if isinstance(weight, Tensor)), "cpu")
 
 
 def _pack(value: Any, tensors: dict[str, Tensor]) -> Any:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from torch import OutOfMemoryError
+
 from convlab import portable
 from convlab.errors import InputError
 from convlab.interrupt import Interrupted, Request, deferred
@@ -76,6 +78,11 @@ def _train(job: Job, ledger: Ledger, at_once: int, request: Request) -> None:
         report(Progress(job.label, epochs, ended=f"{status}: {error}"))
         ledger.add(job.key, Finished(status, identity, str(error)), None)
         return
+    except OutOfMemoryError:
+        raise InputError(
+            f"{job.label}: batch_size: found {job.trial.experiment.batch_size}, for which the GPU has too "
+            "little free memory; use a smaller one, or fewer trainings at once (CONVLAB_WORKERS)"
+        ) from None
     if trained.results["fingerprint"] != job.fingerprint:
         raise InputError(f"{job.label}: code or data have changed since this run began; run it again")
     scores = {}
