@@ -191,11 +191,14 @@ def test_the_steps_of_trials_are_running_means_over_as_many_of_each():
         for name, height in (("a", 0.0), ("b", 10.0))
         for n in range(1, 51)
     ]
-    a, b = trial_iterations("title", steps).axes[0].get_lines()
+    figure = trial_iterations("title", steps)
+    a, b = figure.axes[0].get_lines()
     assert (a.get_label(), b.get_label()) == ("a", "b")
     # a window of a fifth of the 50 steps: the first mean is of the steps 1 to 10, drawn at the sixth
     assert a.get_xydata()[0].tolist() == pytest.approx([6, 5.5])
     assert b.get_xydata()[-1].tolist() == pytest.approx([46, 55.5])
+    assert "(50 iterations are an epoch)" in figure.get_suptitle()
+    assert "(30 to 50 iterations are an epoch)" in trial_iterations("title", steps[:80]).get_suptitle()
 
 
 def test_trial_curves_of_several_seeds_show_their_mean_and_range_while_all_of_them_train():

@@ -138,6 +138,19 @@ def test_the_classes_of_a_confusion_matrix_are_whole(predictions):
     assert axes.get_window_extent().width > 300, "the names leave the matrix its room"
 
 
+@pytest.mark.parametrize("count", [26, 100])
+def test_the_numbers_of_many_classes_do_not_overlap(count):
+    labels = torch.arange(count).repeat_interleave(2)
+    predicted = (labels + torch.arange(len(labels)) % 2) % count
+    logits = nn.functional.one_hot(predicted, count).float()
+    figure = confusion("many", Predictions(logits, labels, [f"class {number}" for number in range(count)]))
+    axes = figure.axes[0]
+    figure.draw_without_rendering()
+    cell = axes.get_window_extent().width / count
+    assert cell > 1.5 * axes.texts[0].get_fontsize() / 72 * figure.dpi
+    assert not overlapping(figure, axes.get_yticklabels())
+
+
 def epoch_rows(epochs, **more):
     losses = dict.fromkeys(("train_loss", "validation_loss"), 0.5)
     accuracies = dict.fromkeys(("train_accuracy", "validation_accuracy"), 0.9)

@@ -10,6 +10,8 @@ from matplotlib.ticker import MaxNLocator
 
 from convlab.figures.samples import Predictions
 
+CELL = 0.4  # inches at least that a class takes: the room of `1,000`, with the axes' labels
+
 
 def confusion(name: str, predictions: Predictions) -> Figure:
     """Draw counts of test images, the true class across and the predicted one down, as on DVC's page.
@@ -25,7 +27,8 @@ def confusion(name: str, predictions: Predictions) -> Figure:
     np.fill_diagonal(errors, np.nan)
     longest = max(map(len, classes))
     beside = 0.07 * max(0, longest - 10)  # inches for the names, or the matrix would shrink
-    figure, axes = plt.subplots(figsize=(7 + beside, 6 + 0.7 * beside))
+    side = max(6, CELL * len(classes))
+    figure, axes = plt.subplots(figsize=(side + 1 + beside, side + 0.7 * beside))
     largest = max(np.nanmax(errors), 1)
     image = axes.imshow(errors, cmap="Oranges", vmin=0, vmax=largest)
     for (row, column), count in np.ndenumerate(counts):

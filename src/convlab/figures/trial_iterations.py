@@ -47,8 +47,9 @@ def trial_iterations(title: str, rows: list[dict[str, Any]]) -> Figure:
         whole_numbers(axes, [row["iteration"] for row in rows], 6)
     figure.legend(*loss.get_legend_handles_labels(), loc="outside lower center", ncols=columns)
     means_of = f"means of {window} batches" if window > 1 else "each batch"
-    per_epoch = count_of(
-        sum(row["epoch"] == 1 for row in next(iter(trials.values()))), "iteration is", "iterations are"
-    )
+    counts = sorted({sum(row["epoch"] == 1 for row in own) for own in trials.values()})
+    per_epoch = count_of(counts[-1], "iteration is", "iterations are")
+    if len(counts) > 1:  # the trials differ in their batch size
+        per_epoch = f"{counts[0]:,} to {per_epoch}"
     figure.suptitle(f"{title}: the training by iteration, {means_of} ({per_epoch} an epoch) · first seed")
     return figure
