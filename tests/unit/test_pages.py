@@ -11,23 +11,12 @@ import yaml
 from convlab import cli
 from convlab.errors import InputError
 from convlab.schema import Experiment
+from robustness import documented
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted(
-    [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
-    + [page for folder in ("docs", "bench", "robustness") for page in ROOT.glob(f"{folder}/*.md")]
-)
+PAGES = documented.pages()
 TARGETS = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M)
 README_LIMIT = 8192
-
-
-def commands(text: str) -> list[str]:
-    """Return the lines of shell blocks and the code spans of a page, except those that are meant to fail."""
-    text = re.sub(r"<!-- bad_inputs -->.*<!-- /bad_inputs -->", "", text, flags=re.S)
-    blocks = re.findall(r"^```(?:sh|console|bash)\n(.*?)^```", text, re.M | re.S)
-    lines = [line.removeprefix("$ ").strip() for block in blocks for line in block.splitlines()]
-    prose = re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
-    return lines + re.findall(r"`([^`\n]+)`", prose)
 
 
 def words(command: str) -> list[str]:
@@ -39,7 +28,7 @@ def starting_with(*names: str) -> list[tuple[str, str]]:
     return [
         (str(page.relative_to(ROOT)), command)
         for page in PAGES
-        for command in commands(page.read_text(encoding="utf-8"))
+        for command in documented.code(page.read_text(encoding="utf-8"))
         if command.split(" ")[0].split("/")[-1] in names and " " in command
     ]
 
@@ -86,6 +75,15 @@ def test_a_script_exists(page: str, command: str) -> None:
     # .gpu/ holds what is fetched for a GPU machine
     scripts = [word for word in words(command) if word.endswith(".py") and not word.startswith(".gpu/")]
     assert [script for script in scripts if not (ROOT / script).is_file()] == [], page
+
+
+def test_a_command_was_run_or_the_plan_says_why_not() -> None:
+    how, done = documented.plan(), documented.record()
+    assert set(documented.typed_here()) == set(done.command), "run `python robustness/documented.py`"
+    assert done.command[done.status != 0].tolist() == []
+    known = {command for commands in how.values() for command in commands}
+    assert known - set(documented.documented()) == set()
+    assert [path for path in how["tested"].values() if not (ROOT / path).is_file()] == []
 
 
 def settings() -> list[tuple[str, str]]:
