@@ -61,8 +61,30 @@ def test_one_of_another_kind_of_device_is_not_used(
     on_gpu = {"model": Part({"w": torch.ones(2, device="meta")}), "part": Part(1)}
     checkpoints.save(2, 0, {"model": Part({"w": torch.ones(2)}), "part": Part(1)})
     assert checkpoints.restore(on_gpu) == 1
-    assert "was written on cpu, and this is meta: not used" in capsys.readouterr().err
+    assert "is not used: a training on meta resumes from its own kind of device" in capsys.readouterr().err
     assert checkpoints.restore({"model": Part({"w": torch.ones(2)}), "part": Part()}) == 2
+
+
+def test_those_of_one_kind_of_device_stay_beside_higher_ones_of_another(checkpoints: Checkpoints) -> None:
+    """A training that starts again on a CPU keeps its own, though a GPU's had come further."""
+    for epoch in (30, 31):
+        checkpoints.save(epoch, 0, {"part": Part(epoch)})
+    for path in files_of(checkpoints):
+        path.rename(path.with_name(path.name.replace("-cpu.", "-cuda.")))
+    for epoch in (2, 3, 4):
+        save(checkpoints, epoch, 0, epoch)
+    assert [path.name[:6] for path in files_of(checkpoints)] == ["000003", "000004", "000030", "000031"]
+    assert load(checkpoints) == 4
+
+
+def test_damaged_ones_do_not_outlive_those_of_a_new_beginning(checkpoints: Checkpoints) -> None:
+    for epoch in (30, 31):
+        save(checkpoints, epoch, 0, epoch)
+    for path in files_of(checkpoints):
+        path.write_bytes(path.read_bytes()[:-1])
+    assert load(checkpoints) is None
+    save(checkpoints, 2, 0, 2)
+    assert load(checkpoints) == 2
 
 
 def test_a_long_state_makes_no_long_header(checkpoints: Checkpoints) -> None:

@@ -1,8 +1,8 @@
 """Checkpoints: all that a training needs to resume after an interruption as if there had been none.
 
 One file each: safetensors, with what is not a tensor as JSON in one of them: no pickle is ever opened. A
-file's name holds the hash of its content: a damaged one is recognised, and the one before it is used. So is
-one of another kind of device: a GPU's random state is no state of a CPU's.
+file's name holds the hash of its content: a damaged one is recognised, and the one before it is used. It ends
+with the kind of device, whose own are used alone: a GPU's random state is no state of a CPU's.
 """
 
 import hashlib
@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save
+from safetensors.torch import load, save
 from torch import Tensor
 
 from convlab.files import write_bytes
@@ -71,18 +70,18 @@ class Checkpoints:
         tensors: dict[str, Tensor] = {}
         text = json.dumps(_pack(state, tensors)).encode()
         tensors[STATE] = torch.frombuffer(bytearray(text), dtype=torch.uint8)  # a header has 100 MB at most
-        content = save(tensors, metadata={"device": _device_of(parts)})
+        content, device = save(tensors), _device_of(parts)
         digest = hashlib.sha256(content).hexdigest()[:32]
         lost = ""
         try:
-            write_bytes(self.folder / f"{epoch:06d}-{step:08d}-{digest}.safetensors", content)
+            write_bytes(self.folder / f"{epoch:06d}-{step:08d}-{digest}-{device}.safetensors", content)
         except OSError as error:
             reason = f"cannot write a checkpoint into {self.folder}: {error.strerror}"
             print(f"warning: {reason}", file=sys.stderr, flush=True)
             lost = ", without a checkpoint of it (see above)"
         self.last = time.monotonic()
         self.cost = self.last - began
-        for old in self._newest_first()[KEPT:]:
+        for old in self._newest_first(device)[KEPT:]:
             old.unlink(missing_ok=True)
         if self.request.number is not None:
             where = f"at epoch {epoch}, step {step}" if step else f"after epoch {epoch - 1}"
@@ -107,20 +106,28 @@ class Checkpoints:
         self.found = {}  # its tensors' memory
 
     def _load(self, device: str) -> dict[str, Any] | None:
-        for path in self._newest_first():
-            problem = "is damaged; using the one before"
-            if hashlib.sha256(path.read_bytes()).hexdigest()[:32] == path.stem.rsplit("-", 1)[1]:
-                with safe_open(path, framework="pt") as file:
-                    tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-                    written_on = (file.metadata() or {}).get("device", "another kind of device")
-                if written_on == device:
-                    return _unpack(json.loads(tensors.pop(STATE).numpy().tobytes()), tensors)
-                problem = f"was written on {written_on}, and this is {device}: not used"
-            print(f"warning: {path} {problem}", file=sys.stderr, flush=True)
+        found = self._newest_first(device)
+        for path in found:
+            try:
+                content = path.read_bytes()
+            except FileNotFoundError:  # it was damaged, and another process of this training has removed it
+                continue
+            if hashlib.sha256(content).hexdigest()[:32] == path.stem.split("-")[2]:
+                tensors = load(content)
+                return _unpack(json.loads(tensors.pop(STATE).numpy().tobytes()), tensors)
+            print(f"warning: {path} is damaged; using the one before", file=sys.stderr, flush=True)
+            path.unlink(
+                missing_ok=True
+            )  # its number may be higher than those to come, which would be removed
+        if not found and (others := self._newest_first("*")):
+            rule = f"a training on {device} resumes from its own kind of device"
+            print(f"warning: {others[0]} is not used: {rule}", file=sys.stderr, flush=True)
         return None
 
-    def _newest_first(self) -> list[Path]:
-        return sorted(self.folder.glob("[0-9]*-*.safetensors"), reverse=True) if self.folder else []
+    def _newest_first(self, device: str) -> list[Path]:
+        """List the checkpoints of a kind of device; of any, and of earlier versions, where it is `*`."""
+        pattern = "[0-9]*-*.safetensors" if device == "*" else f"[0-9]*-*-*-{device}.safetensors"
+        return sorted(self.folder.glob(pattern), reverse=True) if self.folder else []
 
 
 def _device_of(parts: dict[str, Any]) -> str:
