@@ -9,7 +9,6 @@ import os
 import random
 import resource
 import signal
-import socket
 import sqlite3
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -27,6 +26,7 @@ from robustness.fault_clone import (
     unmount,
     with_patience,
 )
+from robustness.servers import free_port
 
 BOTH = ("train", "sweep")
 MIRRORING = ("train", "evaluate", "visualize", "sweep", "visualize_sweep")
@@ -219,10 +219,7 @@ KINDS = {
 @contextmanager
 def tracking_server(clone: Clone, port: int | None = None) -> Iterator[tuple[Process, str]]:
     """Start an MLflow server in the clone; return it and its address."""
-    if port is None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+    port = port or free_port()
     uri = f"http://127.0.0.1:{port}"
     store = ("--backend-store-uri", f"sqlite:///{SERVER_DATABASE}", "--host", "127.0.0.1")
     process = clone.start("mlflow", "server", *store, "--port", str(port), "--workers", "1")

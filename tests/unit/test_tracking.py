@@ -386,10 +386,13 @@ def test_an_unusable_database_is_a_warning_within_seconds(
     assert len(warning.splitlines()) == 1
 
 
-def test_an_interrupted_run_is_not_marked_as_running_and_is_completed(mirror, monkeypatch, tmp_path, recipe):
+@pytest.mark.parametrize("step", ["_log", "_end"])  # `_end` as by a server that dies just then
+def test_an_interrupted_run_is_not_marked_as_running_and_is_completed(
+    mirror, monkeypatch, tmp_path, recipe, step
+):
     put(recipe, seeds=2)
     with monkeypatch.context() as cut_off:
-        cut_off.setattr(writer, "_log", lambda *arguments: 1 / 0)
+        cut_off.setattr(writer, step, lambda *arguments: 1 / 0)
         assert mirror_one("one") is False
     with contextlib.closing(sqlite3.connect(tmp_path / "mlflow.db")) as database:
         assert database.execute("select status from runs").fetchall() == [("KILLED",)]

@@ -159,8 +159,8 @@ def _log(client: "MlflowClient", found: Any, run: Run) -> None:
             export(client, run_id, run)
         except InputError as error:  # the numbers are worth having without it
             print(f"mlflow: {run.name} goes without its network ({error})", file=sys.stderr)
-    client.set_tag(run_id, DIGEST, run.digest())
     _end(client, run_id, run)
+    client.set_tag(run_id, DIGEST, run.digest())  # last: a run without it is mirrored again
 
 
 def export(client: "MlflowClient", run_id: str, run: Run) -> str:

@@ -1,0 +1,175 @@
+"""Several clones write the same results to one MLflow server on PostgreSQL, which are killed in between.
+
+    python robustness/tracking_server.py [--clones 8] [--kills 2] [--seed 1] [--out FILE]
+
+Needs PostgreSQL (Debian's package `postgresql`) and `pip install '.[postgres]'`. The database, the server
+and the clones live in a temporary folder, on ports of this machine alone. Every clone runs `convlab track`,
+all at once, again and again until its exit status is 0. `--kills` times, when a random number of runs is
+there, MLflow gets a SIGKILL and PostgreSQL an immediate restart; MLflow comes back some seconds later. In
+the end each run has to be there once and complete: with the same content as in the database that one clone
+alone has written. The table of docs/scale.md is written from it.
+"""
+
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from bench.options import Parser, count
+from convlab.errors import InputError, run
+from convlab.files import METRICS, write_json, write_text
+from convlab.pipeline.provenance import environment, run_context
+from convlab.results.tables import insert
+from robustness.servers import find_postgres, mlflow_server, postgres
+
+ROOT = Path(__file__).parents[1]
+OUT, PAGE = Path("robustness/results/tracking_server.json"), Path("docs/scale.md")
+RESULTS = ("digits", "digits_l2", "mnist_cnn", "headline_mnist")  # one seed, a sweep, twice three seeds
+ATTEMPTS = 50
+AWAY = 5.0  # seconds for which nothing answers
+IDENTITY = ("result", "kind", "fingerprint", "started_at")  # tags by which a run is one and the same
+Found = Counter[tuple[str, ...]]
+
+
+def main() -> int:
+    """Let all clones write, and write the table; exit status 1 if a run is lost, incomplete or duplicated."""
+    parser = Parser(description=__doc__.split("\n")[0])
+    parser.add_argument("--clones", type=count, default=8)
+    parser.add_argument("--kills", type=count, default=2)
+    parser.add_argument("--seed", type=count, default=1)
+    parser.add_argument("--out", type=Path, default=OUT, help="(%(default)s)")
+    options = parser.parse_args()
+    binaries = find_postgres()
+    chance = random.Random(options.seed)
+    results = environment(torch.device("cpu")) | {"git_commit": run_context()["git_commit"]}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        clones = [clone(folder / f"clone-{number}") for number in range(options.clones)]
+        track(clones[0], f"sqlite:///{folder / 'alone.db'}")
+        wanted = runs(f"sqlite:///{folder / 'alone.db'}")
+        moments = sorted(chance.sample(range(1, len(wanted)), options.kills))
+        with (
+            postgres(folder / "database", binaries) as database,
+            mlflow_server(folder, database.uri) as server,
+            ThreadPoolExecutor(options.clones) as threads,
+        ):
+            writers = [threads.submit(track, one, server.uri) for one in clones]
+            for moment in moments:
+                while runs(server.uri).total() < moment:
+                    time.sleep(0.2)
+                server.kill()
+                database.restart()
+                time.sleep(AWAY)
+                server.start()
+            attempts = [writer.result() for writer in writers]
+            found = judged(wanted, runs(server.uri))
+    results |= {"postgresql": database.version, "clones": options.clones, "killed_at": moments}
+    results |= {"attempts": attempts} | found
+    results["mlflow"] = version("mlflow")
+    write_json(options.out, results)
+    print(table(results))
+    if options.out == OUT:
+        write_text(PAGE, insert(PAGE.read_text(encoding="utf-8"), "tracking-server", table(results), PAGE))
+    return 1 if found["lost"] or found["duplicated"] or found["incomplete"] else 0
+
+
+def table(results: dict[str, Any]) -> str:
+    """Return what was found as a Markdown table, with the hardware and versions."""
+    attempts = results["attempts"]
+    cells = {
+        "clones": results["clones"],
+        "killed when so many runs were there": ", ".join(str(moment) for moment in results["killed_at"]),
+        "`convlab track` in each clone, times": f"{min(attempts)} to {max(attempts)}",
+        "runs wanted": results["wanted"],
+        "lost": results["lost"],
+        "incomplete": results["incomplete"],
+        "duplicated": results["duplicated"],
+    }
+    lines = [
+        f"{results['device_name']}, PostgreSQL {results['postgresql']}, MLflow {results['mlflow']}, "
+        f"commit {results['git_commit'][:7]}.",
+        "",
+        "| " + " | ".join(cells) + " |",
+        "|" + " ---: |" * len(cells),
+        "| " + " | ".join(str(cell) for cell in cells.values()) + " |",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def judged(wanted: Found, found: Found) -> dict[str, int]:
+    """Count the runs on a server that are lost, incomplete or duplicated.
+
+    Args:
+        wanted, found: runs by IDENTITY, digest of the content, and status.
+    """
+    known: Found = Counter()
+    for key, number in found.items():
+        known[key[: len(IDENTITY)]] += number
+    names = [(key, key[: len(IDENTITY)]) for key in wanted]
+    return {
+        "wanted": len(wanted),
+        "lost": sum(not known[name] for _, name in names),
+        "incomplete": sum(known[name] > 0 and not found[key] for key, name in names),
+        "duplicated": known.total() - len(known),
+    }
+
+
+def runs(uri: str) -> Found:
+    """Count the runs of a tracking server or database by IDENTITY, content and status."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(uri)
+    found: Found = Counter()
+    for experiment in client.search_experiments():
+        token = None
+        while True:
+            page = client.search_runs([experiment.experiment_id], page_token=token)
+            for one in page:
+                tags = one.data.tags
+                key = (tags.get(name, "") for name in (*IDENTITY, "mirrored"))
+                found[*key, one.info.status] += 1
+            token = page.token
+            if not token:
+                break
+    return found
+
+
+def clone(folder: Path) -> Path:
+    """Make a clone of the committed state that has a few results."""
+    subprocess.run(["git", "clone", "-q", "--shared", str(ROOT), str(folder)], check=True)
+    for path in (folder / METRICS).iterdir():
+        if path.is_dir() and path.name not in RESULTS:
+            shutil.rmtree(path)
+    return folder
+
+
+def track(folder: Path, uri: str) -> int:
+    """Run `convlab track` in a clone until its exit status is 0; return how often it was run.
+
+    Raises:
+        InputError: it failed `ATTEMPTS` times.
+    """
+    cleared = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "CONVLAB_"))}
+    cleared |= {"PYTHONPATH": str(folder / "src"), "MLFLOW_TRACKING_URI": uri}
+    command = [sys.executable, "-m", "convlab.cli", "track"]
+    for attempt in range(1, ATTEMPTS + 1):
+        with (folder / "track.log").open("wb") as log:
+            if subprocess.run(command, cwd=folder, env=cleared, stdout=log, stderr=log).returncode == 0:
+                return attempt
+    raise InputError(f"convlab track failed {ATTEMPTS} times: {(folder / 'track.log').read_text().strip()}")
+
+
+if __name__ == "__main__":
+    run(main)
