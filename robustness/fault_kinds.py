@@ -54,12 +54,18 @@ Fault = Callable[[Scene], AbstractContextManager[bool]]
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of fault. `stages`: where it can have an effect; `mounts`: needs a disk of its own."""
+    """A kind of fault.
+
+    `stages`: where it can have an effect; `mounts`: needs a disk of its own; `by_status`: it has hit if the
+    process fails, since nothing else shows it; `tracking`: a fault in MLflow, which `convlab track` has to
+    repair.
+    """
 
     fault: Fault
     stages: tuple[str, ...] = ()
     mounts: bool = False
-    tracking: bool = False  # a fault in MLflow: `convlab track` has to repair it
+    by_status: bool = False
+    tracking: bool = False
 
 
 def group_signal(number: signal.Signals) -> Fault:
@@ -86,12 +92,12 @@ def one_process(scene: Scene) -> Iterator[bool]:
 
 @contextmanager
 def out_of_memory(scene: Scene) -> Iterator[bool]:
-    """The memory of a worker, or else of the largest process, is limited to little more than it has."""
+    """A worker, or else the largest process, can map no further memory (below what it has mapped already)."""
     found = session(scene.process.pid)
     workers = [one for one in found if "--multiprocessing-fork" in _words(one)]
     victim = scene.chance.choice(workers) if workers else max(found, key=_resident, default=0)
     try:
-        limit = _pages(victim)[0] * resource.getpagesize() + scene.chance.randrange(64 * 2**20)
+        limit = max(1, _resident(victim)) * resource.getpagesize()
         resource.prlimit(victim, resource.RLIMIT_AS, (limit, limit))
         hit = True
     except (OSError, IndexError):  # it has just ended
@@ -204,7 +210,7 @@ KINDS = {
     "SIGTERM, all": Kind(group_signal(signal.SIGTERM)),
     "SIGINT, all": Kind(group_signal(signal.SIGINT)),
     "SIGKILL, one process": Kind(one_process),
-    "out of memory, one process": Kind(out_of_memory),
+    "out of memory, one process": Kind(out_of_memory, by_status=True),
     "disk full": Kind(disk_full, mounts=True),
     "a folder read-only": Kind(read_only, mounts=True),
     "checkpoints truncated": Kind(truncated_checkpoint, BOTH),

@@ -120,6 +120,7 @@ def inject_once(
             with_patience(lambda: process.poll() is not None, moment)
             with kind.fault(Scene(clone, process, chance, server)) as hit:
                 trouble = waited(process)
+        hit = hit and not (kind.by_status and process.returncode == 0)
         broken, began = time.monotonic() - began, time.monotonic()
         with repro(clone, address) as again:
             trouble = trouble or waited(again)

@@ -25,7 +25,7 @@ from convlab.errors import Parser, run
 from convlab.pipeline.identity import code_by_phase
 
 PIECE, PIECES = 15 << 20, 4  # 64 MiB in all is what comes back at once
-ROOM = PIECES * PIECE - (1 << 20)  # bytes before compression, which may add a little
+ROOM = PIECES * PIECE - (1 << 20)  # bytes as compressed; the last file may add a little
 PLAN = Path("bench/gpu/plan.yaml")
 LARGE = (str(files.MODELS), str(files.PREDICTIONS))
 
@@ -60,7 +60,7 @@ def collect(lease: Path, out: Path) -> None:
     number = int(before.get("number", "0")) + 1
     small, large = found(lease)
     content = io.BytesIO()
-    room = ROOM
+    left = []
     with tarfile.open(fileobj=content, mode="w:gz", compresslevel=3) as tar:
         for name, source, digest in [*small, *large]:
             try:
@@ -68,8 +68,10 @@ def collect(lease: Path, out: Path) -> None:
             except FileNotFoundError:
                 continue  # replaced a moment ago
             digest = digest or hashlib.md5(data).hexdigest()
-            if before.get(name) != digest and len(data) <= room:
-                room -= len(data)
+            if before.get(name) != digest:
+                if content.tell() + len(data) > ROOM:
+                    left.append(name)
+                    continue
                 entry = tarfile.TarInfo(name)
                 entry.size, entry.mtime = len(data), int(time.time())
                 tar.addfile(entry, io.BytesIO(data))
@@ -79,8 +81,7 @@ def collect(lease: Path, out: Path) -> None:
     for index, start in enumerate(range(0, len(packed), PIECE)):
         (out / f"lease-{number:02}.tar.gz.{index:02}").write_bytes(packed[start : start + PIECE])
     files.write_json(lease / "collected.json", before | {"number": str(number)})
-    left = [name for name, _, digest in large if before.get(name) != digest]
-    print(f"collect: {len(packed):,} bytes; no room for {len(left)} files of weights", flush=True)
+    print(f"collect: {len(packed):,} bytes; no room for {len(left)} files", flush=True)
 
 
 Source = tuple[str, Path | bytes, str]  # name in the archive, what, its MD5 if that is known

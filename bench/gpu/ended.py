@@ -2,7 +2,7 @@
 
     python bench/gpu/ended.py bench/results/NAME-lease.json OUT …        OUT: as for bring.py
 
-Trainings that an earlier lease had ended (their `timing` names another device) are left out.
+Trainings that came with the lease from an earlier one, diverged or are infeasible are left out.
 """
 
 import sys
@@ -13,7 +13,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from bench.gpu.bring import unpack
 from convlab import files
-from convlab.errors import Parser, run
+from convlab.errors import InputError, Parser, run
 
 
 def main() -> None:
@@ -28,8 +28,12 @@ def main() -> None:
         for one in options.folders:
             unpack(one, came)
             trainings |= {row["key"]: row for row in files.read_json(came / "status.json")["trainings"]}
-        device = (came / "gpu.csv").read_text().splitlines()[1].split(",")[0]
-        found = [row for one in trainings.values() if (row := row_of(one, came / "ledger", device))]
+        carried = came / "kept.csv"
+        kept = set(carried.read_text().split()) if carried.is_file() else set()
+        ended_here = [one for one in trainings.values() if one["key"] not in kept]
+        found = [row for one in ended_here if (row := row_of(one, came / "ledger"))]
+    if not found:
+        raise InputError(f"{', '.join(map(str, options.folders))}: no training was completed there")
     first: dict[str, Any] = found[0].pop("where")
     for row in found[1:]:
         row.pop("where")
@@ -37,15 +41,15 @@ def main() -> None:
     print(f"{options.target}: {len(found)} trainings")
 
 
-def row_of(training: dict[str, Any], ledger: Path, device: str) -> dict[str, Any] | None:
-    """Return a training's row, or None if it was not completed on this device."""
+def row_of(training: dict[str, Any], ledger: Path) -> dict[str, Any] | None:
+    """Return a training's row, or None if it was not completed."""
     path = ledger / f"{training['key']}.json"
     if training["state"] != "done" or not path.is_file():
         return None
     content = files.read_json(path)
-    timing, results = content["timing"], content["results"]
-    if timing["device_name"] != device:
+    if content["status"] != "finished":
         return None
+    timing, results = content["timing"], content["results"]
     about = ("device_name", "driver", "cuda", "cudnn", "torch", "python")
     return {
         "training": training["label"],

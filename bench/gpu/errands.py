@@ -49,11 +49,14 @@ class Errands:
                 self.running[errand] = self._start(errand)
         return bool(self.running)
 
-    def finish(self, schedule: Schedule) -> None:
-        """Do everything that is left; retry once what failed before."""
+    def finish(self, schedule: Schedule, seconds: float) -> None:
+        """Do what is left, for at most `seconds`; retry once what failed before."""
+        until = time.monotonic() + seconds
         self.tried = {errand for errand in self.tried if errand in self.running}
-        while self.run(schedule, last=True):
+        while self.run(schedule, last=True) and time.monotonic() < until:
             time.sleep(POLL)
+        for process in self.running.values():
+            process.kill()
 
     def _splits(self) -> list[Errand]:
         manifest = files.read_json(self.lease / "manifest.json")
@@ -71,7 +74,10 @@ class Errands:
 
     def _results(self, schedule: Schedule, last: bool) -> list[Errand]:
         found = []
+        there = self.prepared()
         for name in self.names:
+            if not schedule.data_of(name) <= there:  # kept trainings are done before their data has come
+                continue
             seeds = schedule.complete(name)
             if not last and seeds < SEEDS:
                 seeds = min(seeds, 1)  # two seeds say little more than one, and the third may follow soon

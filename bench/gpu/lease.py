@@ -23,6 +23,7 @@ from convlab.errors import Parser, run
 from convlab.pipeline.provenance import fingerprint
 
 POLL = 0.5  # seconds
+LAST = 60.0  # seconds for the last results and figures, at least
 
 
 def main() -> None:
@@ -49,9 +50,7 @@ def main() -> None:
     kept = sum(one.state == "done" for one in schedule.trainings)
     say(f"{len(schedule.trainings)} trainings, {kept} of them done before")
     write_status(lease, schedule)
-    while time.monotonic() < deadline and any(
-        one.state in ("waiting", "running") for one in schedule.trainings
-    ):
+    while (left := deadline - time.monotonic()) > 0 and not schedule.exhausted(left, errands.prepared()):
         errands.run(schedule)
         for worker in crew.idle():
             if training := schedule.next(deadline - time.monotonic(), errands.prepared()):
@@ -70,7 +69,7 @@ def main() -> None:
     say("no further training: the last results")
     crew.end()
     schedule.look_up()  # one may have been done while they were asked to end
-    errands.finish(schedule)
+    errands.finish(schedule, max(options.reserve, LAST))
     write_status(lease, schedule, ended=True)
     say("ended")
 

@@ -51,6 +51,7 @@ case "${1:-}" in
         rm -rf "$LEASE/taken"
         cp -r "$folder" "$LEASE/taken"
         mv "$LEASE/taken" "$LEASE/ledger/$key"
+        echo "$key" >> "$LEASE/kept.csv"
       fi
     done
     work=$(mktemp -d "$LEASE/work-XXXXXX") # a new one each time: processes of a dead daemon may still run in the old one
@@ -92,17 +93,22 @@ case "${1:-}" in
     part() { # NAME SECONDS COMMAND …: at most SECONDS, and no more than are left
       left=$((until - SECONDS))
       [ "$left" -gt 0 ] || { echo "lease: $1: no time left"; return 0; }
-      status=0
-      timeout "$((left < $2 ? left : $2))" "${@:3}" > "$out/$1.log" 2>&1 || status=$?
+      status=0 # one log for all: at most eight files come back
+      { echo "== $1" && timeout "$((left < $2 ? left : $2))" "${@:3}"; } >> "$out/measure.log" 2>&1 || status=$?
       echo "lease: $1: exit status $status, $((until - SECONDS)) s left"
     }
     key=$(python3 -c 'from bench.speed.cases import experiment_of; print(experiment_of("cifar10_fast").data_key())')
-    part ours 40 python3 bench/speed/time_to_accuracy.py cifar10_fast --target 0.94 --seeds 6 --prepared "$LEASE/prepared" --out "$out/fast.json"
-    part compiled 60 python3 bench/speed/time_to_accuracy.py cifar10_fast --target 0.94 --seeds 6 --compile --prepared "$LEASE/prepared" --out "$out/compiled.json"
-    part airbench 240 python3 bench/baselines/airbench.py .gpu/airbench/airbench94_muon.py 6 "$LEASE/prepared/$key"
-    part resnet18 80 python3 bench/speed/time_to_accuracy.py cifar10_resnet18 --target 0.9067 --seeds 1 --prepared "$LEASE/prepared" --out "$out/resnet18.json"
+    # The most important first; airbench compiles for minutes, and only starts if that may be enough
     part suite 130 python3 bench/speed/suite.py --device auto --rounds 1 --seconds 2 --networks mnist_vgg cifar10_resnet18 --out "$out/bench.json"
-    part profile 45 python3 bench/speed/step_profile.py --device auto --steps 50 --out "$out/profile.json"
+    part ours 40 python3 bench/speed/time_to_accuracy.py cifar10_fast --target 0.94 --seeds 6 --prepared "$LEASE/prepared" --out "$out/fast.json"
+    part profile 90 python3 bench/speed/step_profile.py --device auto --steps 50 --out "$out/profile.json"
+    part resnet18 80 python3 bench/speed/time_to_accuracy.py cifar10_resnet18 --target 0.9067 --seeds 1 --prepared "$LEASE/prepared" --out "$out/resnet18.json"
+    part compiled 75 python3 bench/speed/time_to_accuracy.py cifar10_fast --target 0.94 --seeds 6 --compile --prepared "$LEASE/prepared" --out "$out/compiled.json"
+    if [ $((until - SECONDS)) -ge 200 ]; then
+      part airbench 420 python3 bench/baselines/airbench.py .gpu/airbench/airbench94_muon.py 6 "$LEASE/prepared/$key"
+    else
+      echo "lease: airbench: needs 200 s, $((until - SECONDS)) left"
+    fi
     ;;
   *) echo "lease: found '${1:-}'; allowed: start, more, collect, again, measure" >&2; exit 2 ;;
 esac

@@ -69,7 +69,8 @@ def main() -> None:
     names = options.names or [entry.name for entry in read_plan(PLAN).entries]
     recipes = recipes_of(names)
     datasets = {recipe.dataset for recipe in recipes.values()}
-    shutil.rmtree(FOLDER, ignore_errors=True)
+    for old in (FOLDER / "base", FOLDER / "ledger", *FOLDER.glob("data-*")):  # airbench's file stays
+        shutil.rmtree(old, ignore_errors=True)
     base = FOLDER / "base"
     files.write_text(base / "commit", f"{run_context()['git_commit']}\n")
     if not options.no_wheels:

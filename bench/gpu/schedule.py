@@ -114,6 +114,26 @@ class Schedule:
                     levels[one.level] = levels.get(one.level, True) and training.state == "done"
         return next((level - 1 for level in sorted(levels) if not levels[level]), max(levels, default=0))
 
+    def data_of(self, name: str) -> set[str]:
+        """Return the data keys that the trainings of an item need."""
+        return {
+            training.experiment.data_key()
+            for training in self.trainings
+            if any(one.entry.name == name for one in training.wanted)
+        }
+
+    def exhausted(self, left: float, data: Collection[str]) -> bool:
+        """Return whether nothing runs and nothing that waits can start any more.
+
+        `left`: seconds until the deadline; `data`: the keys that are there, of which more may come.
+        """
+        waiting = [training for training in self.trainings if training.state == "waiting"]
+        return (
+            not any(training.state == "running" for training in self.trainings)
+            and all(training.experiment.data_key() in data for training in waiting)
+            and self.next(left, data) is None
+        )
+
     def _note_speed(self, training: Training, speed: float) -> None:
         for family in {family for one in training.wanted for family in _families(one)}:
             self.speeds[family] = max(speed, self.speeds.get(family, 0.0))

@@ -23,7 +23,8 @@ def train(
     """Train with `fit`; without `keep_memory`, glibc returns freed memory, as in any other process."""
     if keep_memory:
         prepare_process(experiment.threads, experiment.deterministic)
-    recipe = experiment.model_copy(update={"precision": precision})
+    # Without early stopping, which the other loops do not have, and which may end it before it is measured
+    recipe = experiment.model_copy(update={"precision": precision, "early_stopping": None})
     split = Split(*map(torch.from_numpy, data))
     statistics = statistics_of(experiment)
     model = build_model(recipe, statistics.input_shape, len(statistics.classes))

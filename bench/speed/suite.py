@@ -125,7 +125,7 @@ def resumed(results: dict[str, Any], path: Path) -> dict[str, Any]:
     if not path.exists():
         return results
     before = read_json(path)
-    for key in sorted(results.keys() - {"started_at", "git_commit", "git_dirty", *FILLED}):
+    for key in sorted(results.keys() - {"started_at", *FILLED}):
         if before.get(key) != results[key]:
             raise InputError(f"--resume: {path} has another {key}; leave --resume out to begin again")
     return before

@@ -42,7 +42,7 @@ def main() -> None:
         put(README, "bench", short_table(results))
     for name, table in (("parity", parity_table), ("profile", profile_table)):
         other = file.with_name(f"{file.stem}-{name}.json")
-        if other.exists():
+        if other.exists() and results["device"] == "cpu":  # the page discusses the CPU's
             put(BENCH_README, name, table(read_json(other)))
     if KERAS.exists():
         put(BENCH_README, "keras", keras_table(read_json(KERAS)))

@@ -91,7 +91,9 @@ def measure(options: Any, experiment: Experiment, device: torch.device) -> Row:
     about = {"experiment": options.experiment, "target": options.target, "epochs": experiment.epochs}
     about |= {"batch_size": experiment.batch_size, "compile": experiment.compile}
     about["precision"] = select_precision(experiment.precision, device)
-    results = {**run_context(), **environment(device), **about, "ours": [], "airbench": []}
+    here = {**run_context(), **environment(device)}
+    about |= {key: here[key] for key in ("git_commit", "device_name", "torch")}
+    results = {**here, **about, "ours": [], "airbench": []}
     if options.out.exists():
         results = files.read_json(options.out)
         if changed := [key for key, value in about.items() if results.get(key) != value]:
@@ -104,11 +106,12 @@ def measure(options: Any, experiment: Experiment, device: torch.device) -> Row:
         arguments += ["--compile"] if options.compile else []
         arguments += ["--prepared", str(options.prepared)] if options.data else []
         results["ours"] += child("speed/time_to_accuracy.py", options.experiment, *arguments)
+        files.write_json(options.out, results)  # airbench takes minutes, and may fail
         if options.airbench:
             runs = len(results["ours"]) - len(results["airbench"])
             place = [str(options.data)] if options.data else []
             results["airbench"] += child("baselines/airbench.py", str(options.airbench), str(runs), *place)
-        files.write_json(options.out, results)
+            files.write_json(options.out, results)
         print(f"{len(results['ours'])} of {options.seeds} seeds", flush=True)
     return results
 

@@ -250,8 +250,10 @@ def test_a_suite_resumes_after_the_rounds_in_its_file_if_the_measurement_is_the_
     path = tmp_path / "bench.json"
     empty = {"torch": "2.11", "networks": {"a": 1}, "git_commit": "x", "rounds": 0, "measurements": []}
     assert resumed(empty, path) is empty
-    files.write_json(path, {**empty, "git_commit": "y", "rounds": 2, "measurements": [1, 2]})
+    files.write_json(path, {**empty, "rounds": 2, "measurements": [1, 2]})
     assert resumed(empty, path)["rounds"] == 2
+    with pytest.raises(InputError, match="has another git_commit"):
+        resumed({**empty, "git_commit": "y"}, path)
     with pytest.raises(InputError, match="has another networks; leave --resume out to begin again"):
         resumed({**empty, "networks": {"b": 1}}, path)
 

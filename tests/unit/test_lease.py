@@ -11,6 +11,7 @@ from conftest import PARAMS, ROOT
 from training import Make
 
 from bench.gpu.crew import Crew
+from bench.gpu.errands import Errands
 from bench.gpu.images import decode, encode
 from bench.gpu.pack import manifest_of
 from bench.gpu.plan import Entry, load_items, read_plan, wanted
@@ -134,6 +135,35 @@ def test_a_training_starts_if_its_data_is_there_and_it_would_end_in_time(
     assert schedule.next(40, data) is small
     assert schedule.next(4, data) is None
     assert schedule.next(100, set()) is None
+
+
+def test_a_lease_ends_once_nothing_can_start_any_more(
+    recipe: Callable[..., Experiment], tmp_path: Path
+) -> None:
+    schedule = scheduled(recipe, tmp_path)
+    data = schedule.data_of("large") | schedule.data_of("small")
+    assert not schedule.exhausted(6, data)
+    assert schedule.exhausted(4, data)
+    assert not schedule.exhausted(4, set())  # its data may still come
+    schedule.trainings[0].state = "running"
+    assert not schedule.exhausted(4, data)
+    for training in schedule.trainings:
+        training.state = "done"
+    assert schedule.exhausted(100, set())
+
+
+def test_results_wait_for_their_data(recipe: Callable[..., Experiment], tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger"
+    files.write_json(tmp_path / "manifest.json", {"sets": {}})
+    for training in scheduled(recipe, ledger).trainings:
+        finished(ledger, training, 1)  # carried in from another lease
+    errands, schedule = Errands(tmp_path, ["large", "small"]), scheduled(recipe, ledger)
+    assert not errands.run(schedule)
+    for key in schedule.data_of("large"):
+        (tmp_path / "prepared" / key).mkdir(parents=True)
+    assert errands.run(schedule)
+    errands.finish(schedule, 0)
+    assert all(process.wait() for process in errands.running.values())  # killed
 
 
 def test_estimates_come_from_what_has_ended(recipe: Callable[..., Experiment], tmp_path: Path) -> None:

@@ -2,10 +2,12 @@
 
 import hashlib
 import json
+import random
 import tarfile
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ import yaml
 from conftest import ROOT
 from training import Make
 
+from bench.gpu import ended
 from bench.gpu.bring import EXPERIMENT, SWEEP, altered, unpack
 from bench.gpu.collect import collect, for_the_next
 from bench.gpu.finish import lay_out
@@ -93,6 +96,47 @@ def test_a_collection_brings_what_is_new(tmp_path: Path, monkeypatch: pytest.Mon
     assert names(tmp_path / "first") >= brought | {"manifest.json"}
     collect(lease, tmp_path / "second")
     assert not names(tmp_path / "second") & brought
+
+
+def test_a_collection_counts_bytes_as_compressed_and_says_what_it_leaves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr("bench.gpu.collect.ROOM", 500_000)
+    files.write_json(tmp_path / "manifest.json", {"data": {}})
+    files.write_json(tmp_path / "status.json", {"trainings": []})
+    for key in "abcd":  # numbers that compress well, as in the ledger
+        files.write_text(tmp_path / f"ledger/{key}/finished.json", "0" * 200_000)
+    (tmp_path / "ledger/e").mkdir()
+    (tmp_path / "ledger/e/finished.json").write_bytes(random.Random(1).randbytes(600_000))
+    collect(tmp_path, tmp_path / "out")
+    with tarfile.open(next((tmp_path / "out").iterdir())) as tar:
+        assert {f"ledger/{key}.json" for key in "abcd"} <= set(tar.getnames())
+    assert "no room for 1 files" in capsys.readouterr().out
+
+
+def test_what_came_from_an_earlier_lease_or_diverged_is_not_of_this_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainings = [
+        {"key": key, "state": "done", "label": key, "items": [], "seconds": 3.0}
+        for key in ("old", "bad", "new")
+    ]
+    about = ("device_name", "driver", "cuda", "cudnn", "torch", "python")
+    results: dict[str, Any] = {"epochs": 1, "running_accuracy": 0.5, "precision": "bf16"}
+    results |= {split: {"accuracy": 0.5} for split in ("test", "validation")}
+    done = {"status": "finished", "timing": dict.fromkeys(about, "x") | {"seconds": 2.0}, "results": results}
+    contents = {"old": done, "bad": {"status": "diverged", "timing": {}}, "new": done}
+    texts = {f"ledger/{key}.json": json.dumps(content) for key, content in contents.items()}
+    texts |= {"status.json": json.dumps({"trainings": trainings}), "kept.csv": "old\n"}
+    with tarfile.open(tmp_path / "lease-01.tar.gz.00", "w:gz") as tar:
+        for name, text in texts.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(text)
+            tar.addfile(entry, BytesIO(text.encode()))
+    monkeypatch.setattr("sys.argv", ["x", str(tmp_path / "lease.json"), str(tmp_path)])
+    ended.main()
+    assert [row["training"] for row in files.read_json(tmp_path / "lease.json")["trainings"]] == ["new"]
 
 
 def test_the_next_lease_resumes_what_one_has_trained_or_started(
