@@ -4,7 +4,6 @@ import hashlib
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,10 +28,13 @@ class Clone:
             **{
                 key: value
                 for key, value in os.environ.items()
-                if not key.startswith(("DVC_", "MLFLOW_", "GIT_", "PYTHONPATH"))
+                if not key.startswith(("CONVLAB_", "PYTHONPATH"))  # of a test beside this one
             },
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-            "MLFLOW_DISABLE_TELEMETRY": "true",
+            "PYTHONDONTWRITEBYTECODE": "",  # else each of a hundred stages compiles convlab
+            # No settings of the user's, no state shared with other clones
+            "DVC_GLOBAL_CONFIG_DIR": str(folder / ".dvc/tmp/none"),
+            "DVC_SYSTEM_CONFIG_DIR": str(folder / ".dvc/tmp/none"),
+            "DVC_SITE_CACHE_DIR": str(folder / ".dvc/tmp/site"),
             "GIT_AUTHOR_NAME": "test",
             "GIT_AUTHOR_EMAIL": "test@example.org",
             "GIT_COMMITTER_NAME": "test",
@@ -84,13 +86,13 @@ class Clone:
 
 def clone_to(folder: Path) -> Clone:
     listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
         check=True,
     )
-    for name in listed.stdout.splitlines():
+    for name in filter(None, listed.stdout.split("\0")):
         # Without the committed results and their lock: they are what the test makes.
         if name.split("/")[0] in RESULTS or name == "dvc.lock" or not (REPOSITORY / name).is_file():
             continue
@@ -120,6 +122,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     with FileLock(shared / "reproduced.lock"):
         if not (shared / "reproduced").exists():
+            shutil.rmtree(shared / "reproducing", ignore_errors=True)  # of a process that failed here
             (shared / "reproducing").mkdir()
             first = clone_to(shared / "reproducing")
             first.run("git", "init", "-q")

@@ -56,25 +56,18 @@ def test_results_in_git_are_back_with_the_next_run_and_weights_with_their_select
     assert "Running stage 'sweep" not in done.stdout
 
 
-def test_results_in_git_are_back_with_a_selection_that_was_resolved_before(other: Clone) -> None:
-    params = (other.folder / "params.yaml").read_bytes()
-    other.run("dvc", "repro", "resolve")
-    other.run("git", "checkout", "-q", "params.yaml")
-    other.run("dvc", "repro", "resolve")
-    (other.folder / "metrics/digits/train.json").unlink()  # as DVC does with what is not selected
-    (other.folder / "params.yaml").write_bytes(params)
-    other.run("dvc", "repro", "resolve")
-    assert gone(other) == []
-
-
-def test_a_removed_experiment_has_no_configuration(other: Clone) -> None:
-    configs = other.folder / "data/configs"
+def test_a_selection_and_back_leaves_no_configuration_and_brings_results_back(other: Clone) -> None:
+    configs, params = other.folder / "data/configs", (other.folder / "params.yaml").read_bytes()
     other.run("dvc", "repro", "resolve")
     assert (configs / "second.yaml").exists()
     other.run("git", "checkout", "-q", "params.yaml")
     other.run("dvc", "repro", "resolve")
     assert (configs / "digits.yaml").exists()
     assert not (configs / "second.yaml").exists()
+    (other.folder / "metrics/digits/train.json").unlink()  # as DVC does with what is not selected
+    (other.folder / "params.yaml").write_bytes(params)
+    other.run("dvc", "repro", "resolve")
+    assert gone(other) == []
 
 
 def test_what_is_pushed_is_everything_that_was_computed(other: Clone) -> None:

@@ -30,8 +30,7 @@ DEFAULTS = {key: value for key, value in PARAMS.items() if key not in STUDIES}
 
 def git(*arguments: str) -> str:
     """Return what git says of this repository."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
-    done = subprocess.run(["git", *arguments], cwd=ROOT, env=kept, capture_output=True, text=True, check=True)
+    done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
     return done.stdout
 
 

@@ -163,6 +163,7 @@ def test_bad_input_is_one_line(
 
 def test_without_any_time_nothing_starts(world: Path) -> None:
     found = ordered(("fashion",), None, Paces())
+    assert found
     assert not [one for one in found if one.fits(0.0)]
 
 

@@ -4,6 +4,7 @@ A subpackage here is a top-level part of the package: a folder (`data`, `train`)
 """
 
 import ast
+import functools
 import subprocess
 import sys
 from collections.abc import Set
@@ -38,6 +39,7 @@ FIT_REACHES = {
 }
 
 
+@functools.cache
 def imported(path: Path) -> set[str]:
     """Return the modules that a module imports, anywhere in it; of ours the submodule, where it is one."""
     found = set()
@@ -51,6 +53,7 @@ def imported(path: Path) -> set[str]:
     return found
 
 
+@functools.cache
 def graph() -> Graph:
     """Return the modules of the package that each of its modules imports, without the package itself."""
     names = {name: {one.removeprefix("convlab.") for one in imported(path)} for name, path in MODULES.items()}

@@ -21,7 +21,8 @@ run(main)
 """
 PARENT = "import subprocess, sys; subprocess.run([sys.executable, 'stage.py'])"
 # DVC without SHELL, where /bin/sh stays: as a child of its own it outlives whoever started it.
-SHELL = "import subprocess, sys; subprocess.run(['/bin/sh', '-c', f'{sys.executable} stage.py; true'])"
+SHELL = """import subprocess, sys
+subprocess.run(['/bin/sh', '-c', f'"{sys.executable}" stage.py; true'])"""
 
 
 @pytest.mark.parametrize(

@@ -52,15 +52,17 @@ def set_seeds(path: Path, wanted: Mapping[str, int]) -> list[str]:
         name: with_seeds(item, wanted[name]) if name in wanted else item for name, item in known.items()
     }
     changed = []
+    now = known
     try:
         for name in sorted(known, key=lambda name: not isinstance(known[name], Experiment)):
-            if _items(load_params(path))[name] != target[name]:
+            if now[name] != target[name]:
                 section = "experiments" if name in before.experiments else "sweeps"
                 seeds = seeds_of(target[name])
                 file = files[section]
                 write_text(file, edited(file.read_text(encoding="utf-8"), section, name, seeds))
                 changed.append(f"{section}.{name}.seeds: {seeds}")
-        if _items(load_params(path)) != target:
+                now = _items(load_params(path))  # others may be based on it
+        if now != target:
             raise InputError(f"{path}: set these by hand: {', '.join(changed)}")
     except BaseException:
         for file, text in texts.items():
