@@ -62,7 +62,7 @@ test-campaigns: setup  ## those long tests only
 test-browser: setup  ## open every page of the book in Chromium, which must be installed (`apt-get install chromium`)
 	pip install --quiet --disable-pip-version-check --no-build-isolation -e '.[export,browser]'
 	-@python -c 'from convlab.book import runtime; runtime.fetch()'
-	pytest tests/browser -rs
+	pytest tests/browser tests/unit/test_predict.py tests/unit/test_inside.py -rs
 
 test-ray: setup  ## the executors with Ray, which this installs as well (requirements-ray.lock)
 	pip install --quiet --disable-pip-version-check --require-hashes -r requirements-ray.lock
