@@ -1,6 +1,7 @@
 """One training on two devices is the training on one, but for the order of additions. Here: two processes."""
 
 import os
+import shutil
 import signal
 import threading
 import time
@@ -22,10 +23,11 @@ from convlab import files
 from convlab.data.dataset import Prepared
 from convlab.errors import InputError
 from convlab.interrupt import Interrupted, Request
+from convlab.locks import Lock
 from convlab.models.build import build_model
 from convlab.pipeline.devices import require_devices, train_on_devices
 from convlab.pipeline.identity import identity
-from convlab.pipeline.ledger import Ledger
+from convlab.pipeline.ledger import TRAINING, Ledger
 from convlab.pipeline.run import train
 from convlab.pipeline.trainings import Trainings
 from convlab.schema import Experiment
@@ -342,3 +344,12 @@ def test_a_training_resumes_with_another_number_of_devices(
     files.write_text(ledger.checkpoints(two.key) / "000001-00000000-b.safetensors", "older")
     ledger.take_over(one.key, one.elsewhere)  # it has its own now
     assert [path.read_text() for path in ledger.checkpoints(one.key).iterdir()] == ["begun"]
+
+    held = Lock.alone(ledger.checkpoints(one.key).parent / TRAINING)  # another process is at it
+    assert held
+    shutil.rmtree(ledger.checkpoints(two.key))
+    ledger.take_over(two.key, two.elsewhere)
+    assert list(ledger.checkpoints(one.key).iterdir())
+    held.release()
+    ledger.take_over(two.key, two.elsewhere)
+    assert not ledger.checkpoints(one.key).exists()

@@ -209,3 +209,15 @@ def test_the_catalogue_holds_only_plain_paths_and_md5s(name: str) -> None:
         assert len(bytes.fromhex(value)) == 16
     assert len(set(dataset.classes)) == len(dataset.classes) == 10
     assert dataset.embedded or dataset.urls or dataset.archive
+
+
+def test_an_address_that_answers_nothing_gives_way_to_the_next(
+    tiny: Dataset, raw: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "TIMEOUT", 0.5)
+    for name, content in FILES.items():
+        server.add(f"b/{name}", content)
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts, and never says a word
+        urls = (f"http://127.0.0.1:{silent.getsockname()[1]}/", tiny.urls[1])
+        monkeypatch.setitem(DATASETS, "tiny", dataclasses.replace(tiny, urls=urls))
+        assert fetch("tiny", raw, None) == [f"tiny/{name}: from {server.url}b/" for name in FILES]

@@ -1,6 +1,7 @@
 """Commands in unusual environments: a notebook's variables, a terminal that is not UTF-8."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from training import Make
 
 from convlab import files
 from convlab.config import dump_item
+from convlab.errors import run
 from convlab.schema import Experiment
 
 ROOT = Path(__file__).parents[2]
@@ -100,3 +102,10 @@ if __name__ == "__main__":
     assert done.returncode == 0, done.stderr.decode()
     assert b"a ? b 1/2 lr-0.001 epoch 1/1 ? loss" in done.stdout
     assert b"Error" not in done.stderr
+
+
+def test_control_c_outside_of_a_training_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run(lambda: signal.raise_signal(signal.SIGINT))
+    assert ended.value.code == 128 + signal.SIGINT
+    assert capsys.readouterr().err.endswith(": SIGINT\n")
