@@ -16,7 +16,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from bench.gpu.plan import items_of
-from bench.gpu.splits import facts_of
+from bench.gpu.prepare_data import facts_of
 from bench.options import count
 from convlab import files
 from convlab.config import dump_item, load_params

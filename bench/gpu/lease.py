@@ -12,11 +12,11 @@ import traceback
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from bench.gpu.crew import Crew, Event
-from bench.gpu.errands import Errands
+from bench.gpu.background import BackgroundTasks
 from bench.gpu.plan import Plan, Wanted, load_items, read_plan, wanted
+from bench.gpu.prepare_data import data_hash
 from bench.gpu.schedule import Schedule, Training
-from bench.gpu.splits import data_hash
+from bench.gpu.worker_pool import Event, WorkerPool
 from bench.options import count, seconds
 from convlab import files
 from convlab.errors import Parser, run
@@ -44,32 +44,32 @@ def main() -> None:
     deadline = time.monotonic() + max(0.0, options.time - options.reserve)
     lease = folder()
     plan = read_plan(options.plan)
-    crew = Crew(options.workers, lease)
+    pool = WorkerPool(options.workers, lease)
     schedule = Schedule(trainings_of(plan, lease), lease / "ledger", options.scale)
-    errands = Errands(lease, [entry.name for entry in plan.entries])
+    tasks = BackgroundTasks(lease, [entry.name for entry in plan.entries])
     kept = sum(one.state == "done" for one in schedule.trainings)
     say(f"{len(schedule.trainings)} trainings, {kept} of them done before")
     write_status(lease, schedule)
-    while (left := deadline - time.monotonic()) > 0 and not schedule.exhausted(left, errands.prepared()):
-        errands.run(schedule)
-        for worker in crew.idle():
-            if training := schedule.next(deadline - time.monotonic(), errands.prepared()):
+    while (left := deadline - time.monotonic()) > 0 and not schedule.exhausted(left, tasks.prepared()):
+        tasks.run(schedule)
+        for worker in pool.idle():
+            if training := schedule.next(deadline - time.monotonic(), tasks.prepared()):
                 say(f"{training.label}: starts{' again' if training.attempts else ''}, of an estimated "
                     f"{schedule.estimate(training):.0f} s")  # fmt: skip
-                crew.give(worker, training)
+                pool.give(worker, training)
                 write_status(lease, schedule)
-        for event in crew.look(POLL):
+        for event in pool.look(POLL):
             if event.kind != "epoch":
                 note(event, schedule)
                 write_status(lease, schedule)
             elif schedule.late(event.training, event.seconds, event.to_come, deadline - time.monotonic()):
                 say(f"{event.training.label}: would not end in time at {event.seconds:.1f} s an epoch, "
                     f"{event.to_come} of them at least: asked to stop")  # fmt: skip
-                crew.stop(event.training)
+                pool.stop(event.training)
     say("no further training: the last results")
-    crew.end()
+    pool.end()
     schedule.look_up()  # one may have been done while they were asked to end
-    errands.finish(schedule, max(options.reserve, LAST))
+    tasks.finish(schedule, max(options.reserve, LAST))
     write_status(lease, schedule, ended=True)
     say("ended")
 

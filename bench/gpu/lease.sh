@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # The lease, on the GPU machine (bench/gpu.md): a daemon trains, while calls carry data in and results out.
 #   bench/gpu/lease.sh start ARGUMENT …      copy .gpu/, start the daemon (lease.py's arguments; --for SECONDS)
-#   bench/gpu/lease.sh more                  copy further .gpu/data-*
+#   bench/gpu/lease.sh add-data                  copy further .gpu/data-*
 #   OUT=out bench/gpu/lease.sh collect [SECONDS]    wait SECONDS, or until the daemon has ended, then pack what is new
-#   OUT=out bench/gpu/lease.sh again [SECONDS]      the same, but everything: the last collection was lost
+#   OUT=out bench/gpu/lease.sh collect-all [SECONDS]      the same, but everything: the last collection was lost
 #   OUT=out bench/gpu/lease.sh measure [SECONDS]    after it has ended: engine against plain loop, speed run against airbench
 # LEASE: the daemon's folder, outside of the repository (/tmp/convlab-lease unless set).
 # LEASE_PYTHONPATH: added to PYTHONPATH there (for simulate.py).
@@ -22,7 +22,7 @@ take_in() { # folders appear atomically: the daemon must not see half of one
     rm -rf "${LEASE:?}/packed/$name"
     mv "$LEASE/packed/.$name" "$LEASE/packed/$name"
     rm -rf "$folder" # so that the next call does not copy it again
-    echo "lease: $name is in"
+    echo "lease: $name copied"
   done
 }
 
@@ -37,7 +37,7 @@ enter() { # into the most recent copy of the code
 case "${1:-}" in
   start)
     shift
-    [ -f .gpu/base/manifest.json ] || { echo "lease: .gpu/base: not there; bench/gpu/pack.py packs it" >&2; exit 2; }
+    [ -f .gpu/base/manifest.json ] || { echo "lease: .gpu/base: not found; bench/gpu/pack.py packs it" >&2; exit 2; }
     cp .gpu/base/manifest.json "$LEASE/manifest.json"
     take_in
     if alive; then echo "lease: the daemon is running"; exit 0; fi
@@ -75,10 +75,10 @@ case "${1:-}" in
       sleep 0.5
       alive || { tail -n 5 "$LEASE/daemon.log" >&2; exit 1; }
     done
-    echo "lease: started, but says nothing yet"
+    echo "lease: started; no status yet"
     ;;
-  more) take_in ;;
-  collect | again)
+  add-data) take_in ;;
+  collect | collect-all)
     [ "$1" = collect ] || rm -f "$LEASE/collected.json"
     out=$(mkdir -p "${OUT:?set OUT to the folder for the results}" && cd "$OUT" && pwd)
     enter
@@ -110,5 +110,5 @@ case "${1:-}" in
       echo "lease: airbench: needs 200 s, $((until - SECONDS)) left"
     fi
     ;;
-  *) echo "lease: found '${1:-}'; allowed: start, more, collect, again, measure" >&2; exit 2 ;;
+  *) echo "lease: found '${1:-}'; allowed: start, add-data, collect, collect-all, measure" >&2; exit 2 ;;
 esac

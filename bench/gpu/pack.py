@@ -20,10 +20,10 @@ from typing import Any
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from bench.gpu.carried import KEPT, pack_kept
 from bench.gpu.images import encode, sha256
-from bench.gpu.kept import KEPT, pack_kept
 from bench.gpu.plan import SEEDS, load_items, read_plan, wanted
-from bench.gpu.splits import describe
+from bench.gpu.prepare_data import describe
 from bench.options import count
 from convlab import files
 from convlab.config import trials_of
@@ -90,7 +90,7 @@ def main() -> None:
         entries = [entry for entry in read_plan(PLAN).entries if entry.name in names]
         trainings = wanted(entries, load_items([entry.name for entry in entries]))
         packed = pack_kept(trainings, manifest["data"], FOLDER / "ledger", kept)
-        print(f"pack: {packed} trainings of a former lease go along")
+        print(f"pack: {packed} trainings of a former lease are included")
     for folder in sorted(FOLDER.iterdir()):
         print(f"pack: {folder}: {size_of(folder):,} bytes")
 
@@ -172,7 +172,7 @@ def fetch_wheels(folder: Path) -> None:
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
     command += ["--implementation", "cp", "--python-version", python, *PLATFORMS, "--dest", str(folder)]
     if subprocess.run([*command, *versions]).returncode:
-        raise InputError("pip download failed; its own words are above")
+        raise InputError("pip download failed; see its output above")
 
 
 if __name__ == "__main__":

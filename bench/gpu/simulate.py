@@ -69,7 +69,7 @@ class Simulation:
 
     def expect(self, what: str, true: bool) -> None:
         """Record whether a check holds."""
-        print(f"simulate: {'well' if true else 'WRONG'}: {what}", flush=True)
+        print(f"simulate: {'ok' if true else 'FAIL'}: {what}", flush=True)
         self.wrong += [] if true else [what]
 
     def shell(self, command: str, folder: Path, **more: str) -> subprocess.CompletedProcess[str]:
@@ -139,7 +139,7 @@ def main() -> int:
         simulation = Simulation(folder, options.wheels)
         simulate(simulation, options.seconds)
     for what in simulation.wrong:
-        print(f"simulate: WRONG: {what}")
+        print(f"simulate: FAIL: {what}")
     print(
         f"simulate: {'ended well' if not simulation.wrong else f'{len(simulation.wrong)} things are wrong'}"
     )
@@ -154,7 +154,7 @@ def simulate(one: Simulation, limit: float) -> None:
     one.call(start, ".gpu/base", ".gpu/data-1")
     one.wait("a training is done", lambda: one.done() > 0)
     kill_worker(one)
-    one.call("bench/gpu/lease.sh more", ".gpu/data-2")
+    one.call("bench/gpu/lease.sh add-data", ".gpu/data-2")
     one.wait("further trainings are done", lambda: one.done() > 4)
     one.call("bench/gpu/lease.sh collect")
     os.kill(daemon := one.status()["daemon"], signal.SIGKILL)
@@ -165,7 +165,7 @@ def simulate(one: Simulation, limit: float) -> None:
     one.call(start, ".gpu/base", ".gpu/data-3")
     one.wait("a damaged file is refused by name", lambda: f"{good.name}: damaged" in one.log())
     good.write_bytes(content)
-    one.call("bench/gpu/lease.sh more", ".gpu/data-3")
+    one.call("bench/gpu/lease.sh add-data", ".gpu/data-3")
     collected = one.call(f"bench/gpu/lease.sh collect {limit + last:g}")
     one.expect("the daemon has ended", bool(one.status()["ended"]))
     one.expect("some weights stayed there", "no room for 0 files" not in collected.stdout)
@@ -238,7 +238,9 @@ def kill_worker(one: Simulation) -> None:
 
 def brought(one: Simulation) -> None:
     """Bring the results home, and check whether DVC accepts them as its own."""
-    one.expect("it is brought", not one.shell("python bench/gpu/bring.py ../out", one.home).returncode)
+    one.expect(
+        "it is brought", not one.shell("python bench/gpu/import_results.py ../out", one.home).returncode
+    )
     for name, count in SEEDS.items():
         path = one.home / "metrics" / name / "trainings.json"
         found = len({record["seed"] for record in json.loads(path.read_text())}) if path.is_file() else 0

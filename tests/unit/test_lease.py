@@ -10,14 +10,14 @@ import yaml
 from conftest import PARAMS, ROOT
 from training import Make
 
-from bench.gpu.crew import Crew
-from bench.gpu.errands import Errands
+from bench.gpu.background import BackgroundTasks
 from bench.gpu.images import decode, encode
 from bench.gpu.pack import manifest_of
 from bench.gpu.plan import Entry, load_items, read_plan, wanted
+from bench.gpu.prepare_data import data_hash, prepare_as
 from bench.gpu.schedule import Schedule, Training
-from bench.gpu.splits import data_hash, prepare_as
 from bench.gpu.worker import to_come
+from bench.gpu.worker_pool import WorkerPool
 from convlab import files
 from convlab.config.seed_counts import Item, seeds_of, with_seeds
 from convlab.data.dataset import Prepared, save
@@ -157,13 +157,13 @@ def test_results_wait_for_their_data(recipe: Callable[..., Experiment], tmp_path
     files.write_json(tmp_path / "manifest.json", {"sets": {}})
     for training in scheduled(recipe, ledger).trainings:
         finished(ledger, training, 1)  # carried in from another lease
-    errands, schedule = Errands(tmp_path, ["large", "small"]), scheduled(recipe, ledger)
-    assert not errands.run(schedule)
+    tasks, schedule = BackgroundTasks(tmp_path, ["large", "small"]), scheduled(recipe, ledger)
+    assert not tasks.run(schedule)
     for key in schedule.data_of("large"):
         (tmp_path / "prepared" / key).mkdir(parents=True)
-    assert errands.run(schedule)
-    errands.finish(schedule, 0)
-    assert all(process.wait() for process in errands.running.values())  # killed
+    assert tasks.run(schedule)
+    tasks.finish(schedule, 0)
+    assert all(process.wait() for process in tasks.running.values())  # killed
 
 
 def test_estimates_come_from_what_has_ended(recipe: Callable[..., Experiment], tmp_path: Path) -> None:
@@ -242,20 +242,20 @@ def test_a_worker_that_is_asked_to_stop_leaves_a_checkpoint(
     experiment = recipe(epochs=100_000, threads=1)
     save(digits, tmp_path / "prepared" / experiment.data_key())
     (one,) = wanted([Entry("long", 1)], {"long": experiment}, 1)
-    crew, training = Crew(1, tmp_path), Training("key", [one])
+    pool, training = WorkerPool(1, tmp_path), Training("key", [one])
     events = []
     try:
-        while not (idle := crew.idle()):
-            list(crew.look(60))
-        crew.give(idle[0], training)
+        while not (idle := pool.idle()):
+            list(pool.look(60))
+        pool.give(idle[0], training)
         while not events or events[-1].kind == "epoch":
-            events += crew.look(60)
-            crew.stop(training)
+            events += pool.look(60)
+            pool.stop(training)
         assert [event.kind for event in events][-1] == "stopped"
         assert events[0].kind == "epoch"
         assert events[0].seconds > 0
         assert events[0].to_come == 99_999
         assert list((tmp_path / "ledger/key/checkpoints").iterdir())
-        assert not crew.idle()  # the next one is being started
+        assert not pool.idle()  # the next one is being started
     finally:
-        crew.end()
+        pool.end()

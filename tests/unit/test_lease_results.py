@@ -15,12 +15,12 @@ import yaml
 from conftest import ROOT
 from training import Make
 
-from bench.gpu import ended
-from bench.gpu.bring import EXPERIMENT, SWEEP, altered, unpack
+from bench.gpu import completed
+from bench.gpu.carried import pack_kept
 from bench.gpu.collect import collect, for_the_next
+from bench.gpu.dvc_lock import hash_of
 from bench.gpu.finish import lay_out
-from bench.gpu.kept import pack_kept
-from bench.gpu.lock import hash_of
+from bench.gpu.import_results import EXPERIMENT, SWEEP, altered, unpack
 from bench.gpu.pack import manifest_of
 from bench.gpu.plan import Entry, load_items, read_plan, wanted
 from convlab import files
@@ -135,7 +135,7 @@ def test_what_came_from_an_earlier_lease_or_diverged_is_not_of_this_one(
             entry.size = len(text)
             tar.addfile(entry, BytesIO(text.encode()))
     monkeypatch.setattr("sys.argv", ["x", str(tmp_path / "lease.json"), str(tmp_path)])
-    ended.main()
+    completed.main()
     assert [row["training"] for row in files.read_json(tmp_path / "lease.json")["trainings"]] == ["new"]
 
 
@@ -147,7 +147,7 @@ def test_the_next_lease_resumes_what_one_has_trained_or_started(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("bench.gpu.kept.KEPT", tmp_path / "kept")
+    monkeypatch.setattr("bench.gpu.carried.KEPT", tmp_path / "kept")
     items: dict[str, Item] = {"one": recipe(epochs=1), "study": sweep({"lr": 0.004}, {"lr": 0.003}, epochs=1)}
     found = wanted([Entry("one", 1), Entry("study", 1)], items, 1)
     data = {recipe().data_key(): {"files": json.loads(json.dumps(manifest_of(recipe(), digits)))["files"]}}

@@ -97,7 +97,7 @@ def test_nothing_listens_on_other_addresses_than_this_machines() -> None:
         assert '"::"' not in text, path
         assert set(re.findall(r"--host[= ](\S+)", text)) <= {"127.0.0.1"}, path
     served = [path for path in SOURCES if '"mlflow", "server"' in path.read_text()]
-    assert [path.name for path in served] == ["fault_kinds.py", "ui.py"]
+    assert [path.name for path in served] == ["fault_kinds.py", "servers.py", "ui.py"]
     assert all(re.search(r'"--host", (HOST|"127.0.0.1")', path.read_text()) for path in served)
     assert ui.HOST == "127.0.0.1"
     assert "mlflow" not in re.findall(r"^\t@?(\S+)", (ROOT / "Makefile").read_text(), re.M)

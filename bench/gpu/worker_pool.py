@@ -40,7 +40,7 @@ class Event:
     to_come: int = 0
 
 
-class Crew:
+class WorkerPool:
     """As many workers as asked for."""
 
     def __init__(self, count: int, lease: Path):
@@ -56,7 +56,7 @@ class Crew:
         ]
 
     def give(self, worker: Worker, training: Training) -> None:
-        """Return a worker a training."""
+        """Give a worker a training."""
         experiment = training.experiment
         folder = self.lease / "prepared" / experiment.data_key()
         trial = Trial(name=training.wanted[0].trial.name, overrides={}, experiment=experiment)

@@ -1,6 +1,6 @@
 """Write plots/SWEEP/iterations.csv of results that were computed before the sweep stage wrote it.
 
-    python bench/gpu/steps.py        every sweep that has results
+    python bench/gpu/restore_iterations.py        every sweep that has results
 
 From the ledgers that leases left in .convlab/lease: a training there whose weights are those of a committed
 record took these steps. Where the recipe records none, the file is empty, as the stage writes it. Then
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from bench.gpu.kept import KEPT
+from bench.gpu.carried import KEPT
 from convlab import files
 from convlab.config import load_params
 from convlab.errors import Parser, run

@@ -17,21 +17,21 @@ POLL = 0.2  # seconds
 
 
 @dataclass(frozen=True)
-class Errand:
+class BackgroundTask:
     """A script of this folder with its arguments; of the kinds the first have precedence."""
 
-    kind: str  # splits, results, figures
+    kind: str  # prepare, results, figures
     arguments: tuple[str, ...]
-    occasion: str = ""  # what has to change before it is tried again
+    retry_key: str = ""  # what has to change before it is tried again
 
 
-class Errands:
-    """The errands that run, and those that were run before."""
+class BackgroundTasks:
+    """The tasks that run, and those that were run before."""
 
     def __init__(self, lease: Path, names: list[str]):
         self.lease, self.names = lease, names
-        self.running: dict[Errand, subprocess.Popen[bytes]] = {}
-        self.tried: set[Errand] = set()
+        self.running: dict[BackgroundTask, subprocess.Popen[bytes]] = {}
+        self.tried: set[BackgroundTask] = set()
 
     def prepared(self) -> set[str]:
         """Return the data keys that are there."""
@@ -42,23 +42,23 @@ class Errands:
 
         `last`: no training comes any more.
         """
-        self.running = {errand: process for errand, process in self.running.items() if process.poll() is None}
-        for errand in [*self._splits(), *self._results(schedule, last), *self._figures()]:
-            if len(self.running) < AT_ONCE and errand not in self.tried:
-                self.tried.add(errand)
-                self.running[errand] = self._start(errand)
+        self.running = {task: process for task, process in self.running.items() if process.poll() is None}
+        for task in [*self._preparations(), *self._results(schedule, last), *self._figures()]:
+            if len(self.running) < AT_ONCE and task not in self.tried:
+                self.tried.add(task)
+                self.running[task] = self._start(task)
         return bool(self.running)
 
     def finish(self, schedule: Schedule, seconds: float) -> None:
         """Do what is left, for at most `seconds`; retry once what failed before."""
         until = time.monotonic() + seconds
-        self.tried = {errand for errand in self.tried if errand in self.running}
+        self.tried = {task for task in self.tried if task in self.running}
         while self.run(schedule, last=True) and time.monotonic() < until:
             time.sleep(POLL)
         for process in self.running.values():
             process.kill()
 
-    def _splits(self) -> list[Errand]:
+    def _preparations(self) -> list[BackgroundTask]:
         manifest = files.read_json(self.lease / "manifest.json")
         found = []
         for dataset, lines in manifest["sets"].items():
@@ -68,11 +68,11 @@ class Errands:
             paths = [self.lease / "packed" / line["file"] for line in (lines["labels"], *lines["images"])]
             if not wanted <= self.prepared() and all(path.is_file() for path in paths):
                 # Carried again, after one was damaged, they are younger
-                occasion = str(max(path.parent.stat().st_mtime_ns for path in paths))
-                found.append(Errand("splits", (str(self.lease), dataset), occasion))
+                retry_key = str(max(path.parent.stat().st_mtime_ns for path in paths))
+                found.append(BackgroundTask("prepare", (str(self.lease), dataset), retry_key))
         return found
 
-    def _results(self, schedule: Schedule, last: bool) -> list[Errand]:
+    def _results(self, schedule: Schedule, last: bool) -> list[BackgroundTask]:
         found = []
         there = self.prepared()
         for name in self.names:
@@ -82,20 +82,20 @@ class Errands:
             if not last and seeds < SEEDS:
                 seeds = min(seeds, 1)  # two seeds say little more than one, and the third may follow soon
             if seeds and not (self.lease / "finished" / name / str(seeds)).exists():
-                found.append(Errand("results", (str(self.lease), name, str(seeds))))
+                found.append(BackgroundTask("results", (str(self.lease), name, str(seeds))))
         return found
 
-    def _figures(self) -> list[Errand]:
+    def _figures(self) -> list[BackgroundTask]:
         best = {}
         for folder in sorted(self.lease.glob("finished/*/*")):
             best[folder.parent.name] = folder
         return [
-            Errand("figures", (str(self.lease), name, folder.name, "--figures"))
+            BackgroundTask("figures", (str(self.lease), name, folder.name, "--figures"))
             for name, folder in best.items()
             if name in self.names and not (folder / "figures.json").exists()
         ]
 
-    def _start(self, errand: Errand) -> subprocess.Popen[bytes]:
-        script = "splits.py" if errand.kind == "splits" else "finish.py"
+    def _start(self, task: BackgroundTask) -> subprocess.Popen[bytes]:
+        script = "prepare_data.py" if task.kind == "prepare" else "finish.py"
         environment = {**os.environ, "OMP_NUM_THREADS": "2"}
-        return subprocess.Popen([sys.executable, str(HERE / script), *errand.arguments], env=environment)
+        return subprocess.Popen([sys.executable, str(HERE / script), *task.arguments], env=environment)

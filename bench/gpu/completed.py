@@ -1,6 +1,6 @@
 """Write which trainings a lease has completed, with accuracy and seconds of each, into a results file.
 
-    python bench/gpu/ended.py bench/results/NAME-lease.json OUT …        OUT: as for bring.py
+    python bench/gpu/completed.py bench/results/NAME-lease.json OUT …        OUT: as for import_results.py
 
 Trainings that came with the lease from an earlier one, diverged or are infeasible are left out.
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from bench.gpu.bring import unpack
+from bench.gpu.import_results import unpack
 from convlab import files
 from convlab.errors import InputError, Parser, run
 

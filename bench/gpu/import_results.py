@@ -1,6 +1,6 @@
 """Copy the results of a lease into metrics/, plots/ and dvc.lock, as if they had been computed here.
 
-    python bench/gpu/bring.py FOLDER …      the folders that `lease.sh collect` filled, in their order
+    python bench/gpu/import_results.py FOLDER …    the folders that `lease.sh collect` filled, in their order
 
 A result that this checkout's params.yaml and code would not give is refused by name. params.yaml gets the
 number of seeds that each result has. The ledger goes to .convlab/lease/, as do weights that are not complete.
@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import IO, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from bench.gpu.carried import KEPT
 from bench.gpu.collect import LARGE
-from bench.gpu.kept import KEPT
-from bench.gpu.lock import record
-from bench.gpu.splits import data_hash
+from bench.gpu.dvc_lock import record
+from bench.gpu.prepare_data import data_hash
 from convlab import files
 from convlab.config import load_params, trials_of
 from convlab.config.seed_counts import Item, seeds_of, set_seeds, with_seeds
@@ -90,7 +90,7 @@ def main() -> int:
                 f"{stage}: {why}" if why else f"{stage}: recorded" for stage, why in reasons.items()
             )
             if not manifest["items"][name]["figures"]:
-                ended[name] += "; no figures came"
+                ended[name] += "; no figures returned"
     resolved = record(["resolve"], {})["resolve"]
     print(f"bring: resolve: {resolved or 'recorded'}")
     for name, how in ended.items():
@@ -132,9 +132,9 @@ def check(name: str, item: Item, manifest: Mapping[str, Any], came: Path) -> Non
     for path, facts in outputs.items():
         here = (came / path).is_file()
         if not here and not path.startswith(LARGE):
-            raise InputError(f"{path}: did not come; collect again")
+            raise InputError(f"{path}: missing; run `lease.sh collect-all`")
         if here and _md5(came / path) != facts["md5"]:
-            raise InputError(f"{path}: not the one that the manifest tells of; collect again")
+            raise InputError(f"{path}: does not match the manifest; run `lease.sh collect-all`")
     records = files.read_json(came / files.trainings(name))
     trials = trials_of(name, item)
     wanted = [trial.experiment.model_dump(mode="json", exclude_defaults=True) for trial in trials]

@@ -9,7 +9,7 @@ from typing import Any, cast
 from torch import nn
 
 from bench.gpu.plan import Wanted
-from bench.gpu.splits import data_hash
+from bench.gpu.prepare_data import data_hash
 from convlab import files
 from convlab.models.weights import hash_weights
 from convlab.pipeline.provenance import fingerprint

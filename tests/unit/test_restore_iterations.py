@@ -5,7 +5,7 @@ from pathlib import Path
 from result import training
 from training import Make
 
-from bench.gpu.steps import found, kept
+from bench.gpu.restore_iterations import found, kept
 from convlab import files
 
 STEP = {"iteration": 1, "epoch": 1, "lr": 0.1, "loss": 1.0, "accuracy": 0.5}

@@ -1,6 +1,6 @@
 """Preprocess data on the GPU machine: decode, split as usual, and refuse it unless equal to that at home.
 
-python3 bench/gpu/splits.py LEASE DATASET      LEASE/packed/ → LEASE/prepared/KEY for each of its data keys
+python3 bench/gpu/prepare_data.py LEASE DATASET    LEASE/packed/ → LEASE/prepared/KEY, for each data key
 """
 
 import hashlib
@@ -44,10 +44,10 @@ def main() -> int:
         if data["experiment"]["dataset"] == dataset and not (lease / "prepared" / key).exists():
             try:
                 prepare_as(data, raw, lease / "prepared" / key)
-                print(f"splits: {dataset}: {key}: as at home", flush=True)
+                print(f"prepare: {dataset}: {key}: identical to the local data", flush=True)
             except InputError as error:
                 refused += 1
-                print(f"splits: {dataset}: {key} is refused: {error}", flush=True)
+                print(f"prepare: {dataset}: {key} is refused: {error}", flush=True)
     return int(refused > 0)
 
 
