@@ -92,8 +92,11 @@ def one_process(scene: Scene) -> Iterator[bool]:
 
 @contextmanager
 def out_of_memory(scene: Scene) -> Iterator[bool]:
-    """A worker, or else the largest process, can map no further memory (below what it has mapped already)."""
-    found = session(scene.process.pid)
+    """A worker, or else the stage, can map no further memory (less than it has mapped already).
+
+    Not DVC itself, which would retry forever when its own SQLite finds no memory.
+    """
+    found = [one for one in session(scene.process.pid) if one != scene.process.pid]
     workers = [one for one in found if "--multiprocessing-fork" in _words(one)]
     victim = scene.chance.choice(workers) if workers else max(found, key=_resident, default=0)
     try:

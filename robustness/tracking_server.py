@@ -87,11 +87,11 @@ def main() -> int:
 
 def table(results: dict[str, Any]) -> str:
     """Return what was found as a Markdown table, with the hardware and versions."""
-    attempts = results["attempts"]
+    least, most = min(results["attempts"]), max(results["attempts"])
     cells = {
         "clones": results["clones"],
         "killed when so many runs were there": ", ".join(str(moment) for moment in results["killed_at"]),
-        "`convlab track` in each clone, times": f"{min(attempts)} to {max(attempts)}",
+        "`convlab track` in each clone, times": f"{least} to {most}" if least < most else least,
         "runs wanted": results["wanted"],
         "lost": results["lost"],
         "incomplete": results["incomplete"],
