@@ -1,10 +1,12 @@
 """Networks that run in the browser: trained here on the digits, they give PyTorch's outputs."""
 
+import json
 from pathlib import Path
 
 import pytest
 import results_world
 import torch
+from PIL import Image, ImageDraw
 from result import evaluation, put, training
 from tabs import ROOT
 
@@ -79,7 +81,7 @@ def looked(page, image):
     return page.evaluate(
         """async pixels => {
           const plain = ({ shape, data }) => [Array.from(shape, Number), Array.from(data)];
-          const { logits, heat, maps } = await explore.look("digits", pixels);
+          const { logits, heat, maps } = await look("digits", pixels);
           return { logits, heat: plain(heat), maps: maps.map(plain) };
         }""",
         image.flatten().tolist(),
@@ -147,17 +149,105 @@ def test_a_seven_that_is_drawn_is_a_seven(tab, trained):
     page.wait_for_function("document.getElementById('status').textContent === 'Nothing is drawn.'")
 
 
-def test_a_digit_that_is_dark_on_light_is_inverted_and_the_page_says_so(tab, trained, tmp_path):
-    from PIL import Image, ImageDraw
+@pytest.fixture(scope="module")
+def three(trained):
+    """Return the page with two more networks: one that takes the weights of the first, and a broken one."""
+    page, book = (trained[0] / "explore.html").read_text(), trained[0]
+    start, end = page.index("<li data-network="), page.index("</ul>", page.index("<li data-network="))
+    answers = page[start:end]
+    boxes = page[page.index('<label><input type="checkbox" name="network"') : page.index("</fieldset>")]
+    marked = '<script type="application/json" id="networks">'
+    facts = json.loads(page.partition(marked)[2].partition("</script>")[0])["digits"]
+    networks = {
+        "digits": facts,
+        "broken": facts | {"script": "assets/broken.js"},
+        "again": facts | {"script": "assets/again.js"},
+    }
+    weights = (book / facts["script"]).read_text()
+    (book / "assets/again.js").write_text(weights.replace('["digits"]', '["again"]'))
+    (book / "assets/broken.js").write_text('(window.weights ??= {})["broken"] = "no weights";')
+    page = page.replace(answers, "".join(answers.replace("digits", name) for name in networks))
+    page = page.replace(boxes, "".join(boxes.replace("digits", name) for name in networks))
+    before, _, rest = page.partition(marked)
+    page = before + marked + json.dumps(networks) + "</script>" + rest.partition("</script>")[2]
+    (book / "three.html").write_text(page)
+    return book / "three.html"
 
-    picture = Image.new("L", (200, 300), 240)
-    drawing = ImageDraw.Draw(picture)
-    drawing.ellipse((60, 90, 140, 210), outline=15, width=16)
-    picture.save(tmp_path / "nought.png")
+
+def test_a_network_that_fails_stops_no_other_and_is_tried_again(tab, three, trained):
+    page = tab.open(three)
+    page.select_option("#example", "7")
+    page.wait_for_selector("[data-network=again] .best")
+    page.wait_for_function("document.getElementById('status').textContent.startsWith('digits: 7; broken: ')")
+    assert page.inner_text("#status").endswith("; again: 7")
+    assert "it failed" in page.inner_text("#status")
+    weights = (trained[0] / "assets/network-digits.js").read_text().replace('["digits"]', '["broken"]')
+    (three.parent / "assets/broken.js").write_text(weights)
+    page.select_option("#example", "1")
+    page.wait_for_selector("[data-network=broken] .best")
+    page.wait_for_function("!document.getElementById('status').textContent.includes('failed')")
+    assert page.inner_text("[data-network=broken] .best") == page.inner_text("[data-network=again] .best")
+
+
+def test_the_list_of_sections_is_in_no_network(tab, three):
+    page = tab.open(three)
+    assert page.locator("main h2").count() > 3
+    assert page.locator(".networks .toc").count() == 0
+
+
+def test_what_was_chosen_can_be_chosen_again_after_clear(tab, trained, tmp_path):
+    nought = dark_on_light(tmp_path / "nought.png", 240, 15)
     page = tab.open(trained[0] / "explore.html")
-    page.set_input_files("#file", tmp_path / "nought.png")
+    for _ in range(2):
+        page.select_option("#example", "7")
+        page.wait_for_function("document.getElementById('status').textContent === 'digits: 7'")
+        page.set_input_files("#file", nought)
+        page.wait_for_function("document.getElementById('status').textContent.startsWith('digits: 0')")
+        assert page.input_value("#example") == ""
+        page.click("#clear")
+        page.wait_for_function("document.getElementById('status').textContent === 'Nothing is drawn.'")
+        assert page.input_value("#file") == ""
+    page.select_option("#example", "7")
+    page.wait_for_function("document.getElementById('status').textContent === 'digits: 7'")
+    page.click("#clear")
+    assert page.input_value("#example") == ""
+
+
+def dark_on_light(path, paper, ink, transparent=False):
+    """Write a nought of ink on paper, or on nothing, off the centre of 3:4."""
+    picture = Image.new("L", (200, 300), paper)
+    ImageDraw.Draw(picture).ellipse((20, 20, 100, 140), outline=ink, width=16)
+    if transparent:
+        alpha = Image.new("L", picture.size, 0)
+        ImageDraw.Draw(alpha).ellipse((20, 20, 100, 140), outline=255, width=16)
+        picture = picture.convert("RGBA")
+        picture.putalpha(alpha)
+    picture.save(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("paper", "ink", "transparent"), [(240, 15, False), (170, 60, False), (0, 0, True)], ids=str
+)
+def test_a_digit_that_is_dark_on_light_is_inverted_and_the_page_says_so(
+    tab, trained, tmp_path, paper, ink, transparent
+):
+    page = tab.open(trained[0] / "explore.html")
+    page.set_input_files("#file", dark_on_light(tmp_path / "nought.png", paper, ink, transparent))
     page.wait_for_selector(".best")
+    page.wait_for_function("document.getElementById('status').textContent !== 'Loading …'")
     assert page.inner_text("#status") == "digits: 0 (inverted: it is dark on light)"
+
+
+def test_nothing_stands_out_in_a_dark_picture(tab, trained, tmp_path):
+    Image.new("L", (90, 120), 0).save(tmp_path / "dark.png")
+    page = tab.open(trained[0] / "explore.html")
+    page.set_input_files("#file", tmp_path / "dark.png")
+    page.wait_for_function(
+        "document.getElementById('status').textContent === 'Nothing stands out in the image.'"
+    )
+    page.locator("input[name=network]").uncheck()
+    page.wait_for_function("document.getElementById('status').textContent === 'No network is chosen.'")
 
 
 def test_a_file_that_is_no_image_is_refused_in_a_line(tab, trained, tmp_path):

@@ -7,8 +7,10 @@ from typing import Any
 from convlab.book import runtime
 from convlab.book.contents import Contents
 from convlab.book.words import shown
-from convlab.data.catalogue import DATASETS, imported
+from convlab.data.card import fit_of
+from convlab.data.catalogue import DATASETS, Background, imported
 from convlab.errors import InputError
+from convlab.schema.datasets import Fit
 
 EXAMPLES = (0, 1, 2, 3, 4, 7)  # digits whose strokes static/explore.js knows
 LARGEST = 50_000_000  # bytes of weights, ResNet-18's among them: what a browser unpacks from a script
@@ -17,7 +19,8 @@ OUTPUTS = ("logits", "heat")  # of a graph, before the maps of its convolutions
 
 @dataclass(frozen=True)
 class Network:
-    """A network that the page can run: `accuracy` is that of the test images, as text; `layers` are its
+    """A network that the page can run: `accuracy` is that of the test images, as text; `background`, `box`
+    and `fit` say how a picture is made like those images (see data/framing.py); `layers` are its
     convolutions, whose maps its graph outputs."""
 
     name: str
@@ -25,6 +28,9 @@ class Network:
     accuracy: str
     shape: list[int]
     largest: int
+    background: Background
+    box: float | None
+    fit: Fit
     classes: list[str]
     layers: list[str]
     megabytes: str
@@ -91,6 +97,9 @@ def networks(contents: Contents) -> tuple[list[tuple[Network, str]], list[Absent
             accuracy,
             list(dataset.shape),
             dataset.max_value,
+            dataset.background,
+            dataset.box,
+            fit_of(recorded),
             list(dataset.classes),
             inside.layers,
             f"{len(text) / 1e6:.1f}",
@@ -120,5 +129,5 @@ def context(folder: Path, found: list[Network], absent: list[Absent]) -> dict[st
 
 def data(found: list[Network]) -> dict[str, Any]:
     """Return what the page's script has to know about the networks."""
-    keys = ("dataset", "shape", "largest", "classes", "layers", "script")
+    keys = ("dataset", "shape", "largest", "background", "box", "fit", "classes", "layers", "script")
     return {network.name: {key: getattr(network, key) for key in keys} for network in found}

@@ -14,7 +14,7 @@ document.addEventListener("DOMContentLoaded", () => {
     try { localStorage.setItem("theme", root.dataset.theme); } catch { /* a page without storage keeps it until it is left */ }
   });
 
-  const sections = [...document.querySelectorAll("main h2")];
+  const sections = [...document.querySelectorAll("main > h2")];
   if (sections.length > 3) {
     const toc = document.createElement("nav");
     toc.className = "toc";
@@ -26,7 +26,7 @@ document.addEventListener("DOMContentLoaded", () => {
       link.textContent = section.textContent;
       toc.append(link);
     }
-    document.querySelector("main h2").before(toc);
+    sections[0].before(toc);
   }
 
   const chips = [...document.querySelectorAll(".filters .chip")];
