@@ -58,6 +58,14 @@ def test_weights_trained_here_take_precedence(kept: str) -> None:
     assert load_trained("digits").weights == files.weights("digits", SEED)
 
 
+def test_other_weights_here_do_not_hide_those_in_git(kept: str, recipe: Callable[..., Experiment]) -> None:
+    one = recipe(seed=SEED + 1)
+    files.write_tensors(files.weights("digits", SEED), build_model(one, one.input_shape, 10).state_dict())
+    trained = load_trained("digits")
+    assert trained.weights == files.champion("digits")
+    assert hash_weights(trained.model) == kept
+
+
 def test_weights_of_an_earlier_training_are_not_used(kept: str, recipe: Callable[..., Experiment]) -> None:
     one = recipe(seed=SEED)
     again = result.training("digits", SEED, configuration=one.model_dump(mode="json"), weights="another")

@@ -20,6 +20,8 @@ from PIL import Image
 from training import MODEL, Command, first, run
 
 from convlab import files
+from convlab.data import catalogue
+from convlab.data.catalogue import card
 from convlab.data.dataset import Prepared
 from convlab.data.preprocess import prepare
 from convlab.data.readers import Raw
@@ -29,6 +31,7 @@ from convlab.models.weights import hash_weights
 from convlab.networks.onnx_model import OPSET, FromPixels, export
 from convlab.networks.predict import predict
 from convlab.networks.trained import _statistics, load_trained, trained_here
+from convlab.pipeline.identity import facts_key, facts_of
 from convlab.schema import Experiment
 
 EXPERIMENT = {"model": MODEL, "split": {"method": "random", "validation": 250}, "dataset": "digits"}
@@ -192,6 +195,29 @@ def test_weights_of_another_network_are_not_used(
         assert "not the weights of metrics/digits/trainings.json" in refused(
             "predict", "pictures", "--model", "digits"
         )
+
+
+@pytest.mark.parametrize("change", [{"classes": list("abcdefghix")}, {"shape": [1, 9, 9]}], ids=str)
+def test_a_network_of_a_data_set_that_was_imported_again_is_not_used(
+    refused: Callable[..., str], here: Path, recipe: Callable[..., Experiment], change: dict[str, Any]
+) -> None:
+    facts = {"shape": [1, 8, 8], "max_value": 255, "classes": list("abcdefghij"), "train_images": 1437}
+    facts |= {"flip_safe": False, "files": {}, "format": "safetensors", "imported": True}
+    files.write_json(card("own"), {"declared": {}, "facts": facts, "images": {}})
+    one = recipe(dataset="own")
+    model = build_model(one, one.input_shape, 10)
+    made = {"configuration": one.model_dump(mode="json"), "weights": hash_weights(model)}
+    code = {"train": result.CODE, "prepare": {facts_key("own"): facts_of("own")}}
+    record = result.training("net", one.seed, **made, code=code)
+    result.put([record], [result.evaluation(record)])
+    files.write_tensors(files.weights("net", one.seed), model.state_dict())
+    assert load_trained("net").statistics.classes[-1] == "j"
+    files.write_json(card("own"), {"declared": {}, "facts": facts | change, "images": {}})
+    catalogue._imported.cache_clear()
+    error = refused("predict", "pictures", "--model", "net")
+    assert "net: trained when the images of own had another shape or other classes than datasets/own" in error
+    assert "no network for own is trained here" in refused("predict", "pictures", "--model", "own@champion")
+    catalogue._imported.cache_clear()
 
 
 @pytest.mark.usefixtures("here")

@@ -11,7 +11,7 @@ from torch import nn
 from convlab import files, results
 from convlab.config import load_params
 from convlab.config.explain import nearest
-from convlab.data.catalogue import DATASETS, Dataset, imported
+from convlab.data.catalogue import DATASETS, Dataset, card, imported
 from convlab.data.dataset import Statistics, load_statistics
 from convlab.data.preprocess import prepare
 from convlab.data.readers import DataError, read
@@ -20,6 +20,7 @@ from convlab.models.build import load_model
 from convlab.models.layers import InfeasibleGeometry
 from convlab.models.weights import hash_weights
 from convlab.networks import champions
+from convlab.pipeline.identity import facts_key, facts_of
 from convlab.pipeline.made_from import Record, configuration
 from convlab.results import folders
 from convlab.schema import Experiment
@@ -57,27 +58,43 @@ def load_trained(name: str) -> Trained:
 
     Raises:
         InputError: no such result, not trained here (names the command that trains it), something needed
-            besides the weights is gone, or the weights are those of another training.
+            besides the weights is gone, the weights are those of another training, or its data set has been
+            imported again with another shape or other classes.
     """
     result = _champion(name.removesuffix(CHAMPION)) if name.endswith(CHAMPION) else name
     record = _find(result)
-    experiment, weights = configuration(record), _weights(result, record)
-    if not weights.is_file():
+    experiment, own = configuration(record), _own_weights(result, record)
+    if not _is_here(result, record):
         raise InputError(f"{result}: not trained here; {_training(result)} trains it")
+    if not _is_of_today(record, experiment):
+        raise InputError(
+            f"{result}: trained when the images of {experiment.dataset} had another shape or other classes "
+            f"than {card(experiment.dataset)} says; {_training(result)} trains it again"
+        )
     kept = champions.find(result, record.get("weights"))
     statistics = kept[1] if kept else _statistics(result, experiment)
+    places = ([own] if own.is_file() else []) + ([kept[0]] if kept else [])
+    for weights in places:
+        model = _model(experiment, statistics, weights, record["weights"])
+        if model is not None:
+            accuracy = _accuracy(result, experiment.seed)
+            return Trained(result, experiment, statistics, weights, accuracy, model.eval())
+    raise InputError(
+        f"{own}: not the weights of {files.trainings(record['of'])}; `dvc checkout` or "
+        f"{_training(result)} brings those"
+    )
+
+
+def _model(experiment: Experiment, statistics: Statistics, weights: Path, known: str) -> nn.Sequential | None:
+    """Return a network with the weights of a file; None unless their hash is the one that is known."""
     try:
         model = load_model(experiment, statistics, weights)
     except (RuntimeError, InfeasibleGeometry):
-        model = None
-    if model is None or hash_weights(model) != record["weights"]:
-        raise InputError(
-            f"{weights}: not the weights of {files.trainings(record['of'])}; `dvc checkout` or "
-            f"{_training(result)} brings those"
-        )
+        return None
+    if hash_weights(model) != known:
+        return None
     assert isinstance(model, nn.Sequential)
-    accuracy = _accuracy(result, experiment.seed)
-    return Trained(result, experiment, statistics, weights, accuracy, model.eval())
+    return model
 
 
 def trained_here() -> list[str]:
@@ -86,7 +103,7 @@ def trained_here() -> list[str]:
     for name in folders.finished():
         for trial, record in _records(name).items():
             result = name if trial == name else f"{name}/{trial}"
-            if _weights(result, record).is_file():
+            if _is_here(result, record):
                 found.append(result)
     return found
 
@@ -127,12 +144,21 @@ def _records(name: str) -> dict[str, Record]:
     return found
 
 
-def _weights(result: str, record: Record) -> Path:
-    """Return where a training's weights are, or would be: what was trained here goes before what git has."""
+def _own_weights(result: str, record: Record) -> Path:
+    """Return where a training leaves its weights, which go before those in git."""
     name, _, trial = result.partition("/")
-    own = files.weights(name, record["seed"], trial or None)
-    kept = None if own.is_file() else champions.find(result, record.get("weights"))
-    return kept[0] if kept else own
+    return files.weights(name, record["seed"], trial or None)
+
+
+def _is_here(result: str, record: Record) -> bool:
+    own = _own_weights(result, record)
+    return own.is_file() or champions.find(result, record.get("weights")) is not None
+
+
+def _is_of_today(record: Record, experiment: Experiment) -> bool:
+    """Return whether the shape, the range and the classes of its data set are still those of a training."""
+    was = record["code"].get("prepare", {}).get(facts_key(experiment.dataset))
+    return was in (None, facts_of(experiment.dataset))
 
 
 def _champion(dataset: str) -> str:
@@ -141,13 +167,15 @@ def _champion(dataset: str) -> str:
         raise InputError(f"--model: found the data set {dataset!r}{nearest(dataset, known)}")
     found = {}
     for result in trained_here():
+        record = _find(result)
         try:
-            experiment = configuration(_find(result))
+            experiment = configuration(record)
         except InputError:
             continue  # not valid under the current schema
         accuracy = _accuracy(result, experiment.seed)
-        ready = champions.find(result, _find(result).get("weights")) or _can_prepare(result, experiment)
-        if experiment.dataset == dataset and accuracy is not None and ready:
+        ready = champions.find(result, record.get("weights")) or _can_prepare(result, experiment)
+        current = experiment.dataset == dataset and _is_of_today(record, experiment)
+        if current and accuracy is not None and ready:
             found[result] = accuracy
     if not found:
         params = load_params(files.PARAMS)

@@ -111,7 +111,7 @@ def identity(phase: Phase, experiment: Experiment) -> dict[str, str]:
         roots = (*roots, "portable")
     found = dict(_reached(roots, named(experiment), unused(experiment)))
     if phase in ("prepare", "draw"):
-        found[f"data.catalogue/{experiment.dataset}"] = _facts(experiment.dataset)
+        found[facts_key(experiment.dataset)] = facts_of(experiment.dataset)
     return dict(sorted(found.items()))
 
 
@@ -127,6 +127,18 @@ def unused(experiment: Experiment) -> frozenset[str]:
     whitens = experiment.model.whitening or experiment.model.name == "speedrun"
     whitening = set() if whitens else {"models.whitening"}
     return frozenset(whitening if experiment.engine == "numpy" else {*whitening, "numpy_engine"})
+
+
+def facts_key(dataset: str) -> str:
+    """Return the name of a data set's facts among the modules that a phase reaches."""
+    return f"data.catalogue/{dataset}"
+
+
+def facts_of(dataset: str) -> str:
+    """Return a hash of what prepared data and figures take from the catalogue about their own data set."""
+    facts = DATASETS[dataset]
+    told = json.dumps([facts.shape, facts.max_value, facts.classes])
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
 def code_of(phase: Phase, item: Experiment | Sweep, chosen: Sequence[str] = ()) -> dict[str, str]:
@@ -203,13 +215,6 @@ def _imports(path: Path) -> tuple[str, ...]:
         ours = [name.removeprefix("convlab.") for name in names if name.startswith("convlab.")]
         found |= {*ours}
     return tuple(sorted(found))
-
-
-def _facts(dataset: str) -> str:
-    """Return a hash of what prepared data and figures take from the catalogue about their own data set."""
-    facts = DATASETS[dataset]
-    told = json.dumps([facts.shape, facts.max_value, facts.classes])
-    return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
 def _file(name: str) -> Path | None:
