@@ -32,6 +32,16 @@ def test_files_come_from_the_mirror_and_no_address_is_asked(raw: Path, mirror: P
 
 
 @pytest.mark.usefixtures("tiny")
+def test_a_local_file_may_be_larger_than_what_a_network_may_send(
+    raw: Path, mirror: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "LARGEST", 10)
+    fill(mirror / "tiny", FILES)
+    fetch("tiny", raw, mirror)
+    assert contents(raw / "tiny") == FILES
+
+
+@pytest.mark.usefixtures("tiny")
 def test_without_a_mirror_files_come_from_the_first_address(raw: Path, server: Server) -> None:
     for name, content in FILES.items():
         server.add(f"a/{name}", content)

@@ -26,7 +26,9 @@ from convlab.files import IMPORTED, root
 
 BLOCK = 1 << 20  # bytes
 TIMEOUT = 30  # seconds without a byte, then the next source is tried
-LARGEST = 1 << 30  # bytes: far more than any file here; a broken source must not fill the disk
+LARGEST = (
+    1 << 30
+)  # bytes of a file from a network: far more than any has; a broken source must not fill the disk
 MIRROR = "CONVLAB_MIRROR"
 
 
@@ -146,15 +148,16 @@ def _from_scikit_learn(file: str, target: Path, digest: str) -> None:
 def _from_file(path: Path, target: Path, digest: str) -> None:
     if not path.is_file():
         raise SourceError("not there")
+    size = path.stat().st_size
     with path.open("rb") as stream:
-        _store(stream, path.stat().st_size, target, digest)
+        _store(stream, size, target, digest, size)
 
 
 def _from_url(url: str, target: Path, digest: str) -> None:
     request = urllib.request.Request(url, headers={"User-Agent": "convlab"})
     with urllib.request.urlopen(request, timeout=TIMEOUT) as stream:
         size = stream.headers.get("Content-Length", "")
-        _store(stream, int(size) if size.isdecimal() else 0, target, digest)
+        _store(stream, int(size) if size.isdecimal() else 0, target, digest, LARGEST)
 
 
 def _from_archive(dataset: Dataset, url: str, file: str, target: Path, digest: str) -> None:
@@ -167,11 +170,11 @@ def _from_archive(dataset: Dataset, url: str, file: str, target: Path, digest: s
         stream = tar.extractfile(file)
         if stream is None:
             raise SourceError("not a file in the archive")
-        _store(stream, tar.getmember(file).size, target, digest)
+        _store(stream, tar.getmember(file).size, target, digest, LARGEST)
 
 
-def _store(stream: IO[bytes], size: int, target: Path, digest: str) -> None:
-    """Copy a stream to a temporary file, verify it, and only then give it its name."""
+def _store(stream: IO[bytes], size: int, target: Path, digest: str, most: int) -> None:
+    """Copy a stream of up to `most` bytes to a temporary file, verify it, and only then give it its name."""
     target.parent.mkdir(parents=True, exist_ok=True)
     found = hashlib.md5()
     handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
@@ -181,7 +184,7 @@ def _store(stream: IO[bytes], size: int, target: Path, digest: str) -> None:
                 found.update(block)
                 file.write(block)
                 advance(len(block))
-                if file.tell() > LARGEST:
+                if file.tell() > most:
                     raise SourceError("larger than any file of this data set")
             length = file.tell()
             file.flush()
