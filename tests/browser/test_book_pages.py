@@ -1,6 +1,7 @@
 """The book in a real browser, from files, without a network: it opens, reacts to input, and logs nothing."""
 
 import itertools
+import string
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
@@ -209,4 +210,37 @@ def test_results_are_found_chosen_and_removed(tab, book):
     assert page.locator("#tables h2").all_inner_texts() == ["Chosen", "Parameters that differ", "Metrics"]
     assert "," in page.evaluate("location.hash")
     page.locator(".chosen button").first.click()
+    assert page.locator(".chosen li").count() == 1
+
+
+def test_all_chooses_what_the_filter_shows_and_none_nothing(tab, book):
+    page = tab.open(book / "compare.html")
+    page.locator(".rows input").first.check()
+    first = page.locator(".rows input").first.get_attribute("value")
+    page.fill("#filter", "digits l2")
+    found = page.locator(".rows li:visible input").evaluate_all("all => all.map(box => box.value)")
+    page.click("[data-all]")
+    wanted = [first, *(name for name in found if name != first)]
+    checked = page.locator(".rows input:checked").evaluate_all("all => all.map(box => box.value)")
+    assert sorted(checked) == sorted(wanted)
+    told = page.locator(".chosen li").all_inner_texts()
+    assert [text.split()[1] for text in told] == wanted
+    page.click("[data-none]")
+    assert page.locator(".rows input:checked").count() == 0
+    assert page.inner_text("#tables") == "Nothing is chosen."
+
+
+def test_more_results_than_letters_are_told_apart(tab, book):
+    page = tab.open(book / "compare.html")
+    names = page.locator(".rows input").evaluate_all("all => all.slice(0, 29).map(box => box.value)")
+    page = tab.open(book / "compare.html", "#" + ",".join(names))
+    letters = page.locator(".chosen li b").all_inner_texts()
+    assert letters == [*string.ascii_uppercase, "AA", "AB", "AC"]
+
+
+@pytest.mark.parametrize("place", ["#%", "#constructor", "#no_such_result"])
+def test_an_address_that_names_no_result_leaves_the_page_at_work(tab, book, place):
+    page = tab.open(book / "compare.html", place)
+    assert not tab.said
+    page.locator(".rows input").first.check()
     assert page.locator(".chosen li").count() == 1

@@ -5,7 +5,8 @@ document.addEventListener("DOMContentLoaded", () => {
   const { metrics, params, subjects, intervals } = window.differences;
   const boxes = [...document.querySelectorAll("[data-choose] input[name=row]")];
   const panel = document.querySelector("[data-curves]");
-  const chosen = decodeURIComponent(location.hash.slice(1)).split(",").filter(name => subjects[name]);
+  const address = (() => { try { return decodeURIComponent(location.hash.slice(1)); } catch { return ""; } })(); // `#%` is none
+  const chosen = [...new Set(address.split(","))].filter(name => Object.hasOwn(subjects, name));
 
   const element = (tag, text, attributes = {}) => {
     const made = document.createElement(tag);
@@ -45,7 +46,8 @@ document.addEventListener("DOMContentLoaded", () => {
     return ends ? [`${show(one - other)} [${show(ends[0])}, ${show(ends[1])}]`, ends[2]] : show(one - other);
   };
 
-  const letter = index => String.fromCharCode(65 + index);
+  // A to Z, then AA, AB, …
+  const letter = index => (index < 26 ? "" : letter(Math.floor(index / 26) - 1)) + String.fromCharCode(65 + index % 26);
 
   const show = () => {
     const tables = document.getElementById("tables");
@@ -82,12 +84,12 @@ document.addEventListener("DOMContentLoaded", () => {
       show();
     });
   }
-  for (const key of ["all", "none"]) {
-    panel.querySelector(`[data-${key}]`).addEventListener("click", () => {
-      chosen.splice(0, Infinity, ...(key === "all" ? boxes.map(box => box.value) : []));
-      show();
-    });
-  }
+  // curves.js does the same with the boxes: all that the filter shows besides those that are chosen, or none
+  panel.querySelector("[data-all]").addEventListener("click", () => {
+    chosen.push(...boxes.filter(box => !box.closest("li").hidden && !chosen.includes(box.value)).map(box => box.value));
+    show();
+  });
+  panel.querySelector("[data-none]").addEventListener("click", () => { chosen.length = 0; show(); });
 
   addEventListener("hashchange", () => location.reload());
 

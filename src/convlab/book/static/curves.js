@@ -95,9 +95,9 @@ function curves(panel) {
   };
   panel.addEventListener("change", draw);
   panel.querySelector("[data-reset]").addEventListener("click", draw);
-  for (const [key, value] of [["all", true], ["none", false]]) {
+  for (const [key, value, which] of [["all", true, "li:not([hidden]) input[name=row]"], ["none", false, "input[name=row]"]]) {
     panel.querySelector(`[data-${key}]`)?.addEventListener("click", () => {
-      for (const box of panel.querySelectorAll("input[name=row]")) box.checked = value;
+      for (const box of panel.querySelectorAll(which)) box.checked = value;
       draw();
     });
   }
