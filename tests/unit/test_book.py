@@ -4,15 +4,19 @@ import json
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import unquote, urlparse
 
+import pandas
 import pytest
+import result
 import results_world
+from PIL import Image
 
 from convlab import files, results
-from convlab.book import claim, contents, explore, runtime, scatter, site
+from convlab.book import claim, comparison, contents, explore, runtime, scatter, site
 from convlab.commands import pages
 from convlab.errors import InputError
+from convlab.results import pairwise
 
 
 @pytest.fixture(scope="module")
@@ -234,6 +238,51 @@ def test_networks_that_cannot_be_run_are_named_with_the_reason(here, tmp_path):
     assert "strange (cifar10, 87.46% of its test images): dvc repro <does> it" in shown.text
     assert {"#absent"} <= set(shown.links)
     assert context["checked"] == ["large", "little"], "two that say something of the same digit"
+
+
+def test_a_record_that_is_not_valid_any_more_is_left_out(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    results_world.build(tmp_path)
+    digits = files.read_json(files.trainings("digits"))[0]["configuration"]
+    made = result.training("gone", configuration=digits | {"dataset": "removed"})
+    result.put([made], [result.evaluation(made)])
+    assert "gone" not in contents.load().configurations
+    site.write(Path("book"))
+    assert "gone" not in page(tmp_path / "book", "compare.html")
+    with pytest.raises(InputError, match=r"metrics/gone/trainings\.json: dataset: found 'removed'"):
+        pairwise.load("gone")
+
+
+def test_every_data_set_has_a_colour_in_the_chart_and_every_image_may_be_right(here):
+    found = contents.load()
+    names = [f"own_{number}" for number in range(12)]
+    rows = found.trainings[found.trainings["result"] == "digits"]
+    several = [rows.assign(result=name, fingerprint=name, test_accuracy=1.0) for name in names]
+    chapters = [replace(found.chapters[0], lines=[], results=names)]
+    configurations = {name: {"dataset": name} for name in names[:-1]}
+    found = replace(found, trainings=pandas.concat(several), chapters=chapters, configurations=configurations)
+    chart = scatter.chart(found)
+    assert chart["datasets"] == {name: place % 10 for place, name in enumerate([*names[:-1], "–"])}
+    assert [row["result"] for row in comparison.context(found)["rows"]] == names[:-1]
+    assert [dot["accuracy"] for dot in chart["dots"]] == [1.0] * 12
+    style = (site.STATIC / "book.css").read_text()
+    for number in range(scatter.COLOURS):
+        assert style.count(f"--s{number}: #") == 3, "light, dark by the system, dark by the switch"
+        assert f".s{number} {{" in style
+
+
+def test_the_address_of_a_figure_may_contain_any_sign(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    results_world.build(tmp_path)
+    figures = files.PLOTS / "digits/figures"
+    figures.mkdir(parents=True, exist_ok=True)
+    Image.new("L", (8, 8)).save(figures / "features_C# or F?_0 100%.png")
+    site.write(Path("book"))
+    addresses = [link for path in Path("book/reports").iterdir() for link in Page(path).links]
+    (address,) = {link for link in addresses if "features_C" in link}
+    found = urlparse(address)
+    assert (found.query, found.fragment) == ("", "")
+    assert (Path("book/reports") / unquote(found.path)).is_file()
 
 
 def test_what_is_to_surpass_the_headlines_stands_beside_them(tmp_path, monkeypatch):

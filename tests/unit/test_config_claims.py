@@ -91,6 +91,10 @@ CLAIMS = {
         {f"{CLAIM}/pairs": ["5/3"]},
         "claims.strides_cost.pairs: found ['5/3']; allowed: nothing with test_accuracy",
     ),
+    "a name that is no address": (
+        {"claims": {"1# or 2?": PLAIN}},
+        "claims: found the name '1# or 2?' (str); allowed: letters, digits, `_`, `-`, `.` (it names files)",
+    ),
     "claims that are a list": ({"claims": []}, f"claims: found [] (list); {MAPPING}"),
     "claim that is nothing": ({CLAIM: None}, f"claims.strides_cost: found nothing; {MAPPING}"),
     "unknown key": (

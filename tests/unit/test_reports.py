@@ -178,7 +178,9 @@ def test_a_wrong_row_is_one_line(tmp_path, monkeypatch, change, message):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["[]", "R0: 1", "R0: {title: t, hardware: null, rows: []}"])
+@pytest.mark.parametrize(
+    "text", ["[]", "R0: 1", "R0: {title: t, hardware: null, rows: []}", "R#0: {title: t}", "1: {}"]
+)
 def test_a_wrong_file_is_one_line(tmp_path, monkeypatch, text):
     monkeypatch.chdir(tmp_path)
     reports.REPORTS.write_text(text)

@@ -10,8 +10,9 @@ from convlab.results.pairwise import NUMBERS, Subject, params_that_differ
 
 
 def context(contents: Contents) -> dict[str, Any]:
-    """Return what the template of the page needs: every result that has run."""
-    return {"rows": [{"result": name, "label": label} for name, label in contents.labels.items()]}
+    """Return what the template of the page needs: every result that has run and can be compared."""
+    known = ((name, label) for name, label in contents.labels.items() if contents.params(name))
+    return {"rows": [{"result": name, "label": label} for name, label in known]}
 
 
 def data(contents: Contents) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from convlab.results.reports import text_of
 # The chart's drawing area, in units of its viewBox
 LEFT, TOP, WIDTH, HEIGHT = 62, 12, 800, 330
 ACCURACIES = (0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.997, 0.999)
+COLOURS = 10  # of series, in static/book.css
 SECONDS = (1, 3, 10, 30, 100, 300, 1000, 3000, 10000, 30000, 100000)
 SECONDS_TEXT = ("1 s", "3 s", "10 s", "30 s", "100 s", "5 min", "17 min", "50 min", "2.8 h", "8.3 h", "28 h")
 
@@ -23,11 +24,12 @@ def chart(contents: Contents) -> dict[str, Any]:
     y = _axis(
         [_error(dot["accuracy"]) for dot in dots], tuple(1 - accuracy for accuracy in reversed(ACCURACIES))
     )
-    datasets = list(dict.fromkeys(dot["dataset"] for dot in dots))
+    names = dict.fromkeys(dot["dataset"] for dot in dots)
+    datasets = {name: place % COLOURS for place, name in enumerate(names)}
     for dot in dots:
         dot["x"] = round(LEFT + WIDTH * _place(dot["seconds"], *x), 1)
         dot["y"] = round(TOP + HEIGHT * _place(_error(dot["accuracy"]), *y), 1)
-        dot["series"] = datasets.index(dot["dataset"])
+        dot["series"] = datasets[dot["dataset"]]
         dot["title"] = (
             f"{dot['label']}: {text_of('test_accuracy', dot['accuracy'])} in {dot['seconds']:,.0f} s"
         )
@@ -53,14 +55,14 @@ def _ours(contents: Contents) -> Iterator[dict[str, Any]]:
     for result, rows in contents.trainings.groupby("result", sort=False):
         name = str(result)
         seconds = rows["seconds"].mean()
-        if contents.same[name] == name and seconds > 0 and rows["test_accuracy"].mean() < 1:
+        if contents.same[name] == name and seconds > 0:
             yield {
                 "label": contents.labels[name],
                 "ours": True,
                 "page": pages[name],
                 "seconds": float(seconds),
                 "accuracy": float(rows["test_accuracy"].mean()),
-                "dataset": contents.params(name)["dataset"],
+                "dataset": contents.params(name).get("dataset", "–"),
                 "device": f"{rows['device_name'].iloc[0]}, n = {len(rows)}",
             }
 
@@ -76,7 +78,7 @@ def _theirs(contents: Contents) -> Iterator[dict[str, Any]]:
                     "page": one.name,
                     "seconds": row.seconds,
                     "accuracy": row.test_accuracy,
-                    "dataset": contents.params(str(row.result))["dataset"],
+                    "dataset": contents.params(str(row.result)).get("dataset", "–"),
                     "device": one.report.hardware or "hardware not stated",
                 }
 

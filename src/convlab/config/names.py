@@ -1,4 +1,4 @@
-"""Names of experiments, sweeps and data sets: they name files, too."""
+"""Names of experiments, sweeps, data sets, claims and reports: they name files, too."""
 
 from typing import Any
 

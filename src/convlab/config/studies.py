@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from convlab.config.explain import mapping, nearest, short, show, validate
+from convlab.config.names import check_name
 from convlab.data.catalogue import DATASETS
 from convlab.errors import InputError
 from convlab.schema import SPLITS, Claim, Experiment, Sweep, number
@@ -82,6 +83,7 @@ def read_claims(
     """
     claims, warnings = {}, []
     for name in mapping(raw, "claims", ""):
+        check_name(name, "claims")
         where = f"claims.{name}"
         content = mapping(raw["claims"], name, "claims.")
         claim = validate(Claim, raw["claims"][name], [(f"{where}.", content)])

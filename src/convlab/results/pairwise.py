@@ -102,18 +102,25 @@ def subjects(names: Sequence[str] | None = None) -> dict[str, Subject]:
 def configurations(names: Sequence[str] | None = None) -> dict[str, dict[str, str]]:
     """Return what every result of some experiments and sweeps (or of all) was configured as, by dotted keys.
 
-    Without the seed: those of its first training stand for all.
+    Without the seed: those of its first training stand for all. Among all, one that is not valid under the
+    current schema (of an experiment or a data set that was removed since) is left out.
 
     Raises:
-        InputError: a configuration is damaged, or of another form.
+        InputError: a configuration is damaged, or one of those that were asked for is not valid.
     """
     found: dict[str, dict[str, str]] = {}
     for folder in sorted(files.METRICS.glob("*/")):
         for record in load_folder(folder.name).trainings if names is None or folder.name in names else ():
             name = folder.name if record["name"] == folder.name else f"{folder.name}/{record['name']}"
-            if name not in found:
+            if name in found:
+                continue
+            try:
                 found[name] = flat(configuration(record))
-                found[name].pop("seed")
+            except InputError:
+                if names is not None:
+                    raise
+                continue
+            found[name].pop("seed")
     return found
 
 

@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 from convlab import results
 from convlab.config import read_yaml
 from convlab.config.explain import nearest, show, validate
+from convlab.config.names import check_name
 from convlab.errors import InputError
 from convlab.results.read import Found, Plan, rounded
 from convlab.schema.section import Count, Float, NonNegative, Positive, Section, refused
@@ -141,6 +142,7 @@ def load_reports(plans: Mapping[str, Plan]) -> dict[str, Report]:
         raise InputError(f"{REPORTS}: found {show(content)}; allowed: a mapping of reports")
     reports = {}
     for name, report in content.items():
+        check_name(name, str(REPORTS))
         reports[name] = validate(Report, report, [(f"{REPORTS}: {name}.", report)])
         for index, row in enumerate(reports[name].rows):
             for key in ("result", "surpassed_by"):
