@@ -18,6 +18,7 @@ from convlab.data.catalogue import DATASETS
 from convlab.data.readers import DataError, read
 from convlab.data.sources import fetch, md5
 from convlab.errors import InputError
+from convlab.own.sources import MOST_CLASSES
 from convlab.pipeline.identity import identity
 
 pytest_plugins = ["importing"]
@@ -170,7 +171,14 @@ def test_a_folder_without_classes(refused: Callable[..., str], tmp_path: Path) -
 
 def test_one_class_only(refused: Callable[..., str], tmp_path: Path) -> None:
     draw_into(tmp_path / "shapes", {"circle": 9})
-    assert "found one class, 'circle'; allowed: two or more" in refused({"folder": "shapes", "size": 8})
+    assert "found one class, 'circle'; allowed: 2 to 200" in refused({"folder": "shapes", "size": 8})
+
+
+def test_more_classes_than_a_matrix_can_show(refused: Callable[..., str], tmp_path: Path) -> None:
+    for number in range(MOST_CLASSES + 1):
+        (tmp_path / f"shapes/{number}").mkdir(parents=True)
+    said = refused({"folder": "shapes", "size": 8})
+    assert "datasets.own.folder: found 201 classes; allowed: 2 to 200" in said
 
 
 def test_three_images(refused: Callable[..., str], tmp_path: Path) -> None:
@@ -193,7 +201,7 @@ def test_a_file_that_is_no_picture(refused: Callable[..., str], tmp_path: Path, 
 
 
 @pytest.mark.parametrize(
-    "name", ["<b>bold", "a&b", 'quo"te', "it's", "back\\slash", "new\nline", " blank", "x" * 61]
+    "name", ["<b>bold", "a&b", 'quo"te', "it's", "back\\slash", "new\nline", " blank", "price_$5", "x" * 61]
 )
 def test_a_class_whose_name_would_be_read_as_something_else(
     refused: Callable[..., str], tmp_path: Path, name: str

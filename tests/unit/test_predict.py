@@ -7,9 +7,11 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import result
@@ -26,6 +28,8 @@ from convlab.data.dataset import Prepared
 from convlab.data.preprocess import prepare
 from convlab.data.readers import Raw
 from convlab.errors import InputError
+from convlab.figures.explained import explained
+from convlab.figures.style import styled
 from convlab.models.build import build_model
 from convlab.models.weights import hash_weights
 from convlab.networks.onnx_model import OPSET, FromPixels, export
@@ -148,6 +152,19 @@ def test_the_explanation_is_a_picture(convlab: Command, here: Path) -> None:
     assert out.splitlines()[-1] == "written: why.png"
     with Image.open(here / "why.png") as image:
         assert image.width > 800
+
+
+def test_no_name_is_read_as_mathematics(convlab: Command, here: Path) -> None:
+    statistics = load_trained("digits").statistics
+    (here / "pictures/00.png").rename(here / "$\\oops$ {.png")
+    (prediction,) = predict(load_trained("digits"), [here / "$\\oops$ {.png"])
+    named = replace(prediction, classes=[f"${name} to $1{name}_" for name in statistics.classes])
+    with styled():
+        figure = explained("digits", load_trained("digits").model, statistics, [named])
+        figure.canvas.draw()
+    written = [text.get_text() for axes in figure.axes for text in axes.get_yticklabels()]
+    assert any(text.startswith("$") for text in written)
+    plt.close(figure)
 
 
 @pytest.mark.parametrize(

@@ -69,12 +69,12 @@ def _bars(axes: Axes, prediction: Prediction) -> None:
         where, side, colour = (share - 0.03, "right", "white") if inside else (share + 0.03, "left", "black")
         axes.text(where, place, f"{share:.1%}", va="center", ha=side, color=colour, fontsize=8)
     axes.set(xlim=(0, 1), xticks=[], ylim=(len(names) - 0.4, -0.6))
-    axes.set_yticks(range(len(names)), names, fontsize=8)
+    axes.set_yticks(range(len(names)), names, fontsize=8, parse_math=False)
     axes.tick_params(axis="y", length=0)
     axes.spines["bottom"].set_visible(False)
     axes.grid(False)
 
 
 def _title(axes: Axes, text: str) -> None:
-    axes.set_title(text, fontsize=9, pad=3)
+    axes.set_title(text, fontsize=9, pad=3, parse_math=False)  # names of files may contain $
     fit(axes.title, 0.98 * CELL)

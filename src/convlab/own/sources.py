@@ -31,7 +31,8 @@ WHOLE_NAMES = (("images", "labels"), ("x", "y"))
 LARGEST = 4 << 30  # bytes of an .npz when unpacked
 LITTER = ("Thumbs.db", "desktop.ini", "__MACOSX")  # what file managers leave
 LONGEST = 60  # characters of a class's name
-FORBIDDEN = set("<>&\"'`/\\|")  # special in HTML or in a path
+FORBIDDEN = set("<>&\"'`/\\|$")  # special in HTML, in a path, or in the text of a figure
+MOST_CLASSES = 200  # every figure and every page of them stays small enough to be drawn and opened
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,8 @@ def read_source(where: str, entry: DatasetEntry) -> Source:
         entry: the declaration.
 
     Raises:
-        InputError: nothing there, no classes, a class's name that is not allowed, arrays that do not fit.
+        InputError: nothing there, no classes or too many, a class's name that is not allowed, arrays that do
+            not fit.
     """
     if entry.folder is not None:
         folder = _at_home(f"{where}.folder", entry.folder)
@@ -81,7 +83,12 @@ def _at_home(where: str, path: str) -> Path:
 def _check(where: str, source: Source) -> Source:
     if len(source.classes) < 2:
         found = f"one class, {short(source.classes[0])!r}" if source.classes else "no class"
-        raise InputError(f"{where}: found {found}; allowed: two or more")
+        raise InputError(f"{where}: found {found}; allowed: 2 to {MOST_CLASSES}")
+    if len(source.classes) > MOST_CLASSES:
+        raise InputError(
+            f"{where}: found {len(source.classes):,} classes; allowed: 2 to {MOST_CLASSES}, since figures "
+            "show each beside every other; leave some out, or put several into one"
+        )
     for name in source.classes:
         if not name.strip() or name != name.strip() or len(name) > LONGEST:
             allowed = f"1 to {LONGEST} characters, without spaces around them"
