@@ -13,6 +13,7 @@ from tabs import ROOT
 from convlab import files
 from convlab.book import contents, explore, runtime, site
 from convlab.config import dump_item, load_params
+from convlab.data.catalogue import DATASETS
 from convlab.data.dataset import save
 from convlab.data.preprocess import prepare
 from convlab.data.readers import read
@@ -103,6 +104,13 @@ def test_gradcam_and_feature_maps_are_those_of_pytorch(tab, trained):
         assert len(found["maps"]) == len(layers) > 1
         for (shape, values), wanted in zip(found["maps"], layers.values(), strict=True):
             torch.testing.assert_close(torch.tensor(values).view(shape), wanted[0], atol=1e-4, rtol=0)
+
+
+def test_the_page_knows_how_a_picture_becomes_an_image_of_the_data_set(tab, trained):
+    known = tab.open(trained[0] / "explore.html").evaluate("NETWORKS.digits")
+    digits = DATASETS["digits"]
+    facts = {"shape": list(digits.shape), "largest": 16, "background": "dark", "box": 1.0, "fit": "pad"}
+    assert facts.items() <= known.items()
 
 
 def test_gradcam_is_drawn_and_another_class_can_be_chosen(tab, trained):
