@@ -5,7 +5,7 @@ from typing import Any
 
 from bench.speed.cases import BASELINE, COMMON, CONTENDERS
 from bench.speed.speed_table import spread
-from convlab.results.intervals import compare
+from convlab.results.intervals import interval_of_difference
 
 GOAL = 0.97  # 'seconds to': of training, up to the end of the first epoch that reaches it
 Row = dict[str, Any]
@@ -43,7 +43,7 @@ def difference(trainings: list[Row], contender: str) -> str:
         [(row["seed"], row["accuracy"][-1]) for row in trainings if row["way"] == side]
         for side in (contender, BASELINE)
     ]
-    found = compare(sides[0], sides[1])
+    found = interval_of_difference(sides[0], sides[1])
     if found is None:
         return "–"
     shown, interval = f"{100 * found.value:+.2f}", found.interval()

@@ -12,7 +12,7 @@ from convlab.book.contents import load
 from convlab.commands import results as commands
 from convlab.config import load_params
 from convlab.errors import InputError
-from convlab.results import claims, compare, pairwise
+from convlab.results import claims, pairwise, regressions
 from convlab.results.folders import load as load_folder
 
 ONE, OTHER = "strides/strides-1-1_l2-0.0", "strides/strides-2-1_l2-0.0"
@@ -64,7 +64,7 @@ def test_one_seed_against_another_is_judged_by_the_test_images(tmp_path, monkeyp
     a, b = pairwise.load(OTHER), pairwise.load(ONE)
     found = pairwise.difference("test_accuracy", a, b)
     assert found.over == "over 360 images"
-    assert found.interval == pytest.approx(compare.interval(b.accuracies, a.accuracies)[:2])
+    assert found.interval == pytest.approx(regressions.interval(b.accuracies, a.accuracies)[:2])
     assert pairwise.difference("weight_norm", a, b).interval is None
 
 

@@ -22,25 +22,25 @@ def validate() -> int:
 
 def check(against: str | None) -> int:
     """Compare metrics with their floors in studies.yaml; exit status 1 if one is below it, missing or NaN."""
-    from convlab.results import compare, gate
+    from convlab.results import gate, regressions
 
     checks = gate.check(load_params(files.PARAMS).thresholds)
-    changes = compare.against(against) if against is not None else []
+    changes = regressions.against(against) if against is not None else []
     for item in checks:
         if item.problem:
             print(f"FAIL  {item.experiment}: {item.metric} {item.problem} (floor {item.floor:.4f})")
         else:
             print(f"ok    {item.experiment}: {item.metric} is {item.value:.4f} (floor {item.floor:.4f})")
     for change in changes:
-        if change.kind != compare.EQUAL:
+        if change.kind != regressions.EQUAL:
             print(f"{change.kind:<4}  {change.result}: test_accuracy {change.text}")
     failed = sum(bool(item.problem) for item in checks)
     print(f"the gate: {len(checks) - failed} of {len(checks)} metrics hold")
     kinds = [change.kind for change in changes]
     if against is not None:
-        counts = (f"{kinds.count(kind)} {words}" for kind, words in compare.KINDS.items())
+        counts = (f"{kinds.count(kind)} {words}" for kind, words in regressions.KINDS.items())
         print(f"against {against}: {', '.join(counts)}")
-    return 1 if failed or compare.FAILED in kinds else 0
+    return 1 if failed or regressions.FAILED in kinds else 0
 
 
 def verify(names: list[str]) -> int:

@@ -75,7 +75,7 @@ def judge(
         if fewest == 1 and borrowed is None and claim.metric != "epoch_seconds":
             borrowed = lent(claim.metric, experiments[claim.a].dataset, experiments)
         images = images_error_of(claim.metric, (a, b))
-        difference = intervals.compare(
+        difference = intervals.interval_of_difference(
             by_seed(a, claim.metric), by_seed(b, claim.metric), images=images, borrowed=borrowed
         )
     verdict, reason, level = _verdict(claim, (a, b), difference, borrowed)

@@ -59,7 +59,7 @@ def t_quantile(share: float, freedom: float) -> float:
     return float(ndtri(share) if freedom == inf else stdtrit(freedom, share))
 
 
-def compare(
+def interval_of_difference(
     a: Numbers, b: Numbers, images: float = 0.0, borrowed: Borrowed | None = None
 ) -> Difference | None:
     """Compare two results, seed by seed where both have at least two seeds (paired), else as groups (Welch).

@@ -15,7 +15,7 @@ from convlab.config import load_params
 from convlab.config.explain import nearest
 from convlab.errors import InputError
 from convlab.pipeline.made_from import configuration, flat
-from convlab.results import claims, compare, intervals
+from convlab.results import claims, intervals, regressions
 from convlab.results.folders import load as load_folder
 from convlab.results.intervals import Borrowed
 from convlab.results.read import Found
@@ -29,14 +29,15 @@ NUMBERS = (*METRICS, "epochs", "seconds", "parameters")
 class Subject:
     """A result, as it is compared: its trainings, and its configuration by dotted keys.
 
-    `accuracies`: of the test images, as `compare` has them; `borrowed`: the spread of the test accuracy by
-    which a single training on its data set is judged, None where no result there has enough seeds.
+    `accuracies`: of the test images, as `regressions` has them; `borrowed`: the standard deviation of the
+    test accuracy by which a single training on its data set is judged, None where no result there has enough
+    seeds.
     """
 
     name: str
     found: Found
     params: Mapping[str, str]
-    accuracies: compare.Result
+    accuracies: regressions.Result
     borrowed: Borrowed | None
 
     @property
@@ -90,11 +91,11 @@ def subjects(names: Sequence[str] | None = None) -> dict[str, Subject]:
     Raises:
         InputError: one of their files is damaged.
     """
-    accuracies, lent = compare.present(), _lent()
+    accuracies, lent = regressions.present(), _lent()
     found = {}
     for result, params in configurations(names).items():
         if rows := results.rows(result):
-            accuracy = accuracies.get(result, compare.Result())
+            accuracy = accuracies.get(result, regressions.Result())
             found[result] = Subject(result, Found(rows), params, accuracy, lent.get(params["dataset"]))
     return found
 
@@ -157,13 +158,13 @@ def difference(metric: str, a: Subject, b: Subject) -> Difference | None:
     single = min(len(ours), len(theirs)) == 1
     borrowed = (a.borrowed or b.borrowed) if single and metric == "test_accuracy" else None
     images = claims.images_error_of(metric, (a.found, b.found))
-    found = intervals.compare(ours, theirs, images=images, borrowed=borrowed)
+    found = intervals.interval_of_difference(ours, theirs, images=images, borrowed=borrowed)
     interval = found.interval() if found else None
     if found and interval:
         over = f"over {found.n} seeds" if found.n > 1 else f"spread of {borrowed.result}" if borrowed else ""
         return Difference(found.value, interval, over)
     if metric == "test_accuracy" and single:
-        low, high, over = compare.interval(b.accuracies, a.accuracies)
+        low, high, over = regressions.interval(b.accuracies, a.accuracies)
         return Difference(value, (low, high), over)
     return Difference(value, None)
 

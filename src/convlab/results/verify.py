@@ -2,7 +2,7 @@
 
 Weights are compared by their hashes: equal ones make an equal result. On another processor last bits differ,
 and what grows from that is noise if the test accuracy differs by no more than another test set of as many
-images might have made it differ: the 95 % interval (compare.py) of a result, or of all trials of a sweep
+images might have made it differ: the 95 % interval (regressions.py) of a result, or of all trials of a sweep
 together.
 """
 
@@ -14,8 +14,8 @@ from typing import Any, Literal
 from convlab import files, git
 from convlab.errors import InputError
 from convlab.pipeline.made_from import Record
-from convlab.results.compare import CONFIDENCE, Result, over_images
 from convlab.results.folders import load
+from convlab.results.regressions import CONFIDENCE, Result, over_images
 from convlab.results.states import changed, told
 
 TRAINING, SCORES = {"of", "name", "seed", "status", "configuration"}, {"of", "seed"}  # keys of a record

@@ -173,11 +173,10 @@ def present() -> dict[str, Result]:
 
 def interval(before: Result, now: Result, confidence: float = CONFIDENCE) -> tuple[float, float, str]:
     """Return the interval of the rise in accuracy, and its kind."""
-    from convlab.results.intervals import (
-        compare,  # brings SciPy, which a plain `convlab check` can do without
-    )
+    # brings SciPy, which a plain `convlab check` can do without
+    from convlab.results.intervals import interval_of_difference
 
-    difference = compare(now.accuracies, before.accuracies)
+    difference = interval_of_difference(now.accuracies, before.accuracies)
     if difference and (over_seeds := difference.interval(confidence)):
         return *over_seeds, f"over {difference.n} seeds"
     return *over_images(before, now, confidence), f"over {now.images:,} images"

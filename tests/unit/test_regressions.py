@@ -12,8 +12,19 @@ from result import evaluation, put, scores_of, training
 from convlab import cli, files
 from convlab.errors import InputError
 from convlab.pipeline.made_from import Record
-from convlab.results import compare
-from convlab.results.compare import EQUAL, FAILED, GONE, NEW, NOISE, ROSE, Change, Result, against, interval
+from convlab.results import regressions
+from convlab.results.regressions import (
+    EQUAL,
+    FAILED,
+    GONE,
+    NEW,
+    NOISE,
+    ROSE,
+    Change,
+    Result,
+    against,
+    interval,
+)
 
 ROOT = Path(__file__).parents[2]
 
@@ -316,13 +327,13 @@ def test_a_bad_revision_is_one_line_and_exit_status_2(
 
 
 def test_every_kind_of_change_is_counted() -> None:
-    assert list(compare.KINDS) == [FAILED, ROSE, NOISE, EQUAL, NEW, GONE]
+    assert list(regressions.KINDS) == [FAILED, ROSE, NOISE, EQUAL, NEW, GONE]
 
 
 def test_the_committed_results_are_understood(monkeypatch: pytest.MonkeyPatch, committed: Path) -> None:
     monkeypatch.chdir(committed)
     names = {path.parent.name for path in files.METRICS.glob("*/*.json")}
-    found = compare._read(compare._present())
+    found = regressions._read(regressions._present())
     assert {name.split("/")[0] for name in found} == names
     assert all(result.images in (360, 10_000) for result in found.values())
     assert (
