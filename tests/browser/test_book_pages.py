@@ -10,7 +10,7 @@ from tabs import Tab
 
 from convlab import results
 from convlab.book.words import difference_text, shown
-from convlab.results import pairwise
+from convlab.results import compare
 
 # Pages by the hundred, where Chromium and its driver are installed
 pytestmark = pytest.mark.campaign
@@ -186,12 +186,12 @@ def test_the_page_compares_as_the_terminal_does(tab, book, committed, monkeypatc
     if not all(results.rows(name) for name in names):
         pytest.skip("one of the results is not committed")
     page = tab.open(book / "compare.html", "#" + ",".join(names))
-    several = [pairwise.load(name) for name in names]
+    several = [compare.load(name) for name in names]
     first, *others = several
     wanted = [
         [metric.replace("_", " "), *(shown(metric, one.values(metric)) or "–" for one in several)]
-        + [difference_text(metric, pairwise.difference(metric, other, first)) for other in others]
-        for metric in pairwise.NUMBERS
+        + [difference_text(metric, compare.difference(metric, other, first)) for other in others]
+        for metric in compare.NUMBERS
     ]
     cells = "rows => rows.map(row => [...row.cells].map(cell => cell.textContent))"
     told = page.locator("[aria-label=Metrics] tbody tr").evaluate_all(cells)

@@ -5,8 +5,8 @@ from typing import Any
 
 from convlab.book.contents import Contents
 from convlab.book.words import shown
-from convlab.results import claims, pairwise, rounded
-from convlab.results.pairwise import NUMBERS, Subject, params_that_differ
+from convlab.results import claims, compare, rounded
+from convlab.results.compare import NUMBERS, Subject, params_that_differ
 
 
 def context(contents: Contents) -> dict[str, Any]:
@@ -21,7 +21,7 @@ def data(contents: Contents) -> dict[str, Any]:
     `subjects` by name: the hardware, the parameters in which any two results differ, each metric as text and
     as mean; `intervals` by metric and by pair (`A|B`: of A − B): the ends, and what they are taken over.
     """
-    subjects = {name: found for name, found in pairwise.subjects().items() if name in contents.labels}
+    subjects = {name: found for name, found in compare.subjects().items() if name in contents.labels}
     varied = params_that_differ(list(subjects.values()))
     return {
         "metrics": [{"key": key, "title": key.replace("_", " "), "form": form(key)} for key in NUMBERS],
@@ -45,7 +45,7 @@ def intervals(subjects: dict[str, Subject]) -> dict[str, dict[str, list[Any]]]:
     for a, b in combinations(subjects.values(), 2):
         several = min(len(a.found.trainings), len(b.found.trainings)) > 1
         for metric in NUMBERS if several else ("test_accuracy",):
-            one = pairwise.difference(metric, a, b)
+            one = compare.difference(metric, a, b)
             if one and one.interval:
                 ends = [rounded(end) for end in one.interval]
                 found.setdefault(metric, {})[f"{a.name}|{b.name}"] = [*ends, one.over]

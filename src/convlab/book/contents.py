@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from convlab import files, results
 from convlab.config import load_params
-from convlab.results import Plan, claims, pairwise, printed, reports, tables
+from convlab.results import Plan, claims, compare, printed, reports, tables
 from convlab.results.reports import Line, Report
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Contents:
     plans: Mapping[str, Plan]
     chapters: list[Chapter]
     trainings: "DataFrame"  # see `results.frame`
-    configurations: Mapping[str, Mapping[str, str]]  # by result; see `pairwise.configurations`
+    configurations: Mapping[str, Mapping[str, str]]  # by result; see `compare.configurations`
 
     def of(self, result: str) -> "DataFrame":
         """Return the rows of `trainings` that belong to a result."""
@@ -87,7 +87,7 @@ def load() -> Contents:
     params, told = load_params(files.PARAMS), reports.load_reports(plans)
     judged = printed.beside(claims.judge_all(params, plans), told, claims.by_result(params))
     chapters = list(_chapters(plans, told, judged))
-    return Contents(plans, chapters, results.frame(plans), pairwise.configurations())
+    return Contents(plans, chapters, results.frame(plans), compare.configurations())
 
 
 def curves(name: str) -> dict[str, list[list[dict[str, Any]]]]:

@@ -7,7 +7,7 @@ from typing import Any
 from convlab import results
 from convlab.book.contents import Chapter
 from convlab.results import claims
-from convlab.results.pairwise import Difference
+from convlab.results.compare import MetricDifference
 from convlab.results.reports import Line, text_of
 
 SYMBOLS = {"confirmed": "✓", "refuted": "✗", "inconclusive": "?", "not run": "–"}
@@ -22,7 +22,7 @@ def shown(quantity: str, numbers: Sequence[float]) -> str:
     return results.mean_and_spread(numbers, lambda number: text_of(quantity, number))
 
 
-def difference_text(metric: str, found: Difference | None) -> str:
+def difference_text(metric: str, found: MetricDifference | None) -> str:
     """Return a difference with its interval and what that is over: `-1.26 [-1.64, -0.88] over 3 seeds`."""
     if found is None:
         return "–"

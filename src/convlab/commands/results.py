@@ -56,7 +56,7 @@ def results(form: str | None) -> int:
 
 
 def list_results(json: bool) -> int:
-    """List every experiment and sweep with its state: fresh, stale (and by what), shortened, never run, …"""
+    """List every experiment and sweep with its state: fresh, stale (and why), shortened, never run, …"""
     from convlab.results import listing
 
     found = listing.lines(load_params(files.PARAMS))
@@ -70,23 +70,23 @@ def list_results(json: bool) -> int:
 def compare(results: list[str]) -> int:
     """Put results side by side: parameters and metrics that differ, with intervals."""
     from convlab.book.words import difference_text, shown
-    from convlab.results import pairwise
+    from convlab.results.compare import NUMBERS, difference, load, params_that_differ
 
     if len(results) < 2:
         raise InputError(f"found one result, {results[0]}; allowed: two or more")
-    several = [pairwise.load(name) for name in results]
+    several = [load(name) for name in results]
     letters = [chr(ord("A") + index) for index in range(len(several))]
     names = empty_table("Results", "letter", "experiment", "device")
     for letter, subject in zip(letters, several, strict=True):
         names.add_row(letter, subject.name, ", ".join(subject.found.hardware()))
     params = empty_table("Parameters that differ", "parameter", *letters)
-    for key, row in pairwise.params_that_differ(several).items():
+    for key, row in params_that_differ(several).items():
         params.add_row(key, *row)
     first, *others = several
     metrics = empty_table("Metrics", "metric", *letters, *(f"{letter} − A" for letter in letters[1:]))
-    for metric in pairwise.NUMBERS:
+    for metric in NUMBERS:
         cells = [shown(metric, subject.values(metric)) or "–" for subject in several]
-        changes = [difference_text(metric, pairwise.difference(metric, other, first)) for other in others]
+        changes = [difference_text(metric, difference(metric, other, first)) for other in others]
         metrics.add_row(metric.replace("_", " "), *cells, *changes)
     console = wide_console()
     for table in (names, params, metrics):

@@ -56,7 +56,7 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class Difference:
+class MetricDifference:
     """The mean difference of two subjects, and its 95 % interval, if there is one, with what it is over."""
 
     value: float
@@ -141,7 +141,7 @@ def params_that_differ(several: Sequence[Subject]) -> dict[str, list[str]]:
     return {key: row for key, row in table.items() if len(set(row)) > 1}
 
 
-def difference(metric: str, a: Subject, b: Subject) -> Difference | None:
+def difference(metric: str, a: Subject, b: Subject) -> MetricDifference | None:
     """Compare a with b, as a claim on three seeds or more is judged; None where one has no such number.
 
     The interval is over seeds if both sides have two or more (a claim on two uses its study's pooled spread).
@@ -154,7 +154,7 @@ def difference(metric: str, a: Subject, b: Subject) -> Difference | None:
     value = mean(number for _, number in ours) - mean(number for _, number in theirs)
     alike = a.dataset == b.dataset and a.fingerprints != b.fingerprints
     if metric not in METRICS or not alike:
-        return Difference(value, None)
+        return MetricDifference(value, None)
     single = min(len(ours), len(theirs)) == 1
     borrowed = (a.borrowed or b.borrowed) if single and metric == "test_accuracy" else None
     images = claims.images_error_of(metric, (a.found, b.found))
@@ -162,11 +162,11 @@ def difference(metric: str, a: Subject, b: Subject) -> Difference | None:
     interval = found.interval() if found else None
     if found and interval:
         over = f"over {found.n} seeds" if found.n > 1 else f"spread of {borrowed.result}" if borrowed else ""
-        return Difference(found.value, interval, over)
+        return MetricDifference(found.value, interval, over)
     if metric == "test_accuracy" and single:
         low, high, over = regressions.interval(b.accuracies, a.accuracies)
-        return Difference(value, (low, high), over)
-    return Difference(value, None)
+        return MetricDifference(value, (low, high), over)
+    return MetricDifference(value, None)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from convlab.book.contents import load
 from convlab.commands import results as commands
 from convlab.config import load_params
 from convlab.errors import InputError
-from convlab.results import claims, pairwise, regressions
+from convlab.results import claims, compare, regressions
 from convlab.results.folders import load as load_folder
 
 ONE, OTHER = "strides/strides-1-1_l2-0.0", "strides/strides-2-1_l2-0.0"
@@ -33,13 +33,13 @@ def here(world, monkeypatch):
 
 
 def test_only_parameters_that_differ_are_shown():
-    several = [pairwise.load(name) for name in (ONE, OTHER)]
-    assert pairwise.params_that_differ(several) == {"model.strides": ["[1, 1]", "[2, 1]"]}
+    several = [compare.load(name) for name in (ONE, OTHER)]
+    assert compare.params_that_differ(several) == {"model.strides": ["[1, 1]", "[2, 1]"]}
 
 
 @pytest.mark.parametrize("metric", ["test_accuracy", "weight_norm", "gap"])
 def test_the_interval_over_seeds_is_that_of_a_claim(metric):
-    found = pairwise.difference(metric, pairwise.load(OTHER), pairwise.load(ONE))
+    found = compare.difference(metric, compare.load(OTHER), compare.load(ONE))
     params = load_params(files.PARAMS)
     claim = params.claims["strides_cost"].model_copy(update={"metric": metric})
     judged = claims.judge("", claim, results.load_plans(), claims.by_result(params))
@@ -49,35 +49,35 @@ def test_the_interval_over_seeds_is_that_of_a_claim(metric):
 
 
 def test_with_two_seeds_against_three_the_interval_is_over_two():
-    found = pairwise.difference("test_accuracy", pairwise.load("digits"), pairwise.load(ONE))
+    found = compare.difference("test_accuracy", compare.load("digits"), compare.load(ONE))
     assert found.over == "over 2 seeds"
 
 
 def test_what_is_no_metric_has_a_difference_and_no_interval():
-    found = pairwise.difference("epochs", pairwise.load(OTHER), pairwise.load(ONE))
+    found = compare.difference("epochs", compare.load(OTHER), compare.load(ONE))
     assert (found.value, found.interval) == (0.0, None)
 
 
 def test_one_seed_against_another_is_judged_by_the_test_images(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     results_world.build(tmp_path, {"sweeps/strides/seeds": 1, "experiments/digits/seeds": 1})
-    a, b = pairwise.load(OTHER), pairwise.load(ONE)
-    found = pairwise.difference("test_accuracy", a, b)
+    a, b = compare.load(OTHER), compare.load(ONE)
+    found = compare.difference("test_accuracy", a, b)
     assert found.over == "over 360 images"
     assert found.interval == pytest.approx(regressions.interval(b.accuracies, a.accuracies)[:2])
-    assert pairwise.difference("weight_norm", a, b).interval is None
+    assert compare.difference("weight_norm", a, b).interval is None
 
 
 def test_one_seed_borrows_the_spread_of_several_on_its_data_set(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     results_world.build(tmp_path, {"experiments/digits/seeds": 1})
-    found = pairwise.difference("test_accuracy", pairwise.load("digits"), pairwise.load(ONE))
+    found = compare.difference("test_accuracy", compare.load("digits"), compare.load(ONE))
     assert found.over.startswith("spread of strides/")
-    assert pairwise.difference("test_loss", pairwise.load("digits"), pairwise.load(ONE)).interval is None
+    assert compare.difference("test_loss", compare.load("digits"), compare.load(ONE)).interval is None
 
 
 def test_a_training_and_itself_have_no_interval():
-    found = pairwise.difference("test_accuracy", pairwise.load(ONE), pairwise.load(ONE))
+    found = compare.difference("test_accuracy", compare.load(ONE), compare.load(ONE))
     assert (found.value, found.interval) == (0.0, None)
 
 
@@ -91,7 +91,7 @@ def test_the_terminal_shows_both_tables(capsys):
 
 def test_the_page_has_the_intervals_of_the_terminal():
     data = comparison.data(load())
-    found = pairwise.difference("test_accuracy", pairwise.load(ONE), pairwise.load(OTHER))
+    found = compare.difference("test_accuracy", compare.load(ONE), compare.load(OTHER))
     low, high, over = data["intervals"]["test_accuracy"][f"{ONE}|{OTHER}"]
     assert (low, high) == pytest.approx(found.interval, rel=1e-5)
     assert over == found.over
@@ -127,12 +127,12 @@ def test_a_result_is_compared_with_itself_at_another_revision(tmp_path, monkeypa
     git("init")
     git("add", "-A")
     git("commit", "-m", "before")
-    was = pairwise.load("digits").values("test_accuracy")
+    was = compare.load("digits").values("test_accuracy")
     (record,) = load_folder("digits").trainings
     put([record], [evaluation(record, was[0] - 0.1)])
-    found = pairwise.difference("test_accuracy", pairwise.load("digits"), pairwise.load("digits@HEAD"))
+    found = compare.difference("test_accuracy", compare.load("digits"), compare.load("digits@HEAD"))
     assert found.value == pytest.approx(-0.1)
-    assert pairwise.load("digits@HEAD").values("test_accuracy") == was
+    assert compare.load("digits@HEAD").values("test_accuracy") == was
 
 
 def test_an_inconsistent_result_is_not_compared(tmp_path, monkeypatch):
@@ -142,4 +142,4 @@ def test_an_inconsistent_result_is_not_compared(tmp_path, monkeypatch):
     scores["test"]["accuracy"] = 1.0
     files.write_json(files.METRICS / "digits/evaluate.json", scores)
     with pytest.raises(InputError, match=r"digits: .*evaluate\.json"):
-        pairwise.load("digits")
+        compare.load("digits")
