@@ -59,7 +59,7 @@ def typed_over(file: str, before: str, after: str) -> Callable[[], None]:
         ((files.METRICS / "one/evaluate.json").unlink, "evaluate.json does not match scores.json"),
         (
             lambda: files.write_csv(files.PLOTS / "one/curves.csv", curves_of([training("one", 2)])),
-            "plots/one/curves.csv is of another training than metrics/one/trainings.json",
+            "plots/one/curves.csv belongs to a different training than metrics/one/trainings.json",
         ),
         (
             lambda: files.write_text(files.PLOTS / "one/curves.csv", "seed,epoch,val_loss\n1,1,0.5\n"),

@@ -62,7 +62,7 @@ def test_a_training_that_did_not_end_has_no_metric() -> None:
 )
 def test_a_metric_of_another_training_does_not_hold(trained: list[Record]) -> None:
     put(trained, [scores(1), scores(2)])
-    assert problem() == f"is of another training than {FACTS}; run `dvc repro`"
+    assert problem() == f"belongs to a different training than {FACTS}; run `dvc repro`"
 
 
 def test_a_training_that_was_not_evaluated_has_no_metric() -> None:

@@ -16,9 +16,9 @@ from convlab.results import regressions
 from convlab.results.regressions import (
     EQUAL,
     FAILED,
-    GONE,
     NEW,
     NOISE,
+    REMOVED,
     ROSE,
     Change,
     Result,
@@ -127,13 +127,13 @@ def test_a_drop_over_seeds_fails_though_the_images_alone_would_not_tell() -> Non
     assert kinds() == {"digits": FAILED}
 
 
-def test_what_is_new_gone_or_equal_does_not_fail() -> None:
+def test_what_is_new_removed_or_equal_does_not_fail() -> None:
     experiment("left", 0.9)
     experiment("kept", 0.9, 0.8)
     commit()
     shutil.rmtree(files.METRICS / "left")
     experiment("added", 0.5)
-    assert kinds() == {"left": GONE, "kept": EQUAL, "added": NEW}
+    assert kinds() == {"left": REMOVED, "kept": EQUAL, "added": NEW}
 
 
 @pytest.mark.parametrize(
@@ -158,9 +158,8 @@ def test_scores_of_the_training_before_fail_though_they_are_the_same() -> None:
     commit()
     after = [training("digits", 1, weights="of 0.9"), training("digits", 2, weights="of the training after")]
     put(after, files.read_json(files.scores("digits")))
-    assert against("HEAD") == [
-        Change("digits", FAILED, "is of another training than metrics/digits/trainings.json; run `dvc repro`")
-    ]
+    text = "belongs to a different training than metrics/digits/trainings.json; run `dvc repro`"
+    assert against("HEAD") == [Change("digits", FAILED, text)]
 
 
 def test_trials_are_compared_by_name_and_seed() -> None:
@@ -312,7 +311,7 @@ def test_the_command_fails_on_a_drop_that_no_floor_sees(
     assert check(monkeypatch, "--against", "HEAD") == 1
     out = capsys.readouterr().out
     assert "FAIL  digits: test_accuracy 0.9962 → 0.9800, -1.62 points" in out
-    assert "against HEAD: 1 dropped, 0 rose, 0 changed within the noise, 2 equal, 0 new, 0 gone" in out
+    assert "against HEAD: 1 dropped, 0 rose, 0 changed within the noise, 2 equal, 0 new, 0 removed" in out
 
 
 @pytest.mark.usefixtures("with_params")
@@ -327,7 +326,7 @@ def test_a_bad_revision_is_one_line_and_exit_status_2(
 
 
 def test_every_kind_of_change_is_counted() -> None:
-    assert list(regressions.KINDS) == [FAILED, ROSE, NOISE, EQUAL, NEW, GONE]
+    assert list(regressions.KINDS) == [FAILED, ROSE, NOISE, EQUAL, NEW, REMOVED]
 
 
 def test_the_committed_results_are_understood(monkeypatch: pytest.MonkeyPatch, committed: Path) -> None:

@@ -109,7 +109,7 @@ def test_another_seed_is_named() -> None:
     commit()
     one = training("digits", 2, weights="b")
     put([one], [evaluation(one, **scores_of(0.96, 360))])
-    text = "made from other settings than the committed one: digits, seed 2, which is not committed"
+    text = "settings differ from the committed result: digits, seed 2, which is not committed"
     assert str(verify("digits")) == f"digits: not compared: {text}"
 
 
@@ -117,19 +117,19 @@ def test_other_settings_are_no_reproduction_and_no_failure_of_one() -> None:
     experiment(0.96, configuration={"lr": 0.001, "epochs": 4})
     commit()
     experiment(0.5, "b", configuration={"lr": 0.01, "epochs": 4})
-    text = "made from other settings than the committed one: lr: 0.001 → 0.01"
+    text = "settings differ from the committed result: lr: 0.001 → 0.01"
     assert str(verify("digits")) == f"digits: not compared: {text}"
 
 
 def test_what_has_no_committed_result_says_so() -> None:
     experiment(0.96)
-    assert str(verify("digits")) == "digits: not compared: HEAD has no result of it"
+    assert str(verify("digits")) == "digits: not compared: no committed result at HEAD"
 
 
 def test_a_folder_without_git_says_so() -> None:
     experiment(0.96)
     shutil.rmtree(".git")
-    text = "nothing is committed: this folder is no git repository, or one without commits"
+    text = "this folder is not a git repository, or has no commits"
     assert str(verify("digits")) == f"digits: not compared: {text}"
 
 
@@ -141,7 +141,7 @@ def test_a_missing_or_inconsistent_result_is_not_reproduced() -> None:
     assert "train.json does not match trainings.json" in str(verify("digits"))
     assert verify("digits").kind == "not reproduced"
     shutil.rmtree(files.METRICS / "digits")
-    assert str(verify("digits")) == "digits: not reproduced: there is no result of it here"
+    assert str(verify("digits")) == "digits: not reproduced: no result in the work tree"
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:

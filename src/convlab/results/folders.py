@@ -103,7 +103,7 @@ def _problem(name: str, trainings: Any, scores: Any) -> str:
 
 
 def _of_other_curves(name: str, trainings: Sequence[Record]) -> str:
-    """Return whether the learning curves are of other trainings: then they lack an epoch that was kept."""
+    """Return why the learning curves are not those of these trainings; empty where they are."""
     path = files.PLOTS / name / "curves.csv"
     ended = [one for one in trainings if one["status"] == "finished"]
     if not ended:
@@ -114,7 +114,7 @@ def _of_other_curves(name: str, trainings: Sequence[Record]) -> str:
     kept = {(row.get("trial", name), row["seed"], row["epoch"], row["validation_loss"]) for row in rows}
     for one in ended:
         if (one["name"], one["seed"], one["best_epoch"], one["validation_loss"]) not in kept:
-            return f"{path} is of another training than {files.trainings(name)}; {MEND}"
+            return f"{path} belongs to a different training than {files.trainings(name)}; {MEND}"
     return ""
 
 

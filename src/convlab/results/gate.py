@@ -48,7 +48,7 @@ def unfounded(experiment: str) -> str:
     if not folder.scores:
         return f"is missing: there is no {scores}"
     if len(folder.scored()) < max(len(folder.trainings), len(folder.scores)):
-        return f"is of another training than {facts}; run `dvc repro`"
+        return f"belongs to a different training than {facts}; run `dvc repro`"
     return ""
 
 

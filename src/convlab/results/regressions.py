@@ -1,4 +1,4 @@
-"""Test accuracies against those of another git revision: which dropped, rose, are new or gone.
+"""Test accuracies against those of another git revision: which dropped, rose, are new or removed.
 
 A difference counts if its 95 % interval excludes zero. With two seeds or more on both sides that is the
 interval over seeds (intervals.py). With one seed on a side it is binomial: both accuracies are shares of n
@@ -25,14 +25,14 @@ from convlab.results.gate import unfounded
 CONFIDENCE = 0.95  # as in intervals.py
 MOST_IMAGES = 1_000_000_000  # SciPy counts in 64 bits
 FILES = ("scores.json", "trainings.json")
-FAILED, ROSE, NOISE, EQUAL, NEW, GONE = "FAIL", "up", "ok", "equal", "new", "gone"
+FAILED, ROSE, NOISE, EQUAL, NEW, REMOVED = "FAIL", "up", "ok", "equal", "new", "removed"
 KINDS = {
     FAILED: "dropped",
     ROSE: "rose",
     NOISE: "changed within the noise",
     EQUAL: "equal",
     NEW: "new",
-    GONE: "gone",
+    REMOVED: "removed",
 }
 
 
@@ -74,7 +74,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Change:
-    """What became of a result: FAILED, ROSE, NOISE, EQUAL, NEW or GONE, and a text for it.
+    """What became of a result: FAILED, ROSE, NOISE, EQUAL, NEW or REMOVED, and a text for it.
 
     `level`: of an accuracy that changed, the p-value of no change.
     """
@@ -93,7 +93,7 @@ def against(revision: str) -> list[Change]:
     """
     before, now = _read(_committed(revision)), present()
     for name in before.keys() - now.keys():
-        if files.trainings(name).is_file():  # trained but not scored: not gone
+        if files.trainings(name).is_file():  # trained but not scored: not removed
             now[name] = Result()
     for name, result in now.items():
         result.unfounded = unfounded(name) if "/" not in name else _inconsistent(name)
@@ -113,7 +113,7 @@ def _among_all(
     for index in moved:
         change = changes[index]
         if change.kind in (FAILED, ROSE) and not held[index]:
-            text = f"{change.text}, not beyond chance among {len(moved)}"
+            text = f"{change.text}, not significant among {len(moved)} changes (Holm)"
             changes[index] = replace(change, kind=NOISE, text=text)
     return changes
 
@@ -133,7 +133,7 @@ def _inconsistent(trial: str) -> str:
 def _change(name: str, before: Result | None, now: Result | None) -> Change:
     if now is None:
         was = f"was {before.mean:.4f}" if before and before.accuracies else "had no accuracy"
-        return Change(name, GONE, was)
+        return Change(name, REMOVED, was)
     if now.unfounded:
         return Change(name, FAILED, now.unfounded)
     ended = " and ".join(sorted(set(now.stopped.values())))

@@ -50,12 +50,10 @@ def verify(name: str, revision: str = "HEAD") -> Verdict:
     if folder.problem:
         return Verdict(name, "not reproduced", folder.problem)
     if not folder.trainings:
-        return Verdict(name, "not reproduced", "there is no result of it here")
+        return Verdict(name, "not reproduced", "no result in the work tree")
     old, new = ({(one["name"], one["seed"]): one for one in side} for side in (before, folder.trainings))
     if other := _other_settings(old, new):
-        return Verdict(
-            name, "not compared", f"made from other settings than the committed one: {told(other)}"
-        )
+        return Verdict(name, "not compared", f"settings differ from the committed result: {told(other)}")
     if _same(before, folder.trainings) and _same(scores, folder.scores):
         means = [one.mean for one in _results(folder.trainings, folder.scores).values() if one.accuracies]
         spread = dict.fromkeys(f"{end:.2%}" for end in (min(means), max(means))) if means else {}
@@ -65,10 +63,8 @@ def verify(name: str, revision: str = "HEAD") -> Verdict:
 
 def _missing(revision: str) -> str:
     if git.ask("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}") is None:
-        return (
-            git.not_ours() or "nothing is committed: this folder is no git repository, or one without commits"
-        )
-    return f"{revision} has no result of it"
+        return git.not_ours() or "this folder is not a git repository, or has no commits"
+    return f"no committed result at {revision}"
 
 
 def _other_settings(old: dict[Any, Record], new: dict[Any, Record]) -> list[str]:
