@@ -75,7 +75,7 @@ def test_the_verdict_is_what_the_whole_interval_says(relation, margin, low, high
 
 @pytest.mark.parametrize(
     ("device", "reason"),
-    [("a CPU", ""), ("a GPU", "on other hardware, or with other trainings beside it")],
+    [("a CPU", ""), ("a GPU", "different hardware or number of parallel trainings")],
 )
 def test_seconds_are_compared_on_the_same_hardware_alone(device, reason):
     a = [made("a", seed, 0.9) for seed in (1, 2, 3)]
@@ -113,7 +113,7 @@ def test_only_pairs_count_where_a_seed_is_missing():
     judged = judge()
     assert judged["n"] == 2
     assert judged["difference"] == pytest.approx(0.015)
-    pooled = "n = 2: spread pooled over sweep, 3 degrees of freedom"
+    pooled = "n = 2: standard deviation pooled over sweep, 3 degrees of freedom"
     assert judged["reason"] == f"{pooled}; 2 of 3 seeds on both sides"
 
 
@@ -131,7 +131,7 @@ def test_equal_differences_have_no_spread_to_judge_by(seeds):
     put(a=[0.75, 0.75], b=[0.5, 0.5], seeds_b=seeds)
     judged = judge()
     assert judged["interval"] is None
-    assert (judged["verdict"], judged["reason"]) == ("inconclusive", "no spread over seeds")
+    assert (judged["verdict"], judged["reason"]) == ("inconclusive", "the standard deviation over seeds is 0")
     put(a=[0.3, 0.4], b=[0.1, 0.2], seeds_b=[1, 2])  # 0.3 - 0.1 and 0.4 - 0.2 differ in their last bit
     assert judge()["interval"] is None
 
@@ -160,7 +160,7 @@ def test_a_single_training_uses_the_largest_spread_on_its_data_set():
     assert judged["borrowed_from"] == "restless/x"
     # sd 0.02, over √2 for both sides: 0.1 ± 4.30265 · 0.0282843
     assert judged["interval"] == pytest.approx([-0.021697, 0.221697], rel=1e-4)
-    assert judged["reason"] == "n = 1: spread of restless/x, n = 3"
+    assert judged["reason"] == "n = 1: standard deviation of restless/x, n = 3"
 
 
 def test_two_seeds_are_judged_by_the_spread_of_their_study():
@@ -176,7 +176,7 @@ def test_two_seeds_are_judged_by_the_spread_of_their_study():
     # √(3 · 0.0002 / 3) on three degrees of freedom: 0.1 ± 3.18245 · 0.0141421
     assert judged["interval"] == pytest.approx([0.1 - 0.045007, 0.1 + 0.045007], rel=1e-4)
     assert (judged["n"], judged["verdict"], judged["borrowed_from"]) == (2, "confirmed", None)
-    assert judged["reason"] == "n = 2: spread pooled over sweep, 3 degrees of freedom"
+    assert judged["reason"] == "n = 2: standard deviation pooled over sweep, 3 degrees of freedom"
 
 
 def test_a_shortened_side_is_not_judged_beside_a_whole_one():
@@ -217,7 +217,7 @@ def test_sides_of_other_conventions_or_epochs_are_not_judged(key, reason):
 
 def test_an_interval_of_losses_says_that_it_is_without_the_images():
     put(a=[0.90, 0.80, 0.70], b=[0.88, 0.79, 0.69])
-    assert judge(metric="test_loss")["reason"] == "without the images' own uncertainty"
+    assert judge(metric="test_loss")["reason"] == "excluding the sampling error of the images"
     assert judge(metric="kernel_norm")["reason"] == ""
     assert judge()["reason"] == ""
 

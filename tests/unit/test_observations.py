@@ -25,10 +25,10 @@ def summary(start, end, pairs=40):
 )
 def test_the_words_follow_the_numbers(start, end, moved, met):
     said = observations.of_network(summary(start, end))
-    assert f"a wrong image {moved} the right one" in said
-    assert f"({start:.2f} → {end:.2f}, where" in said
+    assert f"a misclassified image {moved} the correctly classified image" in said
+    assert f"({start:.2f} → {end:.2f}; 1 is typical" in said
     assert met in said
-    assert "55% of 40 wrong images" in said
+    assert "55% of 40 misclassified images" in said
 
 
 def test_a_network_without_pairs_is_left_out(tmp_path, monkeypatch):

@@ -2,9 +2,9 @@
 
 The difference a − b is taken seed by seed where both sides have the seed (a paired t interval), else between
 the two groups (Welch's); both at 95 %, and wider by what another set of test images might have given. With
-fewer than three seeds on a side the spread is that of the study's trials about their own means, pooled (as in
-an analysis of variance); with one seed, where no trial has more, it is borrowed: the largest that a result on
-the same data set has over its seeds.
+fewer than three seeds on a side the standard deviation is that of the study's trials about their own means,
+pooled (as in an analysis of variance); with one seed, where no trial has more, it is borrowed: the largest
+that a result on the same data set has over its seeds.
 Where the interval settles neither, the verdict is 'inconclusive'.
 """
 
@@ -20,10 +20,10 @@ from convlab.results.rerun import rerun
 from convlab.schema import Claim, Experiment, Params
 
 VERDICTS = ("confirmed", "refuted", "inconclusive", "not run")
-LENDING = 3  # seeds, at least, of a result whose spread another one borrows, and to be judged by its own
-POOLING = 3  # degrees of freedom, at least, of a pooled spread
+LENDING = 3  # seeds, at least, of a result whose standard deviation another borrows, or that has its own
+POOLING = 3  # degrees of freedom, at least, of a pooled standard deviation
 ALIKE = ("init", "batch_norm", "epochs", "precision")  # equal on both sides, else a difference says nothing
-# Metrics of held-out images whose interval lacks the images' own uncertainty: only their mean is recorded
+# Metrics of held-out images whose interval lacks the images' sampling error: only their mean is recorded
 WITHOUT_IMAGES = (
     *("test_loss", "validation_loss", "penalised_test_loss", "rise_validation_loss", "early_accuracy"),
     *("oscillation_validation_loss", "oscillation_validation_accuracy"),
@@ -101,8 +101,8 @@ def judge(
 
 
 def pooled(metric: str, sides: Collection[str], experiments: Mapping[str, Experiment]) -> Borrowed | None:
-    """Return the spread over seeds of all trials of the sweeps that both sides belong to; None if it has too
-    few degrees of freedom, or a side belongs to none."""
+    """Return the standard deviation over seeds of all trials of the sweep that both sides belong to; None if
+    it has too few degrees of freedom, or a side belongs to none."""
     studies = dict.fromkeys(result.partition("/")[0] for result in sides if "/" in result)
     if len(studies) != 1 or not all("/" in result for result in sides):
         return None
@@ -113,7 +113,7 @@ def pooled(metric: str, sides: Collection[str], experiments: Mapping[str, Experi
 
 
 def lent(metric: str, dataset: str, experiments: Mapping[str, Experiment]) -> Borrowed | None:
-    """Return the largest spread over seeds that a result on a data set has; None if none has enough seeds."""
+    """Return the largest standard deviation over seeds of a result on a data set; None if none has enough."""
     found = []
     for result, experiment in experiments.items():
         if experiment.dataset == dataset:
@@ -136,9 +136,13 @@ def _verdict(
     if apart := _apart(a, b):
         return "inconclusive", apart, None
     if claim.metric == "epoch_seconds" and a.clocked_on() != b.clocked_on():
-        return "inconclusive", "on other hardware, or with other trainings beside it", None
+        return "inconclusive", "different hardware or number of parallel trainings", None
     if (interval := difference.interval()) is None:
-        return "inconclusive", "n = 1: no interval" if difference.n == 1 else "no spread over seeds", None
+        return (
+            "inconclusive",
+            "n = 1: no interval" if difference.n == 1 else "the standard deviation over seeds is 0",
+            None,
+        )
 
     def settled(confidence: float) -> bool:
         ends = difference.interval(confidence)
@@ -150,7 +154,7 @@ def _verdict(
     if 1 < difference.n < (most := max(len(a.trainings), len(b.trainings))):
         reasons.append(f"{difference.n} of {most} seeds on both sides")
     if claim.metric in WITHOUT_IMAGES:
-        reasons.append("without the images' own uncertainty")
+        reasons.append("excluding the sampling error of the images")
     return decide(claim.relation, claim.margin, *interval), "; ".join(reasons), intervals.level(settled)
 
 
@@ -171,7 +175,7 @@ def _apart(a: Found, b: Found) -> str:
 
 def images_error_of(metric: str, sides: tuple[Found, Found]) -> float:
     """Return the standard error that the images give to a difference of accuracies, or of gaps: of the split
-    whose accuracy is uncertain; 0 for losses, whose spread over images is not recorded, and for norms."""
+    whose accuracy is uncertain; 0 for losses, whose deviation over images is not recorded, and for norms."""
     match metric:
         case "test_accuracy":
             split = "test"
@@ -204,8 +208,9 @@ def table(judged: Sequence[Mapping[str, Any]]) -> str:
     counts = ", ".join(
         f"{sum(row['verdict'] == verdict for row in judged)} {verdict}" for verdict in VERDICTS
     )
+    titles = ("report", "claim", "expected", "difference, 95 % interval", "n", "epochs", "verdict")
     lines = [
-        "| report | claim | expected | difference, 95 % interval | n | epochs | verdict | in its own table |",
+        f"| {' | '.join(titles)} | report's own numbers |",
         "| --- | --- | --- | ---: | ---: | ---: | --- | --- |",
     ]
     for row in judged:
@@ -217,7 +222,7 @@ def table(judged: Sequence[Mapping[str, Any]]) -> str:
         cells = [row["report"], row["says"], expected(row), shown(row), str(row["n"] or "–"), _trained(row)]
         lines.append("| " + " | ".join([*cells, verdict + reason, in_its_table(row)]) + " |")
     lent = sum(row["verdict"] in ("confirmed", "refuted") and bool(row["borrowed_from"]) for row in judged)
-    counts += f"; {lent} verdicts on a borrowed spread" if lent else ""
+    counts += f"; {lent} verdicts use another result's standard deviation" if lent else ""
     summary = f"<summary>{len(judged)} claims: {counts}</summary>"
     return "\n".join(["<details>", summary, "", *lines, "", "</details>", ""])
 

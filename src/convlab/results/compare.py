@@ -126,7 +126,7 @@ def configurations(names: Sequence[str] | None = None) -> dict[str, dict[str, st
 
 
 def _lent() -> dict[str, Borrowed | None]:
-    """Return the spread of the test accuracy that single trainings borrow, by data set."""
+    """Return the standard deviation of the test accuracy that single trainings borrow, by data set."""
     if not files.PARAMS.is_file():  # of a revision without one
         return {}
     experiments = claims.by_result(load_params(files.PARAMS))
@@ -144,9 +144,9 @@ def params_that_differ(several: Sequence[Subject]) -> dict[str, list[str]]:
 def difference(metric: str, a: Subject, b: Subject) -> MetricDifference | None:
     """Compare a with b, as a claim on three seeds or more is judged; None where one has no such number.
 
-    The interval is over seeds if both sides have two or more (a claim on two uses its study's pooled spread).
-    With one seed on a side, only a test accuracy has one: by a borrowed spread, else over the test images.
-    None between equal trainings, or two data sets.
+    The interval is over seeds if both sides have two or more (a claim on two pools the standard deviation
+    over its study). With one seed on a side, only a test accuracy has one: by a borrowed standard deviation,
+    else over the test images. None between equal trainings, or two data sets.
     """
     ours, theirs = (claims.by_seed(one.found, metric) for one in (a, b))
     if not (ours and theirs):
@@ -161,7 +161,8 @@ def difference(metric: str, a: Subject, b: Subject) -> MetricDifference | None:
     found = intervals.interval_of_difference(ours, theirs, images=images, borrowed=borrowed)
     interval = found.interval() if found else None
     if found and interval:
-        over = f"over {found.n} seeds" if found.n > 1 else f"spread of {borrowed.result}" if borrowed else ""
+        lender = f"standard deviation of {borrowed.result}" if borrowed else ""
+        over = f"over {found.n} seeds" if found.n > 1 else lender
         return MetricDifference(found.value, interval, over)
     if metric == "test_accuracy" and single:
         low, high, over = regressions.interval(b.accuracies, a.accuracies)

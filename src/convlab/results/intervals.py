@@ -1,4 +1,4 @@
-"""Intervals of a difference between two results, from the spread over seeds and the number of test images."""
+"""Intervals of a difference of two results, by the standard deviation over seeds and the number of images."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ Numbers = Sequence[tuple[Any, float]]  # (seed, number) of each training
 
 @dataclass(frozen=True)
 class Borrowed:
-    """A spread for too few trainings: the standard deviation of another result, over `n` trainings; or, where
-    `pooled`, that of a study's trials about their own means, with n − 1 degrees of freedom in all."""
+    """What stands in for too few trainings: the standard deviation of another result, over `n` trainings; or,
+    where `pooled`, that of a study's trials about their own means, with n − 1 degrees of freedom in all."""
 
     result: str
     deviation: float
@@ -27,8 +27,8 @@ class Borrowed:
     def said(self) -> str:
         """Where it comes from, in words."""
         if self.pooled:
-            return f"spread pooled over {self.result}, {self.n - 1} degrees of freedom"
-        return f"spread of {self.result}, n = {self.n}"
+            return f"standard deviation pooled over {self.result}, {self.n - 1} degrees of freedom"
+        return f"standard deviation of {self.result}, n = {self.n}"
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Difference:
     """A difference a − b with its standard error over seeds, and that of the images it was measured on.
 
     `n`: pairs of seeds, or the smaller group's size; `freedom`: of the t distribution; `error` is None where
-    one training has no spread; `images`: 0.0 for a metric that is not a share of images.
+    one training has no standard deviation; `images`: 0.0 for a metric that is not a share of images.
     """
 
     n: int
@@ -46,7 +46,7 @@ class Difference:
     images: float = 0.0
 
     def interval(self, confidence: float = CONFIDENCE) -> tuple[float, float] | None:
-        """Return both ends, or None where there is no spread to judge by."""
+        """Return both ends, or None where there is no standard deviation to judge by."""
         if self.error is None or not (self.error or self.images):
             return None
         tail = (1 + confidence) / 2
@@ -64,8 +64,8 @@ def interval_of_difference(
 ) -> Difference | None:
     """Compare two results, seed by seed where both have at least two seeds (paired), else as groups (Welch).
 
-    By a `borrowed` spread where there is one; without it one training on a side has none. None where a side
-    is empty. `images`: see `images_error`.
+    By a `borrowed` standard deviation, if given; without it one training on a side has none. None where a
+    side is empty. `images`: see `images_error`.
     """
     if not a or not b:
         return None
@@ -93,14 +93,14 @@ def interval_of_difference(
 def pool(groups: Sequence[Sequence[float]]) -> tuple[float, int]:
     """Return the standard deviation of numbers about the mean of their group, and its degrees of freedom.
 
-    Groups of one number, or of equal ones (a network that stays at chance), say nothing of the others' spread
-    and are left out.
+    Groups of one number, or of equal ones (a network that stays at chance), say nothing of the others' and
+    are left out.
     """
-    spread = [group for group in groups if len(group) > 1 and _deviation(group, group)]
-    freedom = sum(len(group) - 1 for group in spread)
+    varied = [group for group in groups if len(group) > 1 and _deviation(group, group)]
+    freedom = sum(len(group) - 1 for group in varied)
     if not freedom:
         return 0.0, 0
-    return sqrt(sum(variance(group) * (len(group) - 1) for group in spread) / freedom), freedom
+    return sqrt(sum(variance(group) * (len(group) - 1) for group in varied) / freedom), freedom
 
 
 def images_error(shares: Sequence[float], count: int) -> float:

@@ -10,7 +10,7 @@ STEADY = 0.05  # of that distance: a smaller change over depth does not count
 
 
 def text() -> str:
-    """Return the Markdown of all networks, by name; a line for each.
+    """Return the Markdown of all networks, by name: a line for each.
 
     Raises:
         InputError: a file is damaged.
@@ -23,7 +23,8 @@ def text() -> str:
 
 
 def of_network(summary: Mapping[str, Any]) -> str:
-    """Say of one network how its wrong images lie to right ones from the first convolution to the last.
+    """Return how far the misclassified images of a network are from correct ones, from the first convolution
+    to the last.
 
     The distances are medians over the pairs, 1 as between right images of the two classes. Empty where there
     are no pairs.
@@ -44,9 +45,10 @@ def of_network(summary: Mapping[str, Any]) -> str:
     )
     met = "nearly coincides with it" if end < CLOSE else "does not coincide with it"
     nearer = last["nearer_to_taken_for"]
-    ends = f"{start:.2f} → {end:.2f}, where 1 is usual between right images of the two classes"
+    ends = f"{start:.2f} → {end:.2f}; 1 is typical for correctly classified images of the two classes"
     return (
-        f"from the first convolution to the last a wrong image {moved} the right one of the class that it is "
-        f"taken for ({ends}), and {met}; two right images of one class end {last['two_right']['median']:.2f} "
-        f"apart. {nearer:.0%} of {summary['pairs']:,} wrong images end nearer to it than to one of their own."
+        f"from the first to the last convolution, a misclassified image {moved} the correctly classified "
+        f"image of the predicted class ({ends}) and {met}; two correctly classified images of one class end "
+        f"{last['two_right']['median']:.2f} apart. {nearer:.0%} of {summary['pairs']:,} misclassified images "
+        "end nearer to it than to an image of their own class."
     )

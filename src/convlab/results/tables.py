@@ -9,7 +9,7 @@ from convlab import files, git, results
 from convlab.config import load_params
 from convlab.errors import InputError
 from convlab.results import claims, observations, printed
-from convlab.results.replicates import Noise, noises
+from convlab.results.replicates import Noise, noise_by_dataset
 from convlab.results.reports import (
     ACCURACIES,
     QUANTITIES,
@@ -69,7 +69,7 @@ def outputs() -> dict[Path, str]:
 def table(report: Report, lines: Sequence[Line]) -> str:
     """Make the Markdown table of a report, with the hardware and the notes below it; a long one is folded."""
     columns, rare = columns_of(lines)
-    noise = noises([(line.row.replicate, line.dataset, line.row.test_accuracy) for line in lines])
+    noise = noise_by_dataset([(line.row.replicate, line.dataset, line.row.test_accuracy) for line in lines])
     titles = [QUANTITIES[key][0] for key in columns]
     theirs = "goal" if any(line.row.goal for line in lines) else "report"
     rows = [
@@ -199,7 +199,7 @@ def _within(line: Line, quantity: str, noise: Mapping[str, Noise]) -> str:
     own, difference = noise.get(line.dataset or ""), line.difference(quantity)
     if own is None or difference is None or quantity != "test_accuracy":
         return ""
-    return " °" if abs(difference) <= own.reach(len(line.ours.trainings)) else ""
+    return " °" if abs(difference) <= own.margin(len(line.ours.trainings)) else ""
 
 
 def _notes(lines: Sequence[Line], rare: Sequence[str], noise: Mapping[str, Noise]) -> list[str]:
