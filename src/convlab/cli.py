@@ -82,9 +82,7 @@ def _main() -> int:
         metavar="NAME",
         help="EXPERIMENT, SWEEP/TRIAL, or DATASET@champion: the best network of a data set that is here",
     )
-    predict_options.add_argument(
-        "--explain", metavar="FILE", type=Path, help="draw where it looked (Grad-CAM)"
-    )
+    predict_options.add_argument("--explain", metavar="FILE", type=Path, help="draw Grad-CAM")
     predict_options.add_argument("--json", dest="as_json", action="store_true", help="print JSON")
     predict_options.add_argument(
         "--csv", metavar="FILE", type=Path, help="write a table (for a folder, the default is to print it)"
