@@ -1,4 +1,4 @@
-# Two commands do everything: `make repro` and `make test`. `make help` lists the rest.
+# `make repro` and `make test` are the usual commands; `make help` lists all.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -54,9 +54,9 @@ lint: setup  ## formatting, ruff's rules, and the type checker
 test: setup  ## unit tests, and the pipeline for real in a temporary clone
 	pytest $(PARALLEL) -m 'not campaign'
 
-test-all: lint test test-campaigns  ## lint, the tests, and the long ones (fault injection, fuzzing, every experiment, a GPU session)
+test-all: lint test test-campaigns  ## lint, the tests, and the slow ones
 
-test-campaigns: setup  ## those long tests only
+test-campaigns: setup  ## only the slow tests (fault injection, fuzzing, every experiment, a GPU session)
 	pytest $(PARALLEL) -m campaign
 
 test-browser: setup  ## open every page of the book in Chromium, which must be installed (`apt-get install chromium`)
@@ -68,7 +68,7 @@ test-ray: setup  ## the executors with Ray, which this installs as well (require
 	pip install --quiet --disable-pip-version-check --require-hashes -r requirements-ray.lock
 	pytest tests/unit/test_executors.py tests/unit/test_ray_faults.py -rs
 
-check: setup  ## the gate: exit status 1 when a metric is below its floor in studies.yaml
+check: setup  ## the gate: exit status 1 when a metric is below its threshold in studies.yaml
 	@convlab check
 
 # In an environment of its own, so that pip-audit is not part of what it audits.

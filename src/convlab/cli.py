@@ -1,4 +1,4 @@
-"""The command `convlab`: what is done with results, outside the pipeline that computes them."""
+"""Inspect, compare, verify and publish the results that `dvc repro` computes."""
 
 import argparse
 import sys

@@ -2,7 +2,7 @@
 
 
 def track(experiments: bool) -> int:
-    """Mirror every result into MLflow; what is there already stays; exit status 1 if one could not be."""
+    """Mirror every result into MLflow, without duplicates; exit status 1 if one cannot be mirrored."""
     from convlab.results.folders import finished
     from convlab.tracking import mirror_all
     from convlab.tracking.experiments import mirror_experiments
@@ -25,7 +25,7 @@ def ui(port: int) -> int:
 
 
 def promote() -> int:
-    """Make the best network of each data set its champion in MLflow's registry, and print which it is."""
+    """Register the best network of each data set as champion in MLflow."""
     from convlab.tracking.registry import promote
 
     return promote()
