@@ -124,7 +124,7 @@ def test_the_gate_holds_and_fails(clone):
     clone.edit(lambda params: params["thresholds"].update(digits={"test_accuracy": 1.0}))
     failed = clone.run("convlab", "check", status=1).stdout
     assert "FAIL  digits: test_accuracy is 0." in failed
-    assert "floor 1.0000" in failed
+    assert "threshold 1.0000" in failed
 
 
 def test_a_number_edited_by_hand_is_no_result(tracked):

@@ -51,8 +51,8 @@ def test_above_and_below_may_have_a_margin(tmp_path: Path) -> None:
 
 
 def test_a_threshold_is_a_number_from_0_to_1_however_it_is_written(tmp_path: Path) -> None:
-    floors = {"test_accuracy": "5e-1", "train_accuracy": 1, "validation_accuracy": 0}
-    thresholds = load(tmp_path, {"thresholds/digits": floors}).thresholds
+    own = {"test_accuracy": "5e-1", "train_accuracy": 1, "validation_accuracy": 0}
+    thresholds = load(tmp_path, {"thresholds/digits": own}).thresholds
     assert thresholds == {"digits": {"test_accuracy": 0.5, "train_accuracy": 1.0, "validation_accuracy": 0.0}}
 
 
@@ -163,11 +163,11 @@ THRESHOLDS = {
         "allowed: train_accuracy, validation_accuracy, test_accuracy; did you mean `test_accuracy`?",
     ),
     **{
-        f"threshold of {floor!r}": (
-            {"thresholds/digits/test_accuracy": floor},
+        f"threshold of {threshold!r}": (
+            {"thresholds/digits/test_accuracy": threshold},
             f"thresholds.digits.test_accuracy: found {shown}; allowed: a number from 0 to 1",
         )
-        for floor, shown in (
+        for threshold, shown in (
             (1.5, "1.5 (float)"),
             (-0.1, "-0.1 (float)"),
             ("high", "'high' (str)"),

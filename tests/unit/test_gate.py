@@ -1,4 +1,4 @@
-"""The gate: a metric above its floor counts only if it belongs to the training beside it."""
+"""The gate: a metric above its threshold counts only if it belongs to the training beside it."""
 
 import sys
 from pathlib import Path
@@ -11,7 +11,7 @@ from convlab import cli, files
 from convlab.pipeline.made_from import Record
 from convlab.results import gate
 
-FLOORS = {"digits": {"test_accuracy": 0.95}}
+THRESHOLD_METRICS = {"digits": {"test_accuracy": 0.95}}
 FACTS, SCORES = files.trainings("digits"), files.scores("digits")
 
 
@@ -37,7 +37,7 @@ def remove_training() -> None:
 
 
 def problem() -> str:
-    (found,) = gate.check(FLOORS)
+    (found,) = gate.check(THRESHOLD_METRICS)
     return found.problem
 
 
@@ -45,9 +45,9 @@ def test_a_metric_of_the_training_beside_it_holds() -> None:
     assert problem() == ""
 
 
-def test_a_metric_under_its_floor_does_not() -> None:
+def test_a_metric_below_its_threshold_does_not() -> None:
     put([facts(1), facts(2)], [scores(1, 0.93), scores(2)])
-    assert problem() == "is 0.9450, under its floor"  # the mean over seeds
+    assert problem() == "is 0.9450, below its threshold"  # the mean over seeds
 
 
 def test_a_training_that_did_not_end_has_no_metric() -> None:

@@ -302,7 +302,7 @@ def with_params(repository: Path) -> None:
 
 
 @pytest.mark.usefixtures("with_params")
-def test_the_command_fails_on_a_drop_that_no_floor_sees(
+def test_the_command_fails_on_a_drop_that_no_threshold_sees(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert check(monkeypatch, "--against", "HEAD") == 0

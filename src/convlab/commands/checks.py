@@ -1,4 +1,4 @@
-"""Checks of the configuration, of metrics against their floors, of results against the committed ones."""
+"""Checks of the configuration, of metrics against their thresholds, of results against the committed ones."""
 
 from convlab import files
 from convlab.config import load_params
@@ -21,16 +21,18 @@ def validate() -> int:
 
 
 def check(against: str | None) -> int:
-    """Compare metrics with their floors in studies.yaml; exit status 1 if one is below it, missing or NaN."""
+    """Compare metrics with their thresholds in studies.yaml; exit status 1 if one is not met."""
     from convlab.results import gate, regressions
 
     checks = gate.check(load_params(files.PARAMS).thresholds)
     changes = regressions.against(against) if against is not None else []
     for item in checks:
         if item.problem:
-            print(f"FAIL  {item.experiment}: {item.metric} {item.problem} (floor {item.floor:.4f})")
+            print(f"FAIL  {item.experiment}: {item.metric} {item.problem} (threshold {item.threshold:.4f})")
         else:
-            print(f"ok    {item.experiment}: {item.metric} is {item.value:.4f} (floor {item.floor:.4f})")
+            print(
+                f"ok    {item.experiment}: {item.metric} is {item.value:.4f} (threshold {item.threshold:.4f})"
+            )
     for change in changes:
         if change.kind != regressions.EQUAL:
             print(f"{change.kind:<4}  {change.result}: test_accuracy {change.text}")

@@ -1,4 +1,4 @@
-"""What studies.yaml asks of results: the reports' claims, and the gate's floors."""
+"""What studies.yaml asks of results: the reports' claims, and the gate's thresholds."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -9,30 +9,29 @@ from convlab.data.catalogue import DATASETS
 from convlab.errors import InputError
 from convlab.schema import SPLITS, Claim, Experiment, Sweep, number
 
-FLOORS = tuple(f"{split}_accuracy" for split in SPLITS)
+THRESHOLD_METRICS = tuple(f"{split}_accuracy" for split in SPLITS)
 
 
 def read_thresholds(raw: Mapping[str, Any], experiments: Collection[str]) -> dict[str, dict[str, float]]:
-    """Check the floors, of experiments with these names.
+    """Check the thresholds, of experiments with these names.
 
     Raises:
-        InputError: an unknown experiment or metric, or an invalid floor.
+        InputError: an unknown experiment or metric, or an invalid threshold.
     """
     thresholds: dict[str, dict[str, float]] = {}
     for name in mapping(raw, "thresholds", ""):
         if name not in experiments:
             raise InputError(f"thresholds: found {show(name)}{nearest(name, experiments)}")
-        floors = mapping(raw["thresholds"], name, "thresholds.")
+        own = mapping(raw["thresholds"], name, "thresholds.")
         thresholds[name] = {}
-        for metric, floor in floors.items():
-            if metric not in FLOORS:
-                raise InputError(
-                    f"thresholds.{name}: unknown metric `{short(str(metric))}`{nearest(metric, FLOORS)}"
-                )
-            value = number(floor)
+        for metric, threshold in own.items():
+            if metric not in THRESHOLD_METRICS:
+                known = nearest(metric, THRESHOLD_METRICS)
+                raise InputError(f"thresholds.{name}: unknown metric `{short(str(metric))}`{known}")
+            value = number(threshold)
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
                 raise InputError(
-                    f"thresholds.{name}.{metric}: found {show(floor)}; allowed: a number from 0 to 1"
+                    f"thresholds.{name}.{metric}: found {show(threshold)}; allowed: a number from 0 to 1"
                 )
             thresholds[name][metric] = float(value)
     return thresholds

@@ -1,5 +1,5 @@
-"""The gate: every metric with a floor must exist, belong to the training and the configuration that are
-recorded, and not be below the floor.
+"""The gate: every metric with a threshold must exist, belong to the training and the configuration that are
+recorded, and not be below it.
 
 A training that fails, by diverging say, leaves the scores of the one before it: DVC removes the outputs of
 the stage that it runs, trainings.json among them, and keeps those of later stages.
@@ -16,21 +16,21 @@ from convlab.results.read import rows, values
 
 @dataclass(frozen=True)
 class Check:
-    """One metric against its floor: the mean over its seeds. `problem` is empty where it holds."""
+    """One metric against its threshold: the mean over its seeds. `problem` is empty where it holds."""
 
     experiment: str
     metric: str
     value: float | None
-    floor: float
+    threshold: float
     problem: str
 
 
 def check(thresholds: dict[str, dict[str, float]]) -> list[Check]:
-    """Compare the results of experiments with the floors, metric by metric."""
+    """Compare the results of experiments with their thresholds, metric by metric."""
     return [
-        _check(experiment, metric, floor)
-        for experiment, floors in thresholds.items()
-        for metric, floor in floors.items()
+        _check(experiment, metric, threshold)
+        for experiment, own in thresholds.items()
+        for metric, threshold in own.items()
     ]
 
 
@@ -52,9 +52,9 @@ def unfounded(experiment: str) -> str:
     return ""
 
 
-def _check(experiment: str, metric: str, floor: float) -> Check:
+def _check(experiment: str, metric: str, threshold: float) -> Check:
     if problem := unfounded(experiment):
-        return Check(experiment, metric, None, floor, problem)
+        return Check(experiment, metric, None, threshold, problem)
     value = mean(values(rows(experiment), metric))
-    problem = f"is {value:.4f}, under its floor" if not value >= floor else ""
-    return Check(experiment, metric, value, floor, problem)
+    problem = f"is {value:.4f}, below its threshold" if not value >= threshold else ""
+    return Check(experiment, metric, value, threshold, problem)
