@@ -87,9 +87,9 @@ class Experiment(Section):
     lr: Positive
     """The learning rate at its peak; `schedule` varies it."""
     optimizer: Optimizer
-    """What takes the steps."""
+    """The optimiser and its settings."""
     weight_decay: NonNegative
-    """The optimiser's own, on every parameter; decoupled in AdamW, Muon and decoupled SGD."""
+    """The optimiser's weight decay, on every parameter; decoupled in AdamW, Muon and decoupled SGD."""
     l2: NonNegative
     """λ of the penalty λ · Σ w² that is added to the loss."""
     l2_on: L2On
@@ -120,15 +120,15 @@ class Experiment(Section):
     device: Literal["auto", "cpu", "cuda"]
     """`auto`: a GPU if there is one."""
     threads: Annotated[int, Field(ge=1, le=1024)] | None
-    """Of the CPU; `null`: all cores. Results differ in their last bits with the number of threads."""
+    """CPU threads; `null`: all cores. Results differ in their last bits with the number of threads."""
     deterministic: bool
     """The same bits each time on a GPU, and slower; a CPU always gives them."""
     devices: Annotated[int, Field(ge=1, le=MOST_DEVICES)] = 1
     """GPUs of one machine among which each batch is split, or processes on its CPU. The batches, their order
     and the random numbers stay the same; results differ in their last bits with the number."""
     portable: bool = False
-    """The same bits on every x86-64 with AVX2, by its kernels, on one thread of the CPU, in fp32: a step of
-    R0's network then takes 1.05 times as long."""
+    """The same bits on every x86-64 with AVX2, by restricting the kernels, on one thread of the CPU, in fp32:
+    a step of R0's network then takes 1.05 times as long."""
 
     @model_validator(mode="before")
     @classmethod

@@ -29,7 +29,10 @@ Pair = Annotated[str, Field(pattern=r"^[^/>]+(/|->)[^/>]+$")]
 
 
 class Trial(Section):
-    """One training: a point of a sweep (or the experiment itself), what it varies, and the whole of it."""
+    """One training of a trial: a sweep's point (or the experiment itself) with one seed.
+
+    Trainings of the same `name` are one trial. `overrides`: what it varies; `experiment`: the whole of it.
+    """
 
     name: str
     overrides: dict[str, Any]
@@ -37,7 +40,7 @@ class Trial(Section):
 
 
 class Sweep(Section):
-    """An experiment with some of its keys varied, or several experiments; one trial per point and seed."""
+    """The trainings of a sweep: each trial once per seed."""
 
     trials: list[Trial]
 
@@ -146,7 +149,7 @@ class Params(Section):
     """Test images whose feature maps are drawn, besides a correct and a wrong one: experiment → a list of
     `CLASS/INDEX`, the INDEX-th test image of the class, from 0."""
     thresholds: dict[str, dict[str, float]]
-    """Floors for `make check`: experiment → accuracy → its minimum."""
+    """Minima for `make check`: experiment → accuracy → its threshold."""
     warnings: list[str]
     """What is valid, but probably a mistake."""
 

@@ -111,7 +111,7 @@ class SGD(Section):
 
     name: Literal["sgd"]
     momentum: Fraction
-    """The share of the velocity that a step keeps."""
+    """The momentum coefficient."""
     nesterov: bool
     """Look ahead along the velocity; needs momentum."""
     decoupled: bool
@@ -146,7 +146,7 @@ class RestBySGD(Section):
     lr_linear: Positive
     """For linear layers, at its peak."""
     momentum: Fraction
-    """The share of the velocity that a step keeps."""
+    """The momentum coefficient."""
     nesterov: bool
     """Look ahead along the velocity; needs momentum."""
 
@@ -162,7 +162,7 @@ class Muon(Section):
 
     name: Literal["muon"]
     momentum: Fraction
-    """The share of the velocity that a step keeps."""
+    """The momentum coefficient."""
     nesterov: bool
     """Look ahead along the velocity; needs momentum."""
     adamw: Rest | None = None
@@ -198,7 +198,8 @@ class EMA(Section):
 
 
 class Lookahead(Section):
-    """After every `every` steps, go back to a fraction `alpha` of the way they went (Zhang et al., 2019)."""
+    """Every `every` steps, move the slow weights by `alpha` towards the fast ones, and restart from there
+    (Zhang et al., 2019)."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"name": "lookahead", "every": 5, "alpha": 0.5}]}
@@ -206,9 +207,9 @@ class Lookahead(Section):
 
     name: Literal["lookahead"]
     every: Count
-    """Steps between two such moves."""
+    """Interval, in steps."""
     alpha: Annotated[Float, Field(gt=0, le=1)]
-    """The fraction of the way that is kept: the step size of the slow weights."""
+    """The step size of the slow weights: a fraction of their distance to the fast ones."""
 
 
 Average = Annotated[EMA | Lookahead, Field(discriminator="name")]
@@ -235,7 +236,7 @@ class Step(Section):
 
     name: Literal["step"]
     every: Count
-    """Epochs."""
+    """Interval, in epochs."""
     factor: Factor
     """What the rate is multiplied by."""
 
@@ -267,7 +268,7 @@ class Cosine(Section):
 
 
 class OneCycle(Section):
-    """Rise from a 25th to `lr` over the first `warmup` (a fraction) of the training, then fall to zero."""
+    """Rise from `lr`/25 to `lr` over the first `warmup` (a fraction) of the training, then fall to zero."""
 
     name: Literal["one_cycle"]
     warmup: Annotated[Float, Field(gt=0, lt=1)]
