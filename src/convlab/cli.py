@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from convlab import __version__, files
-from convlab.campaign.durations import duration
+from convlab.campaign.durations import parse_duration
 from convlab.commands import checks, models, pages, results, tracked, trainings
 from convlab.errors import Parser, run
 
@@ -109,7 +109,7 @@ def _main() -> int:
     campaign_options.add_argument("names", nargs="*", metavar="NAME", help="only these (default: all)")
     campaign_options.add_argument("--plan", action="store_true", help="show the list, and train nothing")
     campaign_options.add_argument(
-        "--for", dest="seconds", metavar="TIME", type=duration, help="end within this time: 2h30m, 45m"
+        "--for", dest="seconds", metavar="TIME", type=parse_duration, help="end within this time: 2h30m, 45m"
     )
     campaign_options.add_argument(
         "--seeds",

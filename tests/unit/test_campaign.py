@@ -12,7 +12,7 @@ from result import clock, evaluation, put, training
 from training import Command, Recipe
 
 from convlab.campaign.command import Entry, ordered
-from convlab.campaign.durations import duration, said
+from convlab.campaign.durations import format_duration, parse_duration
 from convlab.campaign.estimate import START, Estimate, Paces
 from convlab.campaign.running import alone
 from convlab.campaign.wanted import wanted
@@ -32,13 +32,13 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     [("2h30m", 9000), ("45m", 2700), ("90s", 90), ("1d", 86_400), ("1h1s", 3601), ("30d", 30 * 86_400)],
 )
 def test_a_duration_is_read(text: str, seconds: int) -> None:
-    assert duration(text) == seconds
+    assert parse_duration(text) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "0m", "2", "h", "-1h", "1.5h", "30m2h", "2 h", "31d", "9" * 30 + "h"])
 def test_a_bad_duration_is_refused(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="allowed: such as 2h30m"):
-        duration(text)
+        parse_duration(text)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_a_bad_duration_is_refused(text: str) -> None:
     [(3.2, "3 s"), (95, "95 s"), (121, "2 min"), (9000, "2 h 30 min"), (7200, "2 h"), (90_000, "1 d 1 h")],
 )
 def test_a_duration_is_said(seconds: float, text: str) -> None:
-    assert said(seconds) == text
+    assert format_duration(seconds) == text
 
 
 def by_name(names: tuple[str, ...] = (), seeds: int | None = None) -> dict[str, Any]:

@@ -19,10 +19,10 @@ from convlab.train.progress import (
     PlainLines,
     Progress,
     Total,
-    duration,
+    fit_line,
+    format_seconds,
     reporting,
     reporting_to,
-    shortened,
 )
 
 HALF = ((1.5, 1.25), (0.5, 0.625))
@@ -75,7 +75,7 @@ def test_no_line_is_over_its_width(capsys: pytest.CaptureFixture[str], label: st
     lines.update(Progress(label, 100, ended="stopped early at 25, kept 18, validation 100.00%, 2 h 03 min"))
     assert all(len(line) <= WIDTH for line in capsys.readouterr().out.splitlines())
     text = "x" * (WIDTH - 12)
-    assert shortened("sweep 1/9 trial", text) == "1/9 trial" + text
+    assert fit_line("sweep 1/9 trial", text) == "1/9 trial" + text
 
 
 def test_the_table_has_a_row_for_each_that_runs_and_keeps_a_line_of_each_that_ended() -> None:
@@ -122,7 +122,7 @@ def test_a_worker_sends_whole_lines(capsys: pytest.CaptureFixture[str]) -> None:
     ("seconds", "progress"), [(0.4, "0 s"), (59.6, "1 min 00 s"), (125, "2 min 05 s"), (12_000, "3 h 20 min")]
 )
 def test_a_duration(seconds: float, progress: str) -> None:
-    assert duration(seconds) == progress
+    assert format_seconds(seconds) == progress
 
 
 def test_how_a_training_ended() -> None:

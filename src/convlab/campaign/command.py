@@ -10,7 +10,7 @@ from typing import IO
 from rich.console import Console
 from rich.table import Table
 
-from convlab.campaign.durations import said
+from convlab.campaign.durations import format_duration
 from convlab.campaign.estimate import START, Estimate, Paces
 from convlab.campaign.running import alone, reproduce, settle
 from convlab.campaign.wanted import Want, fewer_seeds, wanted
@@ -68,7 +68,7 @@ def campaign(
             settle(lock)
     counts = [f"{list(ended.values()).count(how)} {how}" for how in dict.fromkeys(ended.values())]
     left = len({want.name for want in wanted(names, seeds)})
-    took = said(time.monotonic() - began)
+    took = format_duration(time.monotonic() - began)
     console.print(f"campaign: {', '.join(counts) or 'nothing trained'}; {left} left; {took}", highlight=False)
     if "done" in ended.values():
         console.print("campaign: to keep the results: `make report`, then `git add metrics plots dvc.lock`")
@@ -118,8 +118,8 @@ def show(entries: Sequence[Entry], seconds: int | None, console: Console) -> Non
             want.name,
             want.why,
             f"{estimate.of - estimate.done} of {estimate.of}",
-            said(estimate.seconds),
-            said(clock) if fits else "no time",
+            format_duration(estimate.seconds),
+            format_duration(clock) if fits else "no time",
             estimate.source,
             str(want.rows or "–"),
             claims or "–",
@@ -129,11 +129,11 @@ def show(entries: Sequence[Entry], seconds: int | None, console: Console) -> Non
         console.print("nothing to train: every result is complete and up to date")
         return
     console.print(table)
-    total = said(sum(one.estimate.seconds for one in entries))
+    total = format_duration(sum(one.estimate.seconds for one in entries))
     claims_ = len({claim for one in entries for claim in one.want.claims})
     console.print(
         f"{len(entries)} items, {total} in all, which may decide {claims_} claims"
-        + (f"; {len(entries) - late} begin within {said(seconds)}" if seconds else ""),
+        + (f"; {len(entries) - late} begin within {format_duration(seconds)}" if seconds else ""),
         highlight=False,
     )
 
@@ -164,10 +164,8 @@ def _next(
 
 def _train(entry: Entry, lock: IO[str], until: float | None, console: Console) -> str:
     want = entry.want
-    console.print(
-        f"campaign: {want.name} ({want.why}): {said(entry.estimate.seconds)}, {entry.estimate.source}",
-        highlight=False,
-    )
+    seconds, source = format_duration(entry.estimate.seconds), entry.estimate.source
+    console.print(f"campaign: {want.name} ({want.why}): {seconds}, {source}", highlight=False)
     before = {path: path.read_bytes() for path in (PARAMS, STUDIES) if path.exists()}
     if want.more_seeds:
         for line in set_seeds(PARAMS, {want.name: seeds_of(want.item)}):

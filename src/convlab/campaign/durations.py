@@ -8,7 +8,7 @@ FORM = re.compile("".join(rf"(?:(\d+){unit})?" for unit in UNITS))
 MOST = 30 * UNITS["d"]
 
 
-def duration(text: str) -> int:
+def parse_duration(text: str) -> int:
     """Return the seconds of `2h30m`, `45m`, `90s`, `1d`; for a command line.
 
     Raises:
@@ -22,7 +22,7 @@ def duration(text: str) -> int:
     return seconds
 
 
-def said(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Return a duration in its two largest units: `2 h 30 min`, `45 s`."""
     if seconds < 120:
         return f"{seconds:.0f} s"

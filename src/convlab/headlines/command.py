@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-from convlab.campaign.durations import said
+from convlab.campaign.durations import format_duration
 from convlab.campaign.running import alone, reproduce, settle
 from convlab.config.explain import nearest
 from convlab.errors import InputError
@@ -46,7 +46,9 @@ def command(names: Collection[str], console: Console) -> int:
         settle(lock)
     shown = [one for one in headlines() if one.name in chosen]
     console.print(table(shown), highlight=False, markup=False, soft_wrap=True)
-    console.print(f"headlines: {said(time.monotonic() - began)}; `make report` writes table and figure")
+    console.print(
+        f"headlines: {format_duration(time.monotonic() - began)}; `make report` writes table and figure"
+    )
     for name in failed:
         console.print(f"headlines: {name} failed, see above")
     return int(bool(failed))

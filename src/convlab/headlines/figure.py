@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
-from convlab.campaign.durations import said
+from convlab.campaign.durations import format_duration
 from convlab.figures.style import PALETTE
 from convlab.headlines.contents import Headline, accuracy_text
 
@@ -60,7 +60,7 @@ def figure(found: Sequence[Headline]) -> Figure:
         axes.set_ylim(max(errors) * 1.3, min(errors) / 1.3)  # the best on top
     axes.set_xlim(min(seconds) / 1.5, max(seconds) * 2)
     axes.xaxis.set_major_locator(FixedLocator(TICKS))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda tick, _: said(tick)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda tick, _: format_duration(tick)))
     axes.yaxis.set_major_locator(FixedLocator([1 - accuracy for accuracy in ACCURACIES]))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda tick, _: f"{100 * (1 - tick):g}%"))
     for axis in (axes.xaxis, axes.yaxis):

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from convlab.campaign.durations import said
+from convlab.campaign.durations import format_duration
 from convlab.headlines.contents import Headline, accuracy_text
 from convlab.results import mean_and_spread
 from convlab.results.reports import points
@@ -35,8 +35,8 @@ def cells(one: Headline) -> tuple[str, ...]:
         mean_and_spread(ours, accuracy_text) if ours else "not run",
         points(None if one.accuracy is None else one.accuracy - one.highest),
         str(len(ours) or "–"),
-        "–" if one.seconds is None else said(one.seconds),
-        "–" if one.whole is None else said(one.whole),
+        "–" if one.seconds is None else format_duration(one.seconds),
+        "–" if one.whole is None else format_duration(one.whole),
         ", ".join(one.ours.hardware()) or "–",
     )
 
@@ -46,6 +46,6 @@ def _theirs(one: Headline) -> str:
         return f"the goal: {accuracy_text(one.highest)}"
     return ", ".join(
         f"{theirs.report} {accuracy_text(theirs.accuracy)}"
-        + (f" in {said(theirs.seconds)}" if theirs.seconds else "")
+        + (f" in {format_duration(theirs.seconds)}" if theirs.seconds else "")
         for theirs in one.theirs
     )

@@ -150,7 +150,7 @@ def _verdict(
 
     reasons = ["the first seed's network"] if claim.b is None else []
     if borrowed:
-        reasons.append(f"n = {difference.n}: {borrowed.said}")
+        reasons.append(f"n = {difference.n}: {borrowed.description}")
     if 1 < difference.n < (most := max(len(a.trainings), len(b.trainings))):
         reasons.append(f"{difference.n} of {most} seeds on both sides")
     if claim.metric in WITHOUT_IMAGES:

@@ -24,7 +24,7 @@ class Borrowed:
     pooled: bool = False
 
     @property
-    def said(self) -> str:
+    def description(self) -> str:
         """Where it comes from, in words."""
         if self.pooled:
             return f"standard deviation pooled over {self.result}, {self.n - 1} degrees of freedom"

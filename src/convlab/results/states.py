@@ -29,10 +29,10 @@ class State:
     because: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return f"{self.kind}: {told(self.because)}" if self.because else self.kind
+        return f"{self.kind}: {format_reasons(self.because)}" if self.because else self.kind
 
 
-def told(reasons: Sequence[str]) -> str:
+def format_reasons(reasons: Sequence[str]) -> str:
     """Return the first reasons in a line, and how many more there are."""
     more = len(reasons) - MOST
     return ", ".join([*reasons[:MOST], *([f"and {more} more"] if more > 0 else [])])

@@ -21,7 +21,7 @@ from convlab.results.reports import (
     points,
     text_of,
 )
-from convlab.results.states import told
+from convlab.results.states import format_reasons
 
 README, PAGE = Path("README.md"), Path("docs/reports.md")
 
@@ -206,7 +206,7 @@ def _notes(lines: Sequence[Line], rare: Sequence[str], noise: Mapping[str, Noise
     notes = [f"* {own.note()}." for own in noise.values()]
     for line in lines:
         texts = [f"{QUANTITIES[key][0]} {_cell(line, key)}" for key in noted(line, rare)]
-        texts += [f"stale: {told(line.ours.stale)}"] if line.ours.stale else []
+        texts += [f"stale: {format_reasons(line.ours.stale)}"] if line.ours.stale else []
         if texts := [text for text in (*texts, line.row.note, line.row.reason) if text]:
             notes.append(f"* {line.row.what}: {'; '.join(texts)}.")
     return ["", *notes] if notes else []

@@ -16,7 +16,7 @@ from convlab.errors import InputError
 from convlab.pipeline.made_from import Record
 from convlab.results.folders import load
 from convlab.results.regressions import CONFIDENCE, Result, over_images
-from convlab.results.states import changed, told
+from convlab.results.states import changed, format_reasons
 
 TRAINING, SCORES = {"of", "name", "seed", "status", "configuration"}, {"of", "seed"}  # keys of a record
 Kind = Literal["reproduced to the last bit", "reproduced within noise", "not reproduced", "not compared"]
@@ -53,7 +53,9 @@ def verify(name: str, revision: str = "HEAD") -> Verdict:
         return Verdict(name, "not reproduced", "no result in the work tree")
     old, new = ({(one["name"], one["seed"]): one for one in side} for side in (before, folder.trainings))
     if other := _other_settings(old, new):
-        return Verdict(name, "not compared", f"settings differ from the committed result: {told(other)}")
+        return Verdict(
+            name, "not compared", f"settings differ from the committed result: {format_reasons(other)}"
+        )
     if _same(before, folder.trainings) and _same(scores, folder.scores):
         means = [one.mean for one in _results(folder.trainings, folder.scores).values() if one.accuracies]
         spread = dict.fromkeys(f"{end:.2%}" for end in (min(means), max(means))) if means else {}

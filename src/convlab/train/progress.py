@@ -75,7 +75,7 @@ class PlainLines:
         accuracies = "accuracy {:7.2%} / {:7.2%}".format(*progress.accuracies)
         rate = [f"lr {progress.lr:.3g}"] if progress.lr is not None else []
         seconds = [f"{progress.seconds:,.2f} s"] if progress.seconds is not None else []
-        left = f"{duration(progress.left or 0)} left"
+        left = f"{format_seconds(progress.left or 0)} left"
         print_line(progress.label, " · ".join([epoch, losses, accuracies, *rate, *seconds, left]))
 
 
@@ -93,7 +93,7 @@ class LiveTable:
         if progress.ended:
             self.running.pop(progress.label, None)
             self.live.console.print(
-                shortened(progress.label, f": {progress.ended}"), highlight=False, markup=False
+                fit_line(progress.label, f": {progress.ended}"), highlight=False, markup=False
             )
         else:
             before = self.running.get(progress.label)
@@ -109,7 +109,7 @@ class LiveTable:
             table.add_column(column, justify="right", no_wrap=True)
         for progress in self.running.values():
             accuracy = f"{progress.accuracies[1]:.2%}" if progress.accuracies else "–"
-            left = duration(progress.left) if progress.left is not None else "–"
+            left = format_seconds(progress.left) if progress.left is not None else "–"
             table.add_row(progress.label, f"{progress.done:.1f}/{progress.epochs}", accuracy, left)
         return table
 
@@ -145,7 +145,7 @@ class Total:
             return ""
         left = (time.monotonic() - self.started) / here * (sum(self.epochs.values()) - done)
         count = f"{len(self.ended)} of {len(self.epochs)} trainings"
-        return f"{count}, {duration(left)} left at most" if left >= 1 else count
+        return f"{count}, {format_seconds(left)} left at most" if left >= 1 else count
 
 
 _listeners: list[Listener] = [PlainLines(Total("", {}))]
@@ -227,7 +227,7 @@ def reporting(label: str, epochs: int, images: int) -> Iterator[Reporter]:
     yield Reporter(label, epochs, images)
 
 
-def duration(seconds: float) -> str:
+def format_seconds(seconds: float) -> str:
     """Return `19 s`, `2 min 05 s` or `3 h 20 min`."""
     minutes, seconds = divmod(round(seconds), 60)
     if minutes >= 60:
@@ -237,11 +237,11 @@ def duration(seconds: float) -> str:
 
 def print_line(label: str, text: str) -> None:
     """Print a line in one piece: other processes may print, too."""
-    sys.stdout.write(shortened(label, text) + "\n")
+    sys.stdout.write(fit_line(label, text) + "\n")
     sys.stdout.flush()
 
 
-def shortened(label: str, text: str) -> str:
+def fit_line(label: str, text: str) -> str:
     """Return a line of at most `WIDTH` characters; a long label loses the sweep's name, then its middle."""
     room = max(WIDTH - len(text), 12)
     if len(label) > room:

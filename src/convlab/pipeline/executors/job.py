@@ -18,7 +18,7 @@ from convlab.pipeline.run import Trained, train
 from convlab.schema import Trial
 from convlab.train.checkpoint import Checkpoints
 from convlab.train.history import Diverged
-from convlab.train.progress import Progress, duration, report
+from convlab.train.progress import Progress, format_seconds, report
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def how_it_ended(epochs: int, results: Mapping[str, Any], seconds: float) -> str
     ended = f"stopped early at {last}" if last < epochs else f"ended at {last}"
     return (
         f"{ended}, kept {results['best_epoch']}, validation {results['validation_accuracy']:.2%}, "
-        f"{duration(seconds)}"
+        f"{format_seconds(seconds)}"
     )
 
 
