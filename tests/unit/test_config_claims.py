@@ -76,7 +76,8 @@ CLAIMS = {
     ),
     "another result within one": (
         {f"{CLAIM}/metric": "map_distance"},
-        f"claims.strides_cost.b: found {PLAIN['b']}; allowed: nothing with map_distance, which is within a",
+        f"claims.strides_cost.b: found {PLAIN['b']}; allowed: nothing with map_distance, which compares "
+        "parts of a alone",
     ),
     "confusions of a trial": (
         {f"{CLAIM}/metric": "map_distance", f"{CLAIM}/a": PLAIN["b"], f"{CLAIM}/b": GONE},

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from convlab import files, results
 from convlab.config import load_params
-from convlab.results import Plan, claims, compare, printed, reports, tables
+from convlab.results import Plan, claims, compare, report_consistency, reports, tables
 from convlab.results.reports import Line, Report
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def load() -> Contents:
     """
     plans = results.load_plans()
     params, told = load_params(files.PARAMS), reports.load_reports(plans)
-    judged = printed.beside(claims.judge_all(params, plans), told, claims.by_result(params))
+    judged = report_consistency.beside(claims.judge_all(params, plans), told, claims.by_result(params))
     chapters = list(_chapters(plans, told, judged))
     return Contents(plans, chapters, results.frame(plans), compare.configurations())
 

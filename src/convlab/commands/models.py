@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from convlab import files
-from convlab.commands.printed import wide_console
+from convlab.commands.console import wide_console
 from convlab.config import load_declared, load_params
 from convlab.errors import InputError
 

@@ -1,7 +1,7 @@
 """Results in a terminal: all of them, their states, some side by side."""
 
 from convlab import files
-from convlab.commands.printed import cells_of, empty_table, wide_console
+from convlab.commands.console import cells_of, empty_table, wide_console
 from convlab.config import load_params
 from convlab.errors import InputError
 

@@ -1,6 +1,6 @@
 """Commands that train: what the tables and claims lack, and what surpasses the headlines."""
 
-from convlab.commands.printed import wide_console
+from convlab.commands.console import wide_console
 
 
 def campaign(names: list[str], plan: bool, seconds: int | None, seeds: int | None) -> int:

@@ -12,8 +12,8 @@ from typing import Any
 
 from convlab import files
 from convlab.config.bases import lineage
-from convlab.config.doubts import doubts
 from convlab.config.explain import Conflict, Layers, mapping, nearest, short, show, validate
+from convlab.config.lint import lint
 from convlab.config.names import check_name
 from convlab.config.strict_yaml import read_yaml
 from convlab.config.studies import read_claims, read_feature_maps, read_thresholds
@@ -154,7 +154,7 @@ def _resolve(raw: Mapping[str, Any]) -> Params:
         claims=claims,
         feature_maps=read_feature_maps(raw, written, experiments),
         thresholds=read_thresholds(raw, written),
-        warnings=[*doubts(experiments, sweeps), *left_out, *unjudged, *_unbalanced(experiments)],
+        warnings=[*lint(experiments, sweeps), *left_out, *unjudged, *_unbalanced(experiments)],
     )
 
 

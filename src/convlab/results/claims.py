@@ -13,7 +13,7 @@ from statistics import mean
 from typing import Any
 
 from convlab import results
-from convlab.results import intervals, within
+from convlab.results import intervals, single_result_claims
 from convlab.results.intervals import CONFIDENCE, Borrowed, Difference
 from convlab.results.read import Found, Plan, rounded
 from convlab.results.rerun import rerun
@@ -67,7 +67,7 @@ def judge(
     a, b = results.find(claim.a, plans), results.find(other, plans)
     borrowed = None
     if claim.b is None:
-        difference = within.difference(name, claim) if a.trainings else None
+        difference = single_result_claims.difference(name, claim) if a.trainings else None
     else:
         fewest = min(len(a.trainings), len(b.trainings))
         if 0 < fewest < LENDING and claim.metric != "epoch_seconds":
@@ -284,7 +284,7 @@ def shown(row: Mapping[str, Any]) -> str:
 
 
 def in_its_table(row: Mapping[str, Any]) -> str:
-    """Return what the report's own numbers say of a claim (`printed.beside`); a dash where it has none."""
+    """Return what the report's own numbers say of a claim (report_consistency); a dash where it has none."""
     if row.get("printed") is None:
         return "–"
     said = f"**{row['printed']}**" if row["printed"] == "contradicts" else row["printed"]

@@ -8,7 +8,7 @@ from typing import Any
 from convlab import files, git, results
 from convlab.config import load_params
 from convlab.errors import InputError
-from convlab.results import claims, observations, printed
+from convlab.results import claims, observations, report_consistency
 from convlab.results.replicates import Noise, noise_by_dataset
 from convlab.results.reports import (
     ACCURACIES,
@@ -49,7 +49,7 @@ def outputs() -> dict[Path, str]:
     lines = {name: [line_of(row, plans) for row in report.rows] for name, report in reports.items()}
     params = load_params(files.PARAMS)
     experiments = claims.by_result(params)
-    judged = printed.beside(claims.judge_all(params, plans), reports, experiments)
+    judged = report_consistency.beside(claims.judge_all(params, plans), reports, experiments)
     # On the embedded digits a claim is tried on a small scale, not on the report's data
     counted = [claim for claim in judged if experiments[claim["a"]].dataset != "digits"]
 

@@ -116,7 +116,7 @@ class Claim(Section):
     @model_validator(mode="after")
     def _two_results_or_one(self) -> "Claim":
         if self.metric in WITHIN and self.b is not None:
-            raise refused("b", self.b, f"nothing with {self.metric}, which is within a")
+            raise refused("b", self.b, f"nothing with {self.metric}, which compares parts of a alone")
         if self.metric not in WITHIN and self.b is None:
             raise refused("b", "nothing", "the result that a is compared with")
         if self.metric in WITHIN and "/" in self.a:

@@ -10,25 +10,25 @@ from convlab.schema.training import EMA, Cosine, Lookahead, OneCycle
 MOST_WARMUP = 0.9  # of a training, without a warning
 
 
-def doubts(experiments: Mapping[str, Experiment], sweeps: Mapping[str, Sweep]) -> list[str]:
+def lint(experiments: Mapping[str, Experiment], sweeps: Mapping[str, Sweep]) -> list[str]:
     """Return a line for each key that is probably a mistake, and for a sweep those that no experiment has."""
-    said = [
+    warnings = [
         (f"experiments.{name}.{key}", harm)
         for name, experiment in experiments.items()
-        for key, harm in _doubtful(experiment).items()
+        for key, harm in _warnings(experiment).items()
     ]
-    heard = {harm for _, harm in said}
-    said += dict.fromkeys(
+    known = {harm for _, harm in warnings}
+    warnings += dict.fromkeys(
         (f"sweeps.{name}", harm)
         for name, sweep in sweeps.items()
         for trial in sweep.trials
-        for harm in _doubtful(trial.experiment).values()
-        if harm not in heard
+        for harm in _warnings(trial.experiment).values()
+        if harm not in known
     )
-    return [f"{place}: {harm}" for place, harm in said]
+    return [f"{place}: {harm}" for place, harm in warnings]
 
 
-def _doubtful(experiment: Experiment) -> dict[str, str]:
+def _warnings(experiment: Experiment) -> dict[str, str]:
     """Return what of an experiment is probably a mistake, by key."""
     return {**_mirrored(experiment), **_stuck(experiment), **_rising(experiment)}
 

@@ -8,7 +8,7 @@ import result
 
 from convlab import files
 from convlab.errors import InputError
-from convlab.results import Plan, claims, within
+from convlab.results import Plan, claims, single_result_claims
 from convlab.schema import Claim
 
 # Of 100 wrong images: 5 for 3 and back 40 + 20, 8 for 9 10, 0 for 1 20, 1 for 0 5, 3 for 8 5
@@ -40,32 +40,32 @@ def judge(one: Claim) -> dict[str, object]:
 
 
 def test_named_pairs_are_compared_with_as_many_others() -> None:
-    found = within.of_pairs("name", confused(), ["5/3"], average=False)
+    found = single_result_claims.of_pairs("name", confused(), ["5/3"], average=False)
     assert found is not None
     # 0.60 against 0/1's 0.25: the variance of a difference of two shares of one multinomial
     assert found.value == pytest.approx(0.35)
     assert found.error == pytest.approx(sqrt((0.85 - 0.35**2) / 100))
-    two = within.of_pairs("name", confused(), ["5/3", "8/9"], average=False)
+    two = single_result_claims.of_pairs("name", confused(), ["5/3", "8/9"], average=False)
     assert two is not None
     assert two.value == pytest.approx(0.70 - 0.30)
 
 
 def test_named_pairs_are_compared_with_average_ones() -> None:
-    found = within.of_pairs("name", confused(), ["5->3"], average=True)
+    found = single_result_claims.of_pairs("name", confused(), ["5->3"], average=True)
     assert found is not None
     assert found.value == pytest.approx(0.40 - 1 / 90)
-    both = within.of_pairs("name", confused(), ["3/5"], average=True)
+    both = single_result_claims.of_pairs("name", confused(), ["3/5"], average=True)
     assert both is not None
     assert both.value == pytest.approx(0.60 - 2 / 90)
 
 
 def test_no_wrong_image_says_nothing() -> None:
-    assert within.of_pairs("name", [("1", "1"), ("2", "2")], ["1/2"], average=False) is None
+    assert single_result_claims.of_pairs("name", [("1", "1"), ("2", "2")], ["1/2"], average=False) is None
 
 
 def test_a_class_that_is_none_is_one_line() -> None:
     with pytest.raises(InputError) as error:
-        within.of_pairs("name", confused(), ["cat/3"], average=True)
+        single_result_claims.of_pairs("name", confused(), ["cat/3"], average=True)
     assert str(error.value) == (
         "claims.name.pairs: found 'cat/3'; allowed: two of 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, as 0/9 or 0->9"
     )

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from convlab.results import claims, printed
+from convlab.results import claims, report_consistency
 from convlab.results.reports import Report, ReportRow
 
 ROWS = [
@@ -35,7 +35,7 @@ EXPERIMENTS: Any = {
 def of(a: str = "sweep/a", b: str = "sweep/b", **more: Any) -> dict[str, Any]:
     claim = {"report": "R0", "metric": "test_accuracy", "relation": "below", "margin": 0.0, "a": a, "b": b}
     report = Report(title="t", hardware=None, rows=[ReportRow(**row) for row in ROWS])
-    return printed.beside([{**claim, **more}], {"R0": report}, EXPERIMENTS)[0]
+    return report_consistency.beside([{**claim, **more}], {"R0": report}, EXPERIMENTS)[0]
 
 
 @pytest.mark.parametrize(
@@ -78,5 +78,5 @@ def test_a_gap_is_of_the_two_accuracies_of_one_row() -> None:
     row = ReportRow(what="c", result="c", running_accuracy=0.9, validation_accuracy=0.7)
     report = Report(title="t", hardware=None, rows=[row, row.model_copy(update={"result": "d"})])
     claim = {"report": "R3", "metric": "gap", "relation": "above", "margin": 0.0, "a": "c", "b": "d"}
-    [found] = printed.beside([claim], {"R3": report}, {})
+    [found] = report_consistency.beside([claim], {"R3": report}, {})
     assert (found["printed_difference"], found["printed"]) == (0.0, "neither")
