@@ -15,14 +15,14 @@ class Lock:
 
     @classmethod
     def shared(cls, path: Path) -> Self:
-        """Return a lock that any number may hold at once; waits while somebody holds it alone."""
+        """Return a lock that any number may hold at once; waits while somebody holds it exclusively."""
         found = None
         while found is None:
             found = cls._take(path, fcntl.LOCK_SH)
         return found
 
     @classmethod
-    def alone(cls, path: Path) -> Self | None:
+    def exclusive(cls, path: Path) -> Self | None:
         """Return a lock that nobody else holds, or None if somebody does."""
         return cls._take(path, fcntl.LOCK_EX | fcntl.LOCK_NB)
 

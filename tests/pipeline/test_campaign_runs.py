@@ -99,7 +99,7 @@ def test_it_is_interrupted_and_resumes_to_a_result_of_dvc(other: Clone) -> None:
 
 def test_it_starts_nothing_that_would_not_finish(other: Clone) -> None:
     done = other.run("convlab", "campaign", "second", "--for", "5s").stdout
-    assert "no time for second" in done
+    assert "not enough time left for second" in done
     assert "nothing trained; 1 left" in done
     assert not (other.folder / "metrics/second").exists()
 

@@ -13,9 +13,9 @@ from training import Command, Recipe
 
 from convlab.campaign.command import Entry, ordered
 from convlab.campaign.durations import format_duration, parse_duration
-from convlab.campaign.estimate import START, Estimate, Paces
-from convlab.campaign.running import alone
-from convlab.campaign.wanted import wanted
+from convlab.campaign.estimate import START, Estimate, TrainingSpeed
+from convlab.campaign.missing import missing_results
+from convlab.campaign.running import campaign_lock
 from convlab.errors import InputError
 from convlab.pipeline.provenance import cpu_name
 
@@ -50,7 +50,7 @@ def test_a_duration_is_said(seconds: float, text: str) -> None:
 
 
 def by_name(names: tuple[str, ...] = (), seeds: int | None = None) -> dict[str, Any]:
-    return {want.name: want for want in wanted(names, seeds)}
+    return {result.name: result for result in missing_results(names, seeds)}
 
 
 def test_wanted_is_what_has_no_result_or_one_of_something_else(world: Path) -> None:
@@ -71,19 +71,19 @@ def test_more_seeds_are_wanted_where_they_are_asked_for(world: Path) -> None:
 
 
 def test_what_has_no_result_comes_first(world: Path) -> None:
-    ranks = [entry.want.rank for entry in ordered((), None, Paces())]
+    ranks = [entry.result.rank for entry in ordered((), None, TrainingSpeed())]
     assert ranks == sorted(ranks)
     assert ranks[0] == 0
 
 
 def test_without_a_timing_a_step_is_measured_once(world: Path) -> None:
-    (want,) = wanted(("fashion",), None)
-    paces = Paces()
-    estimate = paces.estimate(want)
+    (result,) = missing_results(("fashion",), None)
+    speed = TrainingSpeed()
+    estimate = speed.estimate(result)
     assert "measured on one step" in estimate.source
     assert estimate.seconds > START
-    assert len(paces.measured) == 1
-    assert paces.estimate(want) == estimate
+    assert len(speed.measured) == 1
+    assert speed.estimate(result) == estimate
 
 
 def test_seconds_come_from_trainings_of_the_same_network_here(
@@ -98,11 +98,11 @@ def test_seconds_come_from_trainings_of_the_same_network_here(
     }
     one = training("one", experiment.seed, **facts)
     put([one], [evaluation(one)], clock(one, seconds=12.0))
-    paces = Paces()
-    pace, source = paces.of(recipe(epochs=9, lr=0.1))
+    speed = TrainingSpeed()
+    pace, source = speed.of(recipe(epochs=9, lr=0.1))
     assert source == "timed here (one)"
     assert pace == pytest.approx(12.0 / 4 / (1437 - 250))
-    assert "measured" in paces.of(recipe({"model.filters": [4, 8]}))[1]
+    assert "measured" in speed.of(recipe({"model.filters": [4, 8]}))[1]
 
 
 @pytest.mark.parametrize(
@@ -111,9 +111,9 @@ def test_seconds_come_from_trainings_of_the_same_network_here(
 def test_nothing_starts_of_which_no_training_would_finish(
     left: float | None, fits: bool, world: Path
 ) -> None:
-    (want,) = wanted(("fashion",), None)
+    (result,) = missing_results(("fashion",), None)
     longest = START + 100
-    assert Entry(want, Estimate(longest, longest, 0, 1, "")).fits(left) is fits
+    assert Entry(result, Estimate(longest, longest, 0, 1, "")).fits(left) is fits
 
 
 def test_what_needs_a_gpu_is_left_out_where_there_is_none(
@@ -124,7 +124,7 @@ def test_what_needs_a_gpu_is_left_out_where_there_is_none(
     put([record], [evaluation(record)])
     params = Path("params.yaml")
     params.write_text(re.sub(r"\bdevice: \w+", "device: cuda", params.read_text()))
-    assert [entry.want.name for entry in ordered((), None, Paces())] == []
+    assert [entry.result.name for entry in ordered((), None, TrainingSpeed())] == []
     assert "campaign: fashion is left out (device: found 'cuda'" in capsys.readouterr().err
 
 
@@ -138,7 +138,7 @@ def test_the_plan_shows_it_and_trains_nothing(world: Path, convlab: Command) -> 
     assert Path("params.yaml").read_text() == before
     assert not Path("dvc.lock").exists()
     status, out, _ = convlab("campaign", "--plan", "fashion", "--for", "1s")
-    assert "no time" in out
+    assert "does not fit" in out
     assert "0 begin within 1 s" in out
 
 
@@ -162,13 +162,13 @@ def test_bad_input_is_one_line(
 
 
 def test_without_any_time_nothing_starts(world: Path) -> None:
-    found = ordered(("fashion",), None, Paces())
+    found = ordered(("fashion",), None, TrainingSpeed())
     assert found
     assert not [one for one in found if one.fits(0.0)]
 
 
 def test_a_second_campaign_is_refused(world: Path) -> None:
-    with alone(), pytest.raises(InputError, match="a campaign is running here"), alone():
+    with campaign_lock(), pytest.raises(InputError, match="a campaign is running here"), campaign_lock():
         pass
-    with alone():
+    with campaign_lock():
         pass  # free again

@@ -345,7 +345,7 @@ def test_a_training_resumes_with_another_number_of_devices(
     ledger.take_over(one.key, one.elsewhere)  # it has its own now
     assert [path.read_text() for path in ledger.checkpoints(one.key).iterdir()] == ["begun"]
 
-    held = Lock.alone(ledger.checkpoints(one.key).parent / TRAINING)  # another process is at it
+    held = Lock.exclusive(ledger.checkpoints(one.key).parent / TRAINING)  # another process is at it
     assert held
     shutil.rmtree(ledger.checkpoints(two.key))
     ledger.take_over(two.key, two.elsewhere)

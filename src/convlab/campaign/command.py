@@ -1,4 +1,4 @@
-"""`convlab campaign`: what is wanted, in order of worth, shown or trained one after the other."""
+"""`convlab campaign`: the missing results, in order of worth, shown or trained one after the other."""
 
 import os
 import sys
@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.table import Table
 
 from convlab.campaign.durations import format_duration
-from convlab.campaign.estimate import START, Estimate, Paces
-from convlab.campaign.running import alone, reproduce, settle
-from convlab.campaign.wanted import Want, fewer_seeds, wanted
+from convlab.campaign.estimate import START, Estimate, TrainingSpeed
+from convlab.campaign.missing import MissingResult, fewer_seeds, missing_results
+from convlab.campaign.running import campaign_lock, reproduce, reproduce_selection
 from convlab.config.seed_counts import seeds_of, set_seeds
 from convlab.errors import InputError
 from convlab.files import PARAMS, STUDIES, write_bytes
@@ -29,9 +29,9 @@ SHOWN = 3  # claims of an item that are named
 
 @dataclass(frozen=True)
 class Entry:
-    """What is wanted, with how long it takes."""
+    """A missing result, with how long it takes."""
 
-    want: Want
+    result: MissingResult
     estimate: Estimate
 
     def fits(self, left: float | None) -> bool:
@@ -42,7 +42,7 @@ class Entry:
 def campaign(
     names: Collection[str], plan: bool, seconds: int | None, seeds: int | None, console: Console
 ) -> int:
-    """Train what is wanted, or show it; return 1 if something failed.
+    """Train what is missing, or show it; return 1 if something failed.
 
     `names`: only these, if any; `seconds`: the time available; `seeds`: raise the number of seeds to this.
 
@@ -51,23 +51,23 @@ def campaign(
         Interrupted: SIGINT or SIGTERM came.
     """
     if plan:
-        show(ordered(names, seeds, Paces()), seconds, console)
+        show(ordered(names, seeds, TrainingSpeed()), seconds, console)
         if (few := fewer_seeds(INTERVAL, names)) and not seeds:
             console.print(f"with --seeds {INTERVAL}, after them: {', '.join(few)}", highlight=False)
         return 0
     began = time.monotonic()
-    with alone() as lock:
+    with campaign_lock() as lock:
         put_back()  # params.yaml, after a campaign that was killed
         os.nice(NICE)
         ended: dict[str, str] = {}
         while entry := _next(names, seeds, ended, began, seconds, console):
-            ended[entry.want.name] = _train(entry, lock, _until(began, seconds), console)
-            if ended[entry.want.name] == "out of time":
+            ended[entry.result.name] = _train(entry, lock, _until(began, seconds), console)
+            if ended[entry.result.name] == "out of time":
                 break
         if ended:
-            settle(lock)
+            reproduce_selection(lock)
     counts = [f"{list(ended.values()).count(how)} {how}" for how in dict.fromkeys(ended.values())]
-    left = len({want.name for want in wanted(names, seeds)})
+    left = len({result.name for result in missing_results(names, seeds)})
     took = format_duration(time.monotonic() - began)
     console.print(f"campaign: {', '.join(counts) or 'nothing trained'}; {left} left; {took}", highlight=False)
     if "done" in ended.values():
@@ -75,18 +75,18 @@ def campaign(
     return int("failed" in ended.values())
 
 
-def ordered(names: Collection[str], seeds: int | None, paces: Paces) -> list[Entry]:
-    """Return what is wanted by rank, and within a rank by rows and claims per second of training.
+def ordered(names: Collection[str], seeds: int | None, speed: TrainingSpeed) -> list[Entry]:
+    """Return the missing results by rank, and within a rank by rows and claims per second of training.
 
     What cannot be trained on this machine is named on stderr and left out.
     """
     entries = []
-    for want in wanted(names, seeds):
+    for result in missing_results(names, seeds):
         try:
-            entries.append(Entry(want, paces.estimate(want)))
+            entries.append(Entry(result, speed.estimate(result)))
         except InputError as error:
-            print(f"campaign: {want.name} is left out ({error})", file=sys.stderr)
-    return sorted(entries, key=lambda one: (one.want.rank, -one.want.worth / one.estimate.seconds))
+            print(f"campaign: {result.name} is left out ({error})", file=sys.stderr)
+    return sorted(entries, key=lambda one: (one.result.rank, -one.result.worth / one.estimate.seconds))
 
 
 def show(entries: Sequence[Entry], seconds: int | None, console: Console) -> None:
@@ -97,31 +97,31 @@ def show(entries: Sequence[Entry], seconds: int | None, console: Console) -> Non
         "name",
         "why",
         "trainings",
-        "takes",
+        "duration",
         "ends after",
-        "by",
+        "estimated from",
         "rows",
         "claims it may decide",
     ):
-        right = title in ("", "trainings", "takes", "ends after", "rows")
+        right = title in ("", "trainings", "duration", "ends after", "rows")
         table.add_column(title, justify="right" if right else "left", overflow="fold")
     clock, late = 0.0, 0
-    for number, (want, estimate) in enumerate(((one.want, one.estimate) for one in entries), start=1):
+    for number, (result, estimate) in enumerate(((one.result, one.estimate) for one in entries), start=1):
         left = None if seconds is None else seconds - clock
-        fits = Entry(want, estimate).fits(left)
+        fits = Entry(result, estimate).fits(left)
         clock += min(estimate.seconds, left or estimate.seconds) if fits else 0.0
         late += not fits
-        more = len(want.claims) - SHOWN
-        claims = ", ".join([*want.claims[:SHOWN], *([f"and {more} more"] if more > 0 else [])])
+        more = len(result.claims) - SHOWN
+        claims = ", ".join([*result.claims[:SHOWN], *([f"and {more} more"] if more > 0 else [])])
         table.add_row(
             str(number),
-            want.name,
-            want.why,
+            result.name,
+            result.why,
             f"{estimate.of - estimate.done} of {estimate.of}",
             format_duration(estimate.seconds),
-            format_duration(clock) if fits else "no time",
+            format_duration(clock) if fits else "does not fit",
             estimate.source,
-            str(want.rows or "–"),
+            str(result.rows or "–"),
             claims or "–",
             style="" if fits else "dim",
         )
@@ -130,7 +130,7 @@ def show(entries: Sequence[Entry], seconds: int | None, console: Console) -> Non
         return
     console.print(table)
     total = format_duration(sum(one.estimate.seconds for one in entries))
-    claims_ = len({claim for one in entries for claim in one.want.claims})
+    claims_ = len({claim for one in entries for claim in one.result.claims})
     console.print(
         f"{len(entries)} items, {total} in all, which may decide {claims_} claims"
         + (f"; {len(entries) - late} begin within {format_duration(seconds)}" if seconds else ""),
@@ -152,27 +152,28 @@ def _next(
     console: Console,
 ) -> Entry | None:
     """Return the next item to train; the list is rebuilt each time, with what has been timed since."""
-    waiting = [one for one in ordered(names, seeds, Paces()) if one.want.name not in ended]
+    waiting = [one for one in ordered(names, seeds, TrainingSpeed()) if one.result.name not in ended]
     until = _until(began, seconds)
     left = None if until is None else until - time.monotonic()
     if entry := next((one for one in waiting if one.fits(left)), None):
         return entry
     if waiting and left is not None:
-        console.print(f"campaign: no time for {', '.join(one.want.name for one in waiting)}", highlight=False)
+        names_ = ", ".join(one.result.name for one in waiting)
+        console.print(f"campaign: not enough time left for {names_}", highlight=False)
     return None
 
 
 def _train(entry: Entry, lock: IO[str], until: float | None, console: Console) -> str:
-    want = entry.want
+    result = entry.result
     seconds, source = format_duration(entry.estimate.seconds), entry.estimate.source
-    console.print(f"campaign: {want.name} ({want.why}): {seconds}, {source}", highlight=False)
+    console.print(f"campaign: {result.name} ({result.why}): {seconds}, {source}", highlight=False)
     before = {path: path.read_bytes() for path in (PARAMS, STUDIES) if path.exists()}
-    if want.more_seeds:
-        for line in set_seeds(PARAMS, {want.name: seeds_of(want.item)}):
+    if result.more_seeds:
+        for line in set_seeds(PARAMS, {result.name: seeds_of(result.item)}):
             console.print(f"campaign: {line}", highlight=False)
-    how = reproduce(want.name, isinstance(want.item, Sweep), lock, until)
-    if want.more_seeds and how == "failed":  # else its result would lack trainings
+    how = reproduce(result.name, isinstance(result.item, Sweep), lock, until)
+    if result.more_seeds and how == "failed":  # else its result would lack trainings
         for path, content in before.items():
             write_bytes(path, content)
-    console.print(f"campaign: {want.name}: {how}", highlight=False)
+    console.print(f"campaign: {result.name}: {how}", highlight=False)
     return how

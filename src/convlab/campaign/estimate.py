@@ -12,7 +12,7 @@ import torch
 from pydantic import ValidationError
 
 from convlab import files, results
-from convlab.campaign.wanted import Want
+from convlab.campaign.missing import MissingResult
 from convlab.config import trials_of
 from convlab.data.catalogue import DATASETS
 from convlab.data.dataset import Split
@@ -51,7 +51,7 @@ class Estimate:
     source: str
 
 
-class Paces:
+class TrainingSpeed:
     """Seconds that one image takes in one epoch here, by network: timed in earlier trainings, or measured."""
 
     def __init__(self) -> None:
@@ -94,14 +94,14 @@ class Paces:
             self.measured[key] = _measure(experiment)
         return self.measured[key], "measured on one step"
 
-    def estimate(self, want: Want) -> Estimate:
+    def estimate(self, result: MissingResult) -> Estimate:
         """Return how long those trainings of an item will take that are not in its ledger.
 
         Raises:
             InputError: one of them needs a device that is not here.
         """
-        trials = trials_of(want.name, want.item)
-        done = _done(want)
+        trials = trials_of(result.name, result.item)
+        done = _done(result)
         missing = [trial for index, trial in enumerate(trials) if index not in done]
         each, sources = [0.0], dict[str, None]()
         for trial in missing:
@@ -109,7 +109,7 @@ class Paces:
                 pace, source = self.of(trial.experiment)
             except InfeasibleGeometry:
                 continue
-            known = self.epochs[want.name, trial.name]
+            known = self.epochs[result.name, trial.name]
             stops = trial.experiment.early_stopping is not None
             epochs = mean(known) if known and stops else trial.experiment.epochs
             if stops and not known:
@@ -123,13 +123,15 @@ class Paces:
         )
 
 
-def _done(want: Want) -> set[int]:
+def _done(result: MissingResult) -> set[int]:
     """Return which trainings are finished in the ledger of an interrupted run."""
     try:
-        jobs = Trainings(want.name, want.item, files.PROCESSED / want.name, files.ledger(want.name)).jobs
+        jobs = Trainings(
+            result.name, result.item, files.PROCESSED / result.name, files.ledger(result.name)
+        ).jobs
     except InputError:  # nothing prepared yet, so nothing trained
         return set()
-    ledger = Ledger(files.ledger(want.name))
+    ledger = Ledger(files.ledger(result.name))
     return {index for index, job in enumerate(jobs) if ledger.find(job.key)}
 
 

@@ -22,7 +22,7 @@ Ended = Literal["done", "failed", "out of time"]
 
 
 @contextmanager
-def alone() -> Iterator[IO[str]]:
+def campaign_lock() -> Iterator[IO[str]]:
     """Hold the campaign's lock inside the context; a child that inherits its file holds the lock, too.
 
     So the lock of a campaign that was killed is released only when its `dvc repro` has ended.
@@ -62,7 +62,7 @@ def reproduce(name: str, sweep: bool, lock: IO[str], until: float | None) -> End
         return repro([f"{'visualize_sweep' if sweep else 'visualize'}@{name}"], lock, until)
 
 
-def settle(lock: IO[str]) -> None:
+def reproduce_selection(lock: IO[str]) -> None:
     """Reproduce what comes before training, for the selection of params.yaml: seconds, and no training."""
     params = load_params(files.PARAMS)
     prepared = [f"preprocess@{name}" for name in params.run]

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from convlab.campaign.durations import format_duration
-from convlab.campaign.running import alone, reproduce, settle
+from convlab.campaign.running import campaign_lock, reproduce, reproduce_selection
 from convlab.config.explain import nearest
 from convlab.errors import InputError
 from convlab.headlines.contents import Headline, headlines, write_times
@@ -32,7 +32,7 @@ def command(names: Collection[str], console: Console) -> int:
             raise InputError(f"NAME: found {name!r}{nearest(name, known)}")
     chosen = [one.name for one in found if (one.name in names if names else one.theirs)]
     began, failed = time.monotonic(), []
-    with alone() as lock:
+    with campaign_lock() as lock:
         put_back()  # params.yaml, after a run that was killed
         for name in chosen:
             started, clock = datetime.now(UTC), time.monotonic()
@@ -43,7 +43,7 @@ def command(names: Collection[str], console: Console) -> int:
             (one,) = (one for one in headlines() if one.name == name)
             if times := _times(one, started, seconds):
                 write_times({name: times})
-        settle(lock)
+        reproduce_selection(lock)
     shown = [one for one in headlines() if one.name in chosen]
     console.print(table(shown), highlight=False, markup=False, soft_wrap=True)
     console.print(

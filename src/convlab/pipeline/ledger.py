@@ -56,7 +56,7 @@ class Ledger:
             Interrupted: this process was asked to end meanwhile.
         """
         path, waited = self.folder / key / TRAINING, False
-        while (lock := Lock.alone(path)) is None:
+        while (lock := Lock.exclusive(path)) is None:
             if not waited:
                 print(f"{label}: another process is training it; waiting", flush=True)
             if request.number is not None:
@@ -90,7 +90,7 @@ class Ledger:
         if any(own.glob("*")):
             return
         for found in map(self.checkpoints, others):
-            if any(found.glob("*")) and (lock := Lock.alone(found.parent / TRAINING)):
+            if any(found.glob("*")) and (lock := Lock.exclusive(found.parent / TRAINING)):
                 shutil.rmtree(own, ignore_errors=True)
                 own.parent.mkdir(parents=True, exist_ok=True)
                 found.rename(own)
@@ -146,7 +146,7 @@ class Ledger:
 
     def _remove(self, key: str) -> None:
         """Remove a training, unless another process uses it, which will then remove it."""
-        if (self.folder / key).is_dir() and (lock := Lock.alone(self.folder / key / USED)):
+        if (self.folder / key).is_dir() and (lock := Lock.exclusive(self.folder / key / USED)):
             shutil.rmtree(self.folder / key, ignore_errors=True)
             lock.release()
 

@@ -101,7 +101,7 @@ def connected() -> "Iterator[MlflowClient]":
 
 
 @contextmanager
-def alone(client: "MlflowClient") -> Iterator[None]:
+def server_lock(client: "MlflowClient") -> Iterator[None]:
     """Keep the writers of other machines out: looking for a run and then creating it is not atomic.
 
     The lock is a name in the server's model registry, which only one writer can create. A lock that a killed

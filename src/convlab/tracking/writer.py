@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from convlab.errors import InputError
 from convlab.tracking.records import SCORES
 from convlab.tracking.run import Run
-from convlab.tracking.store import alone, clone_id, experiment_id
+from convlab.tracking.store import clone_id, experiment_id, server_lock
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -29,7 +29,7 @@ TIMES = ("seconds", "images_per_second", "device_seconds", "peak_memory_mib", "u
 def put(client: "MlflowClient", run: Run) -> dict[tuple[str, str], str]:
     """Create a run or bring it up to date, and its children; return the id of each training's run, by its
     result and fingerprint."""
-    with alone(client):
+    with server_lock(client):
         mirror = _Mirror(client, experiment_id(client, run.dataset), run.item)
         mirror.put(run)
     return mirror.ids

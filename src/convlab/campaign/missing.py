@@ -1,4 +1,4 @@
-"""What is wanted: the experiments and sweeps whose results the tables and claims lack, and why."""
+"""The experiments and sweeps whose results the tables and claims lack, and why."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ OPEN = ("not run", "inconclusive")  # verdicts that more trainings may settle
 
 
 @dataclass(frozen=True)
-class Want:
+class MissingResult:
     """An experiment or a sweep to be trained.
 
     `rank`: 0 if there is no result, 1 if it is stale or inconsistent, 2 if it is shortened, 3 if it only
@@ -41,8 +41,8 @@ class Want:
         return self.rows + len(self.claims)
 
 
-def wanted(names: Collection[str], seeds: int | None) -> list[Want]:
-    """Return what is wanted, only of `names` if there are any, and with up to `seeds` seeds if given.
+def missing_results(names: Collection[str], seeds: int | None) -> list[MissingResult]:
+    """Return what is missing, only of `names` if there are any, and with up to `seeds` seeds if given.
 
     Raises:
         InputError: params.yaml, reports.yaml or a result is wrong, or a name is unknown.
@@ -67,7 +67,7 @@ def wanted(names: Collection[str], seeds: int | None) -> list[Want]:
         why = f"n = {seeds_of(declared)} of {seeds}" if rank == 3 else str(state)
         rows = sum(not there for result, there in waiting if result in own) if rank < 3 else 0
         settles = tuple(claim for claim, sides in undecided.items() if own & sides)
-        found.append(Want(name, item, why, rank, rows, settles, more))
+        found.append(MissingResult(name, item, why, rank, rows, settles, more))
     return found
 
 
