@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 PARAMS = Path("params.yaml")
 STUDIES = Path("studies.yaml")  # beside it: what DVC is not to treat as parameters
 # Imported data sets: the facts that `convlab import` writes, for git, and their images, which DVC keeps
-FACTS = Path("datasets")
-DECLARED = (PARAMS, STUDIES, FACTS)  # all that says what there is to compute
+DATASET_CARDS = Path("datasets")
+DECLARED = (PARAMS, STUDIES, DATASET_CARDS)  # all that says what there is to compute
 IMPORTED = Path("data/imported")
 CONFIGS = Path("data/configs")
 CODE = Path("data/code")

@@ -83,7 +83,7 @@ def test_mlflow_mirrors_every_run_once(tracked):
 
 
 def test_the_best_network_is_promoted(tracked):
-    assert tracked.run("convlab", "promote").stdout.startswith("digits: champion is now digits")
+    assert tracked.run("convlab", "promote").stdout.startswith("digits: first champion: digits")
 
 
 def test_experiment_with_another_learning_rate_reruns_what_it_reaches(clone):

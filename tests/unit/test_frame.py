@@ -16,7 +16,7 @@ def folder(tmp_path, monkeypatch):
 def test_without_a_result_there_is_no_row_but_every_column():
     table = results.frame()
     assert table.empty
-    assert {"result", "seed", *results.NUMBERS, *results.CLOCKS} <= set(table.columns)
+    assert {"result", "seed", *results.NUMBERS, *results.TIMING_COLUMNS} <= set(table.columns)
 
 
 def test_each_seed_of_an_experiment_and_of_a_trial_is_a_row():

@@ -16,8 +16,8 @@ from conftest import DEFAULTS, ROOT
 from mirrored import put, put_sweep
 
 from convlab import files
+from convlab.tracking import descriptions, mirror_all, records, store, writer
 from convlab.tracking import mirror as mirror_one
-from convlab.tracking import mirror_all, records, store, study, writer
 
 
 def test_without_mlflow_the_files_are_enough(monkeypatch, tmp_path, recipe, capsys):
@@ -155,7 +155,7 @@ def test_a_name_tells_what_differs_from_the_commit_and_a_description_how_to_reru
 
 def test_a_description_has_the_reports_row_and_the_verdicts(committed, monkeypatch):
     monkeypatch.chdir(committed)
-    told = records.read_run("mnist_vgg_l2", study.load()).description
+    told = records.read_run("mnist_vgg_l2", descriptions.load()).description
     assert re.search(r"^\* R0, L2 λ = 0: test accuracy 99.60% in the report, \d\d.\d\d% here$", told, re.M)
     assert re.search(r"^\* R0 says that .*: \*\*(confirmed|refuted|inconclusive)\*\* \(", told, re.M)
     assert re.search(
@@ -180,7 +180,7 @@ def test_a_description_leads_into_the_book(origin, said, tmp_path, monkeypatch):
     subprocess.run(["git", "init", "-q"], check=True)
     if origin:
         subprocess.run(["git", "remote", "add", "origin", origin], check=True)
-    assert said in records.read_run("digits", study.load()).description.split("\n")
+    assert said in records.read_run("digits", descriptions.load()).description.split("\n")
 
 
 # --------------------------------------------------------------------------------------------- mirrored again

@@ -63,21 +63,21 @@ class TrainingSpeed:
 
     def _learn(self, name: str) -> None:
         try:
-            folder, clocks = load(name), results.timings(name)
+            folder, timings = load(name), results.timings(name)
         except InputError:  # damaged: `convlab list` says so
             return
         for record in folder.trainings:
             if record["status"] != "finished":
                 continue
             self.epochs[name, record["name"]].append(record["epochs"])
-            clock = results.own_timing(record, clocks)
+            timing = results.own_timing(record, timings)
             try:
                 experiment = Experiment.model_validate(record["configuration"])
                 here = _device_name(experiment)
             except (ValidationError, InputError):  # of another version of the schema; a GPU where none is
                 continue
-            if clock.get("seconds") and record["environment"].get("device_name") == here:
-                seconds = clock["seconds"] / record["epochs"] / _images(experiment)
+            if timing.get("seconds") and record["environment"].get("device_name") == here:
+                seconds = timing["seconds"] / record["epochs"] / _images(experiment)
                 self.timed[_network(experiment)].append((seconds, name))
 
     def of(self, experiment: Experiment) -> tuple[float, str]:

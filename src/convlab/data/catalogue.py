@@ -179,17 +179,17 @@ DATASETS = Catalogue(PUBLISHED)
 
 def card(name: str) -> Path:
     """Return the file with the facts of an imported data set."""
-    return files.FACTS / f"{name}.json"
+    return files.DATASET_CARDS / f"{name}.json"
 
 
 def imported() -> list[str]:
     """Return the names of the imported data sets, sorted."""
-    return sorted(path.stem for path in files.FACTS.glob("*.json"))
+    return sorted(path.stem for path in files.DATASET_CARDS.glob("*.json"))
 
 
 @cache
 def _imported(path: Path) -> Dataset:
-    shown = files.FACTS / path.name
+    shown = files.DATASET_CARDS / path.name
     content = files.read_json(shown)
     try:
         return TypeAdapter(Dataset).validate_python(content["facts"])

@@ -65,7 +65,7 @@ def _times(one: Headline, started: datetime, seconds: float) -> dict[str, Any] |
 
 
 def _since(row: Row, started: datetime) -> bool:
-    clock = row["timing"]
-    began = clock.get("started_at")
-    whole = began is not None and not clock.get("cut_offs")
+    timing = row["timing"]
+    began = timing.get("started_at")
+    whole = began is not None and not timing.get("cut_offs")
     return whole and datetime.fromisoformat(began) >= started.replace(microsecond=0)

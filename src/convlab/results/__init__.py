@@ -1,8 +1,8 @@
 """What has been trained, and what is said about it: `rows`, `frame` and their like are in read.py."""
 
 from convlab.results.read import (
-    CLOCKS,
     NUMBERS,
+    TIMING_COLUMNS,
     Found,
     Plan,
     Row,
@@ -22,8 +22,8 @@ from convlab.results.read import (
 )
 
 __all__ = [
-    "CLOCKS",
     "NUMBERS",
+    "TIMING_COLUMNS",
     "Found",
     "Plan",
     "Row",

@@ -135,7 +135,7 @@ def _verdict(
         return "inconclusive", "one side is shortened", None
     if apart := _apart(a, b):
         return "inconclusive", apart, None
-    if claim.metric == "epoch_seconds" and a.clocked_on() != b.clocked_on():
+    if claim.metric == "epoch_seconds" and a.timing_conditions() != b.timing_conditions():
         return "inconclusive", "different hardware or number of parallel trainings", None
     if (interval := difference.interval()) is None:
         return (

@@ -64,7 +64,7 @@ def _line(name: str, item: Any) -> Line:
     means = [mean(values(own, "test_accuracy")) for own in results if own]
     hardware = {one["environment"].get("device_name") for one in folder.trainings} - {None}
     prints = {one["fingerprint"] for one in folder.trainings}
-    begun = [clock.get("started_at") for clock in timings(name) if clock.get("fingerprint") in prints]
+    begun = [one.get("started_at") for one in timings(name) if one.get("fingerprint") in prints]
     at = max((datetime.fromisoformat(time) for time in begun if time), default=None)
     n = sum(map(len, results))
     accuracies = means if sweep else values(results[0], "test_accuracy")

@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 Row = dict[str, Any]
-FACTS = (
+RECORD_KEYS = (
     *("seed", "epochs", "parameters", "report_flops", "kernel_norm", "precision", "device", "fingerprint"),
     *("configuration", "environment", "code"),
 )
 # The columns of `frame`: where a training belongs, its numbers, and where and when it ran
 NUMBERS = (*METRICS, "penalty", "parameters", "report_flops", "seconds", "seconds_per_epoch", "epochs")
-CLOCKS = (
+TIMING_COLUMNS = (
     "device_name",
     "images_per_second",
     "peak_memory_mib",
@@ -53,10 +53,10 @@ def rows(result: str) -> list[Row]:
         InputError: a file is damaged.
     """
     name, _, trial = result.partition("/")
-    clocks = timings(name)
+    timed = timings(name)
     folder = load(name)
     return [
-        {**_row(facts, scores, clocks), **folder.read_off.get((facts["name"], facts["seed"]), {})}
+        {**_row(facts, scores, timed), **folder.read_off.get((facts["name"], facts["seed"]), {})}
         for facts, scores in folder.scored()
         if facts["name"] == (trial or name)
     ]
@@ -146,7 +146,7 @@ class Found:
         """Return a number of each training."""
         return values(self.trainings, quantity)
 
-    def clocked_on(self) -> set[tuple[Any, ...]]:
+    def timing_conditions(self) -> set[tuple[Any, ...]]:
         """Return what decides the seconds of the trainings, besides what they compute."""
         return {
             (row["environment"]["device_name"], row["precision"], row["timing"].get("at_once"))
@@ -214,7 +214,7 @@ def frame(plans: Mapping[str, Plan] | None = None) -> "DataFrame":
 
     Its columns: result (`EXPERIMENT` or `SWEEP/TRIAL`), name, trial ("" for an experiment), seed; NUMBERS, in
     the units of metrics/ (accuracies from 0 to 1, seconds); planned_epochs, shortened; precision, device,
-    fingerprint (the same for two results that are one training) and CLOCKS (null without a timing).
+    fingerprint (the same for two results that are one training) and TIMING_COLUMNS (null without a timing).
     `plans`: those of `load_plans`, where they are known already.
 
     Raises:
@@ -231,16 +231,16 @@ def frame(plans: Mapping[str, Plan] | None = None) -> "DataFrame":
             one |= {quantity: value(row, quantity) for quantity in NUMBERS}
             one |= {"planned_epochs": found.planned, "shortened": found.shortened}
             one |= {key: row[key] for key in ("precision", "device", "fingerprint")}
-            table.append(one | {key: row["timing"].get(key) for key in CLOCKS})
+            table.append(one | {key: row["timing"].get(key) for key in TIMING_COLUMNS})
     columns = ("result", "name", "trial", "seed", *NUMBERS, "planned_epochs", "shortened", "precision")
-    return DataFrame(table, columns=[*columns, "device", "fingerprint", *CLOCKS])
+    return DataFrame(table, columns=[*columns, "device", "fingerprint", *TIMING_COLUMNS])
 
 
-def _row(facts: Record, scores: Record, clocks: list[Row]) -> Row:
+def _row(facts: Record, scores: Record, timed: list[Row]) -> Row:
     penalty, running = facts.get("penalty") or 0.0, facts.get("running_accuracy")
     return {
         **{key: facts.get(key) for key in ("weight_norm", "penalty")},
-        **{key: facts[key] for key in FACTS},
+        **{key: facts[key] for key in RECORD_KEYS},
         **{
             split: {key: scores[split].get(key) for key in ("loss", "accuracy", "images")} for split in SPLITS
         },
@@ -249,7 +249,7 @@ def _row(facts: Record, scores: Record, clocks: list[Row]) -> Row:
         "running_loss": None if running is None else facts["running_loss"] + penalty,
         "gap": (scores["train"]["accuracy"] if running is None else running)
         - scores["validation"]["accuracy"],
-        "timing": own_timing(facts, clocks),
+        "timing": own_timing(facts, timed),
     }
 
 
@@ -267,9 +267,9 @@ def _timings(name: str, root: Path, stamped: Any) -> list[Row]:
     return list(content.values())
 
 
-def own_timing(facts: Row, clocks: list[Row]) -> Row:
+def own_timing(facts: Row, timed: list[Row]) -> Row:
     """Pick a training's own timing; {} if there is none.
 
     DVC's run cache restores results without their timing, and that of another training may be left.
     """
-    return next((clock for clock in clocks if clock.get("fingerprint") == facts["fingerprint"]), {})
+    return next((one for one in timed if one.get("fingerprint") == facts["fingerprint"]), {})

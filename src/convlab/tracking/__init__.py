@@ -1,8 +1,8 @@
 """MLflow, mirrored from the files that the stages write. The files are the source of truth.
 
-`records` reads what is known of each run, `study` what is said about it; `store` opens MLflow, `writer` puts
-runs there, `models` their networks; `registry` moves the champion, and `ui` shows it all. Mirroring twice
-changes nothing, and a failing MLflow costs a warning, never a training.
+`records` reads what is known of each run, `descriptions` what is said about it; `store` opens MLflow,
+`writer` puts runs there, `models` their networks; `registry` moves the champion, and `ui` shows it all.
+Mirroring twice changes nothing, and a failing MLflow costs a warning, never a training.
 """
 
 import sys
@@ -29,10 +29,10 @@ def mirror_all(names: Sequence[str], base: str = "HEAD", dvc_experiment: str | N
     """
     done: list[str] = []
     try:
-        from convlab.tracking import records, store, study, writer
+        from convlab.tracking import descriptions, records, store, writer
 
         store.load_mlflow()  # first: without it, nothing needs to be read
-        known = study.load(base, dvc_experiment, names)
+        known = descriptions.load(base, dvc_experiment, names)
         with store.connected() as client:
             for name in names:
                 try:

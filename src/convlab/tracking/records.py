@@ -14,11 +14,17 @@ from convlab.errors import InputError
 from convlab.pipeline.made_from import configuration, flat
 from convlab.results.folders import Folder, load
 from convlab.schema import SPLITS, Experiment, Sweep, Trial
+from convlab.tracking.descriptions import Descriptions, run_name
 from convlab.tracking.run import WHERE, Data, Run, Training
-from convlab.tracking.study import Study, run_name
 
-CLOCK = ("started_at", "git_commit", "git_dirty", "dvc_experiment", *WHERE)  # what several trainings share
-FACTS = ("epochs", "best_epoch", "parameters", "flops", "kernel_norm", "weight_norm")
+TIMING_KEYS = (
+    "started_at",
+    "git_commit",
+    "git_dirty",
+    "dvc_experiment",
+    *WHERE,
+)  # what several trainings share
+METRIC_KEYS = ("epochs", "best_epoch", "parameters", "flops", "kernel_norm", "weight_norm")
 SCORES = {  # of the kept weights; the curves have a `train_loss` and a `validation_loss` of their own
     f"{split}_{score}" if split == "test" else f"best_{split}_{score}": (split, score)
     for split in SPLITS
@@ -26,7 +32,7 @@ SCORES = {  # of the kept weights; the curves have a `train_loss` and a `validat
 }
 
 
-def read_run(name: str, study: Study | None = None) -> Run:
+def read_run(name: str, descriptions: Descriptions | None = None) -> Run:
     """Read the run of an experiment or sweep from its records.
 
     Raises:
@@ -37,17 +43,17 @@ def read_run(name: str, study: Study | None = None) -> Run:
         raise InputError(folder.problem)
     if not folder.trainings:
         raise InputError(f"{files.trainings(name)}: not there; `dvc repro` writes it")
-    reader = _Reader(name, study or Study(), folder)
+    reader = _Reader(name, descriptions or Descriptions(), folder)
     is_sweep = (files.METRICS / name / "trials.json").is_file()
     return reader.sweep() if is_sweep else reader.experiment()
 
 
 class _Reader:
-    """Reads an item's runs; it knows the item's clocks, curves, and what is said of it."""
+    """Reads an item's runs; it knows the item's timings, curves, and what is said of it."""
 
-    def __init__(self, name: str, study: Study, folder: Folder):
-        self.name, self.study, self.folder = name, study, folder
-        self.clocks = results.timings(name)
+    def __init__(self, name: str, descriptions: Descriptions, folder: Folder):
+        self.name, self.descriptions, self.folder = name, descriptions, folder
+        self.timings = results.timings(name)
         self.curves = files.read_curves(files.PLOTS / name / "curves.csv")
         self.trials = [
             Trial(name=one["name"], overrides=one["overrides"], experiment=configuration(one))
@@ -56,7 +62,7 @@ class _Reader:
 
     def experiment(self) -> Run:
         item = self.trials[0].experiment.model_copy(update={"seeds": len(self.trials)})
-        changes = self.study.changes(self.name, item)
+        changes = self.descriptions.changes(self.name, item)
         scores = {facts["seed"]: own for facts, own in self.folder.scored()}
         runs = []
         for trial, record in zip(self.trials, self.folder.trainings, strict=True):
@@ -74,7 +80,7 @@ class _Reader:
             result = f"{self.name}/{trial.name}"
             run = self._training(result, trial.experiment, record, {}, trial.name)
             by_trial.setdefault(result, []).append(run)
-        changes = self.study.changes(self.name, item)
+        changes = self.descriptions.changes(self.name, item)
         children = [
             self._described(self._together(result, "trial", runs, changes), item)
             for result, runs in by_trial.items()
@@ -109,9 +115,11 @@ class _Reader:
         trial: str | None = None,
     ) -> Run:
         """Make the run of one training, as it is among several: its name tells the seed."""
-        timing = row["environment"] | results.own_timing(row, self.clocks)
-        if self.study.dvc_experiment and not timing.get("dvc_experiment"):  # its commit may lack a timing
-            timing = timing | {"dvc_experiment": self.study.dvc_experiment}
+        timing = row["environment"] | results.own_timing(row, self.timings)
+        if self.descriptions.dvc_experiment and not timing.get(
+            "dvc_experiment"
+        ):  # its commit may lack a timing
+            timing = timing | {"dvc_experiment": self.descriptions.dvc_experiment}
         mine = [one for one in self.curves if one["seed"] == experiment.seed and one.get("trial") == trial]
         name = run_name(result, dict(changes), experiment.seed, timing.get("dvc_experiment"))
         return Run(
@@ -151,7 +159,7 @@ class _Reader:
         )
 
     def _described(self, run: Run, item: Experiment | Sweep) -> Run:
-        return replace(run, description=self.study.describe(self.name, item, run.result, run.timing))
+        return replace(run, description=self.descriptions.describe(self.name, item, run.result, run.timing))
 
     def _state(self, result: str, row: Mapping[str, Any]) -> str:
         """Say what a training is: fresh, stale, shortened, infeasible, diverged, or not evaluated."""
@@ -159,15 +167,15 @@ class _Reader:
             return str(row["status"])
         if "test" not in row:
             return "not evaluated"
-        if result not in self.study.plans:
+        if result not in self.descriptions.plans:
             return "finished"  # params.yaml does not say what it should be
-        found = results.find(result, self.study.plans)
+        found = results.find(result, self.descriptions.plans)
         return "stale" if found.stale else "shortened" if found.shortened else "fresh"
 
 
 def _numbers(row: dict[str, Any]) -> dict[str, float]:
     scores = {key: row[split][score] for key, (split, score) in SCORES.items() if split in row}
-    return {key: row[key] for key in FACTS if key in row} | scores
+    return {key: row[key] for key in METRIC_KEYS if key in row} | scores
 
 
 def _over_seeds(metrics: Sequence[Mapping[str, float]]) -> dict[str, float]:
@@ -191,12 +199,12 @@ def _mean_curves(curves: Sequence[list[dict[str, Any]]]) -> list[dict[str, Any]]
 
 
 def _sum(timings: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return when and where several trainings were, with the seconds of all; {} where no clock is known."""
+    """Return when and where several trainings were, with the seconds of all; {} where no timing is known."""
     known = [timing for timing in timings if timing]
     if not known:
         return {}
     seconds = sum(timing.get("seconds", 0.0) for timing in known)
-    return {key: known[0][key] for key in CLOCK if key in known[0]} | {"seconds": seconds}
+    return {key: known[0][key] for key in TIMING_KEYS if key in known[0]} | {"seconds": seconds}
 
 
 def _about(row: Mapping[str, Any], timing: Mapping[str, Any], state: str) -> dict[str, str]:

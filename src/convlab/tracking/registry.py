@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from convlab.errors import InputError
 from convlab.results.folders import finished
-from convlab.tracking import models, records, store, study, writer
+from convlab.tracking import descriptions, models, records, store, writer
 from convlab.tracking.run import Run
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def candidates() -> dict[str, list[Run]]:
 
     A result whose files are damaged is named on stderr and left out.
     """
-    known = study.load()
+    known = descriptions.load()
     found: dict[str, list[Run]] = {}
     for name in finished():
         try:
@@ -86,7 +86,7 @@ def _promote(client: "MlflowClient", name: str, found: Sequence[Run]) -> str:
             continue
         client.set_registered_model_alias(name, ALIAS, version)
         now = f"{_title(run)} ({run.metrics[SCORE]:.2%})"
-        return f"champion was {shown}, now {now}" if champion else f"champion is now {now}, the first"
+        return f"champion was {shown}, now {now}" if champion else f"first champion: {now}"
     return f"champion stays {shown}" if champion else "no champion: none of the networks could be exported"
 
 
@@ -102,7 +102,7 @@ def _register(client: "MlflowClient", name: str, run: Run) -> str:
         "validation_accuracy": str(run.metrics[SCORE]),
         "test_accuracy": str(run.metrics["test_accuracy"]),
     }
-    known = study.load()
+    known = descriptions.load()
     run_id = writer.put(client, records.read_run(training.item, known))[run.result, run.fingerprint]
     address = client.get_run(run_id).data.tags.get(writer.MODEL) or writer.export(client, run_id, run)
     if not client.search_registered_models(f"name = '{name}'"):

@@ -84,7 +84,7 @@ class _Mirror:
         ]
         same.sort(key=_ours, reverse=True)
         started = run.tags.get("started_at")
-        if started is None:  # DVC's run cache brought an old result back, without its clock
+        if started is None:  # DVC's run cache brought an old result back, without its timing
             return (same[0] if same else None), []
         found = next((one for one in same if one.data.tags.get("started_at") == started), None)
         within = run.tags.get("dvc_experiment")
@@ -158,7 +158,7 @@ def _log(client: "MlflowClient", found: Any, run: Run) -> None:
         try:
             export(client, run_id, run)
         except InputError as error:  # the numbers are worth having without it
-            print(f"mlflow: {run.name} goes without its network ({error})", file=sys.stderr)
+            print(f"mlflow: {run.name} mirrored without its network ({error})", file=sys.stderr)
     _end(client, run_id, run)
     client.set_tag(run_id, DIGEST, run.digest())  # last: a run without it is mirrored again
 
@@ -205,7 +205,7 @@ def _changed(run: Run, held: dict[str, float]) -> Iterator[tuple[str, float, int
 
 
 def points(run: Run) -> Iterator[tuple[str, float, int, int]]:
-    """List every metric as (key, value, milliseconds since 1970, step), with the clock of the run itself."""
+    """List every metric as (key, value, milliseconds since 1970, step), at the times of the run itself."""
     seconds = list(run.timing.get("epoch_seconds", []))
     end = _milliseconds(run, sum(seconds))
     for key, value in run.metrics.items():
@@ -223,7 +223,7 @@ def points(run: Run) -> Iterator[tuple[str, float, int, int]]:
 
 
 def _milliseconds(run: Run, after: float) -> int:
-    """Return the time `after` seconds into the run, in milliseconds since 1970; now if no clock is known."""
+    """Return the time `after` seconds into the run, in milliseconds since 1970; now if no timing is known."""
     started = run.timing.get("started_at")
     began = datetime.fromisoformat(started).timestamp() + after if started else time.time()
     return int(began * 1000)

@@ -19,7 +19,7 @@ MOST_SHOWN = 3  # differences in the name of a run
 
 
 @dataclass(frozen=True)
-class Study:
+class Descriptions:
     """What params.yaml and reports.yaml say of results, and params.yaml as it is committed.
 
     `rows` are (report, its row with ours beside it), `judged` the claims with their verdicts, and
@@ -72,7 +72,7 @@ class Study:
 
 def load(
     base: str = "HEAD", dvc_experiment: str | None = None, names: Collection[str] | None = None
-) -> Study:
+) -> Descriptions:
     """Read what is there; where params.yaml or reports.yaml is wrong, nothing is said about results.
 
     `base`: the commit whose params.yaml is the one that was committed; `names`: the experiments and sweeps
@@ -96,8 +96,8 @@ def load(
             if any(_of(one, row.result) for one in wanted)
         ]
     except InputError:
-        return Study(committed=_committed(base, None), dvc_experiment=dvc_experiment)
-    return Study(plans, rows, judged, _committed(base, params), dvc_experiment, _published())
+        return Descriptions(committed=_committed(base, None), dvc_experiment=dvc_experiment)
+    return Descriptions(plans, rows, judged, _committed(base, params), dvc_experiment, _published())
 
 
 def run_name(result: str, changes: Flat, seed: int | None, dvc_experiment: str | None) -> str:
