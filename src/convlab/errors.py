@@ -43,14 +43,14 @@ def name_argument() -> str:
     return sys.argv[1]
 
 
-def print_anything() -> None:
+def replace_unprintable() -> None:
     """Print a `?` for a character that the terminal's encoding lacks, instead of raising."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # not where a test or a notebook put something else
             stream.reconfigure(errors="replace")
 
 
-def draw_into_files() -> None:
+def use_headless_matplotlib() -> None:
     """Have matplotlib draw without a display; it reads the variable when it is imported.
 
     A notebook's `!dvc repro` inherits the notebook's own backend, whose module may not be installed here.
@@ -62,8 +62,8 @@ def run(main: Callable[[], int | None]) -> None:
     """Call `main` as the body of a command; an `InputError` becomes one line on stderr and exit status 2,
     SIGINT, and SIGTERM during a training, one line and 128 more than their number."""
     command = Path(sys.argv[0]).stem
-    print_anything()
-    draw_into_files()
+    replace_unprintable()
+    use_headless_matplotlib()
     end_with_dvc()
     try:
         status = main()

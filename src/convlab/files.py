@@ -37,17 +37,18 @@ BOOK = Path("docs/book")
 
 
 def root() -> Path:
-    """The real repository: under `dvc exp run --temp` the working directory is a copy, `DVC_ROOT` is not."""
+    """Return the real repository, `DVC_ROOT`: the working directory of `dvc exp run --temp` is a copy."""
     return Path(os.environ.get("DVC_ROOT", "."))
 
 
 def scratch() -> Path:
-    """Unfinished work (ledgers, locks): git-ignored, unknown to DVC, survives an interruption."""
+    """Return the folder of unfinished work (ledgers, locks): git-ignored, unknown to DVC; it survives an
+    interruption."""
     return root() / ".convlab"
 
 
 def ledger(name: str) -> Path:
-    """The finished trainings of an experiment or a sweep that is still running."""
+    """Return the folder of the finished trainings of an experiment or a sweep that is still running."""
     return scratch() / "trainings" / name
 
 
@@ -173,22 +174,22 @@ def read_curves(path: Path) -> list[dict[str, Any]]:
 
 
 def config(name: str) -> Path:
-    """The resolved configuration of an experiment or sweep."""
+    """Return the file of the resolved configuration of an experiment or sweep."""
     return CONFIGS / f"{name}.yaml"
 
 
 def code(name: str, phase: str) -> Path:
-    """The modules, with their hashes, that a phase of an experiment or sweep is computed by."""
+    """Return the file of the modules, with their hashes, that compute a phase of an experiment or sweep."""
     return CODE / name / f"{phase}.yaml"
 
 
 def trainings(name: str) -> Path:
-    """The records of the trainings of an experiment or sweep: what they were made from, and their numbers."""
+    """Return the file of the records of trainings: what they were made from, and their numbers."""
     return METRICS / name / "trainings.json"
 
 
 def scores(name: str) -> Path:
-    """The records of the evaluations of an experiment, one per seed."""
+    """Return the file of the records of an experiment's evaluations, one per seed."""
     return METRICS / name / "scores.json"
 
 
@@ -198,15 +199,15 @@ def training(seed: int, trial: str | None = None) -> str:
 
 
 def weights(name: str, seed: int, trial: str | None = None) -> Path:
-    """The weights of an experiment with one of its seeds, or of one trial of a sweep."""
+    """Return the file of the weights of an experiment with one of its seeds, or of one trial of a sweep."""
     return MODELS / name / f"{training(seed, trial)}.safetensors"
 
 
 def champion(name: str) -> Path:
-    """The weights of an experiment that git keeps, if it is a champion."""
+    """Return the file of the weights of an experiment that git keeps, if it is a champion."""
     return CHAMPIONS / f"{name}.safetensors"
 
 
 def predictions(name: str) -> Path:
-    """The probabilities and labels of an experiment's test images."""
+    """Return the file of the probabilities and labels of an experiment's test images."""
     return PREDICTIONS / f"{name}.safetensors"

@@ -35,7 +35,7 @@ def run(*arguments: str, given: str = "", environment: Mapping[str, str] | None 
         raise GitError(str(error)) from None
 
 
-def ask(*arguments: str, given: str = "") -> str | None:
+def output_or_none(*arguments: str, given: str = "") -> str | None:
     """Return what `git ARGUMENTS` prints, or None if it fails."""
     try:
         return run(*arguments, given=given)
@@ -43,7 +43,7 @@ def ask(*arguments: str, given: str = "") -> str | None:
         return None
 
 
-def not_ours() -> str:
+def ownership_hint() -> str:
     """Return what to do if git refuses a repository of another user; empty if it does not refuse."""
     try:
         run("rev-parse", "--git-dir")

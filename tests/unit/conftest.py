@@ -16,11 +16,11 @@ from convlab.data.dataset import Prepared, save
 from convlab.data.preprocess import prepare
 from convlab.data.readers import Raw, read
 from convlab.data.sources import fetch
-from convlab.errors import draw_into_files
+from convlab.errors import use_headless_matplotlib
 from convlab.schema import Experiment, Sweep, Trial
 
 pytest.register_assert_rewrite("importing", "serving")  # plugins of some tests
-draw_into_files()
+use_headless_matplotlib()
 torch.set_num_threads(1)  # the networks here are too small for more
 
 ROOT = Path(__file__).parents[2]

@@ -35,12 +35,12 @@ def test_it_is_given_paths_and_variables(repository: Path) -> None:
 def test_a_refusal_is_an_error_or_none(repository: Path, arguments: tuple[str, ...]) -> None:
     (repository / "bytes").write_bytes(b"\xff")
     git.run("add", ".")
-    assert git.ask(*arguments) is None
+    assert git.output_or_none(*arguments) is None
     with pytest.raises(git.GitError, match=r"."):
         git.run(*arguments)
 
 
 def test_where_it_is_not_installed_nothing_is_said(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(repository))
-    assert git.ask("status") is None
-    assert git.not_ours() == ""
+    assert git.output_or_none("status") is None
+    assert git.ownership_hint() == ""

@@ -38,11 +38,13 @@ def bring_back(selected: Collection[str]) -> list[str]:
 
     Return the names of the experiments and sweeps; none where there is no git repository.
     """
-    listed = git.ask("ls-files", "--deleted", "-z", "--", str(files.METRICS), str(files.PLOTS)) or ""
+    listed = (
+        git.output_or_none("ls-files", "--deleted", "-z", "--", str(files.METRICS), str(files.PLOTS)) or ""
+    )
     gone = [path for path in listed.split("\0") if path and len(Path(path).parts) > 2]
     gone = [path for path in gone if _name(path) not in selected]
     if gone:
-        git.ask("checkout-index", "-z", "--stdin", given="\0".join(gone))
+        git.output_or_none("checkout-index", "-z", "--stdin", given="\0".join(gone))
     return sorted({_name(path) for path in gone if Path(path).exists()})
 
 
@@ -55,7 +57,7 @@ def write_timing(name: str, timing: Any) -> None:
     path = files.METRICS / name / "timing.json"
     files.write_json(path, timing)
     if "DVC_EXP_NAME" in os.environ:
-        git.ask("add", "--", str(path))
+        git.output_or_none("add", "--", str(path))
 
 
 @contextmanager

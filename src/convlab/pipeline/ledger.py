@@ -78,7 +78,7 @@ class Ledger:
         return Finished(**content, weights=weights if weights.is_file() else None)
 
     def checkpoints(self, key: str) -> Path:
-        """The folder for the checkpoints of a training that is not finished."""
+        """Return the folder for the checkpoints of a training that is not finished."""
         return self.folder / key / "checkpoints"
 
     def take_over(self, key: str, others: Iterable[str]) -> None:

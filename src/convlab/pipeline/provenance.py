@@ -74,8 +74,8 @@ def environment(device: "torch.device") -> dict[str, Any]:
 def run_context() -> dict[str, Any]:
     """Return when a run took place, at which git commit, and in which DVC experiment (if any)."""
     # None: no git here, or no repository: a copy on a GPU machine
-    changes = git.ask("status", "--porcelain", "--untracked-files=no", "--", "src", "stages")
-    commit = git.ask("rev-parse", "HEAD")
+    changes = git.output_or_none("status", "--porcelain", "--untracked-files=no", "--", "src", "stages")
+    commit = git.output_or_none("rev-parse", "HEAD")
     return {
         "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "git_commit": commit.strip() if commit else os.environ.get("CONVLAB_COMMIT"),

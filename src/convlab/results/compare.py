@@ -173,7 +173,9 @@ def difference(metric: str, a: Subject, b: Subject) -> MetricDifference | None:
 @contextmanager
 def _checked_out(result: str, revision: str) -> Iterator[None]:
     """Work in a temporary folder that holds a result's files as they were at a revision."""
-    found = git.ask("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    found = git.output_or_none(
+        "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"
+    )
     if found is None:
         raise InputError(
             f"found {revision!r} after the @; allowed: a branch, tag or commit of this git repository"
@@ -184,11 +186,11 @@ def _checked_out(result: str, revision: str) -> Iterator[None]:
         files.PLOTS / name / "curves.csv",
         *files.DECLARED,
     )
-    listed = git.ask(
+    listed = git.output_or_none(
         "ls-tree", "-r", "--name-only", "-z", commit, "--", *(path.as_posix() for path in wanted)
     )
     with tempfile.TemporaryDirectory(prefix="convlab-") as folder:
         for path in filter(None, (listed or "").split("\0")):
-            files.write_text(Path(folder) / path, git.ask("show", f"{commit}:./{path}") or "")
+            files.write_text(Path(folder) / path, git.output_or_none("show", f"{commit}:./{path}") or "")
         with chdir(folder):
             yield

@@ -141,7 +141,7 @@ def glance(lines: Mapping[str, Sequence[Line]], judged: Sequence[Mapping[str, An
 def hints(outputs: Mapping[Path, str]) -> list[str]:
     """Return warnings before the tables are committed: uncommitted settings, and claims on stale results."""
     declared = (str(files.PARAMS), str(files.STUDIES))
-    changed = git.ask("diff", "--name-only", "--relative", "HEAD", "--", *declared) or ""
+    changed = git.output_or_none("diff", "--name-only", "--relative", "HEAD", "--", *declared) or ""
     found = [f"{name} has uncommitted changes, which the tables include" for name in changed.split()]
     stale = dict.fromkeys(name for row in json.loads(outputs[CLAIMS_JSON]) for name in row["stale"])
     if stale:

@@ -64,8 +64,8 @@ def verify(name: str, revision: str = "HEAD") -> Verdict:
 
 
 def _missing(revision: str) -> str:
-    if git.ask("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}") is None:
-        return git.not_ours() or "this folder is not a git repository, or has no commits"
+    if git.output_or_none("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}") is None:
+        return git.ownership_hint() or "this folder is not a git repository, or has no commits"
     return f"no committed result at {revision}"
 
 
@@ -125,7 +125,7 @@ def _within_noise(name: str, before: dict[str, Result], now: dict[str, Result]) 
 
 
 def _committed(path: str, revision: str, keys: set[str]) -> list[Record]:
-    content = git.ask("show", f"{revision}:./{path}")
+    content = git.output_or_none("show", f"{revision}:./{path}")
     if content is None:
         return []
     try:

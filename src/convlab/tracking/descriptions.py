@@ -112,14 +112,14 @@ def run_name(result: str, changes: Flat, seed: int | None, dvc_experiment: str |
 
 def _published() -> str | None:
     """Return where GitHub shows the book of the clone's origin (.github/workflows/book.yml puts it there)."""
-    origin = git.ask("remote", "get-url", "origin") or ""
+    origin = git.output_or_none("remote", "get-url", "origin") or ""
     found = re.search(r"github\.com[:/]([\w-]+)/([\w.-]+?)(?:\.git)?/?$", origin.strip())
     return f"https://{found[1].lower()}.github.io/{found[2]}" if found else None
 
 
 def _committed(base: str, current: Params | None) -> Params | None:
     """Return params.yaml of a commit, which may be the current one; None where none can be read."""
-    texts = {path: git.ask("show", f"{base}:./{path}") for path in (files.PARAMS, files.STUDIES)}
+    texts = {path: git.output_or_none("show", f"{base}:./{path}") for path in (files.PARAMS, files.STUDIES)}
     if texts[files.PARAMS] is None:
         return None
     try:

@@ -9,7 +9,7 @@ from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import Connection
 
-from convlab.errors import InputError, print_anything
+from convlab.errors import InputError, replace_unprintable
 from convlab.interrupt import Interrupted, deferred, end_with_parent
 from convlab.pipeline.executors.job import Job, train_job
 from convlab.pipeline.executors.relay import Relay, forward
@@ -54,7 +54,7 @@ def at_once(experiments: Sequence[Experiment]) -> int:
 
 def prepare_worker(parent: Connection | None = None) -> None:
     """Let a worker end with its parent (SIGKILL must leave no orphan), and send its output there."""
-    print_anything()
+    replace_unprintable()
     if parent:
         relay = Relay(parent)
         progress.report_to(relay)
