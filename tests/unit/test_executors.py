@@ -125,7 +125,7 @@ def test_ray_that_is_not_installed_is_one_line(
     [
         ("head", "allowed: HOST:PORT of a head node (`ray start --head`), auto"),
         ("ray://head:10001", "allowed: HOST:PORT of a head node (`ray start --head`), auto"),
-        ("127.0.0.1:{free}", "but nobody answers there ("),
+        ("127.0.0.1:{free}", "but nothing answers there ("),
     ],
 )
 def test_an_address_without_a_cluster_is_one_line_at_once(
@@ -230,7 +230,7 @@ def test_trainings_on_ray_that_are_asked_to_end_write_checkpoints_and_resume(
         process.send_signal(number)
         _, errors = process.communicate()
     assert process.returncode == 128 + number
-    assert errors == f"-c: {number.name}: stopped in 2 trainings at once; run it again to resume\n"
+    assert errors == f"-c: {number.name}: stopped 2 parallel trainings; run it again to resume\n"
     assert len(list(tmp_path.glob("ray/*/checkpoints/*"))) >= 2
 
     resumed = Trainings("lr", plan, prepared, tmp_path / "ray")

@@ -142,7 +142,7 @@ def test_workers_that_are_asked_to_end_write_checkpoints_and_resume(
         process.send_signal(number)
         _, errors = process.communicate()
     assert process.returncode == 1  # the script does not turn it into an exit status
-    assert errors.endswith(f"Interrupted: {number.name}: stopped in 2 trainings at once\n")
+    assert errors.endswith(f"Interrupted: {number.name}: stopped 2 parallel trainings\n")
     wait_for_the_end_of(family)
     assert len(list(tmp_path.glob("ledger/*/checkpoints"))) == 2
 
@@ -174,4 +174,4 @@ def test_ctrl_c_while_the_workers_start_is_no_traceback_of_theirs(
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does
         _, errors = process.communicate()
     assert "KeyboardInterrupt" not in errors
-    assert errors.endswith("Interrupted: SIGINT: stopped in 2 trainings at once\n")
+    assert errors.endswith("Interrupted: SIGINT: stopped 2 parallel trainings\n")

@@ -120,7 +120,7 @@ class Checkpoints:
                 missing_ok=True
             )  # its number may be higher than those to come, which would be removed
         if not found and (others := self._newest_first("*")):
-            rule = f"a training on {device} resumes from its own kind of device"
+            rule = f"a training on {device} resumes only from checkpoints written on {device}"
             print(f"warning: {others[0]} is not used: {rule}", file=sys.stderr, flush=True)
         return None
 

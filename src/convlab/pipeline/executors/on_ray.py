@@ -56,7 +56,7 @@ def run_on_ray(jobs: Sequence[Job], ledger: Ledger) -> None:
         finally:
             pool.marker.unlink(missing_ok=True)
     if request.number is not None:
-        raise Interrupted(request.number, f"stopped in {pool.at_once} trainings at once")
+        raise Interrupted(request.number, f"stopped {pool.at_once} parallel trainings")
 
 
 @dataclass

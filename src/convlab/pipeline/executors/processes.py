@@ -80,7 +80,7 @@ def _side_by_side(jobs: Sequence[Job], ledger: Ledger, workers: int) -> None:
             _end(pool, ours)  # the others write checkpoints
         forward(ours)
     if request.number is not None:
-        raise Interrupted(request.number, f"stopped in {workers} trainings at once")
+        raise Interrupted(request.number, f"stopped {workers} parallel trainings")
     if any(isinstance(error, BrokenProcessPool) for error in errors):
         raise InputError(
             f"a training's process was killed from outside (out of memory?) while {workers} ran at once; the "

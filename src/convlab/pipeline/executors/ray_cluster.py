@@ -78,7 +78,7 @@ def check_reachable(address: str) -> None:
     try:
         socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
     except (OSError, OverflowError) as error:
-        raise InputError(f"{ADDRESS}: found {address!r}, but nobody answers there ({error})") from None
+        raise InputError(f"{ADDRESS}: found {address!r}, but nothing answers there ({error})") from None
 
 
 def share_of(jobs: Sequence[Job], cpus: int) -> tuple[dict[str, float], int]:

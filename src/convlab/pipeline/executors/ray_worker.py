@@ -146,4 +146,4 @@ def _laid_out(prepared: Sent, data: str) -> Path:
                 return folder
         for name, content in prepared.items():
             files.write_bytes(folder / name, content.tobytes())
-    raise InputError(f"{folder.resolve()}: the prepared data came damaged to {socket.gethostname()}")
+    raise InputError(f"{folder.resolve()}: the prepared data arrived damaged on {socket.gethostname()}")
