@@ -44,3 +44,10 @@ def test_where_it_is_not_installed_nothing_is_said(repository: Path, monkeypatch
     monkeypatch.setenv("PATH", str(repository))
     assert git.output_or_none("status") is None
     assert git.ownership_hint() == ""
+
+
+@pytest.mark.usefixtures("repository")
+def test_a_repository_of_another_user_has_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    monkeypatch.setenv("LANGUAGE", "de")  # the message is read, and git translates it where it can
+    assert "git config --global --add safe.directory" in git.ownership_hint()
