@@ -93,6 +93,15 @@ def test_a_long_picture_is_padded_cropped_or_stretched(fit, left: int, middle: i
     assert abs(int(pixels[0, 10, 10]) - middle) < 10
 
 
+@pytest.mark.parametrize("size", [(4000, 10), (10, 4000)])
+def test_a_sliver_keeps_a_pixel_where_it_is_padded(size: tuple[int, int]) -> None:
+    image = Image.new("L", size, 200)
+    image.paste(10, (size[0] // 4, size[1] // 4, size[0] * 3 // 4, size[1] * 3 // 4))
+    pixels = to_pixels(image, (1, 28, 28), "pad")
+    assert pixels.shape == (1, 28, 28)
+    assert pixels.min() < 150
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [

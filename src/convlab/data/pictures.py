@@ -91,7 +91,12 @@ def to_pixels(image: Image.Image, shape: tuple[int, int, int], fit: Fit) -> Pixe
     if image.size != (width, height):
         match fit:
             case "pad":
-                image = ImageOps.pad(image, (width, height), SMOOTH, _border_colour(image))
+                behind = _border_colour(image)
+                if round(image.height / image.width * width) == 0:
+                    image = image.resize((width, 1), SMOOTH)  # Pillow would round a sliver's side to 0
+                elif round(image.width / image.height * height) == 0:
+                    image = image.resize((1, height), SMOOTH)
+                image = ImageOps.pad(image, (width, height), SMOOTH, behind)
             case "crop":
                 image = ImageOps.fit(image, (width, height), SMOOTH)
             case "stretch":
