@@ -203,7 +203,8 @@ def test_a_trial_whose_worker_is_killed_resumes_in_another_from_its_checkpoint(
     thread.join()
     printed = capfd.readouterr()
     assert killed
-    assert printed.err.count("its worker died; resuming in another one") == len(killed)
+    # One that was killed before it had its trial, or after, has nothing to resume
+    assert 1 <= printed.err.count("its worker died; resuming in another one") <= len(killed)
     assert "resuming at epoch" in printed.out
     assert sum(finished.timing["cut_offs"] for _, finished in ended) >= 1
     assert same(on_ray, run_serially(plan, prepared, tmp_path / "serial"))
