@@ -98,14 +98,12 @@ def out_of_memory(scene: Scene) -> Iterator[bool]:
     """
     found = [one for one in session(scene.process.pid) if one != scene.process.pid]
     workers = [one for one in found if "--multiprocessing-fork" in _words(one)]
-    victim = scene.chance.choice(workers) if workers else max(found, key=_resident, default=0)
-    try:
-        limit = max(1, _resident(victim)) * resource.getpagesize()
-        resource.prlimit(victim, resource.RLIMIT_AS, (limit, limit))
-        hit = True
-    except (OSError, IndexError):  # it has just ended
-        hit = False
-    yield hit
+    victim = scene.chance.choice(workers) if workers else max(found, key=_resident, default=None)
+    limit = _resident(victim) * resource.getpagesize() if victim else 0
+    with contextlib.suppress(ProcessLookupError):
+        if victim and limit:  # else it has just ended
+            resource.prlimit(victim, resource.RLIMIT_AS, (limit, limit))
+    yield bool(limit)
 
 
 @contextmanager
