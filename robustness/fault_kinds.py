@@ -98,10 +98,10 @@ def out_of_memory(scene: Scene) -> Iterator[bool]:
     """
     found = [one for one in session(scene.process.pid) if one != scene.process.pid]
     workers = [one for one in found if "--multiprocessing-fork" in _words(one)]
-    victim = scene.chance.choice(workers) if workers else max(found, key=_resident, default=None)
-    limit = _resident(victim) * resource.getpagesize() if victim else 0
+    victim = scene.chance.choice(workers) if workers else max(found, key=_resident, default=0)
+    limit = _resident(victim) * resource.getpagesize()
     with contextlib.suppress(ProcessLookupError):
-        if victim and limit:  # else it has just ended
+        if limit:  # else it has just ended; and 0 would be this process
             resource.prlimit(victim, resource.RLIMIT_AS, (limit, limit))
     yield bool(limit)
 
