@@ -23,7 +23,7 @@ def run(*arguments: str, given: str = "", environment: Mapping[str, str] | None 
         done = subprocess.run(
             ["git", *arguments],
             input=given.encode(),
-            env=os.environ | {"LC_ALL": "C"} | (environment or {}),  # its messages are read, below too
+            env={**os.environ, "LC_ALL": "C", **(environment or {})},  # its messages are read, below too
             capture_output=True,
             check=True,
             timeout=PATIENCE,
