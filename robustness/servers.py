@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 from convlab.errors import InputError
@@ -106,10 +107,8 @@ def find_postgres() -> Path:
     Raises:
         InputError: it is not installed, or psycopg is not.
     """
-    try:
-        import psycopg  # noqa: F401
-    except ImportError:
-        raise InputError("psycopg is not installed; `pip install '.[postgres]'`") from None
+    if find_spec("psycopg") is None:
+        raise InputError("psycopg is not installed; `pip install '.[postgres]'`")
     found = [path.parent for path in sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))]
     if name := shutil.which("initdb"):
         found.append(Path(name).resolve().parent)
