@@ -16,7 +16,7 @@ from convlab import files, results
 from convlab.book import claim, comparison, contents, explore, runtime, scatter, site
 from convlab.commands import pages
 from convlab.errors import InputError
-from convlab.results import pairwise
+from convlab.results import compare
 
 
 @pytest.fixture(scope="module")
@@ -250,7 +250,7 @@ def test_a_record_that_is_not_valid_any_more_is_left_out(tmp_path, monkeypatch):
     site.write(Path("book"))
     assert "gone" not in page(tmp_path / "book", "compare.html")
     with pytest.raises(InputError, match=r"metrics/gone/trainings\.json: dataset: found 'removed'"):
-        pairwise.load("gone")
+        compare.load("gone")
 
 
 def test_every_data_set_has_a_colour_in_the_chart_and_every_image_may_be_right(here):
