@@ -7,6 +7,7 @@ from typing import Any
 
 from convlab import files, git, results
 from convlab.config import load_params
+from convlab.data.catalogue import DATASETS
 from convlab.errors import InputError
 from convlab.results import claims, observations, report_consistency
 from convlab.results.replicates import Noise, noise_by_dataset
@@ -51,7 +52,7 @@ def outputs() -> dict[Path, str]:
     experiments = claims.by_result(params)
     judged = report_consistency.beside(claims.judge_all(params, plans), reports, experiments)
     # On the embedded digits a claim is tried on a small scale, not on the report's data
-    counted = [claim for claim in judged if experiments[claim["a"]].dataset != "digits"]
+    counted = [claim for claim in judged if not DATASETS[experiments[claim["a"]].dataset].embedded]
 
     page = PAGE.read_text(encoding="utf-8")
     for name, report in reports.items():
