@@ -38,6 +38,16 @@ def test_sweeps_that_are_committed_are_shown_though_they_are_not_selected(convla
     assert "mnist_cnn_kernel" in out
 
 
+@pytest.mark.parametrize(("other", "differ"), [("mnist_vgg", False), ("mnist_cnn", True)])
+def test_results_side_by_side_show_the_parameters_that_differ(
+    convlab: Command, other: str, differ: bool
+) -> None:
+    status, out, _ = convlab("compare", "mnist_vgg", other)
+    assert status == 0
+    assert ("Parameters that differ" in " ".join(out.split())) == differ
+    assert ("Their parameters are the same." in out) != differ
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_a_shell_is_told_what_completes_a_command(convlab: Command, shell: str) -> None:
     status, out, _ = convlab("--print-completion", shell)

@@ -95,8 +95,8 @@ def test_weights_that_are_not_here_are_said_and_the_next_best_is_taken(network, 
     said = capsys.readouterr()
     assert said.out == "digits: first champion: one (90.00%)\n"
     assert said.err == (
-        f"digits: two (95.00%) is the best by validation, but {path} is not here; `dvc pull` or `dvc repro` "
-        "brings it\n"
+        f"digits: two (95.00%) is the best by validation, but {path} is not here; `dvc pull` brings "
+        "it, or training it\n"
     )
 
 

@@ -89,7 +89,8 @@ def compare(results: list[str]) -> int:
         changes = [difference_text(metric, difference(metric, other, first)) for other in others]
         metrics.add_row(metric.replace("_", " "), *cells, *changes)
     console = wide_console()
-    for table in (names, params, metrics):
-        console.print(table)
+    console.print(names)
+    console.print(params if params.row_count else "Their parameters are the same.")
+    console.print(metrics)
     console.print("±: standard deviation over seeds; [ , ]: 95 % interval; accuracies: percentage points")
     return 0

@@ -142,4 +142,4 @@ def _ahead(found: Sequence[Run], here: Sequence[Run]) -> str:
         return ""
     first = found[0]
     ahead = f"{_title(first)} ({first.metrics[SCORE]:.2%}) is the best by validation"
-    return f"{ahead}, but {_missing(first)} is not here; `dvc pull` or `dvc repro` brings it"
+    return f"{ahead}, but {_missing(first)} is not here; `dvc pull` brings it, or training it"
