@@ -51,6 +51,18 @@ def test_equal_weights_are_a_reproduction_to_the_last_bit_on_whatever_machine() 
     assert str(verify("digits")) == "digits: reproduced to the last bit: test 96.39%"
 
 
+def test_what_was_not_computed_here_is_not_called_reproduced() -> None:
+    one = training("digits", weights="a")
+    scores = [evaluation(one, **scores_of(0.95, 360))]
+    put([one], scores, timing={"started_at": "2026-11-26T22:53:47+00:00"})
+    commit()
+    assert str(verify("digits")) == (
+        "digits: not compared: not computed here: the files are the committed ones"
+    )
+    put([one], scores, timing={"started_at": "2026-11-27T10:00:00+00:00"})
+    assert verify("digits").kind == "reproduced to the last bit"
+
+
 def test_other_weights_are_noise_as_far_as_the_test_images_cannot_tell_them_apart() -> None:
     experiment(347 / 360)
     commit()

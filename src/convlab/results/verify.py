@@ -19,6 +19,7 @@ from convlab.results.regressions import CONFIDENCE, Result, over_images
 from convlab.results.states import changed, format_reasons
 
 TRAINING, SCORES = {"of", "name", "seed", "status", "configuration"}, {"of", "seed"}  # keys of a record
+TIMING = "timing.json"
 Kind = Literal["reproduced to the last bit", "reproduced within noise", "not reproduced", "not compared"]
 
 
@@ -57,10 +58,19 @@ def verify(name: str, revision: str = "HEAD") -> Verdict:
             name, "not compared", f"settings differ from the committed result: {format_reasons(other)}"
         )
     if _same(before, folder.trainings) and _same(scores, folder.scores):
+        if _untouched(name, revision):
+            return Verdict(name, "not compared", "not computed here: the files are the committed ones")
         means = [one.mean for one in _results(folder.trainings, folder.scores).values() if one.accuracies]
         spread = dict.fromkeys(f"{end:.2%}" for end in (min(means), max(means))) if means else {}
         return Verdict(name, "reproduced to the last bit", f"test {' to '.join(spread)}" if spread else "")
     return _within_noise(name, _results(before, scores), _results(folder.trainings, folder.scores))
+
+
+def _untouched(name: str, revision: str) -> bool:
+    """Tell whether a result's clock, which every training sets anew, is the committed one."""
+    clock = files.METRICS / name / TIMING
+    committed = git.output_or_none("show", f"{revision}:./{clock.as_posix()}")
+    return clock.is_file() and clock.read_text(encoding="utf-8") == committed
 
 
 def _missing(revision: str) -> str:
