@@ -138,11 +138,8 @@ def _verdict(
     if claim.metric == "epoch_seconds" and a.timing_conditions() != b.timing_conditions():
         return "inconclusive", "different hardware or number of parallel trainings", None
     if (interval := difference.interval()) is None:
-        return (
-            "inconclusive",
-            "n = 1: no interval" if difference.n == 1 else "the standard deviation over seeds is 0",
-            None,
-        )
+        reason = "n = 1: no interval" if difference.n == 1 else "the standard deviation over seeds is 0"
+        return "inconclusive", reason, None
 
     def settled(confidence: float) -> bool:
         ends = difference.interval(confidence)
