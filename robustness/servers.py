@@ -7,8 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -44,6 +43,8 @@ class MlflowServer:
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
+    close = kill
+
 
 class Postgres:
     """A PostgreSQL with a data folder of its own; `uri` is its address for MLflow."""
@@ -62,7 +63,7 @@ class Postgres:
         """Restart it as after a crash: connections are cut, and it recovers from its log."""
         self._control("restart", "-m", "immediate")
 
-    def stop(self) -> None:
+    def close(self) -> None:
         """Stop it."""
         self._control("stop", "-m", "immediate")
 
@@ -79,26 +80,6 @@ class Postgres:
             status = subprocess.run(command, cwd=self.folder, stdout=calls, stderr=calls).returncode
         if status:
             raise InputError(f"{program}: exit status {status}: {log.read_text().strip().splitlines()[-1]}")
-
-
-@contextmanager
-def postgres(folder: Path, binaries: Path) -> Iterator[Postgres]:
-    """Start PostgreSQL, and stop it at the end."""
-    database = Postgres(folder, binaries)
-    try:
-        yield database
-    finally:
-        database.stop()
-
-
-@contextmanager
-def mlflow_server(folder: Path, store: str) -> Iterator[MlflowServer]:
-    """Start MLflow's server, and kill it at the end."""
-    server = MlflowServer(folder, store)
-    try:
-        yield server
-    finally:
-        server.kill()
 
 
 def find_postgres() -> Path:

@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from convlab.errors import InputError, run
 from convlab.files import METRICS, write_json, write_text
 from convlab.pipeline.provenance import environment, run_context
 from convlab.results.tables import insert
-from robustness.servers import find_postgres, mlflow_server, postgres
+from robustness.servers import MlflowServer, Postgres, find_postgres
 
 ROOT = Path(__file__).parents[1]
 OUT, PAGE = Path("robustness/results/tracking_server.json"), Path("docs/scale.md")
@@ -59,15 +60,17 @@ def main() -> int:
         clones = [clone(folder / f"clone-{number}") for number in range(options.clones)]
         track(clones[0], f"sqlite:///{folder / 'alone.db'}")
         wanted = runs(f"sqlite:///{folder / 'alone.db'}")
+        if options.kills >= len(wanted):
+            raise InputError(f"--kills: found {options.kills}; allowed: less than the {len(wanted)} runs")
         moments = sorted(chance.sample(range(1, len(wanted)), options.kills))
         with (
-            postgres(folder / "database", binaries) as database,
-            mlflow_server(folder, database.uri) as server,
+            closing(Postgres(folder / "database", binaries)) as database,
+            closing(MlflowServer(folder, database.uri)) as server,
             ThreadPoolExecutor(options.clones) as threads,
         ):
             writers = [threads.submit(track, one, server.uri) for one in clones]
             for moment in moments:
-                while runs(server.uri).total() < moment:
+                while runs(server.uri).total() < moment and not all(one.done() for one in writers):
                     time.sleep(0.2)
                 server.kill()
                 database.restart()

@@ -51,7 +51,7 @@ case "${1:-}" in
         rm -rf "$LEASE/taken"
         cp -r "$folder" "$LEASE/taken"
         mv "$LEASE/taken" "$LEASE/ledger/$key"
-        echo "$key" >> "$LEASE/kept.csv"
+        if [ -f "$LEASE/ledger/$key/finished.json" ]; then echo "$key" >> "$LEASE/kept.csv"; fi
       fi
     done
     work=$(mktemp -d "$LEASE/work-XXXXXX") # a new one each time: processes of a dead daemon may still run in the old one

@@ -23,8 +23,6 @@ def git(*arguments: str) -> None:
 @pytest.fixture(autouse=True)
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
-        monkeypatch.delenv(name, raising=False)
     git("init", "-q")
     git("commit", "-q", "--allow-empty", "-m", "start")
 

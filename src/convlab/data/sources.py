@@ -26,9 +26,8 @@ from convlab.files import IMPORTED, root
 
 BLOCK = 1 << 20  # bytes
 TIMEOUT = 30  # seconds without a byte, then the next source is tried
-LARGEST = (
-    1 << 30
-)  # bytes of a file from a network: far more than any has; a broken source must not fill the disk
+# Bytes of a file from a network: far more than any has; a broken source must not fill the disk
+LARGEST = 1 << 30
 MIRROR = "CONVLAB_MIRROR"
 
 
