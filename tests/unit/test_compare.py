@@ -72,7 +72,7 @@ def test_one_seed_borrows_the_spread_of_several_on_its_data_set(tmp_path, monkey
     monkeypatch.chdir(tmp_path)
     results_world.build(tmp_path, {"experiments/digits/seeds": 1})
     found = compare.difference("test_accuracy", compare.load("digits"), compare.load(ONE))
-    assert found.over.startswith("standard deviation of strides/")
+    assert found.over.startswith("(spread of strides/")
     assert compare.difference("test_loss", compare.load("digits"), compare.load(ONE)).interval is None
 
 

@@ -33,16 +33,16 @@ def champion(mirror):
 def test_the_champion_moves_only_to_a_better_network_and_says_so(network, mirror, capsys):
     network("one", 0.9)
     assert registry.promote() == 0
-    assert capsys.readouterr().out == "digits: first champion: one (90.00%)\n"
+    assert capsys.readouterr().out == "digits: first champion: one (validation 90.00%)\n"
     network("two", 0.8, lr=0.5)
     registry.promote()
-    assert capsys.readouterr().out == "digits: champion stays one (90.00%)\n"
+    assert capsys.readouterr().out == "digits: champion stays one (validation 90.00%)\n"
     network("three", 0.95, lr=0.25)
     registry.promote()
-    assert capsys.readouterr().out == "digits: champion was one (90.00%), now three (95.00%)\n"
+    assert capsys.readouterr().out == "digits: champion was one (validation 90.00%), now three (validation 95.00%)\n"
     shutil.rmtree(files.METRICS / "three")  # the registry holds the network itself
     registry.promote()
-    assert capsys.readouterr().out == "digits: champion stays three (95.00%)\n"
+    assert capsys.readouterr().out == "digits: champion stays three (validation 95.00%)\n"
     version = champion(mirror)
     assert version.tags["result"] == "three"
     assert version.tags["validation_accuracy"] == "0.95"
@@ -83,7 +83,7 @@ def test_what_is_registered_holds_no_pickle(network, tmp_path, mirror):
 def test_the_best_of_several_seeds_is_named_with_its_seed(recipe, digits, mirror, capsys):
     put_network(recipe, digits, "one", 0.9, seeds=2)
     registry.promote()
-    assert capsys.readouterr().out == "digits: first champion: one seed 1 (90.00%)\n"
+    assert capsys.readouterr().out == "digits: first champion: one seed 1 (validation 90.00%)\n"
 
 
 def test_weights_that_are_not_here_are_said_and_the_next_best_is_taken(network, capsys):
@@ -93,9 +93,9 @@ def test_weights_that_are_not_here_are_said_and_the_next_best_is_taken(network, 
     path.unlink()
     assert registry.promote() == 0
     said = capsys.readouterr()
-    assert said.out == "digits: first champion: one (90.00%)\n"
+    assert said.out == "digits: first champion: one (validation 90.00%)\n"
     assert said.err == (
-        f"digits: two (95.00%) is the best by validation, but {path} is not here; `dvc pull` brings "
+        f"digits: two (validation 95.00%) is the best, but {path} is not here; `dvc pull` brings "
         "it, or training it\n"
     )
 
@@ -108,7 +108,7 @@ def test_weights_in_git_are_promoted_where_nothing_was_trained(network, recipe, 
     shutil.rmtree(files.PROCESSED)
     weights.unlink()
     assert registry.promote() == 0
-    assert capsys.readouterr().out == "digits: first champion: one (90.00%)\n"
+    assert capsys.readouterr().out == "digits: first champion: one (validation 90.00%)\n"
     import mlflow
 
     answers = mlflow.pyfunc.load_model("models:/digits@champion").predict(digits.test.images.numpy()[:3])
@@ -129,7 +129,7 @@ def test_weights_of_another_training_are_named_and_not_promoted(network, capsys)
     files.write_tensors(files.weights("two", 1), {name: torch.zeros_like(t) for name, t in tensors.items()})
     assert registry.promote() == 0
     said = capsys.readouterr()
-    assert said.out == "digits: first champion: one (90.00%)\n"
+    assert said.out == "digits: first champion: one (validation 90.00%)\n"
     assert "two is left out (data/models/two/seed-1.safetensors: not the weights that" in said.err
 
 
@@ -139,7 +139,7 @@ def test_a_damaged_result_is_named_and_left_out(network, capsys):
     files.write_text(files.trainings("two"), "{")
     registry.promote()
     said = capsys.readouterr()
-    assert said.out == "digits: first champion: one (90.00%)\n"
+    assert said.out == "digits: first champion: one (validation 90.00%)\n"
     assert "promote: two is left out (metrics/two/trainings.json: unreadable" in said.err
 
 

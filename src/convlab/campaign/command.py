@@ -100,10 +100,10 @@ def show(entries: Sequence[Entry], seconds: int | None, console: Console) -> Non
         "duration",
         "ends after",
         "estimated from",
-        "rows",
-        "claims it may decide",
+        "table rows",
+        "claims",
     ):
-        right = title in ("", "trainings", "duration", "ends after", "rows")
+        right = title in ("", "trainings", "duration", "ends after", "table rows")
         table.add_column(title, justify="right" if right else "left", overflow="fold")
     clock, late = 0.0, 0
     for number, (result, estimate) in enumerate(((one.result, one.estimate) for one in entries), start=1):
@@ -130,9 +130,10 @@ def show(entries: Sequence[Entry], seconds: int | None, console: Console) -> Non
         return
     console.print(table)
     total = format_duration(sum(one.estimate.seconds for one in entries))
+    rows = sum(one.result.rows for one in entries)
     claims_ = len({claim for one in entries for claim in one.result.claims})
     console.print(
-        f"{len(entries)} items, {total} in all, which may decide {claims_} claims"
+        f"{len(entries)} items, {total} in all; they complete {rows} table rows and may settle {claims_} claims"
         + (f"; {len(entries) - late} begin within {format_duration(seconds)}" if seconds else ""),
         highlight=False,
     )

@@ -92,5 +92,9 @@ def compare(results: list[str]) -> int:
     console.print(names)
     console.print(params if params.row_count else "Their parameters are the same.")
     console.print(metrics)
-    console.print("±: standard deviation over seeds; [ , ]: 95 % interval; accuracies: percentage points")
+    console.print(
+        "±: standard deviation over seeds; [ , ]: 95 % interval, of one seed by the spread of another result's "
+        "seeds; differences of accuracies: percentage points",
+        soft_wrap=True,
+    )
     return 0

@@ -161,7 +161,7 @@ def difference(metric: str, a: Subject, b: Subject) -> MetricDifference | None:
     found = intervals.interval_of_difference(ours, theirs, images=images, borrowed=borrowed)
     interval = found.interval() if found else None
     if found and interval:
-        lender = f"standard deviation of {borrowed.result}" if borrowed else ""
+        lender = f"(spread of {borrowed.result})" if borrowed else ""
         over = f"over {found.n} seeds" if found.n > 1 else lender
         return MetricDifference(found.value, interval, over)
     if metric == "test_accuracy" and single:

@@ -75,7 +75,7 @@ def _promote(client: "MlflowClient", name: str, found: Sequence[Run]) -> str:
     champion = _champion(client, name)
     before = champion.tags if champion else {}
     held = float(before.get("validation_accuracy", -1.0))
-    shown = f"{before.get('title')} ({held:.2%})"
+    shown = f"{before.get('title')} (validation {held:.2%})"
     for run in found:
         if run.metrics[SCORE] <= held:
             break
@@ -85,7 +85,7 @@ def _promote(client: "MlflowClient", name: str, found: Sequence[Run]) -> str:
             print(f"promote: {run.name} is left out ({error})", file=sys.stderr)
             continue
         client.set_registered_model_alias(name, ALIAS, version)
-        now = f"{_title(run)} ({run.metrics[SCORE]:.2%})"
+        now = f"{_title(run)} (validation {run.metrics[SCORE]:.2%})"
         return f"champion was {shown}, now {now}" if champion else f"first champion: {now}"
     return f"champion stays {shown}" if champion else "no champion: none of the networks could be exported"
 
@@ -141,5 +141,5 @@ def _ahead(found: Sequence[Run], here: Sequence[Run]) -> str:
     if found and here and found[0].metrics[SCORE] <= here[0].metrics[SCORE]:
         return ""
     first = found[0]
-    ahead = f"{_title(first)} ({first.metrics[SCORE]:.2%}) is the best by validation"
+    ahead = f"{_title(first)} (validation {first.metrics[SCORE]:.2%}) is the best"
     return f"{ahead}, but {_missing(first)} is not here; `dvc pull` brings it, or training it"
