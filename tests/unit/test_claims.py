@@ -25,13 +25,13 @@ def put(a=(), b=(), seeds_b=None, epochs=40, images=None):
     result.put(rows + [made("b", seed, test, epochs, images) for seed, test in zip(seeds, b, strict=True)])
 
 
-def made(name, seed, test, epochs=40, images=None, of="sweep", device="a CPU"):
+def made(name, seed, test, epochs=40, images=None, of="sweep", device="a CPU", **more):
     scores = {"loss": 1 - test, "accuracy": test}
     splits = {"train": {"loss": 0.0, "accuracy": 1.0}, "validation": scores}
     splits["test"] = {**scores, "images": images}
     norms = {"kernel_norm": 10 * test, "weight_norm": 100 * test}
     where = {"environment": {"device_name": device}}
-    return result.training(of, seed, name, epochs=epochs, **where, **norms, **splits)
+    return result.training(of, seed, name, epochs=epochs, **where, **norms, **splits, **more)
 
 
 def claim(relation="above", margin=0.0, metric="test_accuracy"):
@@ -40,8 +40,12 @@ def claim(relation="above", margin=0.0, metric="test_accuracy"):
     )
 
 
-def judge(*arguments, plans=PLANS, **more):
-    experiments = dict.fromkeys(plans, SimpleNamespace(dataset="mnist"))
+def settings(scaling="unit"):
+    return SimpleNamespace(dataset="mnist", init="torch", batch_norm="torch", preprocess=scaling)
+
+
+def judge(*arguments, plans=PLANS, experiments=None, **more):
+    experiments = dict.fromkeys(plans, settings()) | (experiments or {})
     return claims.judge("name", claim(*arguments, **more), plans, experiments)
 
 
@@ -161,6 +165,38 @@ def test_a_single_training_uses_the_largest_spread_on_its_data_set():
     # sd 0.02, over √2 for both sides: 0.1 ± 4.30265 · 0.0282843
     assert judged["interval"] == pytest.approx([-0.021697, 0.221697], rel=1e-4)
     assert judged["reason"] == "n = 1: standard deviation of restless/x, n = 3"
+
+
+def test_variants_of_one_experiment_use_its_spread_not_that_of_another_network():
+    put(a=[0.9], b=[0.8])
+    for name, numbers in {"network": [0.80, 0.81, 0.82], "restless": [0.5, 0.52, 0.54]}.items():
+        result.put([made(name, 1 + index, number, of=name) for index, number in enumerate(numbers)])
+    plans = dict.fromkeys(PLANS, Plan(40, False, base="network"))
+    plans |= {name: Plan(40, False, base=name) for name in ("network", "restless")}
+    assert judge(plans=plans)["borrowed_from"] == "network"
+    plans["sweep/b"] = Plan(40, False, base="restless")
+    assert judge(plans=plans)["borrowed_from"] == "restless"  # of two networks the larger
+
+
+def test_trials_of_other_conventions_are_not_pooled():
+    rows = [made("a", 1, 0.90), made("a", 2, 0.92), made("b", 1, 0.80), made("b", 2, 0.82)]
+    rows += [made("c", 1, 0.50), made("c", 2, 0.52), made("raw", 1, 0.1), made("raw", 2, 0.9)]
+    result.put(rows)
+    plans = {f"sweep/{name}": Plan(40, False) for name in ("a", "b", "c", "raw")}
+    judged = judge(plans=plans, experiments={"sweep/raw": settings("none")})
+    assert judged["reason"] == "n = 2: standard deviation pooled over sweep, 3 degrees of freedom"
+    assert judged["interval"] == pytest.approx([0.1 - 0.045007, 0.1 + 0.045007], rel=1e-4)
+
+
+def test_a_network_that_has_not_learned_settles_nothing():
+    own = {"seed": 1, "epochs": 40, "early_stopping": None, "dataset": "mnist"}
+    rows = [made("a", seed, 0.88 + seed / 50, configuration=own | {"seed": seed}) for seed in (1, 2, 3)]
+    rows += [made("b", seed, 0.09 + seed / 100, configuration=own | {"seed": seed}) for seed in (1, 2, 3)]
+    result.put(rows)
+    judged = judge()
+    assert judged["interval"] is not None
+    assert judged["verdict"] == "inconclusive"
+    assert judged["reason"] == "sweep/b has not learned: 11.00% of the test images"
 
 
 def test_two_seeds_are_judged_by_the_spread_of_their_study():

@@ -154,6 +154,7 @@ def swept(workplace, recipe):
     [
         ({"x": {"l2": 0.0}, "y": {"l2": 0.1}}, ["histograms.png"]),
         ({"x": {"lr": 0.1}, "y": {"lr": 0.2}}, []),
+        ({"x": {}, "y": {"l2": 0.1, "l2_on": "kernels_and_biases"}}, ["histograms.png"]),
         ({"small": {}, "large": {"model.kernels": [5, 5]}, "small_l2": {"l2": 0.1}}, ["histograms.png"]),
         (
             {"x": {}, "x_l2": {"l2": 0.1}, "y": {"model.kernels": [5, 5]}}
@@ -161,7 +162,7 @@ def swept(workplace, recipe):
             ["histograms_x.png", "histograms_y.png"],
         ),
     ],
-    ids=["of l2", "of something else", "variants", "two pairs of variants"],
+    ids=["of l2", "of something else", "of l2, on biases too", "variants", "two pairs of variants"],
 )
 def test_what_differs_in_l2_alone_has_histograms_over_each_other(swept, points, histograms):
     drawn = sorted(path.name for path in draw_sweep("net", swept(points)))

@@ -39,7 +39,10 @@ def test_the_champion_moves_only_to_a_better_network_and_says_so(network, mirror
     assert capsys.readouterr().out == "digits: champion stays one (validation 90.00%)\n"
     network("three", 0.95, lr=0.25)
     registry.promote()
-    assert capsys.readouterr().out == "digits: champion was one (validation 90.00%), now three (validation 95.00%)\n"
+    assert (
+        capsys.readouterr().out
+        == "digits: champion was one (validation 90.00%), now three (validation 95.00%)\n"
+    )
     shutil.rmtree(files.METRICS / "three")  # the registry holds the network itself
     registry.promote()
     assert capsys.readouterr().out == "digits: champion stays three (validation 95.00%)\n"

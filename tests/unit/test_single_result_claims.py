@@ -40,32 +40,39 @@ def judge(one: Claim) -> dict[str, object]:
 
 
 def test_named_pairs_are_compared_with_as_many_others() -> None:
-    found = single_result_claims.of_pairs("name", confused(), ["5/3"], average=False)
+    found = single_result_claims.of_pairs("name", confused(), ["5/3"], than="others")
     assert found is not None
     # 0.60 against 0/1's 0.25: the variance of a difference of two shares of one multinomial
     assert found.value == pytest.approx(0.35)
     assert found.error == pytest.approx(sqrt((0.85 - 0.35**2) / 100))
-    two = single_result_claims.of_pairs("name", confused(), ["5/3", "8/9"], average=False)
+    two = single_result_claims.of_pairs("name", confused(), ["5/3", "8/9"], than="others")
     assert two is not None
     assert two.value == pytest.approx(0.70 - 0.30)
 
 
+def test_the_rarest_of_the_named_pairs_is_compared_with_the_most_frequent_other() -> None:
+    found = single_result_claims.of_pairs("name", confused(), ["5/3", "8/9"], than="every other")
+    assert found is not None
+    assert found.value == pytest.approx(0.10 - 0.25)  # 8/9 against 0/1
+    assert found.error == pytest.approx(sqrt((0.35 - 0.15**2) / 100))
+
+
 def test_named_pairs_are_compared_with_average_ones() -> None:
-    found = single_result_claims.of_pairs("name", confused(), ["5->3"], average=True)
+    found = single_result_claims.of_pairs("name", confused(), ["5->3"], than="average")
     assert found is not None
     assert found.value == pytest.approx(0.40 - 1 / 90)
-    both = single_result_claims.of_pairs("name", confused(), ["3/5"], average=True)
+    both = single_result_claims.of_pairs("name", confused(), ["3/5"], than="average")
     assert both is not None
     assert both.value == pytest.approx(0.60 - 2 / 90)
 
 
 def test_no_wrong_image_says_nothing() -> None:
-    assert single_result_claims.of_pairs("name", [("1", "1"), ("2", "2")], ["1/2"], average=False) is None
+    assert single_result_claims.of_pairs("name", [("1", "1"), ("2", "2")], ["1/2"], than="others") is None
 
 
 def test_a_class_that_is_none_is_one_line() -> None:
     with pytest.raises(InputError) as error:
-        single_result_claims.of_pairs("name", confused(), ["cat/3"], average=True)
+        single_result_claims.of_pairs("name", confused(), ["cat/3"], than="average")
     assert str(error.value) == (
         "claims.name.pairs: found 'cat/3'; allowed: two of 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, as 0/9 or 0->9"
     )

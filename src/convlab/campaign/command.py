@@ -133,7 +133,7 @@ def show(entries: Sequence[Entry], seconds: int | None, console: Console) -> Non
     rows = sum(one.result.rows for one in entries)
     claims_ = len({claim for one in entries for claim in one.result.claims})
     console.print(
-        f"{len(entries)} items, {total} in all; they complete {rows} table rows and may settle {claims_} claims"
+        f"{len(entries)} items, {total} in all, for {rows} table rows and up to {claims_} claims"
         + (f"; {len(entries) - late} begin within {format_duration(seconds)}" if seconds else ""),
         highlight=False,
     )

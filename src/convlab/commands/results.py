@@ -93,8 +93,8 @@ def compare(results: list[str]) -> int:
     console.print(params if params.row_count else "Their parameters are the same.")
     console.print(metrics)
     console.print(
-        "±: standard deviation over seeds; [ , ]: 95 % interval, of one seed by the spread of another result's "
-        "seeds; differences of accuracies: percentage points",
+        "±: standard deviation over seeds; [ , ]: 95 % interval, for one seed by another result's spread; "
+        "accuracies: percentage points",
         soft_wrap=True,
     )
     return 0

@@ -164,7 +164,8 @@ def _l2_studies(trials: list[Trial]) -> list[list[Trial]]:
     """Group trials that differ in λ alone, with the first seed of each λ."""
     groups: dict[str, dict[float, Trial]] = {}
     for trial in trials:
-        rest = trial.experiment.model_copy(update={"l2": 0.0, "seed": 0}).model_dump_json()
+        alike = {"l2": 0.0, "l2_on": "kernels", "seed": 0}  # without a penalty it is on nothing
+        rest = trial.experiment.model_copy(update=alike).model_dump_json()
         groups.setdefault(rest, {}).setdefault(trial.experiment.l2, trial)
     return [list(group.values()) for group in groups.values() if len(group) > 1]
 

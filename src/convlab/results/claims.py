@@ -3,26 +3,26 @@
 The difference a − b is taken seed by seed where both sides have the seed (a paired t interval), else between
 the two groups (Welch's); both at 95 %, and wider by what another set of test images might have given. With
 fewer than three seeds on a side the standard deviation is that of the study's trials about their own means,
-pooled (as in an analysis of variance); with one seed, where no trial has more, it is borrowed: the largest
-that a result on the same data set has over its seeds.
-Where the interval settles neither, the verdict is 'inconclusive'.
+pooled (as in an analysis of variance); with one seed, where no trial has more, it is borrowed: that of the
+experiment which both sides vary, or else the largest that a result on the same data set has over its seeds.
+Where the interval settles neither, or a side has not learned at all, the verdict is 'inconclusive'.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from statistics import mean
 from typing import Any
 
 from convlab import results
-from convlab.results import intervals, single_result_claims
+from convlab.data.catalogue import DATASETS
+from convlab.results import intervals, lending, single_result_claims
 from convlab.results.intervals import CONFIDENCE, Borrowed, Difference
 from convlab.results.read import Found, Plan, rounded
 from convlab.results.rerun import rerun
 from convlab.schema import Claim, Experiment, Params
 
 VERDICTS = ("confirmed", "refuted", "inconclusive", "not run")
-LENDING = 3  # seeds, at least, of a result whose standard deviation another borrows, or that has its own
-POOLING = 3  # degrees of freedom, at least, of a pooled standard deviation
 ALIKE = ("init", "batch_norm", "epochs", "precision")  # equal on both sides, else a difference says nothing
+LEARNED = 1.5  # times the accuracy of guessing, at least, of a network whose accuracy says something
 # Metrics of held-out images whose interval lacks the images' sampling error: only their mean is recorded
 WITHOUT_IMAGES = (
     *("test_loss", "validation_loss", "penalised_test_loss", "rise_validation_loss", "early_accuracy"),
@@ -70,10 +70,11 @@ def judge(
         difference = single_result_claims.difference(name, claim) if a.trainings else None
     else:
         fewest = min(len(a.trainings), len(b.trainings))
-        if 0 < fewest < LENDING and claim.metric != "epoch_seconds":
-            borrowed = pooled(claim.metric, (claim.a, other), experiments)
+        if 0 < fewest < lending.SEEDS and claim.metric != "epoch_seconds":
+            borrowed = lending.pooled(claim.metric, (claim.a, other), experiments)
         if fewest == 1 and borrowed is None and claim.metric != "epoch_seconds":
-            borrowed = lent(claim.metric, experiments[claim.a].dataset, experiments)
+            found = lending.lenders(claim.metric, experiments[claim.a].dataset, experiments)
+            borrowed = lending.lent(found, plans[claim.a].base, plans[other].base)
         images = images_error_of(claim.metric, (a, b))
         difference = intervals.interval_of_difference(
             by_seed(a, claim.metric), by_seed(b, claim.metric), images=images, borrowed=borrowed
@@ -100,29 +101,6 @@ def judge(
     }
 
 
-def pooled(metric: str, sides: Collection[str], experiments: Mapping[str, Experiment]) -> Borrowed | None:
-    """Return the standard deviation over seeds of all trials of the sweep that both sides belong to; None if
-    it has too few degrees of freedom, or a side belongs to none."""
-    studies = dict.fromkeys(result.partition("/")[0] for result in sides if "/" in result)
-    if len(studies) != 1 or not all("/" in result for result in sides):
-        return None
-    (study,) = studies
-    trials = [result for result in experiments if result.startswith(f"{study}/")]
-    deviation, freedom = intervals.pool([results.values(results.rows(result), metric) for result in trials])
-    return Borrowed(study, deviation, freedom + 1, pooled=True) if freedom >= POOLING else None
-
-
-def lent(metric: str, dataset: str, experiments: Mapping[str, Experiment]) -> Borrowed | None:
-    """Return the largest standard deviation over seeds of a result on a data set; None if none has enough."""
-    found = []
-    for result, experiment in experiments.items():
-        if experiment.dataset == dataset:
-            numbers = results.values(results.rows(result), metric)
-            if len(numbers) >= LENDING:
-                found.append(Borrowed(result, results.spread(numbers) or 0.0, len(numbers)))
-    return max(found, key=lambda one: one.deviation, default=None)
-
-
 def _verdict(
     claim: Claim, sides: tuple[Found, Found], difference: Difference | None, borrowed: Borrowed | None
 ) -> tuple[str, str, float | None]:
@@ -135,6 +113,10 @@ def _verdict(
         return "inconclusive", "one side is shortened", None
     if apart := _apart(a, b):
         return "inconclusive", apart, None
+    for result, side in {claim.a: a, claim.b or claim.a: b}.items():
+        if not _learned(side):
+            reason = f"{result} has not learned: {mean(side.values('test_accuracy')):.2%} of the test images"
+            return "inconclusive", reason, None
     if claim.metric == "epoch_seconds" and a.timing_conditions() != b.timing_conditions():
         return "inconclusive", "different hardware or number of parallel trainings", None
     if (interval := difference.interval()) is None:
@@ -153,6 +135,12 @@ def _verdict(
     if claim.metric in WITHOUT_IMAGES:
         reasons.append("excluding the sampling error of the images")
     return decide(claim.relation, claim.margin, *interval), "; ".join(reasons), intervals.level(settled)
+
+
+def _learned(side: Found) -> bool:
+    """Tell whether the networks of a side do better than guessing; of a data set imported here: unknown."""
+    facts = DATASETS.get(side.trainings[0]["configuration"].get("dataset", ""))
+    return facts is None or mean(side.values("test_accuracy")) >= LEARNED / len(facts.classes)
 
 
 def _apart(a: Found, b: Found) -> str:
@@ -268,7 +256,15 @@ def expected(row: Mapping[str, Any]) -> str:
 
 def compared_with(row: Mapping[str, Any]) -> str:
     """Name what the pairs of classes of a judged claim are compared with."""
-    others = "as many average pairs" if row["than"] == "average" else "the most frequent others"
+    match row["than"]:
+        case "average":
+            others = "as many average pairs"
+        case "others":
+            others = "the most frequent others"
+        case "every other":
+            others = "every other pair, by the rarest of them"
+        case _:
+            raise AssertionError(row["than"])
     return f"{others}, in points of the wrong images"
 
 

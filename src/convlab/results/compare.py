@@ -15,7 +15,7 @@ from convlab.config import load_params
 from convlab.config.explain import nearest
 from convlab.errors import InputError
 from convlab.pipeline.made_from import configuration, flat
-from convlab.results import claims, intervals, regressions
+from convlab.results import claims, intervals, lending, regressions
 from convlab.results.folders import load as load_folder
 from convlab.results.intervals import Borrowed
 from convlab.results.read import Found
@@ -29,16 +29,16 @@ NUMBERS = (*METRICS, "epochs", "seconds", "parameters")
 class Subject:
     """A result, as it is compared: its trainings, and its configuration by dotted keys.
 
-    `accuracies`: of the test images, as `regressions` has them; `borrowed`: the standard deviation of the
-    test accuracy by which a single training on its data set is judged, None where no result there has enough
-    seeds.
+    `accuracies`: of the test images, as `regressions` has them; `base`: the experiment that it is or varies;
+    `lenders`: the standard deviations of the test accuracy that a single training may borrow.
     """
 
     name: str
     found: Found
     params: Mapping[str, str]
     accuracies: regressions.Result
-    borrowed: Borrowed | None
+    base: str
+    lenders: Mapping[str, Borrowed]
 
     @property
     def dataset(self) -> str | None:
@@ -91,12 +91,12 @@ def subjects(names: Sequence[str] | None = None) -> dict[str, Subject]:
     Raises:
         InputError: one of their files is damaged.
     """
-    accuracies, lent = regressions.present(), _lent()
+    accuracies, lenders = regressions.present(), _lenders()
     found = {}
     for result, params in configurations(names).items():
         if rows := results.rows(result):
             accuracy = accuracies.get(result, regressions.Result())
-            found[result] = Subject(result, Found(rows), params, accuracy, lent.get(params["dataset"]))
+            found[result] = Subject(result, Found(rows), params, accuracy, *lenders.get(result, ("", {})))
     return found
 
 
@@ -125,13 +125,16 @@ def configurations(names: Sequence[str] | None = None) -> dict[str, dict[str, st
     return found
 
 
-def _lent() -> dict[str, Borrowed | None]:
-    """Return the standard deviation of the test accuracy that single trainings borrow, by data set."""
+def _lenders() -> dict[str, tuple[str, Mapping[str, Borrowed]]]:
+    """Return of each result the experiment that it is or varies, and the lenders on its data set."""
     if not files.PARAMS.is_file():  # of a revision without one
         return {}
-    experiments = claims.by_result(load_params(files.PARAMS))
-    datasets = dict.fromkeys(experiment.dataset for experiment in experiments.values())
-    return {name: claims.lent("test_accuracy", name, experiments) for name in datasets}
+    params = load_params(files.PARAMS)
+    experiments = claims.by_result(params)
+    datasets = {experiment.dataset for experiment in experiments.values()}
+    found = {name: lending.lenders("test_accuracy", name, experiments) for name in datasets}
+    plans = results.load_plans(params)
+    return {name: (plan.base, found[experiments[name].dataset]) for name, plan in plans.items()}
 
 
 def params_that_differ(several: Sequence[Subject]) -> dict[str, list[str]]:
@@ -156,7 +159,8 @@ def difference(metric: str, a: Subject, b: Subject) -> MetricDifference | None:
     if metric not in METRICS or not alike:
         return MetricDifference(value, None)
     single = min(len(ours), len(theirs)) == 1
-    borrowed = (a.borrowed or b.borrowed) if single and metric == "test_accuracy" else None
+    borrows = single and metric == "test_accuracy"
+    borrowed = lending.lent(a.lenders or b.lenders, a.base, b.base) if borrows else None
     images = claims.images_error_of(metric, (a.found, b.found))
     found = intervals.interval_of_difference(ours, theirs, images=images, borrowed=borrowed)
     interval = found.interval() if found else None

@@ -114,11 +114,13 @@ def rounded(number: float | None) -> float | None:
 
 @dataclass(frozen=True)
 class Plan:
-    """What params.yaml says of a result: the epochs that its experiment states (a sweep may shorten them)."""
+    """What params.yaml says of a result: the epochs that its experiment states (a sweep may shorten them),
+    its settings as they are resolved now, and its `base`, the experiment that it is or varies."""
 
     planned: int
     stops_early: bool
-    experiment: Experiment | None = None  # as params.yaml resolves it now
+    experiment: Experiment | None = None
+    base: str = ""
 
 
 def shortened(row: Row, planned: int) -> bool:
@@ -195,18 +197,18 @@ def load_plans(params: Params | None = None) -> dict[str, Plan]:
     params, raw = params or load_params(files.PARAMS), read_params(files.PARAMS)
     plans = {}
     for name, experiment in params.experiments.items():
-        plans[name] = _plan(experiment, experiment.epochs)
+        plans[name] = _plan(experiment, experiment.epochs, name)
     for name, sweep in params.sweeps.items():
         for trial in sweep.trials:
             base = raw["sweeps"][name].get("experiment", trial.name)
             whole = params.experiments.get(base, trial.experiment)
-            plan = _plan(trial.experiment, whole.epochs)
+            plan = _plan(trial.experiment, whole.epochs, base)
             plans.setdefault(f"{name}/{trial.name}", plan)  # further seeds of a trial have the same plan
     return plans
 
 
-def _plan(experiment: Experiment, planned: int) -> Plan:
-    return Plan(planned, experiment.early_stopping is not None, experiment)
+def _plan(experiment: Experiment, planned: int, base: str) -> Plan:
+    return Plan(planned, experiment.early_stopping is not None, experiment, base)
 
 
 def frame(plans: Mapping[str, Plan] | None = None) -> "DataFrame":

@@ -25,6 +25,7 @@ METRICS = (
 # What else a claim may compare: quantities of the curves, an epoch's median seconds, and within one result
 WITHIN = ("confusion_share", "map_distance")
 COMPARABLE = (*METRICS, *OF_CURVES, "epoch_seconds", *WITHIN)
+Than = Literal["others", "every other", "average"]
 Pair = Annotated[str, Field(pattern=r"^[^/>]+(/|->)[^/>]+$")]
 
 
@@ -104,8 +105,9 @@ class Claim(Section):
     """The difference that has to be exceeded, or with `same` and `not_above` the one that is allowed."""
     pairs: Annotated[list[Pair], Field(min_length=1)] | None = None
     """Classes that are confused, for `confusion_share`: `5/3`, either way, or `deer->frog`."""
-    than: Literal["others", "average"] | None = None
-    """Compare `pairs` with as many other pairs, the most frequent ones, or with as many average ones."""
+    than: Than | None = None
+    """Compare `pairs` with as many other pairs, the most frequent ones, or with as many average ones; with
+    `every other`, the rarest of `pairs` with the most frequent other one."""
 
     @model_validator(mode="after")
     def _same_needs_a_margin(self) -> "Claim":
