@@ -35,7 +35,7 @@ dvc_plots/results/index.html: dvc.lock .dvc/plots/page.html .dvc/plots/trials.js
 
 mnist: setup  ## R0 on the real MNIST: baseline, grid, L2 study, to early stopping (EPOCHS=1: a quick look on a CPU)
 	dvc exp run -S 'run=[mnist_vgg]' -S 'run_sweeps=[mnist_vgg_l2,mnist_vgg_stride_kernel]' \
-		$(if $(EPOCHS),-S '+experiments.mnist_vgg.epochs=$(EPOCHS)')
+		$(if $(EPOCHS),-S '++experiments.mnist_vgg.epochs=$(EPOCHS)')
 
 headlines: setup  ## surpass every report's headline accuracy on two cores (NAMES=headline_mnist: one of them)
 	convlab headlines $(NAMES)

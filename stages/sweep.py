@@ -14,6 +14,7 @@ def main() -> None:
     sweep = load_sweep(files.config(name))
     portable.pin(name, sweep)
     from convlab.pipeline.trainings import (  # PyTorch, which must not be loaded before `pin`
+        ITERATION,
         Trainings,
         iterations_of,
     )
@@ -30,7 +31,8 @@ def main() -> None:
         curves += [{"trial": trial.name, **record, "seed": seed} for record in done.curves]
         timing[files.training(seed, trial.name)] = done.timing
     files.write_csv(files.PLOTS / name / "curves.csv", curves)
-    files.write_csv(files.PLOTS / name / "iterations.csv", iterations_of(ended))
+    columns = ("trial", *ITERATION)  # without rows it still has a header: DVC warns about an empty file
+    files.write_csv(files.PLOTS / name / "iterations.csv", iterations_of(ended), columns)
     files.write_json(files.trainings(name), records)
     files.write_json(files.METRICS / name / "trials.json", summaries.tried(records))
     write_timing(name, timing)

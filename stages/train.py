@@ -7,15 +7,16 @@ from convlab.pipeline import made_from, summaries
 from convlab.pipeline.kept import write_timing
 from convlab.tracking import mirror
 
-ITERATION = ("iteration", "epoch", "lr", "loss", "accuracy")
-
 
 def main() -> None:
     """Run the missing seeds, write the outputs, mirror them into MLflow, and empty the ledger."""
     name = name_argument()
     experiment = load_experiment(files.config(name))
     portable.pin(name, experiment)
-    from convlab.pipeline.trainings import Trainings  # PyTorch, which must not be loaded before `pin`
+    from convlab.pipeline.trainings import (  # PyTorch, which must not be loaded before `pin`
+        ITERATION,
+        Trainings,
+    )
 
     trainings = Trainings(name, experiment, files.PROCESSED / name, files.ledger(name))
     ended = trainings.run()
@@ -32,7 +33,7 @@ def main() -> None:
         files.copy(done.weights, files.weights(name, trial.experiment.seed))
         curves += [{**record, "seed": trial.experiment.seed} for record in done.curves]
     files.write_csv(files.PLOTS / name / "curves.csv", curves)
-    # Without rows it still has a header: DVC keeps warning about an empty file
+    # Without rows it still has a header: DVC warns about an empty file
     files.write_csv(files.PLOTS / name / "iterations.csv", ended[0][1].iterations, ITERATION)
     files.write_json(files.trainings(name), records)
     files.write_json(files.METRICS / name / "train.json", summaries.trained(records))

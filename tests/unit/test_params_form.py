@@ -23,6 +23,14 @@ def test_what_changes_nothing_changes_nothing(tmp_path: Path) -> None:
     assert after(tmp_path, "lr=0.001") == []
 
 
+def test_a_key_can_be_set_whether_it_is_stated_or_not(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(TEXT, encoding="utf-8")
+    for seeds in (3, 5):  # `+` would refuse the second
+        apply_overrides(path, [f"++experiments.digits.seeds={seeds}"])
+    assert "    seeds: 5\n" in path.read_text(encoding="utf-8")
+
+
 def test_another_learning_rate_is_one_line_and_its_comment_stays(tmp_path: Path) -> None:
     gone, new = after(tmp_path, "lr=0.01")
     assert gone.startswith("-lr: 0.001 ")
@@ -34,7 +42,7 @@ def test_another_learning_rate_is_one_line_and_its_comment_stays(tmp_path: Path)
     ("overrides", "lines"),
     [
         (["experiments.digits.epochs=3"], ["-    epochs: 30", "+    epochs: 3"]),
-        (["+experiments.digits.seeds=3"], ["+    seeds: 3"]),
+        (["++experiments.digits.seeds=3"], ["+    seeds: 3"]),
         (["run=[mnist_vgg]"], ["-- digits", "+- mnist_vgg"]),
         (["run_sweeps=[]"], ["-run_sweeps:", "-- digits_stride_kernel", "-- digits_l2", "+run_sweeps: []"]),
     ],

@@ -26,9 +26,9 @@ examples from both files.
   `-S experiments.mnist_vgg.lr=0.01`) reaches every experiment on it that does not state the key:
   `convlab list` shows them as stale, and `dvc repro` retrains those that are selected. A key of the base
   is changed for one experiment alone by stating it there:
-  `-S '+experiments.mnist_best.model.dropout=0.3'`.
+  `-S '++experiments.mnist_best.model.dropout=0.3'`.
 * **On a command line**, `dvc exp run -S lr=0.01` changes a default, `-S experiments.digits.epochs=3` a key
-  that an experiment states, and `-S '+experiments.digits.lr=0.01'` one that it does not state yet.
+  that an experiment states, and `-S '++experiments.digits.lr=0.01'` one that it does not state yet.
 * **Before anything runs**, `convlab validate` checks all of it: an unknown key, a wrong type or a value out
   of range is one line that says what is allowed.
 * Integers are below 2³¹ where no smaller limit is given.

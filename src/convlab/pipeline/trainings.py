@@ -26,6 +26,7 @@ from convlab.pipeline.provenance import fingerprint, hash_data, hash_files
 from convlab.schema import MOST_DEVICES, Experiment, Sweep, Trial
 from convlab.train.progress import display
 
+ITERATION = ("iteration", "epoch", "lr", "loss", "accuracy")  # the columns of iterations.csv
 OTHER_FILES = 256  # that this process may have open besides a lock for each training
 
 

@@ -10,6 +10,6 @@ def rerun(judged: Mapping[str, Any], seeds: int | None = None) -> str:
     experiments = list(dict.fromkeys(judged[side] for side in "ab" if "/" not in judged[side]))
     parts = [f"-S 'run=[{','.join(experiments or ['digits'])}]'", f"-S 'run_sweeps=[{','.join(sweeps)}]'"]
     if seeds:
-        parts += [f"-S 'studies.yaml:+sweeps.{name}.seeds={seeds}'" for name in sweeps]
-        parts += [f"-S '+experiments.{name}.seeds={seeds}'" for name in experiments]
+        parts += [f"-S 'studies.yaml:++sweeps.{name}.seeds={seeds}'" for name in sweeps]
+        parts += [f"-S '++experiments.{name}.seeds={seeds}'" for name in experiments]
     return "dvc exp run " + " ".join(parts)
