@@ -99,8 +99,7 @@ def test_the_table_has_a_row_for_each_that_runs_and_keeps_a_line_of_each_that_en
 
 def test_what_a_checkpoint_brought_does_not_count_for_the_time_left() -> None:
     total = many(2)
-    total.started -= 10  # seconds ago
-    total.update(Progress("lr 1/2 lr-0.1", 10, 6))  # five came, one was trained
+    total.update(Progress("lr 1/2 lr-0.1", 10, 6, seconds=10.0))  # five came, one was trained
     assert total.text() == "0 of 2 trainings, 2 min 20 s left at most"
 
 

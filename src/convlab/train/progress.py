@@ -122,7 +122,7 @@ class Total:
     epochs: dict[str, int]  # label → its epochs
     done: dict[str, float] = field(default_factory=dict)
     ended: set[str] = field(default_factory=set)
-    started: float = field(default_factory=time.monotonic)
+    started: float | None = None  # without the start of the workers, which is no part of an epoch
     begun: dict[str, float] = field(default_factory=dict)  # epochs done before a resume
 
     @property
@@ -133,6 +133,8 @@ class Total:
     def update(self, progress: Progress) -> None:
         """Take note of one training."""
         if progress.done:
+            if self.started is None:
+                self.started = time.monotonic() - (progress.seconds or 0.0)
             self.begun.setdefault(progress.label, progress.done - 1)  # the first report comes after an epoch
         self.done[progress.label] = progress.epochs if progress.ended else progress.done
         if progress.ended:
@@ -141,7 +143,7 @@ class Total:
     def text(self) -> str:
         """Return `3 of 24 trainings, 2 min 05 s left at most`; empty while nothing can be said."""
         done, here = sum(self.done.values()), sum(self.done.values()) - sum(self.begun.values())
-        if not self.many or here <= 0:
+        if not self.many or here <= 0 or self.started is None:
             return ""
         left = (time.monotonic() - self.started) / here * (sum(self.epochs.values()) - done)
         count = f"{len(self.ended)} of {len(self.epochs)} trainings"
