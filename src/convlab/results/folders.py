@@ -13,7 +13,7 @@ from typing import Any
 from convlab import files
 from convlab.pipeline import summaries
 from convlab.pipeline.made_from import Record, problem_of
-from convlab.schema.quantities import of_curve
+from convlab.schema.curve_quantities import of_curve
 
 PARTS = ("trainings.json", "scores.json", "train.json", "evaluate.json", "trials.json")
 MEND = "`git checkout` or `dvc repro` brings back what belongs together"
@@ -23,7 +23,7 @@ MEND = "`git checkout` or `dvc repro` brings back what belongs together"
 class Folder:
     """What is there of an experiment or a sweep: its records, as trainings.json and scores.json hold them.
 
-    `read_off`: what its curves say of each training, by name and seed (see `quantities`).
+    `read_off`: what its curves say of each training, by name and seed (see `curve_quantities`).
     `problem`: why its parts do not belong together, so that it is not a result; empty if they do.
     """
 

@@ -47,7 +47,7 @@ def rows(result: str) -> list[Row]:
     them (means over the epoch's steps, with dropout and augmentation, the loss with the L2 penalty);
     penalised_test_loss; gap, the training accuracy (running, if it is known) minus the validation accuracy;
     configuration, environment and code, as its record holds them; timing, {} if there is none of the same
-    fingerprint; and what `quantities.of_curve` reads off its curves.
+    fingerprint; and what `curve_quantities.of_curve` reads off its curves.
 
     Raises:
         InputError: a file is damaged.

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from convlab.schema.datasets import DatasetEntry
 from convlab.schema.experiment import SPLITS, Experiment
-from convlab.schema.quantities import OF_CURVES
+from convlab.schema.curve_quantities import OF_CURVES
 from convlab.schema.section import Count, NonNegative, Section, refused
 
 # What any two results are compared by: see `results.rows`

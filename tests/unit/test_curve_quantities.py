@@ -2,7 +2,7 @@
 
 import pytest
 
-from convlab.schema.quantities import OF_CURVES, of_curve, oscillation
+from convlab.schema.curve_quantities import OF_CURVES, of_curve, oscillation
 
 
 def rows(losses, accuracies=None):
