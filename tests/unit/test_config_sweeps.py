@@ -34,6 +34,12 @@ def test_a_grid_is_all_combinations_with_names_that_say_what_varies(tmp_path: Pa
     assert found[3].experiment.l2 == 1e-4
 
 
+def test_a_trial_knows_its_experiment_and_a_resolved_configuration_does_not(tmp_path: Path) -> None:
+    assert {trial.base for trial in trials(tmp_path, "strides")} == {"digits"}
+    assert [trial.base for trial in trials(tmp_path, "look")] == ["digits", "fashion"]
+    assert "base" not in trials(tmp_path, "strides")[0].model_dump()
+
+
 def test_a_grid_point_may_name_the_stride_of_each_convolution(tmp_path: Path) -> None:
     (trial,) = trials(
         tmp_path, "strides", {f"{STRIDES}/grid": {"model.strides": [[[2, 2], 1]]}, "claims": GONE}

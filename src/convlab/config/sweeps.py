@@ -70,7 +70,7 @@ def expand(
         if entry.seeds:
             layers.insert(0, (f"{where}.", {"seeds": entry.seeds}))
         trials += [
-            Trial(name=name, overrides=overrides, experiment=experiment)
+            Trial(name=name, overrides=overrides, experiment=experiment, base=base)
             for experiment in merged(place, layers).each_seed()
         ]
         if len(trials) > MOST_TRAININGS:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convlab import files
-from convlab.config import load_params, read_params
+from convlab.config import load_params
 from convlab.pipeline.made_from import Record
 from convlab.results.folders import load, read, stamp
 from convlab.results.states import differences
@@ -194,13 +194,13 @@ def load_plans(params: Params | None = None) -> dict[str, Plan]:
     Raises:
         InputError: params.yaml is wrong.
     """
-    params, raw = params or load_params(files.PARAMS), read_params(files.PARAMS)
+    params = params or load_params(files.PARAMS)
     plans = {}
     for name, experiment in params.experiments.items():
         plans[name] = _plan(experiment, experiment.epochs, name)
     for name, sweep in params.sweeps.items():
         for trial in sweep.trials:
-            base = raw["sweeps"][name].get("experiment", trial.name)
+            base = trial.base or trial.name
             whole = params.experiments.get(base, trial.experiment)
             plan = _plan(trial.experiment, whole.epochs, base)
             plans.setdefault(f"{name}/{trial.name}", plan)  # further seeds of a trial have the same plan

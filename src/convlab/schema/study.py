@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from convlab.schema.curve_quantities import OF_CURVES
 from convlab.schema.datasets import DatasetEntry
 from convlab.schema.experiment import SPLITS, Experiment
-from convlab.schema.curve_quantities import OF_CURVES
 from convlab.schema.section import Count, NonNegative, Section, refused
 
 # What any two results are compared by: see `results.rows`
@@ -32,12 +32,15 @@ Pair = Annotated[str, Field(pattern=r"^[^/>]+(/|->)[^/>]+$")]
 class Trial(Section):
     """One training of a trial: a sweep's point (or the experiment itself) with one seed.
 
-    Trainings of the same `name` are one trial. `overrides`: what it varies; `experiment`: the whole of it.
+    Trainings of the same `name` are one trial. `overrides`: what it varies; `experiment`: the whole of it;
+    `base`: the name of the experiment that is varied, which a resolved configuration does not hold.
     """
 
     name: str
     overrides: dict[str, Any]
     experiment: Experiment
+
+    base: str | None = Field(default=None, exclude=True)  # no training depends on it
 
 
 class Sweep(Section):
