@@ -105,11 +105,22 @@ def test_equal_seeds_are_paired():
     assert (judged["n"], judged["verdict"]) == (3, "inconclusive")
 
 
+def test_an_unknown_relation_is_refused():
+    with pytest.raises(AssertionError):
+        claims.decide("near", 0.0, 0.1, 0.2)
+
+
 def test_other_seeds_are_compared_as_groups():
     put(a=[0.90, 0.80, 0.70], b=[0.88, 0.79, 0.69], seeds_b=[11, 12, 13])
     low, high = judge()["interval"]
     assert low < -0.2
     assert high > 0.2
+
+
+def test_groups_of_different_sizes_use_all_seeds():
+    put(a=[0.90, 0.80, 0.70, 0.85], b=[0.88, 0.79, 0.69], seeds_b=[11, 12, 13])
+    judged = judge()
+    assert (judged["n"], judged["reason"]) == (3, "")
 
 
 def test_only_pairs_count_where_a_seed_is_missing():

@@ -1,14 +1,14 @@
 """The page of a claim: the report's words, each seed's point, the interval, the verdict, how to rerun it."""
 
 from statistics import mean
-from typing import Any
+from typing import Any, assert_never
 
 from convlab import results
 from convlab.book.contents import Contents
 from convlab.book.words import SYMBOLS
 from convlab.results import Found, claims
 from convlab.results.rerun import rerun
-from convlab.schema import WITHIN
+from convlab.schema import WITHIN, Relation
 
 FEWEST = 3  # seeds that give an interval worth having
 LEFT, WIDTH = 20, 660  # the chart's drawing area, in units of its viewBox
@@ -67,7 +67,8 @@ def number_of(metric: str, number: float) -> str:
 def _reading(judged: dict[str, Any]) -> list[str]:
     """Return sentences on what the interval shows and what it rests on."""
     wanted, because = _wanted(judged), f" ({judged['reason']})" if judged["reason"] else ""
-    if judged["verdict"] == "not run":
+    verdict: claims.Verdict = judged["verdict"]
+    if verdict == "not run":
         return [f"One of the two results has not been run, so there is nothing to compare{because}."]
     if judged["interval"] is None or judged["p"] is None:
         return [f"No verdict is given: the difference may be chance{because}."]
@@ -75,17 +76,19 @@ def _reading(judged: dict[str, Any]) -> list[str]:
         rests = _one_seed(judged["reason"])
     else:
         rests = "; ".join(filter(None, (f"n = {judged['n']}", judged["reason"]))) + "."
-    match judged["verdict"]:
+    match verdict:
         case "confirmed":
             said = f"The whole 95 % interval agrees with the claim: {wanted}."
         case "refuted":
             said = f"The whole 95 % interval contradicts the claim: {wanted}."
-        case _:
+        case "inconclusive":
             return [
                 f"The 95 % interval contains differences that agree with the claim ({wanted}) and others "
                 "that do not.",
                 rests,
             ]
+        case _:
+            assert_never(verdict)
     among = "holds" if judged["holds_among_all"] else "does not hold"
     return [said, rests, f"p = {judged['p']:.2g}; among all claims together the verdict {among} (Holm)."]
 
@@ -101,11 +104,17 @@ def _wanted(judged: dict[str, Any]) -> str:
     margin = claims.text_of(judged["metric"], judged["margin"], sign="")
     if judged["metric"] in WITHIN:
         return claims.expected(judged)
-    if judged["relation"] == "not_above":
-        return "a not above b" + (f" by more than {margin}" if judged["margin"] else "")
-    if judged["relation"] == "same":
-        return f"a and b within ±{margin}"
-    return f"a {judged['relation']} b" + (f" by more than {margin}" if judged["margin"] else "")
+    relation: Relation = judged["relation"]
+    more = f" by more than {margin}" if judged["margin"] else ""
+    match relation:
+        case "same":
+            return f"a and b within ±{margin}"
+        case "not_above":
+            return f"a not above b{more}"
+        case "above" | "below":
+            return f"a {relation} b{more}"
+        case _:
+            assert_never(relation)
 
 
 def _chart(metric: str, numbers: dict[str, list[tuple[Any, float]]]) -> dict[str, Any]:

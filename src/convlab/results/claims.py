@@ -10,7 +10,7 @@ Where the interval settles neither, or a side has not learned at all, the verdic
 
 from collections.abc import Mapping, Sequence
 from statistics import mean
-from typing import Any
+from typing import Any, Literal, assert_never, get_args
 
 from convlab import results
 from convlab.data.catalogue import DATASETS
@@ -18,9 +18,10 @@ from convlab.results import intervals, lending, single_result_claims
 from convlab.results.intervals import CONFIDENCE, Borrowed, Difference
 from convlab.results.read import Found, Plan, rounded
 from convlab.results.rerun import rerun
-from convlab.schema import Claim, Experiment, Params
+from convlab.schema import Claim, Experiment, Params, Relation
 
-VERDICTS = ("confirmed", "refuted", "inconclusive", "not run")
+Verdict = Literal["confirmed", "refuted", "inconclusive", "not run"]
+VERDICTS = get_args(Verdict)
 ALIKE = ("init", "batch_norm", "epochs", "precision")  # equal on both sides, else a difference says nothing
 LEARNED = 1.5  # times the accuracy of guessing, at least, of a network whose accuracy says something
 # Metrics of held-out images whose interval lacks the images' sampling error: only their mean is recorded
@@ -130,7 +131,7 @@ def _verdict(
     reasons = ["the first seed's network"] if claim.b is None else []
     if borrowed:
         reasons.append(f"n = {difference.n}: {borrowed.description}")
-    if 1 < difference.n < (most := max(len(a.trainings), len(b.trainings))):
+    if difference.paired and difference.n < (most := max(len(a.trainings), len(b.trainings))):
         reasons.append(f"{difference.n} of {most} seeds on both sides")
     if claim.metric in WITHOUT_IMAGES:
         reasons.append("excluding the sampling error of the images")
@@ -175,16 +176,19 @@ def images_error_of(metric: str, sides: tuple[Found, Found]) -> float:
     return intervals.images_error([mean(side) for side in shares], int(min(map(min, counts))))
 
 
-def decide(relation: str, margin: float, low: float, high: float) -> str:
+def decide(relation: Relation, margin: float, low: float, high: float) -> Verdict:
     """Return the verdict on `a above (below, same as) b` from the interval of a − b."""
-    if relation == "below":
-        low, high = -high, -low
-    if relation == "not_above":
-        confirmed, refuted = high <= margin, low > margin
-    elif relation == "same":
-        confirmed, refuted = -margin <= low and high <= margin, low > margin or high < -margin
-    else:
-        confirmed, refuted = low > margin, high < margin
+    match relation:
+        case "above":
+            confirmed, refuted = low > margin, high < margin
+        case "below":
+            confirmed, refuted = high < -margin, low > -margin
+        case "not_above":
+            confirmed, refuted = high <= margin, low > margin
+        case "same":
+            confirmed, refuted = -margin <= low and high <= margin, low > margin or high < -margin
+        case _:
+            assert_never(relation)
     return "confirmed" if confirmed else "refuted" if refuted else "inconclusive"
 
 
@@ -247,11 +251,16 @@ def expected(row: Mapping[str, Any]) -> str:
         return f"{', '.join(row['pairs'])} {row['relation']} {compared_with(row)}"
     if row["metric"] == "map_distance":
         return f"{metric} at the last convolution {row['relation']} that at the first"
-    if row["relation"] == "same":
-        return f"{metric} within ±{margin}"
-    if row["relation"] == "not_above":
-        return f"{metric} not above" + (f" by more than {margin}" if row["margin"] else "")
-    return f"{metric} {row['relation']}" + (f" by {margin}" if row["margin"] else "")
+    relation: Relation = row["relation"]
+    match relation:
+        case "same":
+            return f"{metric} within ±{margin}"
+        case "not_above":
+            return f"{metric} not above" + (f" by more than {margin}" if row["margin"] else "")
+        case "above" | "below":
+            return f"{metric} {relation}" + (f" by {margin}" if row["margin"] else "")
+        case _:
+            assert_never(relation)
 
 
 def compared_with(row: Mapping[str, Any]) -> str:

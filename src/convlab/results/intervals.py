@@ -36,7 +36,8 @@ class Difference:
     """A difference a − b with its standard error over seeds, and that of the images it was measured on.
 
     `n`: pairs of seeds, or the smaller group's size; `freedom`: of the t distribution; `error` is None where
-    one training has no standard deviation; `images`: 0.0 for a metric that is not a share of images.
+    one training has no standard deviation; `images`: 0.0 for a metric that is not a share of images;
+    `paired`: of the seeds that both sides have, which may not be all.
     """
 
     n: int
@@ -44,6 +45,7 @@ class Difference:
     error: float | None
     freedom: float = inf
     images: float = 0.0
+    paired: bool = False
 
     def interval(self, confidence: float = CONFIDENCE) -> tuple[float, float] | None:
         """Return both ends, or None where there is no standard deviation to judge by."""
@@ -77,10 +79,10 @@ def interval_of_difference(
         sizes = (count, count) if in_pairs else (len(a), len(b))
         value = mean(differences) if in_pairs else mean(dict(a).values()) - mean(other.values())
         error = borrowed.deviation * sqrt(sum(1 / size for size in sizes))
-        return Difference(min(sizes), value, error, borrowed.n - 1, images)
+        return Difference(min(sizes), value, error, borrowed.n - 1, images, in_pairs)
     if count > 1:
         error = _deviation(differences, [number for _, number in (*a, *b)]) / sqrt(count)
-        return Difference(count, mean(differences), error, count - 1, images)
+        return Difference(count, mean(differences), error, count - 1, images, paired=True)
     ours, theirs = [number for _, number in a], [number for _, number in b]
     n, value = min(len(ours), len(theirs)), mean(ours) - mean(theirs)
     if n > 1:

@@ -7,7 +7,17 @@ from convlab.schema.datasets import DatasetEntry
 from convlab.schema.experiment import MOST_DEVICES, SPLITS, Experiment, Framework, L2On
 from convlab.schema.models import CNN, Model, PreAct, ResNet, SpeedRun
 from convlab.schema.section import Section, number
-from convlab.schema.study import COMPARABLE, METRICS, WITHIN, Claim, Params, Sweep, SweepEntry, Trial
+from convlab.schema.study import (
+    COMPARABLE,
+    METRICS,
+    WITHIN,
+    Claim,
+    Params,
+    Relation,
+    Sweep,
+    SweepEntry,
+    Trial,
+)
 from convlab.schema.training import EarlyStopping
 
 __all__ = [
@@ -26,6 +36,7 @@ __all__ = [
     "Model",
     "Params",
     "PreAct",
+    "Relation",
     "ResNet",
     "Section",
     "SpeedRun",

@@ -25,6 +25,7 @@ METRICS = (
 # What else a claim may compare: quantities of the curves, an epoch's median seconds, and within one result
 WITHIN = ("confusion_share", "map_distance")
 COMPARABLE = (*METRICS, *OF_CURVES, "epoch_seconds", *WITHIN)
+Relation = Literal["above", "below", "same", "not_above"]
 Than = Literal["others", "every other", "average"]
 Pair = Annotated[str, Field(pattern=r"^[^/>]+(/|->)[^/>]+$")]
 
@@ -39,7 +40,6 @@ class Trial(Section):
     name: str
     overrides: dict[str, Any]
     experiment: Experiment
-
     base: str | None = Field(default=None, exclude=True)  # no training depends on it
 
 
@@ -100,7 +100,7 @@ class Claim(Section):
     `confusion_share`, of `pairs`, and `map_distance`, of confused images at the last convolution."""
     a: str
     """A result."""
-    relation: Literal["above", "below", "same", "not_above"]
+    relation: Relation
     """`a` lies above `b`, below it, within `margin` of it, or not above it by more than `margin`."""
     b: str | None = None
     """The result that `a` is compared with."""
