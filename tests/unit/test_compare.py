@@ -1,6 +1,7 @@
 """Results side by side: what differs, by how much, and whether that may be chance."""
 
 import subprocess
+from contextlib import chdir
 
 import pytest
 import results_world
@@ -46,6 +47,28 @@ def test_the_interval_over_seeds_is_that_of_a_claim(metric):
     assert (claim.a, claim.b) == (OTHER, ONE)
     assert found.value == pytest.approx(judged["difference"], rel=1e-5)
     assert found.interval == pytest.approx(judged["interval"], rel=1e-5)
+
+
+def params_that_differ(tmp_path, one, other):
+    several = []
+    for name, changes in (("one", one), ("two", other)):
+        folder = tmp_path / name
+        folder.mkdir()
+        with chdir(folder):
+            results_world.build(folder, changes)
+            several.append(compare.load("digits"))
+    return compare.params_that_differ(several)
+
+
+def test_a_section_that_one_leaves_empty_is_one_row_for_each_of_its_keys(tmp_path):
+    found = params_that_differ(tmp_path, {}, {"early_stopping": {"patience": 7}})
+    assert found == {"early_stopping.patience": ["null", "7"]}
+
+
+def test_values_are_shown_as_params_yaml_has_them(tmp_path):
+    flips = {"experiments/digits/iterations": False, "experiments/digits/augment": [{"name": "flip"}]}
+    found = params_that_differ(tmp_path, {"experiments/digits/iterations": True}, flips)
+    assert found == {"augment": ["[]", "[{name: flip}]"], "iterations": ["true", "false"]}
 
 
 def test_with_two_seeds_against_three_the_interval_is_over_two():

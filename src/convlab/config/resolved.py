@@ -1,7 +1,9 @@
 """Resolved configurations: what the resolve stage writes and every later stage reads."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -68,6 +70,12 @@ def dump_item(item: Experiment | Sweep) -> str:
     return yaml.safe_dump(
         item.model_dump(exclude_defaults=True), sort_keys=False, allow_unicode=True, width=110
     )
+
+
+def inline(value: Any) -> str:
+    """Return a value as YAML has it on one line: `true`, `null`, `[{name: flip}]`."""
+    text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, allow_unicode=True, width=math.inf)
+    return text.removesuffix("...\n").strip()  # a lone scalar is ended as a document
 
 
 def trials_of(name: str, item: Experiment | Sweep) -> list[Trial]:

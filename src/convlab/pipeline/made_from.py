@@ -8,7 +8,7 @@ turn into columns; what DVC shows is a summary of them (summaries.py).
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -139,8 +139,8 @@ def configuration(record: Record) -> Experiment:
 Flat = dict[str, str]
 
 
-def flat(experiment: Experiment) -> Flat:
-    """Return a configuration by dotted keys: `model.kernels` → `[3, 3]`."""
+def flat(experiment: Experiment, text: Callable[[Any], str] = str) -> Flat:
+    """Return a configuration by dotted keys: `model.kernels` → `[3, 3]`; `text` shows a value."""
     found: Flat = {}
 
     def walk(prefix: str, value: Any) -> None:
@@ -148,7 +148,7 @@ def flat(experiment: Experiment) -> Flat:
             for key, part in value.items():
                 walk(f"{prefix}.{key}" if prefix else key, part)
         else:
-            found[prefix] = str(value)
+            found[prefix] = text(value)
 
     walk("", experiment.model_dump())
     return found

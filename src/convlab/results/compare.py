@@ -13,6 +13,7 @@ from statistics import mean
 from convlab import files, git, results
 from convlab.config import load_params
 from convlab.config.explain import nearest
+from convlab.config.resolved import inline
 from convlab.errors import InputError
 from convlab.pipeline.made_from import configuration, flat
 from convlab.results import claims, intervals, lending, regressions
@@ -116,7 +117,7 @@ def configurations(names: Sequence[str] | None = None) -> dict[str, dict[str, st
             if name in found:
                 continue
             try:
-                found[name] = flat(configuration(record))
+                found[name] = flat(configuration(record), inline)
             except InputError:
                 if names is not None:
                     raise
@@ -138,10 +139,25 @@ def _lenders() -> dict[str, tuple[str, Mapping[str, Borrowed]]]:
 
 
 def params_that_differ(several: Sequence[Subject]) -> dict[str, list[str]]:
-    """Return the values of each parameter that is not the same in all, by its key; "–" where one has none."""
+    """Return the values of each parameter that is not the same in all, by its key; "–" where one has none.
+
+    A section that one of them leaves empty is that value for each of its keys: `early_stopping.patience` is
+    7 and null.
+    """
     keys = dict.fromkeys(key for one in several for key in one.params)
-    table = {key: [one.params.get(key, "–") for one in several] for key in keys}
+    sections = {above for key in keys for above in _above(key)}
+    table = {key: [_setting(one.params, key) for one in several] for key in keys if key not in sections}
     return {key: row for key, row in table.items() if len(set(row)) > 1}
+
+
+def _setting(params: Mapping[str, str], key: str) -> str:
+    return next((params[one] for one in (key, *_above(key)) if one in params), "–")
+
+
+def _above(key: str) -> list[str]:
+    """Return the sections that a dotted key is in, the innermost first."""
+    parts = key.split(".")
+    return [".".join(parts[:end]) for end in range(len(parts) - 1, 0, -1)]
 
 
 def difference(metric: str, a: Subject, b: Subject) -> MetricDifference | None:
