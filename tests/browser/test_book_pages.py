@@ -9,8 +9,7 @@ import pytest
 from tabs import Tab
 
 from convlab import results
-from convlab.book.words import difference_text, shown
-from convlab.results import compare
+from convlab.results import QUANTITIES, compare, mean_text
 
 # Pages by the hundred, where Chromium and its driver are installed
 pytestmark = pytest.mark.campaign
@@ -189,9 +188,9 @@ def test_the_page_compares_as_the_terminal_does(tab, book, committed, monkeypatc
     several = [compare.load(name) for name in names]
     first, *others = several
     wanted = [
-        [metric.replace("_", " "), *(shown(metric, one.values(metric)) or "–" for one in several)]
-        + [difference_text(metric, compare.difference(metric, other, first)) for other in others]
-        for metric in compare.NUMBERS
+        [QUANTITIES[metric].title, *(mean_text(metric, one.values(metric)) or "–" for one in several)]
+        + [one.text(metric) if (one := compare.difference(metric, other, first)) else "–" for other in others]
+        for metric in compare.COMPARED
     ]
     cells = "rows => rows.map(row => [...row.cells].map(cell => cell.textContent))"
     told = page.locator("[aria-label=Metrics] tbody tr").evaluate_all(cells)

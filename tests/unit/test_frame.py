@@ -5,6 +5,8 @@ from params import write
 from result import clock, evaluation, put, training, trial
 
 from convlab import results
+from convlab.config import load_params
+from convlab.pipeline.identity import identity
 
 
 @pytest.fixture(autouse=True)
@@ -16,7 +18,8 @@ def folder(tmp_path, monkeypatch):
 def test_without_a_result_there_is_no_row_but_every_column():
     table = results.frame()
     assert table.empty
-    assert {"result", "seed", *results.NUMBERS, *results.TIMING_COLUMNS} <= set(table.columns)
+    assert list(table.attrs["titles"]) == list(table.attrs["units"]) == list(results.OF_TRAININGS)
+    assert {"result", "seed", *results.OF_TRAININGS, *results.TIMING_COLUMNS} <= set(table.columns)
 
 
 def test_each_seed_of_an_experiment_and_of_a_trial_is_a_row():
@@ -34,6 +37,26 @@ def test_each_seed_of_an_experiment_and_of_a_trial_is_a_row():
     assert table["shortened"].all()
     assert list(table["seconds"].dropna()) == [8.0, 12.0]
     assert list(table["fingerprint"]) == [made["fingerprint"] for made in (one, two, steady)]
+
+
+def test_a_training_has_its_state_its_hardware_and_what_is_read_off_its_curves():
+    params = load_params()
+    (experiment,) = params.experiments["digits"].each_seed()
+    code = {phase: identity(phase, experiment) for phase in ("prepare", "train")}
+    settings = {"configuration": experiment.model_dump(mode="json", exclude_defaults=True), "code": code}
+    settings |= {"epochs": experiment.epochs, "environment": {"device_name": "a GPU"}}
+    now = training("digits", experiment.seed, **settings)
+    put(
+        [now, training("digits", 2)],
+        [evaluation(now, code={"evaluate": identity("evaluate", experiment)})],
+        clock(now, epoch_seconds=[9.0, 2.0, 3.0]),
+    )
+    (row,) = results.frame().to_dict("records")
+    assert (row["state"], row["hardware"], row["epoch_seconds"]) == ("other hardware", "a GPU", 3.0)
+    assert row["last_lr"] == 0.1
+    steady = trial("named", "steady")
+    put([steady])
+    assert list(results.frame()["state"]) == ["other hardware", "stale"]
 
 
 def test_the_means_of_the_table_are_those_of_the_rows():

@@ -97,7 +97,6 @@ def test_a_quantity_that_a_training_lacks_is_none():
     assert results.value(row, "kernel_norm") == 3.0
     assert results.value(row, "weight_norm") == 12.0
     assert results.value(row, "penalty") == 0.5
-    assert results.value(row, "goal") is None
     assert results.value(row, "seconds_per_epoch") is None
 
 

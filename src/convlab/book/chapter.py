@@ -10,9 +10,10 @@ from convlab.book.cells import cells
 from convlab.book.contents import Chapter, Contents
 from convlab.book.images import SECTIONS, Images
 from convlab.book.layers import layers
-from convlab.book.words import SYMBOLS, facts, shown, states
-from convlab.results import claims
-from convlab.results.reports import QUANTITIES, Line, points, text_of
+from convlab.book.words import SYMBOLS, facts, states
+from convlab.results import claims, mean_text
+from convlab.results.quantities import QUANTITIES, text_of
+from convlab.results.reports import Line, points
 from convlab.results.tables import columns_of, noted
 
 SHOWN_AT_FIRST = 4  # curves
@@ -67,7 +68,7 @@ def _table(one: Chapter) -> dict[str, Any]:
     for line in one.lines:
         cells = [_cell(line, key) for key in columns]
         notes = [
-            f"{QUANTITIES[key][0]} {theirs or '–'} / {ours or '–'}"
+            f"{QUANTITIES[key].title} {theirs or '–'} / {ours or '–'}"
             for key in noted(line, rare)
             for theirs, ours in [_cell(line, key)]
         ]
@@ -84,7 +85,7 @@ def _table(one: Chapter) -> dict[str, Any]:
                 "notes": [text for text in (*notes, line.row.note, line.row.reason) if text],
             }
         )
-    return {"columns": [QUANTITIES[key][0] for key in columns], "rows": rows, "theirs": True}
+    return {"columns": [QUANTITIES[key].title for key in columns], "rows": rows, "theirs": True}
 
 
 def _cell(line: Line, quantity: str) -> tuple[str, str]:
@@ -94,7 +95,7 @@ def _cell(line: Line, quantity: str) -> tuple[str, str]:
     )
     if quantity == "test_accuracy" and line.row.goal:
         left = f"≥ {text_of(quantity, line.row.goal)}"
-    return left, results.mean_and_spread(ours, lambda number: text_of(quantity, number)) if ours else ""
+    return left, mean_text(quantity, ours)
 
 
 def _epochs(line: Line) -> tuple[str, str]:
@@ -108,8 +109,10 @@ def _plain(contents: Contents, one: Chapter) -> dict[str, Any]:
     rows = []
     for result in one.results:
         found = results.find(result, contents.plans)
-        cells = [("", shown(key, found.values(key))) for key in columns]
-        epochs = shown("epochs", found.values("epochs")) + (f" of {found.planned}" if found.shortened else "")
+        cells = [("", mean_text(key, found.values(key))) for key in columns]
+        epochs = mean_text("epochs", found.values("epochs")) + (
+            f" of {found.planned}" if found.shortened else ""
+        )
         rows.append(
             {
                 "what": result,
@@ -123,7 +126,7 @@ def _plain(contents: Contents, one: Chapter) -> dict[str, Any]:
                 "notes": [],
             }
         )
-    return {"columns": [QUANTITIES[key][0] for key in columns], "rows": rows, "theirs": False}
+    return {"columns": [QUANTITIES[key].title for key in columns], "rows": rows, "theirs": False}
 
 
 def _curves(contents: Contents, one: Chapter) -> Iterator[dict[str, str]]:
@@ -163,8 +166,8 @@ def _timings(contents: Contents, one: Chapter) -> Iterator[dict[str, str]]:
             continue
         yield {
             "result": result,
-            "seconds": results.mean_and_spread(list(rows["seconds"].dropna()), "{:,.1f}".format),
-            "per_epoch": f"{rows['seconds_per_epoch'].mean():,.2f}",
+            "seconds": mean_text("seconds", list(rows["seconds"].dropna())),
+            "per_epoch": text_of("seconds_per_epoch", rows["seconds_per_epoch"].mean()),
             "images": "–"
             if rows["images_per_second"].isna().all()
             else f"{rows['images_per_second'].mean():,.0f}",
@@ -172,7 +175,7 @@ def _timings(contents: Contents, one: Chapter) -> Iterator[dict[str, str]]:
             if rows["peak_memory_mib"].isna().all()
             else f"{rows['peak_memory_mib'].max():,.0f}",
             "at_once": "–" if rows["at_once"].isna().all() else f"{rows['at_once'].max():.0f}",
-            "device": f"{rows['device_name'].iloc[0]} ({rows['precision'].iloc[0]})",
+            "device": f"{rows['hardware'].iloc[0]} ({rows['precision'].iloc[0]})",
             "date": str(rows["started_at"].iloc[0])[:10],
             "commit": str(rows["git_commit"].iloc[0])[:7],
         }

@@ -6,7 +6,7 @@ from typing import Any, assert_never
 from convlab import results
 from convlab.book.contents import Contents
 from convlab.book.words import SYMBOLS
-from convlab.results import Found, claims
+from convlab.results import QUANTITIES, Found, claims, difference_text, text_of
 from convlab.results.rerun import rerun
 from convlab.schema import WITHIN, Relation
 
@@ -23,7 +23,7 @@ def context(contents: Contents, judged: dict[str, Any]) -> dict[str, Any]:
     return {
         "claim": judged,
         "symbol": SYMBOLS[judged["verdict"]],
-        "metric": judged["metric"].replace("_", " "),
+        "metric": QUANTITIES[judged["metric"]].title,
         "within": judged["metric"] in WITHIN,
         "expected": _wanted(judged),
         "shown": claims.shown(judged),
@@ -48,20 +48,13 @@ def _side(
     epochs = found.values("epochs")
     return {
         "status": found.status,
-        "numbers": [(seed, number_of(judged["metric"], number)) for seed, number in numbers],
-        "mean": number_of(judged["metric"], mean(number for _, number in numbers)) if numbers else None,
+        "numbers": [(seed, text_of(judged["metric"], number)) for seed, number in numbers],
+        "mean": text_of(judged["metric"], mean(number for _, number in numbers)) if numbers else None,
         "epochs": f"{mean(epochs):.0f}" + (f" of {found.planned}" if found.shortened else "")
         if epochs
         else "–",
         "hardware": ", ".join(found.hardware()) or "–",
     }
-
-
-def number_of(metric: str, number: float) -> str:
-    """Return a number of a metric: an accuracy or a gap in percent, others as they are."""
-    return claims.text_of(metric, number, sign="") + (
-        "%" if metric in ("gap", "confusion_share") or metric.endswith("accuracy") else ""
-    )
 
 
 def _reading(judged: dict[str, Any]) -> list[str]:
@@ -101,7 +94,7 @@ def _one_seed(reason: str) -> str:
 
 def _wanted(judged: dict[str, Any]) -> str:
     """Return what the claim states of a and b: `a above b`, `a and b within ±0.20`."""
-    margin = claims.text_of(judged["metric"], judged["margin"], sign="")
+    margin = difference_text(judged["metric"], judged["margin"], sign="")
     if judged["metric"] in WITHIN:
         return claims.expected(judged)
     relation: Relation = judged["relation"]
@@ -126,12 +119,12 @@ def _chart(metric: str, numbers: dict[str, list[tuple[Any, float]]]) -> dict[str
     place = lambda number: round(LEFT + WIDTH * (number - low) / (high - low), 1)  # noqa: E731
     sides = {
         side: [
-            {"x": place(number), "title": f"seed {seed}: {number_of(metric, number)}"} for seed, number in own
+            {"x": place(number), "title": f"seed {seed}: {text_of(metric, number)}"} for seed, number in own
         ]
         for side, own in numbers.items()
     }
     ticks = [low + (high - low) * share for share in (0.05, 0.35, 0.65, 0.95)]
-    return {"sides": sides, "ticks": [(place(tick), number_of(metric, tick)) for tick in ticks]}
+    return {"sides": sides, "ticks": [(place(tick), text_of(metric, tick)) for tick in ticks]}
 
 
 def _interval(judged: dict[str, Any]) -> dict[str, Any]:
@@ -151,5 +144,5 @@ def _interval(judged: dict[str, Any]) -> dict[str, Any]:
         "zero": place(0),
         "ends": [place(low), place(high)] if judged["interval"] else None,
         "difference": place(judged["difference"]),
-        "ticks": [(place(tick), claims.text_of(metric, tick)) for tick in (-0.8 * reach, 0.0, 0.8 * reach)],
+        "ticks": [(place(tick), difference_text(metric, tick)) for tick in (-0.8 * reach, 0.0, 0.8 * reach)],
     }

@@ -4,9 +4,9 @@ from itertools import combinations
 from typing import Any
 
 from convlab.book.contents import Contents
-from convlab.book.words import shown
-from convlab.results import claims, compare, rounded
-from convlab.results.compare import NUMBERS, Subject, params_that_differ
+from convlab.results import compare, mean_text, rounded
+from convlab.results.compare import COMPARED, Subject, params_that_differ
+from convlab.results.quantities import QUANTITIES
 
 
 def context(contents: Contents) -> dict[str, Any]:
@@ -24,14 +24,14 @@ def data(contents: Contents) -> dict[str, Any]:
     subjects = {name: found for name, found in compare.subjects().items() if name in contents.labels}
     varied = params_that_differ(list(subjects.values()))
     return {
-        "metrics": [{"key": key, "title": key.replace("_", " "), "form": form(key)} for key in NUMBERS],
+        "metrics": [{"key": key, "title": QUANTITIES[key].title, "form": form(key)} for key in COMPARED],
         "params": list(varied),
         "subjects": {
             name: {
                 "hardware": ", ".join(found.found.hardware()),
                 "params": [row[index] for row in varied.values()],
-                "texts": [shown(key, found.values(key)) or "–" for key in NUMBERS],
-                "means": [rounded(_mean(found.values(key))) for key in NUMBERS],
+                "texts": [mean_text(key, found.values(key)) or "–" for key in COMPARED],
+                "means": [rounded(_mean(found.values(key))) for key in COMPARED],
             }
             for index, (name, found) in enumerate(subjects.items())
         },
@@ -44,7 +44,7 @@ def intervals(subjects: dict[str, Subject]) -> dict[str, dict[str, list[Any]]]:
     found: dict[str, dict[str, list[Any]]] = {}
     for a, b in combinations(subjects.values(), 2):
         several = min(len(a.found.trainings), len(b.found.trainings)) > 1
-        for metric in NUMBERS if several else ("test_accuracy",):
+        for metric in COMPARED if several else ("test_accuracy",):
             one = compare.difference(metric, a, b)
             if one and one.interval:
                 ends = [rounded(end) for end in one.interval]
@@ -54,10 +54,8 @@ def intervals(subjects: dict[str, Subject]) -> dict[str, dict[str, list[Any]]]:
 
 def form(metric: str) -> dict[str, Any]:
     """Return how a difference of a metric is shown: multiplied by `times`, with `digits` decimals."""
-    if metric in ("epochs", "seconds", "parameters"):
-        return {"times": 1, "digits": 0}
-    text = claims.text_of(metric, 1.0, sign="")
-    return {"times": round(float(text)), "digits": len(text.partition(".")[2])}
+    scale = QUANTITIES[metric].scale
+    return {"times": scale.times, "digits": scale.digits}
 
 
 def _mean(numbers: list[float]) -> float | None:

@@ -6,10 +6,10 @@ from typing import Any
 
 from convlab.book import runtime
 from convlab.book.contents import Contents
-from convlab.book.words import shown
 from convlab.data.card import fit_of
 from convlab.data.catalogue import DATASETS, Background, imported
 from convlab.errors import InputError
+from convlab.results import mean_text
 from convlab.schema.datasets import Fit
 
 EXAMPLES = (0, 1, 2, 3, 4, 7)  # digits whose strokes static/explore.js knows
@@ -77,7 +77,7 @@ def networks(contents: Contents) -> tuple[list[tuple[Network, str]], list[Absent
         recorded = contents.params(name).get("dataset", "")
         if "/" in name or not accuracies or recorded not in DATASETS:
             continue
-        accuracy = shown("test_accuracy", accuracies)
+        accuracy = mean_text("test_accuracy", accuracies)
         try:
             trained = load_trained(name)
             inside = Inside(trained)

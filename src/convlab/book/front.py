@@ -5,12 +5,12 @@ from typing import Any
 
 from convlab.book import scatter
 from convlab.book.contents import Chapter, Contents
-from convlab.book.words import SYMBOLS, facts, shown, states
+from convlab.book.words import SYMBOLS, facts, states
 from convlab.headlines.contents import headlines
 from convlab.headlines.table import TITLES
 from convlab.headlines.table import cells as cells_of
-from convlab.results import claims
-from convlab.results.reports import ACCURACIES, points, text_of
+from convlab.results import QUANTITIES, claims, mean_text, text_of
+from convlab.results.reports import ACCURACIES, points
 
 
 def context(contents: Contents) -> dict[str, Any]:
@@ -45,10 +45,10 @@ def _cards(one: Chapter) -> Iterator[dict[str, Any]]:
             yield {
                 "report": one.name,
                 "what": line.row.what,
-                "quantity": quantity.replace("_", " "),
+                "quantity": QUANTITIES[quantity].title,
                 "goal": line.row.goal is not None,
                 "theirs": text_of(quantity, target),
-                "ours": shown(quantity, ours),
+                "ours": mean_text(quantity, ours),
                 "status": line.ours.status,
                 "difference": points(line.difference(quantity)) if ours else None,
                 "facts": facts(line),
@@ -84,7 +84,7 @@ def _claim(judged: dict[str, Any]) -> dict[str, Any]:
 def _hardware(contents: Contents) -> Iterator[dict[str, Any]]:
     """Yield a row for each machine that something was trained on; one training counts once."""
     once = contents.trainings.drop_duplicates("fingerprint")
-    for (device, bits), rows in once.groupby(["device_name", "precision"], sort=True):
+    for (device, bits), rows in once.groupby(["hardware", "precision"], sort=True):
         dates = sorted(str(text)[:10] for text in rows["started_at"].dropna())
         yield {
             "device": device,

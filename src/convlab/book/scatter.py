@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from convlab.book.contents import Contents
-from convlab.results.reports import text_of
+from convlab.results import text_of
 
 # The chart's drawing area, in units of its viewBox
 LEFT, TOP, WIDTH, HEIGHT = 62, 12, 800, 330
@@ -30,9 +30,8 @@ def chart(contents: Contents) -> dict[str, Any]:
         dot["x"] = round(LEFT + WIDTH * _place(dot["seconds"], *x), 1)
         dot["y"] = round(TOP + HEIGHT * _place(_error(dot["accuracy"]), *y), 1)
         dot["series"] = datasets[dot["dataset"]]
-        dot["title"] = (
-            f"{dot['label']}: {text_of('test_accuracy', dot['accuracy'])} in {dot['seconds']:,.0f} s"
-        )
+        accuracy, seconds = text_of("test_accuracy", dot["accuracy"]), text_of("seconds", dot["seconds"])
+        dot["title"] = f"{dot['label']}: {accuracy} in {seconds} s"
     return {
         "dots": sorted(dots, key=lambda dot: dot["ours"]),
         "datasets": datasets,
@@ -63,7 +62,7 @@ def _ours(contents: Contents) -> Iterator[dict[str, Any]]:
                 "seconds": float(seconds),
                 "accuracy": float(rows["test_accuracy"].mean()),
                 "dataset": contents.params(name).get("dataset", "–"),
-                "device": f"{rows['device_name'].iloc[0]}, n = {len(rows)}",
+                "device": f"{rows['hardware'].iloc[0]}, n = {len(rows)}",
             }
 
 

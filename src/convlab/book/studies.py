@@ -9,8 +9,8 @@ from typing import Any
 from convlab import files, results
 from convlab.book.contents import Chapter, Contents, confusion_pairs
 from convlab.book.weights import histograms
-from convlab.book.words import shown
-from convlab.results.reports import QUANTITIES, text_of
+from convlab.results import mean_text
+from convlab.results.quantities import QUANTITIES, text_of
 
 MOST_CLASSES = 20  # of a confusion matrix that is drawn as a table
 GRID = ("model.strides", "model.kernels")
@@ -57,7 +57,7 @@ def grid(contents: Contents, one: Chapter, name: str) -> dict[str, Any] | None:
     low, high = min(means), max(means)
     for cell in cells.values():
         cell["share"] = (mean(cell["ours"]) - low) / (high - low) if cell["ours"] and high > low else 0.0
-        cell["text"] = shown("test_accuracy", cell["ours"])
+        cell["text"] = mean_text("test_accuracy", cell["ours"])
         cell["their_text"] = text_of("test_accuracy", cell["theirs"]) if cell["theirs"] else ""
     return {
         "name": name,
@@ -104,8 +104,8 @@ def l2(contents: Contents, one: Chapter, name: str) -> dict[str, Any] | None:
                 found.values(key),
                 getattr(lines[result].row, key, None) if result in lines else None,
             )
-            cells.append((text_of(key, theirs) if theirs is not None else "", shown(key, numbers)))
-            common = {"lambda": penalty_text(float(params["l2"])), "quantity": _title(key)}
+            cells.append((text_of(key, theirs) if theirs is not None else "", mean_text(key, numbers)))
+            common = {"lambda": penalty_text(float(params["l2"])), "quantity": QUANTITIES[key].title}
             drawn += [{**common, "value": number, "who": "ours"} for number in numbers]
             drawn += [{**common, "value": theirs, "who": "report"}] if theirs is not None else []
         means = [mean(found.values(key)) if found.values(key) else None for key in SLIDER]
@@ -121,7 +121,7 @@ def l2(contents: Contents, one: Chapter, name: str) -> dict[str, Any] | None:
     return {
         "name": name,
         "slider": {"rows": _slider(rows), "layers": histograms([str(row["result"]) for row in rows])},
-        "columns": [_title(key) for key in L2_COLUMNS],
+        "columns": [QUANTITIES[key].title for key in L2_COLUMNS],
         "rows": rows,
         "spec": _l2_chart(drawn),
     }
@@ -140,7 +140,11 @@ def _slider(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         {
             "lambda": row["lambda"],
             "quantities": [
-                {"title": _title(key), "text": text_of(key, value), "share": value / top if top else 0.0}
+                {
+                    "title": QUANTITIES[key].title,
+                    "text": text_of(key, value),
+                    "share": value / top if top else 0.0,
+                }
                 for key, value, top in zip(SLIDER, row["means"], most, strict=True)
                 if value is not None
             ],
@@ -149,14 +153,13 @@ def _slider(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def _title(quantity: str) -> str:
-    return QUANTITIES[quantity][0] if quantity in QUANTITIES else "gap, train − validation"
-
-
 def _l2_chart(drawn: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the Vega-Lite chart of an L2 study: quantities over λ, side by side."""
     order = list(dict.fromkeys(row["lambda"] for row in drawn))
-    shown = [_title(key) for key in ("test_accuracy", "penalised_test_loss", "kernel_norm", "weight_norm")]
+    shown = [
+        QUANTITIES[key].title
+        for key in ("test_accuracy", "penalised_test_loss", "kernel_norm", "weight_norm")
+    ]
     y: dict[str, Any] = {"field": "value", "type": "quantitative", "title": None}
     y |= {"scale": {"zero": False}, "axis": {"tickCount": 5}}
     x = {"field": "lambda", "type": "ordinal", "sort": order, "title": "λ", "axis": {"labelAngle": 0}}

@@ -1,35 +1,12 @@
 """Numbers and facts as the pages show them."""
 
-from collections.abc import Sequence
 from statistics import mean
 from typing import Any
 
-from convlab import results
 from convlab.book.contents import Chapter
-from convlab.results import claims
-from convlab.results.compare import MetricDifference
-from convlab.results.reports import Line, text_of
+from convlab.results.reports import Line
 
 SYMBOLS = {"confirmed": "✓", "refuted": "✗", "inconclusive": "?", "not run": "–"}
-
-
-def shown(quantity: str, numbers: Sequence[float]) -> str:
-    """Return the mean ± the standard deviation; "" where there is no number."""
-    if not numbers:
-        return ""
-    if quantity == "gap":
-        return results.mean_and_spread(numbers, lambda number: f"{100 * number:.2f}")
-    return results.mean_and_spread(numbers, lambda number: text_of(quantity, number))
-
-
-def difference_text(metric: str, found: MetricDifference | None) -> str:
-    """Return a difference with its interval and what that is over: `-1.26 [-1.64, -0.88] over 3 seeds`."""
-    if found is None:
-        return "–"
-    if metric in ("epochs", "seconds", "parameters"):
-        return f"{found.value:+,.0f}"
-    ends = [claims.text_of(metric, end) for end in found.interval or ()]
-    return claims.text_of(metric, found.value) + (f" [{', '.join(ends)}] {found.over}" if ends else "")
 
 
 def facts(line: Line) -> list[str]:

@@ -24,16 +24,3 @@ def wide_console() -> "Console":
     from rich.console import Console
 
     return Console(width=None if sys.stdout.isatty() else 120)
-
-
-def cells_of(trainings: list[dict], quantities: tuple[str, ...]) -> list[str]:
-    """Show quantities of one or several seeds' trainings, as mean ± standard deviation."""
-    from convlab.results import mean_and_spread, values
-
-    cells = []
-    for quantity in quantities:
-        form = {"accuracy": "{:.2%}", "loss": "{:.4f}", "norm": "{:.2f}", "seconds": "{:.1f}"}
-        numbers = values(trainings, quantity)
-        show = form.get(quantity.split("_")[-1], "{:.0f}").format
-        cells.append(mean_and_spread(numbers, show) if numbers else "–")
-    return cells

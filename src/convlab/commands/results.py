@@ -1,11 +1,19 @@
 """Results in a terminal: all of them, their states, some side by side."""
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from convlab import files
-from convlab.commands.console import cells_of, empty_table, wide_console
+from convlab.commands.console import empty_table, wide_console
 from convlab.config import load_params
 from convlab.errors import InputError
 
-TITLES = ("test accuracy", "test loss")  # what both tables of `convlab results` begin with
+if TYPE_CHECKING:
+    from convlab.results import Row
+
+# The columns of both tables of `convlab results`
+OF_EXPERIMENTS = ("test_accuracy", "test_loss", "validation_accuracy", "epochs", "seconds")
+OF_TRIALS = ("test_accuracy", "test_loss", "epochs", "kernel_norm")
 RESULTS_HINT = """\
   figures    plots/<name>/figures/*.png
   curves     dvc_plots/results/index.html (opens offline); `dvc plots diff A B` compares two experiments
@@ -16,7 +24,7 @@ RESULTS_HINT = """\
 
 def results(form: str | None) -> int:
     """Show the results, and where to find more about them."""
-    from convlab.results import frame, rows, status
+    from convlab.results import QUANTITIES, frame, rows, status
 
     if form:
         table = frame()
@@ -28,15 +36,13 @@ def results(form: str | None) -> int:
         )
         return 0
     params = load_params(files.PARAMS)
-    columns = ("experiment", "n", *TITLES, "validation", "epochs", "seconds", "device")
-    table = empty_table("Experiments", *columns)
-    quantities = ("test_accuracy", "test_loss", "validation_accuracy", "epochs", "seconds")
+    titles = [[QUANTITIES[key].title for key in own] for own in (OF_EXPERIMENTS, OF_TRIALS)]
+    table = empty_table("Experiments", "experiment", "n", *titles[0], "device")
     for name in params.experiments:
         if trainings := rows(name):
             devices = sorted({row["environment"]["device_name"] for row in trainings})
-            table.add_row(name, str(len(trainings)), *cells_of(trainings, quantities), "; ".join(devices))
-    sweeps = empty_table("Sweeps", "sweep", "trial", "n", *TITLES, "epochs", "kernel norm")
-    of_trials = ("test_accuracy", "test_loss", "epochs", "kernel_norm")
+            table.add_row(name, str(len(trainings)), *_cells(trainings, OF_EXPERIMENTS), "; ".join(devices))
+    sweeps = empty_table("Sweeps", "sweep", "trial", "n", *titles[1])
     committed = [
         name
         for name, sweep in params.sweeps.items()
@@ -46,13 +52,20 @@ def results(form: str | None) -> int:
         for index, trial in enumerate(dict.fromkeys(trial.name for trial in params.sweeps[name].trials)):
             trainings, cells = rows(f"{name}/{trial}"), ["–", status(f"{name}/{trial}"), "–", "–", "–"]
             if trainings:
-                cells = [str(len(trainings)), *cells_of(trainings, of_trials)]
+                cells = [str(len(trainings)), *_cells(trainings, OF_TRIALS)]
             sweeps.add_row(name if index == 0 else "", trial, *cells)
     console = wide_console()
     console.print(table)
     console.print(sweeps)
     console.print(RESULTS_HINT, highlight=False)
     return 0
+
+
+def _cells(trainings: Sequence["Row"], quantities: tuple[str, ...]) -> list[str]:
+    """Show quantities of one or several seeds' trainings, as mean ± standard deviation."""
+    from convlab.results import mean_text, values
+
+    return [mean_text(key, values(trainings, key)) or "–" for key in quantities]
 
 
 def list_results(json: bool) -> int:
@@ -69,8 +82,8 @@ def list_results(json: bool) -> int:
 
 def compare(results: list[str]) -> int:
     """Put results side by side: parameters and metrics that differ, with intervals."""
-    from convlab.book.words import difference_text, shown
-    from convlab.results.compare import NUMBERS, difference, load, params_that_differ
+    from convlab.results import QUANTITIES, mean_text
+    from convlab.results.compare import COMPARED, difference, load, params_that_differ
 
     if len(results) < 2:
         raise InputError(f"found one result, {results[0]}; allowed: two or more")
@@ -84,10 +97,11 @@ def compare(results: list[str]) -> int:
         params.add_row(key, *row)
     first, *others = several
     metrics = empty_table("Metrics", "metric", *letters, *(f"{letter} − A" for letter in letters[1:]))
-    for metric in NUMBERS:
-        cells = [shown(metric, subject.values(metric)) or "–" for subject in several]
-        changes = [difference_text(metric, difference(metric, other, first)) for other in others]
-        metrics.add_row(metric.replace("_", " "), *cells, *changes)
+    for metric in COMPARED:
+        cells = [mean_text(metric, subject.values(metric)) or "–" for subject in several]
+        found = [difference(metric, other, first) for other in others]
+        changes = [one.text(metric) if one else "–" for one in found]
+        metrics.add_row(QUANTITIES[metric].title, *cells, *changes)
     console = wide_console()
     console.print(names)
     console.print(params if params.row_count else "Their parameters are the same.")

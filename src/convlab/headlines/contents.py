@@ -7,8 +7,8 @@ from statistics import mean
 from typing import Any
 
 from convlab import files, results
-from convlab.results import Found, Plan
-from convlab.results.reports import ACCURACIES, QUANTITIES, ReportRow, load_reports
+from convlab.results import Found, Plan, text_of
+from convlab.results.reports import ACCURACIES, ReportRow, load_reports
 
 TIMES = files.METRICS / "headlines.json"
 
@@ -97,7 +97,7 @@ def _whole(times: Mapping[str, Any] | None, trainings: list[results.Row]) -> flo
 
 def accuracy_text(number: float) -> str:
     """Return an accuracy as the tables show it."""
-    return QUANTITIES["test_accuracy"][1].format(number)
+    return text_of("test_accuracy", number)
 
 
 def write_times(times: Mapping[str, Any], path: Path = TIMES) -> None:

@@ -16,6 +16,7 @@ from convlab import results
 from convlab.data.catalogue import DATASETS
 from convlab.results import intervals, lending, single_result_claims
 from convlab.results.intervals import CONFIDENCE, Borrowed, Difference
+from convlab.results.quantities import QUANTITIES, difference_text
 from convlab.results.read import Found, Plan, rounded
 from convlab.results.rerun import rerun
 from convlab.schema import Claim, Experiment, Params, Relation
@@ -162,15 +163,10 @@ def _apart(a: Found, b: Found) -> str:
 def images_error_of(metric: str, sides: tuple[Found, Found]) -> float:
     """Return the standard error that the images give to a difference of accuracies, or of gaps: of the split
     whose accuracy is uncertain; 0 for losses, whose deviation over images is not recorded, and for norms."""
-    match metric:
-        case "test_accuracy":
-            split = "test"
-        case "validation_accuracy" | "gap":
-            split = "validation"
-        case _:
-            return 0.0
+    if (split := QUANTITIES[metric].images) is None:
+        return 0.0
     shares = [side.values(f"{split}_accuracy") for side in sides]
-    counts = [side.values(f"{split}_images") for side in sides]
+    counts = [[n for row in side.trainings if (n := row[split].get("images"))] for side in sides]
     if not all(counts):
         return 0.0
     return intervals.images_error([mean(side) for side in shares], int(min(map(min, counts))))
@@ -236,17 +232,10 @@ def _epochs(side: str, found: Found) -> dict[str, Any]:
     }
 
 
-def text_of(metric: str, number: float, sign: str = "+") -> str:
-    """Return a difference as text: accuracies and gaps in percentage points, other metrics as they are."""
-    if metric in ("gap", "confusion_share") or metric.endswith("accuracy"):
-        return f"{100 * number:{sign}.2f}"
-    return f"{number:{sign}.4f}" if metric.endswith("loss") else f"{number:{sign}.2f}"
-
-
 def expected(row: Mapping[str, Any]) -> str:
     """Return what a judged claim expects of its metric: `test accuracy within ±0.20`."""
-    metric = row["metric"].replace("_", " ")
-    margin = text_of(row["metric"], row["margin"], sign="")
+    metric = QUANTITIES[row["metric"]].title
+    margin = difference_text(row["metric"], row["margin"], sign="")
     if row["pairs"]:
         return f"{', '.join(row['pairs'])} {row['relation']} {compared_with(row)}"
     if row["metric"] == "map_distance":
@@ -281,8 +270,8 @@ def shown(row: Mapping[str, Any]) -> str:
     """Return a judged claim's difference, with its interval if it has one."""
     if row["difference"] is None:
         return "–"
-    ends = [text_of(row["metric"], end) for end in row["interval"] or []]
-    return text_of(row["metric"], row["difference"]) + (f" [{ends[0]}, {ends[1]}]" if ends else "")
+    ends = [difference_text(row["metric"], end) for end in row["interval"] or []]
+    return difference_text(row["metric"], row["difference"]) + (f" [{ends[0]}, {ends[1]}]" if ends else "")
 
 
 def in_its_table(row: Mapping[str, Any]) -> str:
@@ -290,7 +279,7 @@ def in_its_table(row: Mapping[str, Any]) -> str:
     if row.get("printed") is None:
         return "–"
     said = f"**{row['printed']}**" if row["printed"] == "contradicts" else row["printed"]
-    return f"{text_of(row['metric'], row['printed_difference'])} {said}"
+    return f"{difference_text(row['metric'], row['printed_difference'])} {said}"
 
 
 def _trained(row: Mapping[str, Any]) -> str:

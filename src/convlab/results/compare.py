@@ -19,11 +19,12 @@ from convlab.pipeline.made_from import configuration, flat
 from convlab.results import claims, intervals, lending, regressions
 from convlab.results.folders import load as load_folder
 from convlab.results.intervals import Borrowed
+from convlab.results.quantities import difference_text
 from convlab.results.read import Found
 from convlab.schema import METRICS
 
 # What is compared, in the order of a table; only METRICS get an interval
-NUMBERS = (*METRICS, "epochs", "seconds", "parameters")
+COMPARED = (*METRICS, "epochs", "seconds", "parameters")
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,12 @@ class MetricDifference:
     value: float
     interval: tuple[float, float] | None
     over: str = ""
+
+    def text(self, metric: str) -> str:
+        """Return it with its interval and what that is over: `-1.26 [-1.64, -0.88] over 3 seeds`."""
+        ends = [difference_text(metric, end) for end in self.interval or ()]
+        shown = f" [{', '.join(ends)}] {self.over}" if ends else ""
+        return difference_text(metric, self.value) + shown
 
 
 def load(text: str) -> Subject:

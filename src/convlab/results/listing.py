@@ -11,7 +11,8 @@ from rich.text import Text
 
 from convlab.errors import InputError
 from convlab.results.folders import finished, load
-from convlab.results.read import mean_and_spread, rows, spread, timings, values
+from convlab.results.quantities import text_of
+from convlab.results.read import mean_text, rows, spread, timings, values
 from convlab.results.states import Kind, State, state_of
 from convlab.schema import Params
 
@@ -103,8 +104,9 @@ def _accuracy(line: Line) -> str:
     if not line.accuracies:
         return "–"
     if line.sweep:
-        return f"{min(line.accuracies):.2%} to {max(line.accuracies):.2%}"
-    return mean_and_spread(line.accuracies, "{:.2%}".format)
+        ends = [text_of("test_accuracy", end) for end in (min(line.accuracies), max(line.accuracies))]
+        return " to ".join(dict.fromkeys(ends))  # one trial, or equal ones
+    return mean_text("test_accuracy", line.accuracies)
 
 
 def _age(at: datetime | None) -> str:

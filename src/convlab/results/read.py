@@ -4,7 +4,7 @@ A result is named `EXPERIMENT` or `SWEEP/TRIAL`, everywhere in the project.
 """
 
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,21 +14,19 @@ from convlab import files
 from convlab.config import load_params
 from convlab.pipeline.made_from import Record
 from convlab.results.folders import load, read, stamp
-from convlab.results.states import differences
-from convlab.schema import METRICS, SPLITS, Experiment, Params
+from convlab.results.quantities import OF_TRAININGS, QUANTITIES, Row, value
+from convlab.results.states import Kind, differences, state_of_training
+from convlab.schema import SPLITS, Experiment, Params
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-Row = dict[str, Any]
 RECORD_KEYS = (
     *("seed", "epochs", "parameters", "report_flops", "kernel_norm", "precision", "device", "fingerprint"),
     *("configuration", "environment", "code"),
 )
-# The columns of `frame`: where a training belongs, its numbers, and where and when it ran
-NUMBERS = (*METRICS, "penalty", "parameters", "report_flops", "seconds", "seconds_per_epoch", "epochs")
+# The columns of `frame` that a training's timing has
 TIMING_COLUMNS = (
-    "device_name",
     "images_per_second",
     "peak_memory_mib",
     "at_once",
@@ -74,21 +72,6 @@ def status(result: str) -> str:
     return found[0] if found else "not run"
 
 
-def value(row: Row, quantity: str) -> float | None:
-    """Look up a number of a training: `test_accuracy`, `gap`, `seconds_per_epoch`, …; None if it has none."""
-    split, _, score = quantity.partition("_")
-    if split in SPLITS:
-        return row[split][score]
-    timing = row["timing"]
-    if quantity == "seconds":
-        return timing.get("seconds")
-    if quantity == "epoch_seconds":  # the median: the first epoch has the warm-up in it
-        return statistics.median(timing["epoch_seconds"]) if timing.get("epoch_seconds") else None
-    if quantity == "seconds_per_epoch":
-        return timing["seconds"] / row["epochs"] if timing else None
-    return row.get(quantity)
-
-
 def values(trainings: Sequence[Row], quantity: str) -> list[float]:
     """Look up a number of several trainings, leaving out those that have none."""
     found = [value(row, quantity) for row in trainings]
@@ -105,6 +88,14 @@ def mean_and_spread(numbers: Sequence[float], text: Callable[[float], str]) -> s
     deviation = spread(numbers)
     shown = text(statistics.mean(numbers))
     return f"{shown} ± {text(deviation).removesuffix('%')}" if deviation else shown
+
+
+def mean_text(quantity: str, numbers: Sequence[float]) -> str:
+    """Show numbers of a quantity: their mean ± the standard deviation; "" where there is none."""
+    if not numbers:
+        return ""
+    form = QUANTITIES[quantity].scale.form(statistics.mean(numbers))
+    return mean_and_spread(numbers, lambda number: format(number, form))
 
 
 def rounded(number: float | None) -> float | None:
@@ -176,14 +167,28 @@ def find(result: str, plans: Mapping[str, Plan], epochs: int | None = None) -> F
 
 def _stale(result: str, plan: Plan) -> tuple[str, ...]:
     """Return how the trainings of a result differ from the current settings and code."""
-    name, _, trial = result.partition("/")
     reasons: dict[str, None] = {}
-    for facts, scores in load(name).scored():
-        if plan.experiment and facts["name"] == (trial or name):
-            now = plan.experiment.model_copy(update={"seed": facts["seed"], "seeds": 1})
+    for facts, scores, now in _with_settings(result, plan):
+        if now is not None:
             records = [facts] if scores is facts else [facts, scores]
             reasons |= dict.fromkeys(differences(records, now))
     return tuple(reason for reason in reasons if not reason.startswith("epochs: "))
+
+
+def _states(result: str, plan: Plan) -> Iterator[Kind | None]:
+    """Yield the state of each training of a result, in the order of `rows`."""
+    folder = load(result.partition("/")[0])
+    for facts, _, now in _with_settings(result, plan):
+        yield state_of_training(folder, facts, now).kind if now is not None else None
+
+
+def _with_settings(result: str, plan: Plan) -> Iterator[tuple[Record, Record, Experiment | None]]:
+    """Yield each training of a result: its record, that of its scores, and what it would be made from now."""
+    name, _, trial = result.partition("/")
+    for facts, scores in load(name).scored():
+        if facts["name"] == (trial or name):
+            own = {"seed": facts["seed"], "seeds": 1}
+            yield facts, scores, plan.experiment.model_copy(update=own) if plan.experiment else None
 
 
 def load_plans(params: Params | None = None) -> dict[str, Plan]:
@@ -214,9 +219,11 @@ def _plan(experiment: Experiment, planned: int, base: str) -> Plan:
 def frame(plans: Mapping[str, Plan] | None = None) -> "DataFrame":
     """Return a tidy table of all results: one row per finished training, in the order of params.yaml.
 
-    Its columns: result (`EXPERIMENT` or `SWEEP/TRIAL`), name, trial ("" for an experiment), seed; NUMBERS, in
-    the units of metrics/ (accuracies from 0 to 1, seconds); planned_epochs, shortened; precision, device,
-    fingerprint (the same for two results that are one training) and TIMING_COLUMNS (null without a timing).
+    Its columns: result (`EXPERIMENT` or `SWEEP/TRIAL`), name, trial ("" for an experiment), seed; state
+    (`fresh`, `stale`, … as `convlab list` has them, here of the one training); every quantity of a training
+    (quantities.OF_TRAININGS: accuracies from 0 to 1, losses in nats, seconds); planned_epochs, shortened;
+    hardware, precision, device, fingerprint (the same for two results that are one training) and
+    TIMING_COLUMNS (null without a timing). `attrs` has the quantities' `titles` and `units`, by column.
     `plans`: those of `load_plans`, where they are known already.
 
     Raises:
@@ -228,14 +235,20 @@ def frame(plans: Mapping[str, Plan] | None = None) -> "DataFrame":
     for result in (plans := load_plans() if plans is None else plans):
         name, _, trial = result.partition("/")
         found = find(result, plans)
-        for row in found.trainings:
-            one = {"result": result, "name": name, "trial": trial, "seed": row["seed"]}
-            one |= {quantity: value(row, quantity) for quantity in NUMBERS}
+        for row, state in zip(found.trainings, _states(result, plans[result]), strict=True):
+            one = {"result": result, "name": name, "trial": trial, "seed": row["seed"], "state": state}
+            one |= {quantity: value(row, quantity) for quantity in OF_TRAININGS}
             one |= {"planned_epochs": found.planned, "shortened": found.shortened}
+            one |= {"hardware": row["environment"]["device_name"]}
             one |= {key: row[key] for key in ("precision", "device", "fingerprint")}
             table.append(one | {key: row["timing"].get(key) for key in TIMING_COLUMNS})
-    columns = ("result", "name", "trial", "seed", *NUMBERS, "planned_epochs", "shortened", "precision")
-    return DataFrame(table, columns=[*columns, "device", "fingerprint", *TIMING_COLUMNS])
+    columns = ("result", "name", "trial", "seed", "state", *OF_TRAININGS, "planned_epochs", "shortened")
+    where = ("hardware", "precision", "device", "fingerprint", *TIMING_COLUMNS)
+    made = DataFrame(table, columns=[*columns, *where])
+    known = {key: QUANTITIES[key] for key in OF_TRAININGS}
+    made.attrs["titles"] = {key: one.title for key, one in known.items()}
+    made.attrs["units"] = {key: one.scale.unit for key, one in known.items()}
+    return made
 
 
 def _row(facts: Record, scores: Record, timed: list[Row]) -> Row:

@@ -16,54 +16,23 @@ from convlab.config import read_yaml
 from convlab.config.explain import nearest, show, validate
 from convlab.config.names import check_name
 from convlab.errors import InputError
+from convlab.results.quantities import QUANTITIES, difference_text
 from convlab.results.read import Found, Plan, rounded
 from convlab.schema.section import Count, Float, NonNegative, Positive, Section, refused
 
 REPORTS = Path("reports.yaml")
 
-# Every quantity that a report prints, in the order of the columns: its title and how it is shown
-QUANTITIES = {
-    "test_accuracy": ("test accuracy", "{:.2%}"),
-    "test_loss": ("test loss", "{:.4f}"),
-    "penalised_test_loss": ("test loss with penalty", "{:.4f}"),
-    "validation_accuracy": ("validation accuracy", "{:.2%}"),
-    "validation_loss": ("validation loss", "{:.4f}"),
-    "running_accuracy": ("running train accuracy", "{:.2%}"),
-    "train_accuracy": ("clean train accuracy", "{:.2%}"),
-    "running_loss": ("running train loss", "{:.4f}"),
-    "train_loss": ("clean train loss", "{:.4f}"),
-    "kernel_norm": ("kernel norm", "{:.2f}"),
-    "weight_norm": ("weight norm", "{:.2f}"),
-    "parameters": ("parameters", "{:,.0f}"),
-    "parameters_in_all": ("parameters with statistics", "{:,.0f}"),
-    "report_flops": ("FLOPs", "{:,.0f}"),
-    "seconds": ("seconds", "{:,.0f}"),
-    "seconds_per_epoch": ("seconds an epoch", "{:,.2f}"),
-    "last_lr": ("last learning rate", "{:g}"),
-    "epochs": ("epochs", "{:.0f}"),
-}
 ACCURACIES = ("test_accuracy", "validation_accuracy")  # of headlines; R4 has the second alone
 Accuracy = Annotated[Float, Field(ge=0, le=1)]
 
 
-class ReportRow(Section):
-    """A row of a report: what it is, our result beside it (null: we have none, for a `reason`), its numbers.
+class Numbers(Section):
+    """The quantities that a report may print of a result.
 
     `parameters` are those that are trained, `parameters_in_all` with the running statistics of batch norm;
-    `report_flops` counts as R2 does. `about` names the numbers that a report gives roughly, `goal` is a test
-    accuracy to reach where no report has one.
+    `report_flops` counts as R2 does.
     """
 
-    what: str
-    result: str | None
-    reason: str = ""
-    surpassed_by: str | None = None  # of `convlab headlines`: an experiment that is to be better on two cores
-    note: str = ""
-    headline: bool = False  # of those that the README shows
-    replicate: str | None = None  # rows of one name are trainings of one configuration, in the report
-    other_reading: bool = False  # the numbers of another row once more, beside a second reading of it
-    about: list[Literal[tuple(QUANTITIES)]] = Field(default_factory=list)  # type: ignore[valid-type]
-    goal: Accuracy | None = None
     test_accuracy: Accuracy | None = None
     test_loss: NonNegative | None = None
     penalised_test_loss: NonNegative | None = None
@@ -83,6 +52,28 @@ class ReportRow(Section):
     last_lr: Positive | None = None
     epochs: Count | None = None
 
+
+PRINTED = tuple(key for key in QUANTITIES if key in Numbers.model_fields)  # in the order of the columns
+
+
+class ReportRow(Numbers):
+    """A row of a report: what it is, our result beside it (null: we have none, for a `reason`), its numbers.
+
+    `about` names the numbers that a report gives roughly, `goal` is a test accuracy to reach where no report
+    has one.
+    """
+
+    what: str
+    result: str | None
+    reason: str = ""
+    surpassed_by: str | None = None  # of `convlab headlines`: an experiment that is to be better on two cores
+    note: str = ""
+    headline: bool = False  # of those that the README shows
+    replicate: str | None = None  # rows of one name are trainings of one configuration, in the report
+    other_reading: bool = False  # the numbers of another row once more, beside a second reading of it
+    about: list[Literal[PRINTED]] = Field(default_factory=list)  # type: ignore[valid-type]
+    goal: Accuracy | None = None
+
     @model_validator(mode="after")
     def _no_result_for_a_reason(self) -> "ReportRow":
         if self.result is None and not self.reason:
@@ -99,7 +90,7 @@ class ReportRow(Section):
 
     def printed(self) -> list[str]:
         """Name the quantities that the report has a number (or we a goal) for."""
-        found = [key for key in QUANTITIES if getattr(self, key) is not None]
+        found = [key for key in PRINTED if getattr(self, key) is not None]
         return ["test_accuracy", *found] if self.goal else found
 
 
@@ -188,12 +179,6 @@ def numbers_of(report: str, line: Line) -> list[dict[str, Any]]:
     return numbers
 
 
-def text_of(quantity: str, number: float) -> str:
-    """Return a number as the tables show it: `99.53%`, `0.0176`."""
-    rounded_away = quantity.endswith("loss") and 0 < number < 0.0005
-    return f"{number:.2e}" if rounded_away else QUANTITIES[quantity][1].format(number)
-
-
 def points(difference: float | None) -> str:
     """Return a difference of two accuracies in percentage points."""
-    return "–" if difference is None else f"{100 * difference:+.2f}"
+    return "–" if difference is None else difference_text("test_accuracy", difference)

@@ -57,20 +57,37 @@ def state_of(name: str, item: Experiment | Sweep | None) -> State:
     reasons = list(_incomplete(folder, wanted.keys(), found.keys()))
     fewer: list[str] = []
     for record, experiment in both:
-        for reason in differences([record, *_scores(folder, record)], experiment):
-            (fewer if reason.startswith("epochs: ") and _is_less(record, experiment) else reasons).append(
-                reason
-            )
-        reasons += _other_data(name, record, experiment)
+        own, less = _reasons(folder, record, experiment)
+        reasons, fewer = reasons + own, fewer + less
+    return _state(reasons, fewer, folder.trainings)
+
+
+def state_of_training(folder: Folder, record: Record, experiment: Experiment) -> State:
+    """Return the state of one training of a folder; `experiment`: what params.yaml says of it."""
+    return _state(*_reasons(folder, record, experiment), [record])
+
+
+def _state(reasons: list[str], fewer: list[str], trainings: Sequence[Record]) -> State:
+    """Return the state of trainings, from how they differ from the current settings, code and data.
+
+    `fewer`: in what they are only shortened.
+    """
     if reasons:
         return State("stale", tuple(dict.fromkeys(reasons + fewer)))
     if fewer:
         return State("shortened", tuple(dict.fromkeys(fewer)))
-    hardware = {one["environment"].get("device_name") for one in folder.trainings if not _anywhere(one)} - {
-        None
-    }
+    hardware = {one["environment"].get("device_name") for one in trainings if not _anywhere(one)} - {None}
     elsewhere = sorted(hardware - hardware_here())
     return State("other hardware", tuple(elsewhere)) if elsewhere else State("fresh")
+
+
+def _reasons(folder: Folder, record: Record, experiment: Experiment) -> tuple[list[str], list[str]]:
+    """Return how a training differs from the current settings, code and data; and, apart from that, its
+    epochs, if they are only fewer."""
+    found = differences([record, *_scores(folder, record)], experiment)
+    fewer = [one for one in found if one.startswith("epochs: ") and _is_less(record, experiment)]
+    reasons = [one for one in found if one not in fewer]
+    return reasons + _other_data(record["of"], record, experiment), fewer
 
 
 def differences(records: Sequence[Record], experiment: Experiment) -> list[str]:

@@ -10,29 +10,22 @@ from convlab.config import load_params
 from convlab.data.catalogue import DATASETS
 from convlab.errors import InputError
 from convlab.results import claims, observations, report_consistency
+from convlab.results.quantities import QUANTITIES, text_of
 from convlab.results.replicates import Noise, noise_by_dataset
 from convlab.results.reports import (
     ACCURACIES,
-    QUANTITIES,
+    PRINTED,
     Line,
     Report,
     line_of,
     load_reports,
     numbers_of,
     points,
-    text_of,
 )
 from convlab.results.states import format_reasons
 
 README, PAGE = Path("README.md"), Path("docs/reports.md")
-
-
-REPORTS_JSON = files.METRICS / "reports.json"
-
-
-CLAIMS_JSON = files.METRICS / "claims.json"
-
-
+REPORTS_JSON, CLAIMS_JSON = files.METRICS / "reports.json", files.METRICS / "claims.json"
 MOST_NAMED = 4  # stale results in a warning
 LONG = 8  # a table of more rows is folded away under its first row
 # What a loop prints, and beside it what the weights that were kept reach
@@ -71,7 +64,7 @@ def table(report: Report, lines: Sequence[Line]) -> str:
     """Make the Markdown table of a report, with the hardware and the notes below it; a long one is folded."""
     columns, rare = columns_of(lines)
     noise = noise_by_dataset([(line.row.replicate, line.dataset, line.row.test_accuracy) for line in lines])
-    titles = [QUANTITIES[key][0] for key in columns]
+    titles = [QUANTITIES[key].title for key in columns]
     theirs = "goal" if any(line.row.goal for line in lines) else "report"
     rows = [
         _markdown([f"{theirs} / ours", titles[0], "difference", *titles[1:], "n", "epochs"]),
@@ -91,10 +84,8 @@ def table(report: Report, lines: Sequence[Line]) -> str:
 def columns_of(lines: Sequence[Line]) -> tuple[list[str], list[str]]:
     """Return the columns, the accuracy that counts first, and what one row alone has: it goes into a note."""
     printed = [key for line in lines for key in line.row.printed() if key != "epochs"]
-    rare = [
-        key for key in QUANTITIES if printed.count(key) == 1 and len(lines) > 2 and key != "test_accuracy"
-    ]
-    columns = [key for key in QUANTITIES if key in printed and key not in rare] or ["test_accuracy"]
+    rare = [key for key in PRINTED if printed.count(key) == 1 and len(lines) > 2 and key != "test_accuracy"]
+    columns = [key for key in PRINTED if key in printed and key not in rare] or ["test_accuracy"]
     first = next(key for key in (*ACCURACIES, *columns) if key in columns)
     if first == "validation_accuracy":  # a report's validation images may be the test images
         columns.insert(columns.index(first) + 1, "test_accuracy")
@@ -176,10 +167,7 @@ def _cell(line: Line, quantity: str, says: str = "–") -> str:
     )
     if quantity == "test_accuracy" and row.goal:
         left = f"≥ {text_of(quantity, row.goal)}"
-    if ours:
-        right = results.mean_and_spread(ours, lambda number: text_of(quantity, number))
-    else:
-        right = "–" if line.ours.trainings else says
+    right = results.mean_text(quantity, ours) or ("–" if line.ours.trainings else says)
     if left == "–" and (right == "–" or not row.result):
         return "–"
     return f"{left} / {right}"
@@ -206,7 +194,7 @@ def _within(line: Line, quantity: str, noise: Mapping[str, Noise]) -> str:
 def _notes(lines: Sequence[Line], rare: Sequence[str], noise: Mapping[str, Noise]) -> list[str]:
     notes = [f"* {own.note()}." for own in noise.values()]
     for line in lines:
-        texts = [f"{QUANTITIES[key][0]} {_cell(line, key)}" for key in noted(line, rare)]
+        texts = [f"{QUANTITIES[key].title} {_cell(line, key)}" for key in noted(line, rare)]
         texts += [f"stale: {format_reasons(line.ours.stale)}"] if line.ours.stale else []
         if texts := [text for text in (*texts, line.row.note, line.row.reason) if text]:
             notes.append(f"* {line.row.what}: {'; '.join(texts)}.")

@@ -11,7 +11,7 @@ from convlab import files, git
 from convlab.config import load_params, trials_of
 from convlab.errors import InputError
 from convlab.pipeline.made_from import Flat, flat
-from convlab.results import Plan, claims, load_plans, reports
+from convlab.results import QUANTITIES, Plan, claims, load_plans, reports
 from convlab.results.reports import Line
 from convlab.schema import Experiment, Params, Sweep
 
@@ -151,18 +151,19 @@ def _rows(rows: Sequence[tuple[str, Line]], result: str) -> str:
             continue
         numbers = reports.numbers_of(report, line)
         for number in numbers if line.row.result == result else numbers[:1]:
-            title, form = reports.QUANTITIES[number["quantity"]]
-            theirs, goal, ours, sd = (
-                "" if number[key] is None else form.format(number[key])
-                for key in ("report_value", "goal", "ours", "sd")
+            quantity = QUANTITIES[number["quantity"]]
+            theirs, goal, ours = (
+                "" if number[key] is None else quantity.scale.text(number[key])
+                for key in ("report_value", "goal", "ours")
             )
+            sd = "" if number["sd"] is None else format(number["sd"], quantity.scale.form(number["ours"]))
             wanted = (
                 f"{theirs} in the report" if theirs else f"the goal is {goal}" if goal else "not reported"
             )
             here = (
                 f"{ours} ± {sd.removesuffix('%')} here (n = {number['n']})" if sd else f"{ours or '–'} here"
             )
-            told.append(f"* {report}, {line.row.what}: {title} {wanted}, {here}")
+            told.append(f"* {report}, {line.row.what}: {quantity.title} {wanted}, {here}")
     return "\n".join(told)
 
 
