@@ -1,6 +1,7 @@
 """What a campaign would train, in order of priority, with seconds; and errors in its command line."""
 
 import argparse
+import contextlib
 import re
 from pathlib import Path
 from typing import Any
@@ -8,13 +9,14 @@ from typing import Any
 import pytest
 import results_world
 import torch
+from params import ROOT
 from result import clock, evaluation, put, training
 from training import Command, Recipe
 
 from convlab.campaign.command import Entry, ordered
 from convlab.campaign.durations import format_duration, parse_duration
 from convlab.campaign.estimate import START, Estimate, TrainingSpeed
-from convlab.campaign.missing import missing_results
+from convlab.campaign.missing import missing_results, rows_with_fewer_epochs
 from convlab.campaign.running import campaign_lock
 from convlab.errors import InputError
 from convlab.pipeline.provenance import cpu_name
@@ -140,6 +142,31 @@ def test_the_plan_shows_it_and_trains_nothing(world: Path, convlab: Command) -> 
     status, out, _ = convlab("campaign", "--plan", "fashion", "--for", "1s")
     assert "does not fit" in out
     assert "0 begin within 1 s" in out
+
+
+def test_the_plan_names_what_stays_open_after_it(world: Path, convlab: Command) -> None:
+    _, out, _ = convlab("campaign", "--plan")
+    assert "with --seeds 3" not in out, "no result here is complete: each is listed above"
+    assert "1 claim is inconclusive or not run\n" in out
+    assert "R0 stride 2: 10 of 30 epochs; set `epochs` of strides in params.yaml\n" in out
+    assert "R0 baseline: 30 of 40 epochs; set `epochs` of digits in params.yaml\n" in out, "as in the report"
+    assert "R0 never" not in out
+    _, out, _ = convlab("campaign", "--plan", "fashion")
+    assert "inconclusive" not in out
+    assert "set `epochs`" not in out
+
+
+def test_early_stopping_may_end_a_training_of_any_length(world: Path) -> None:
+    assert rows_with_fewer_epochs(("digits",))
+    results_world.build(world, {"early_stopping": {"patience": 7}})
+    assert rows_with_fewer_epochs(()) == []
+
+
+def test_rows_that_the_settings_shorten_are_named_with_their_file() -> None:
+    """Those of this repository, in its root: the settings say so, whatever has been trained."""
+    with contextlib.chdir(ROOT):
+        for line in rows_with_fewer_epochs(()):
+            assert re.fullmatch(r".+: \d+ of \d+ epochs; set `epochs` of \w+ in (params|studies).yaml", line)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,13 @@ from rich.table import Table
 
 from convlab.campaign.durations import format_duration
 from convlab.campaign.estimate import START, Estimate, TrainingSpeed
-from convlab.campaign.missing import MissingResult, fewer_seeds, missing_results
+from convlab.campaign.missing import (
+    MissingResult,
+    fewer_seeds,
+    missing_results,
+    rows_with_fewer_epochs,
+    undecided_claims,
+)
 from convlab.campaign.running import campaign_lock, reproduce, reproduce_selection
 from convlab.config.seed_counts import seeds_of, set_seeds
 from convlab.errors import InputError
@@ -52,8 +58,7 @@ def campaign(
     """
     if plan:
         show(ordered(names, seeds, TrainingSpeed()), seconds, console)
-        if (few := fewer_seeds(INTERVAL, names)) and not seeds:
-            console.print(f"with --seeds {INTERVAL}, after them: {', '.join(few)}", highlight=False)
+        show_open(names, seeds, console)
         return 0
     began = time.monotonic()
     with campaign_lock() as lock:
@@ -126,7 +131,7 @@ def show(entries: Sequence[Entry], seconds: int | None, console: Console) -> Non
             style="" if fits else "dim",
         )
     if not entries:
-        console.print("nothing to train: every result is complete and up to date")
+        console.print("nothing to train: every result is as params.yaml and studies.yaml have it")
         return
     console.print(table)
     total = format_duration(sum(one.estimate.seconds for one in entries))
@@ -137,6 +142,20 @@ def show(entries: Sequence[Entry], seconds: int | None, console: Console) -> Non
         + (f"; {len(entries) - late} begin within {format_duration(seconds)}" if seconds else ""),
         highlight=False,
     )
+
+
+def show_open(names: Collection[str], seeds: int | None, console: Console) -> None:
+    """Print what stays open after the list: claims for which it takes more seeds, and rows of the tables that
+    the settings shorten."""
+    few = [] if seeds else fewer_seeds(INTERVAL, names)
+    if few:
+        console.print(f"with --seeds {INTERVAL}, after them: {', '.join(few)}", highlight=False)
+    if claims := undecided_claims(names):
+        more = f"; --seeds {INTERVAL} trains more seeds" if few else ""
+        are = "claim is" if len(claims) == 1 else "claims are"
+        console.print(f"{len(claims)} {are} inconclusive or not run{more}", highlight=False)
+    for line in rows_with_fewer_epochs(names):
+        console.print(line, highlight=False)
 
 
 def _until(began: float, seconds: int | None) -> float | None:

@@ -7,7 +7,7 @@ from typing import assert_never
 from convlab import results
 from convlab.config import load_params, trials_of
 from convlab.config.explain import nearest
-from convlab.config.seed_counts import Item, seeds_of, with_seeds
+from convlab.config.seed_counts import Item, holding, seeds_of, with_seeds
 from convlab.errors import InputError
 from convlab.files import PARAMS
 from convlab.results import Plan, claims
@@ -80,6 +80,40 @@ def fewer_seeds(least: int, names: Collection[str]) -> list[str]:
         for name, item in items.items()
         if seeds_of(item) < least and (not names or name in names) and _rank(state_of(name, item), True) == 3
     ]
+
+
+def undecided_claims(names: Collection[str]) -> list[str]:
+    """Return the claims without a verdict, only those on a result of `names` if there are any."""
+    undecided = _undecided(load_params(PARAMS), results.load_plans())
+    return [
+        claim for claim, sides in undecided.items() if not names or {_item(side) for side in sides} & {*names}
+    ]
+
+
+def rows_with_fewer_epochs(names: Collection[str]) -> list[str]:
+    """Return a line for each row of the reports' tables that the settings themselves give fewer epochs than
+    it needs: no campaign completes it. Early stopping may end any training."""
+    if not REPORTS.exists():
+        return []
+    plans, sweeps = results.load_plans(), load_params(PARAMS).sweeps
+    found = []
+    for report, content in load_reports(plans).items():
+        for row in (row for row in content.rows if row.result):
+            name, plan = _item(str(row.result)), plans[str(row.result)]
+            whole = row.epochs or plan.planned
+            assert plan.experiment is not None, "every plan of params.yaml has one"
+            own = plan.experiment.epochs
+            if (not names or name in names) and own < whole and not plan.stops_early:
+                file = holding("sweeps" if name in sweeps else "experiments", PARAMS)
+                found.append(
+                    f"{report} {row.what}: {own} of {whole} epochs; set `epochs` of {name} in {file}"
+                )
+    return found
+
+
+def _item(result: str) -> str:
+    """Return the experiment or the sweep that a result belongs to."""
+    return result.partition("/")[0]
 
 
 def _rank(state: State, more: bool) -> int | None:

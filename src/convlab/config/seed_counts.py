@@ -45,7 +45,7 @@ def set_seeds(path: Path, wanted: Mapping[str, int]) -> list[str]:
         InputError: the text is not laid out as expected; nothing is changed then.
     """
     before = load_params(path)
-    files = {section: _holding(section, path) for section in ("experiments", "sweeps")}
+    files = {section: holding(section, path) for section in ("experiments", "sweeps")}
     texts = {file: file.read_text(encoding="utf-8") for file in files.values()}
     known: dict[str, Item] = {**before.experiments, **before.sweeps}
     target = {
@@ -92,7 +92,7 @@ def edited(text: str, section: str, name: str, seeds: int) -> str:
     return "".join(lines)
 
 
-def _holding(section: str, path: Path) -> Path:
+def holding(section: str, path: Path) -> Path:
     """Return the file that has a section: params.yaml or the studies.yaml beside it."""
     studies = path.with_name(STUDIES.name)
     return studies if studies.exists() and section in read_yaml(studies) else path
