@@ -1,6 +1,7 @@
 """How a command ends: errors that a user can correct are one clear line and exit status 2."""
 
 import argparse
+import errno
 import io
 import os
 import signal
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from convlab.interrupt import Interrupted, end_with_dvc
+
+FULL = (errno.ENOSPC, errno.EDQUOT)  # of a disk, and of a user's share of it
 
 
 class InputError(Exception):
@@ -59,8 +62,8 @@ def use_headless_matplotlib() -> None:
 
 
 def run(main: Callable[[], int | None]) -> None:
-    """Call `main` as the body of a command; an `InputError` becomes one line on stderr and exit status 2,
-    SIGINT, and SIGTERM during a training, one line and 128 more than their number."""
+    """Call `main` as the body of a command; an `InputError` or a full disk becomes one line on stderr and
+    exit status 2, SIGINT, and SIGTERM during a training, one line and 128 more than their number."""
     command = Path(sys.argv[0]).stem
     replace_unprintable()
     use_headless_matplotlib()
@@ -76,6 +79,12 @@ def run(main: Callable[[], int | None]) -> None:
     except BrokenPipeError:  # `convlab results --csv | head` has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + signal.SIGPIPE)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"{command}: {where}no space left on the disk; make room, then run it again", file=sys.stderr)
+        sys.exit(2)
     except KeyboardInterrupt:
         print(f"{command}: SIGINT", file=sys.stderr)
         sys.exit(128 + signal.SIGINT)

@@ -2,6 +2,8 @@
 
 import argparse
 import contextlib
+import errno
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from params import ROOT
 from result import clock, evaluation, put, training
 from training import Command, Recipe
 
+from convlab import files
 from convlab.campaign.command import Entry, ordered
 from convlab.campaign.durations import format_duration, parse_duration
 from convlab.campaign.estimate import START, Estimate, TrainingSpeed
@@ -192,6 +195,29 @@ def test_without_any_time_nothing_starts(world: Path) -> None:
     found = ordered(("fashion",), None, TrainingSpeed())
     assert found
     assert not [one for one in found if one.fits(0.0)]
+
+
+@pytest.mark.parametrize("written", [0, 1, 2])  # a copy of params.yaml, the seeds, those of a sweep
+def test_on_a_full_disk_it_ends_with_one_line_and_settings_as_before(
+    written: int, world: Path, convlab: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = Path("params.yaml").read_bytes()
+    write, left = files.write_bytes, iter(range(written))
+
+    def until_full(path: Path, content: bytes) -> None:
+        if next(left, None) is None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(path, content)
+
+    monkeypatch.setattr(files, "write_bytes", until_full)
+    monkeypatch.setattr(os, "nice", lambda _: 0)
+    status, _, err = convlab("campaign", "fashion", "--seeds", "3")
+    assert status == 2
+    assert err.splitlines() == ["convlab: no space left on the disk; make room, then run it again"]
+    assert Path("params.yaml").read_bytes() == before
+    assert [path.name for path in Path(".convlab").iterdir()] == ["campaign.lock"]
+    with campaign_lock():
+        pass  # free again
 
 
 def test_a_second_campaign_is_refused(world: Path) -> None:

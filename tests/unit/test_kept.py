@@ -1,10 +1,14 @@
 """A command that sees all that was computed leaves params.yaml as it was, however it ends."""
 
+import contextlib
+import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +16,7 @@ from conftest import ROOT
 
 from convlab import files
 from convlab.files import write_text
-from convlab.pipeline.kept import MARK, elsewhere, write_timing
+from convlab.pipeline.kept import MARK, elsewhere, restorable, selecting, write_timing
 
 PARAMS = "run: [a]    # my own comment\nrun_sweeps: []\n"
 LOCK = "stages:\n  train@b: {}\n  sweep@c: {}\n"
@@ -92,6 +96,71 @@ def test_params_edited_in_the_meantime_stay() -> None:
     Path("params.yaml").write_text("run: [mine]\nrun_sweeps: []\n")
     kept("true")
     assert Path("params.yaml").read_text() == "run: [mine]\nrun_sweeps: []\n"
+
+
+@pytest.fixture
+def full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
+    """Work on a small disk of its own, which the function given fills; skipped where it cannot be mounted."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounting = ["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(disk)]
+    if shutil.which("mount") is None or subprocess.run(mounting, capture_output=True).returncode:
+        pytest.skip("mounting is not possible here")
+    monkeypatch.chdir(disk)
+    Path("params.yaml").write_text(PARAMS)
+
+    def fill() -> None:
+        with open("ballast", "wb", buffering=0) as file, contextlib.suppress(OSError):
+            while True:
+                file.write(bytes(4096))
+
+    yield fill
+    monkeypatch.undo()
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_params_are_put_back_on_a_full_disk(full_disk: Callable[[], None]) -> None:
+    with selecting(["b"], []):
+        assert Path("params.yaml").read_bytes().startswith(MARK)
+        full_disk()
+    assert Path("params.yaml").read_text() == PARAMS
+    Path("ballast").unlink()
+    full_disk()
+    with pytest.raises(OSError, match="No space left"), selecting(["b"], []):
+        raise AssertionError("it began without a copy")
+    assert Path("params.yaml").read_text() == PARAMS
+
+
+def test_on_a_full_disk_a_command_ends_with_one_line(full_disk: Callable[[], None]) -> None:
+    Path("dvc.lock").write_text(LOCK)
+    full_disk()
+    done = kept("true")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "no space left on the disk; make room, then run it again" in done.stderr
+    assert Path("params.yaml").read_text() == PARAMS
+
+
+def test_files_are_put_back_on_a_full_disk(full_disk: Callable[[], None]) -> None:
+    with restorable([Path("params.yaml"), Path("studies.yaml")]) as restore:
+        Path("params.yaml").write_text("run: []\n")
+        full_disk()
+        restore()
+    assert Path("params.yaml").read_text() == PARAMS
+    assert not Path("studies.yaml").exists()
+    assert not list(Path(".convlab").iterdir())
+
+
+def test_files_are_put_back_from_another_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    def across(source: Path, target: Path) -> None:
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    with restorable([Path("params.yaml")]) as restore:
+        Path("params.yaml").write_text("run: []\n")
+        with monkeypatch.context() as patch:
+            replace = os.replace
+            patch.setattr(os, "replace", lambda a, b: (across if "before" in str(a) else replace)(a, b))
+            restore()
+    assert Path("params.yaml").read_text() == PARAMS
 
 
 def git(*arguments: str) -> str:

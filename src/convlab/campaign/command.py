@@ -22,8 +22,8 @@ from convlab.campaign.missing import (
 from convlab.campaign.running import campaign_lock, reproduce, reproduce_selection
 from convlab.config.seed_counts import seeds_of, set_seeds
 from convlab.errors import InputError
-from convlab.files import PARAMS, STUDIES, write_bytes
-from convlab.pipeline.kept import put_back
+from convlab.files import PARAMS, STUDIES
+from convlab.pipeline.kept import put_back, restorable
 from convlab.schema import Sweep
 
 NICE = 10
@@ -187,13 +187,16 @@ def _train(entry: Entry, lock: IO[str], until: float | None, console: Console) -
     result = entry.result
     seconds, source = format_duration(entry.estimate.seconds), entry.estimate.source
     console.print(f"campaign: {result.name} ({result.why}): {seconds}, {source}", highlight=False)
-    before = {path: path.read_bytes() for path in (PARAMS, STUDIES) if path.exists()}
-    if result.more_seeds:
-        for line in set_seeds(PARAMS, {result.name: seeds_of(result.item)}):
-            console.print(f"campaign: {line}", highlight=False)
-    how = reproduce(result.name, isinstance(result.item, Sweep), lock, until)
-    if result.more_seeds and how == "failed":  # else its result would lack trainings
-        for path, content in before.items():
-            write_bytes(path, content)
+    with restorable((PARAMS, STUDIES) if result.more_seeds else ()) as restore:
+        try:
+            if result.more_seeds:
+                for line in set_seeds(PARAMS, {result.name: seeds_of(result.item)}):
+                    console.print(f"campaign: {line}", highlight=False)
+            how = reproduce(result.name, isinstance(result.item, Sweep), lock, until)
+        except OSError:  # a full disk
+            restore()
+            raise
+        if how == "failed":  # else its result would lack trainings
+            restore()
     console.print(f"campaign: {result.name}: {how}", highlight=False)
     return how

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Literal
 
@@ -32,11 +32,10 @@ def campaign_lock() -> Iterator[IO[str]]:
     """
     path = files.scratch() / "campaign.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+") as file:
+    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o644), "r+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            file.seek(0)
             raise InputError(
                 f"{path}: a campaign is running here ({file.read().strip() or 'starting'}); "
                 "wait for it to end, or stop it with `kill -INT PID`"
@@ -47,10 +46,9 @@ def campaign_lock() -> Iterator[IO[str]]:
 
 def note(lock: IO[str], text: str) -> None:
     """Write into the lock's file what another campaign will print."""
-    lock.seek(0)
-    lock.truncate()
-    lock.write(text)
-    lock.flush()
+    content = text.encode()  # over what is there, and without a buffer: on a full disk that still works
+    os.pwrite(lock.fileno(), content, 0)
+    os.ftruncate(lock.fileno(), len(content))
 
 
 def reproduce(name: str, sweep: bool, lock: IO[str], until: float | None) -> Ended:
@@ -90,7 +88,8 @@ def repro(targets: list[str], lock: IO[str], until: float | None) -> Ended:
             pass_fds=(lock.fileno(),),
         ) as process,
     ):
-        note(lock, f"process {os.getpid()}; its `dvc repro`: process group {process.pid}")
+        with suppress(OSError):  # a full disk: a second campaign is refused all the same
+            note(lock, f"process {os.getpid()}; its `dvc repro`: process group {process.pid}")
         while process.poll() is None:
             late = until is not None and time.monotonic() >= until
             if not asked and (request.number is not None or late):

@@ -7,11 +7,13 @@ git too. `dvc push` does not see its weights, and `dvc gc -w` deletes them from 
     python -m convlab.pipeline.kept dvc push     (`make push`: a command that sees all that dvc.lock knows)
 """
 
+import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -123,8 +125,41 @@ def put_back() -> None:
     """
     if _saved().exists():
         if files.PARAMS.exists() and files.PARAMS.read_bytes().startswith(MARK):
-            files.write_bytes(files.PARAMS, _saved().read_bytes())
-        _saved().unlink()
+            _move(_saved(), files.PARAMS)
+        else:
+            _saved().unlink()
+
+
+@contextmanager
+def restorable(paths: Iterable[Path]) -> Iterator[Callable[[], None]]:
+    """Keep copies of files inside the context, and give a function that puts them back, even on a full disk.
+
+    Paths that do not exist are left out.
+    """
+    folder = files.scratch() / "before"
+    copies = {folder / path.name: path for path in paths if path.exists()}
+
+    def restore() -> None:
+        for copy, path in copies.items():
+            _move(copy, path)
+
+    try:
+        for copy, path in copies.items():
+            files.copy(path, copy)
+        yield restore
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _move(copy: Path, path: Path) -> None:
+    """Move a copy over the file that it is of: atomic, and on a full disk, too, since nothing is written."""
+    try:
+        os.replace(copy, path)
+    except OSError as error:
+        if error.errno != errno.EXDEV:  # .convlab may be a link to another disk
+            raise
+        files.copy(copy, path)
+        copy.unlink()
 
 
 def main() -> int:
