@@ -43,18 +43,21 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_experiment_is_beside_all_that_it_is_to_surpass() -> None:
     digits, fashion = headlines()
-    assert [(one.accuracy, one.seconds) for one in digits.theirs] == [(0.5, 94.56), (0.4, 60.0)]
+    found = [(one.accuracy, one.validated, one.seconds) for one in digits.theirs]
+    assert found == [(0.5, False, 94.56), (0.4, True, 60.0)]
     assert digits.highest == 0.5
     assert digits.accuracy is not None
     assert (fashion.theirs, fashion.highest, fashion.accuracy) == ([], 0.94, None)
 
 
 def test_the_table_has_a_line_for_each() -> None:
-    *_, digits, fashion = table(headlines()).splitlines()
-    assert digits.startswith("| digits | R0 50.00% in 95 s, R0 40.00% in 60 s | ")
+    *_, digits, fashion, _, note = table(headlines()).splitlines()
+    assert digits.startswith("| digits | R0 50.00% in 95 s, R0 validation 40.00% in 60 s | ")
     assert " ± " in digits
     assert " 2 | " in digits, "its seeds"
-    assert fashion == "| fashion_mnist | the goal: 94.00% | not run | – | – | – | – | – |"
+    assert fashion == "| Fashion-MNIST | the goal: 94.00% | not run | – | – | – | – |"
+    hardware = headlines()[0].ours.hardware()
+    assert note == f"Chosen on validation images, tested once. {', '.join(hardware)}."
 
 
 def test_the_seconds_of_the_whole_are_shown_of_the_same_trainings_alone() -> None:
@@ -63,6 +66,7 @@ def test_the_seconds_of_the_whole_are_shown_of_the_same_trainings_alone() -> Non
     write_times({"other": {"seconds": 1.0, "fingerprints": []}})
     assert headlines()[0].whole == 300.0
     assert "| 5 min |" in table(headlines())
+    assert "tested once; 5 min in all (the goal is 30 min). " in table(headlines()), "without the mere goal"
     write_times({"digits": {"seconds": 300.0, "fingerprints": ["another"]}})
     assert headlines()[0].whole is None
 

@@ -216,6 +216,19 @@ def test_a_result_flows_from_its_file_into_all_outputs(tmp_path, monkeypatch):
     assert made[tables.CLAIMS_JSON] == "[]\n"
 
 
+def test_the_readme_says_what_is_validation_and_what_is_shortened():
+    validated = row(test_accuracy=None, validation_accuracy=0.9244, epochs=30, headline=True)
+    made = tables.glance(
+        {
+            "R4": [line(training(0.8918, epochs=3), row=validated, shortened=True)],
+            "R0": [line(training(), row=row(headline=True))],
+        },
+        [],
+    )
+    assert "| R4 | baseline | 92.44% (validation) | 89.18%, 3 of 50 epochs | 1 |" in made
+    assert "| R0 | baseline | 99.00% | 98.50% | 1 |" in made
+
+
 def test_tables_of_an_altered_study_come_with_a_warning(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     judged = [{"stale": ["a/x", "a/y"]}, {"stale": ["a/x"]}, {"stale": []}]

@@ -11,14 +11,17 @@ from convlab.results import Found, Plan, text_of
 from convlab.results.reports import ACCURACIES, ReportRow, load_reports
 
 TIMES = files.METRICS / "headlines.json"
+TITLES = {"mnist": "MNIST", "cifar10": "CIFAR-10", "fashion_mnist": "Fashion-MNIST"}  # as the reports say
 
 
 @dataclass(frozen=True)
 class Theirs:
-    """A report's headline. `seconds`: of its training, None if the report does not state it."""
+    """A report's headline. `validated`: it is of validation images, since the report gives no test accuracy;
+    `seconds`: of its training, None if the report does not state it."""
 
     report: str
     accuracy: float
+    validated: bool
     seconds: float | None
 
 
@@ -79,15 +82,21 @@ def _headline(name: str, rows: list[tuple[str, ReportRow]], plans: Mapping[str, 
     ours = results.find(name, plans)
     times = files.read_json(TIMES) if TIMES.is_file() else {}
     return Headline(
-        name, experiment.dataset + grey, theirs, goal, ours, _whole(times.get(name), ours.trainings)
+        name,
+        TITLES.get(experiment.dataset, experiment.dataset) + grey,
+        theirs,
+        goal,
+        ours,
+        _whole(times.get(name), ours.trainings),
     )
 
 
-def _numbers(row: ReportRow) -> tuple[float, float | None]:
-    accuracy = next(value for key in ACCURACIES if (value := getattr(row, key)) is not None)
+def _numbers(row: ReportRow) -> tuple[float, bool, float | None]:
+    key = next(key for key in ACCURACIES if getattr(row, key) is not None)
+    accuracy, validated = getattr(row, key), key == "validation_accuracy"
     if row.seconds is None and row.seconds_per_epoch and row.epochs:
-        return accuracy, row.seconds_per_epoch * row.epochs
-    return accuracy, row.seconds
+        return accuracy, validated, row.seconds_per_epoch * row.epochs
+    return accuracy, validated, row.seconds
 
 
 def _whole(times: Mapping[str, Any] | None, trainings: list[results.Row]) -> float | None:

@@ -22,7 +22,8 @@ KEYS: dict[str, tuple[str, Any]] = {  # marker and line of the legend's black en
     "a report's": (THEIRS, ""),
     "a report's, without a time": ("", ":"),
 }
-BESIDE = (9, -4)  # points from a mark to its label
+ABOVE, BELOW = (9, -2), (9, -8)  # points from a mark to its label: ours, and a report's, which may be near
+NEAR = 1.04  # ratio of the errors of lines that share a label
 
 
 def figure(found: Sequence[Headline]) -> Figure:
@@ -35,6 +36,7 @@ def figure(found: Sequence[Headline]) -> Figure:
         for label, (marker, line) in KEYS.items()
     ]
     errors, seconds = [], [float(TICKS[1]), float(TICKS[4])]
+    untimed: list[tuple[float, str]] = []
     colors = dict(zip(dict.fromkeys(one.data for one in found), PALETTE, strict=False))
     handles += [
         Line2D([], [], color=color, marker="s", linestyle="", label=data) for data, color in colors.items()
@@ -45,17 +47,21 @@ def figure(found: Sequence[Headline]) -> Figure:
             errors.append(1 - theirs.accuracy)
             if theirs.seconds is None:
                 axes.axhline(errors[-1], color=color, linestyle=":", linewidth=1)
+                untimed.append((errors[-1], theirs.report))
             else:
                 seconds.append(theirs.seconds)
                 axes.plot(theirs.seconds, errors[-1], THEIRS, color=color, markersize=8)
                 point = (theirs.seconds, errors[-1])
-                axes.annotate(theirs.report, point, BESIDE, textcoords="offset points")
+                axes.annotate(theirs.report, point, BELOW, textcoords="offset points")
         if one.accuracy is not None and one.seconds is not None:
             errors.append(1 - one.accuracy)
             seconds.append(one.seconds)
             axes.plot(one.seconds, errors[-1], OURS, color=color, markersize=8)
             text = accuracy_text(one.accuracy)
-            axes.annotate(text, (one.seconds, errors[-1]), BESIDE, textcoords="offset points")
+            axes.annotate(text, (one.seconds, errors[-1]), ABOVE, textcoords="offset points")
+    for error, reports in _labels(untimed):
+        at = {"xycoords": axes.get_yaxis_transform(), "textcoords": "offset points", "va": "center"}
+        axes.annotate(reports, (1, error), (4, 0), fontsize="small", **at)
     if errors:
         axes.set_ylim(max(errors) * 1.3, min(errors) / 1.3)  # the best on top
     axes.set_xlim(min(seconds) / 1.5, max(seconds) * 2)
@@ -70,3 +76,14 @@ def figure(found: Sequence[Headline]) -> Figure:
     axes.set_ylabel("accuracy")
     drawing.legend(handles=handles, loc="outside right upper")
     return drawing
+
+
+def _labels(lines: Sequence[tuple[float, str]]) -> list[tuple[float, str]]:
+    """Return the errors at which lines are named, with the names; two lines that nearly touch share one."""
+    found: list[tuple[float, str]] = []
+    for error, report in sorted(lines):
+        if found and error / found[-1][0] < NEAR:
+            found[-1] = (found[-1][0], f"{found[-1][1]}, {report}")
+        else:
+            found.append((error, report))
+    return found

@@ -17,13 +17,27 @@ TITLES = (
     "in all",
     "hardware",
 )
+GOAL = 1800.0  # seconds that `make headlines` is to take
 
 
 def table(found: Sequence[Headline]) -> str:
-    """Return a line for each experiment. 'per training' is timed by its own clock, 'in all' is `dvc repro`:
-    data, the trainings, scores, figures."""
+    """Return a line for each experiment, and a note below. 'per training' is timed by its own clock, 'in all'
+    is `dvc repro`: data, the trainings, scores, figures."""
     lines = [TITLES, ("---", "---", *["---:"] * 5, "---"), *map(cells, found)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+    rows = [f"| {' | '.join(line[:-1])} |" for line in lines]  # the hardware is the same in most
+    return "\n".join([*rows, "", note(found), ""])
+
+
+def note(found: Sequence[Headline]) -> str:
+    """Return the line below the table: how ours were chosen and tested, the time of all that `make headlines`
+    trains by default, if all of it was timed, and the hardware."""
+    wholes = [one.whole for one in found if one.theirs]
+    seconds = [whole for whole in wholes if whole is not None]
+    taken = ""
+    if wholes and len(seconds) == len(wholes):
+        taken = f"; {format_duration(sum(seconds))} in all (the goal is {format_duration(GOAL)})"
+    hardware = "; ".join(dict.fromkeys(name for one in found for name in one.ours.hardware()))
+    return f"Chosen on validation images, tested once{taken}{f'. {hardware}' if hardware else ''}."
 
 
 def cells(one: Headline) -> tuple[str, ...]:
@@ -45,7 +59,7 @@ def _theirs(one: Headline) -> str:
     if not one.theirs:
         return f"the goal: {accuracy_text(one.highest)}"
     return ", ".join(
-        f"{theirs.report} {accuracy_text(theirs.accuracy)}"
+        f"{theirs.report} {'validation ' * theirs.validated}{accuracy_text(theirs.accuracy)}"
         + (f" in {format_duration(theirs.seconds)}" if theirs.seconds else "")
         for theirs in one.theirs
     )

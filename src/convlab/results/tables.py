@@ -124,6 +124,10 @@ def glance(lines: Mapping[str, Sequence[Line]], judged: Sequence[Mapping[str, An
         for line in (line for line in own if line.row.headline):
             quantity = next(key for key in ACCURACIES if key in line.row.printed())
             theirs, _, ours = _headline(line, quantity).partition(" / ")
+            if quantity == "validation_accuracy":  # ours of the row as well
+                theirs = f"{theirs} (validation)"
+            if line.ours.shortened:
+                ours += f", {_epochs(line).rpartition(' / ')[2]} epochs"
             n, hardware = str(len(line.ours.trainings) or "–"), ", ".join(line.ours.hardware()) or "–"
             rows.append(_markdown([name, line.row.what, theirs, ours, n, hardware, ", ".join(counts) or "–"]))
             counts = ["as above"]
