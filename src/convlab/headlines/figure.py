@@ -60,8 +60,8 @@ def figure(found: Sequence[Headline]) -> Figure:
             text = accuracy_text(one.accuracy)
             axes.annotate(text, (one.seconds, errors[-1]), ABOVE, textcoords="offset points")
     for error, reports in _labels(untimed):
-        at = {"xycoords": axes.get_yaxis_transform(), "textcoords": "offset points", "va": "center"}
-        axes.annotate(reports, (1, error), (4, 0), fontsize="small", **at)
+        at: dict[str, Any] = {"textcoords": "offset points", "va": "center", "fontsize": "small"}
+        axes.annotate(reports, (1, error), (4, 0), axes.get_yaxis_transform(), **at)
     if errors:
         axes.set_ylim(max(errors) * 1.3, min(errors) / 1.3)  # the best on top
     axes.set_xlim(min(seconds) / 1.5, max(seconds) * 2)
