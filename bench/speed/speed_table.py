@@ -77,16 +77,15 @@ def full_table(results: Results) -> str:
 
 
 def short_table(results: Results) -> str:
-    """Return the README's table: R0's network, without the contenders that only bench/README.md explains."""
+    """Return the README's table: R0's network, speed and ratio; bench/README.md has the rest and explains it."""
     lines = [
-        f"| R0's network, batch {results['networks'][WITH_ALL]['batch_size']} "
-        "| images/s | ratio | share of the roofline | memory, MiB |",
-        "| --- | ---: | ---: | ---: | ---: |",
+        f"| R0's network, batch {results['networks'][WITH_ALL]['batch_size']} | images/s | ratio |",
+        "| --- | ---: | ---: |",
     ]
     for contender in SHORT:
-        cells = [CONTENDERS[contender].label, *_cells(results, WITH_ALL, contender)[:4]]
+        cells = [CONTENDERS[contender].label, *_cells(results, WITH_ALL, contender)[:2]]
         lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join([*lines, "", conditions(results), ""])
+    return "\n".join([*lines, "", f"{results['device_name']}; {rounds_of(results)}.", ""])
 
 
 def _cells(results: Results, network: str, contender: str) -> list[str]:
@@ -117,9 +116,13 @@ def conditions(results: Results) -> str:
         f"{max(peak[name] for peak in results['peaks']) / 1e9:,.0f} GFLOP/s in {name}"
         for name in results["peaks"][0]
     )
+    return f"{results['device_name']}, {versions}; {rounds_of(results)}; large matrix products reach {peaks}."
+
+
+def rounds_of(results: Results) -> str:
+    """Return what the numbers of a table are: medians with their range, or single measurements."""
     rounds = results["rounds"]
-    spread = f"medians (min–max) of {rounds} rounds" if rounds > 1 else "one round each"
-    return f"{results['device_name']}, {versions}; {spread}; large matrix products reach {peaks}."
+    return f"medians (min–max) of {rounds} rounds" if rounds > 1 else "one round each"
 
 
 def chart_rows(results: Results) -> dict[str, dict[str, list[float]]]:

@@ -104,9 +104,9 @@ def test_the_tables_have_a_row_for_each_way_measured_or_not() -> None:
     assert "| PyTorch Lightning | not installed | – | – | – | – |" in table
     assert "| convlab, fp32, freed memory returned | failed |" in table
     short = short_table(results())
-    assert "| plain PyTorch loop, DataLoader | 100 (50–200) | 1 | 20% | 1,000 |" in short
+    assert "| plain PyTorch loop, DataLoader | 100 (50–200) | 1 |" in short
     assert "returned" not in short
-    assert "a processor, Python 3.11, PyTorch 2.11; medians (min–max) of 3 rounds" in short
+    assert "a processor; medians (min–max) of 3 rounds." in short
 
 
 def test_the_figure_shows_every_measured_way_but_the_plain_loop() -> None:

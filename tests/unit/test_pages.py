@@ -95,9 +95,9 @@ def settings() -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize(("page", "key"), settings())
 def test_what_a_command_sets_is_in_params_yaml(page: str, key: str) -> None:
-    # `+` adds a key, which the schema has to know
+    # `++` may add a key, which the schema has to know
     file, _, key = key.removeprefix("+").rpartition(":") if ".yaml:" in key else ("params.yaml", "", key)
-    *parents, last = key.removeprefix("+").split(".")
+    *parents, last = key.lstrip("+").split(".")
     section = yaml.safe_load((ROOT / file).read_text(encoding="utf-8"))
     for parent in parents:
         section = section[parent]
