@@ -3,14 +3,12 @@
 import json
 import logging
 import os
-import random
 import re
 import sqlite3
 import sys
-import time
 import uuid
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,9 +19,6 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 LOCK_SECONDS = 10.0  # for another program that is writing
-LOCK = "convlab-writer"
-WAIT_SECONDS = 120.0  # for the writers of other machines, each of which puts one result at a time
-STALE_SECONDS = 300.0
 VIEW = "convlab"  # the name of the view of runs that `convlab ui` opens
 # Its columns: what tells runs apart, then how good they are, then what they cost
 COLUMNS = (
@@ -98,45 +93,6 @@ def connected() -> "Iterator[MlflowClient]":
         client = MlflowClient()
         client.search_experiments(max_results=1)  # an unreachable server is noticed once, not for each result
         yield client
-
-
-@contextmanager
-def server_lock(client: "MlflowClient") -> Iterator[None]:
-    """Keep the writers of other machines out: looking for a run and then creating it is not atomic.
-
-    The lock is a name in the server's model registry, which only one writer can create. A lock that a killed
-    writer has left is removed by its own clone, or once it is old.
-
-    Raises:
-        TimeoutError: somebody else held it all the time.
-    """
-    from mlflow.exceptions import MlflowException
-
-    if tracking_uri().startswith("sqlite:"):  # a file of this machine, with a lock of its own
-        yield
-        return
-    until = time.monotonic() + WAIT_SECONDS
-    while True:
-        try:
-            client.create_registered_model(LOCK, description=clone_id())
-            break
-        except MlflowException as error:
-            # DOES_NOT_EXIST: released while MLflow looked up who has it
-            if error.error_code not in ("RESOURCE_ALREADY_EXISTS", "RESOURCE_DOES_NOT_EXIST"):
-                raise
-        if time.monotonic() > until:
-            raise TimeoutError(f"another writer has held {LOCK!r} for {WAIT_SECONDS:g} s")
-        time.sleep(random.uniform(0.1, 0.5))
-        with suppress(MlflowException):  # it has just been released
-            held = client.get_registered_model(LOCK)
-            old = time.time() - held.creation_timestamp / 1000 > STALE_SECONDS
-            if old or held.description == clone_id():  # in this clone a file's lock lets one write at a time
-                client.delete_registered_model(LOCK)
-    try:
-        yield
-    finally:
-        with suppress(MlflowException):  # the server is unreachable: the lock expires by age
-            client.delete_registered_model(LOCK)
 
 
 def experiment_id(client: "MlflowClient", name: str) -> str:

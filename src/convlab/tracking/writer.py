@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from convlab.errors import InputError
 from convlab.tracking.records import SCORES
 from convlab.tracking.run import Run
-from convlab.tracking.store import clone_id, experiment_id, server_lock
+from convlab.tracking.server_lock import ServerLock
+from convlab.tracking.store import clone_id, experiment_id
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -29,8 +30,8 @@ TIMES = ("seconds", "images_per_second", "device_seconds", "peak_memory_mib", "u
 def put(client: "MlflowClient", run: Run) -> dict[tuple[str, str], str]:
     """Create a run or bring it up to date, and its children; return the id of each training's run, by its
     result and fingerprint."""
-    with server_lock(client):
-        mirror = _Mirror(client, experiment_id(client, run.dataset), run.item)
+    with ServerLock(client) as lock:
+        mirror = _Mirror(client, experiment_id(client, run.dataset), run.item, lock)
         mirror.put(run)
     return mirror.ids
 
@@ -38,16 +39,21 @@ def put(client: "MlflowClient", run: Run) -> dict[tuple[str, str], str]:
 class _Mirror:
     """Puts the runs of one experiment or sweep; `known` are those that MLflow has of it."""
 
-    def __init__(self, client: "MlflowClient", home: str, item: str):
-        self.client, self.home = client, home
-        self.known = list(_search(client, home, f"tags.item = '{item}'"))
+    def __init__(self, client: "MlflowClient", home: str, item: str, lock: ServerLock):
+        self.client, self.home, self.item, self.lock = client, home, item, lock
+        self.known = self._look()
         self.ids: dict[tuple[str, str], str] = {}
         there = {one.info.run_id for one in self.known}
         for one in [one for one in self.known if _ours(one)]:
             if one.data.tags.get(PARENT, one.info.run_id) not in there:
                 self._delete(one)  # somebody deleted the run that it was below
 
+    def _look(self) -> list[Any]:
+        return list(_search(self.client, self.home, f"tags.item = '{self.item}'"))
+
     def put(self, run: Run, parent: str | None = None) -> str:
+        if self.lock.give_a_turn():
+            self.known = self._look()
         found, old = self._find(run, parent)
         for other in old:
             self._delete(other)
@@ -55,6 +61,7 @@ class _Mirror:
             self._delete(found)
             found = None
         if found is None:
+            self.lock.check()
             tags = run.tags | {"clone": clone_id()} | ({PARENT: parent} if parent else {})
             found = self.client.create_run(self.home, _milliseconds(run, 0.0), tags, run.name)
             _not_alive(self.client, found.info.run_id)
