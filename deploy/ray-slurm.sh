@@ -13,13 +13,23 @@ set -euo pipefail
 export RAY_worker_niceness=0 RAY_AUTH_MODE=token
 export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK  # srun does not inherit --cpus-per-task since Slurm 22.05
 [ -f ~/.ray/auth_token ] || ray get-auth-token --generate
-head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -1)
-resources="--num-cpus=$SLURM_CPUS_PER_TASK --num-gpus=${SLURM_GPUS_PER_TASK:-0}"
+head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | sed -n 1p)
+gpus=${SLURM_GPUS_PER_TASK:-0}
+gpus=${gpus##*:}  # Slurm may name their type: a100:4
+resources="--num-cpus=$SLURM_CPUS_PER_TASK --num-gpus=$gpus"
 srun --nodes=1 --ntasks=1 -w "$head" ray start --head --port=6379 $resources --block &
-for _ in {1..60}; do srun --overlap --nodes=1 --ntasks=1 -w "$head" ray status >/dev/null 2>&1 && break; sleep 2; done
+await() {  # until so many nodes have joined, for two minutes at most
+  for _ in {1..60}; do
+    joined=$(srun --overlap --nodes=1 --ntasks=1 -w "$head" ray status 2>/dev/null | grep -c ' node_') || true
+    [ "$joined" -ge "$1" ] && return
+    sleep 2
+  done
+}
+await 1
 others=$((SLURM_JOB_NUM_NODES - 1))
 if [ "$others" -gt 0 ]; then
   srun --nodes="$others" --ntasks="$others" --exclude="$head" ray start --address="$head:6379" $resources --block &
+  await "$SLURM_JOB_NUM_NODES"
 fi
-export CONVLAB_EXECUTOR=ray RAY_ADDRESS="$head:6379" CONVLAB_WORKERS=$((SLURM_JOB_NUM_NODES * ${SLURM_GPUS_PER_TASK:-4} * 4))
+export CONVLAB_EXECUTOR=ray RAY_ADDRESS="$head:6379"  # as many trainings at once as the joined nodes have room for
 srun --overlap --nodes=1 --ntasks=1 -w "$head" dvc repro
