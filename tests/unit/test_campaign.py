@@ -91,6 +91,15 @@ def test_without_a_timing_a_step_is_measured_once(world: Path) -> None:
     assert speed.estimate(result) == estimate
 
 
+def test_with_another_executor_it_says_that_the_estimate_is_of_processes(
+    world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CONVLAB_EXECUTOR", "ray")
+    (result,) = missing_results(("fashion",), None)
+    estimate = TrainingSpeed().estimate(result)
+    assert estimate.source.endswith("; as if in processes here, not by ray")
+
+
 def test_seconds_come_from_trainings_of_the_same_network_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recipe: Recipe
 ) -> None:

@@ -1,6 +1,7 @@
 """How long a result takes on this machine: from earlier trainings of the same network, else from a step."""
 
 import json
+import os
 import time
 from collections import defaultdict
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ from convlab.data.transform import Transform
 from convlab.errors import InputError
 from convlab.models.build import build_model
 from convlab.models.layers import InfeasibleGeometry
+from convlab.pipeline.executors import EXECUTOR
 from convlab.pipeline.executors.processes import at_once
 from convlab.pipeline.ledger import Ledger
 from convlab.pipeline.provenance import cpu_name
@@ -40,6 +42,8 @@ VIEWS = {"none": 1, "flip": 2, "flip_shift": 6}
 @dataclass(frozen=True)
 class Estimate:
     """`seconds` of all missing trainings, `longest` of the longest one, and the `source` of both.
+
+    What a cluster has room for is not asked: with another executor, the `source` says so.
 
     `done`: how many the ledger already holds from an interrupted run; `of`: how many there are.
     """
@@ -116,6 +120,8 @@ class TrainingSpeed:
                 source += ", at most"
             sources[source] = None
             each.append(EACH + pace * (epochs * _images(trial.experiment) + _scored(trial.experiment)))
+        if sources and (executor := os.environ.get(EXECUTOR) or "processes") != "processes":
+            sources[f"as if in processes here, not by {executor}"] = None
         side_by_side = at_once([trial.experiment for trial in missing]) if missing else 1
         seconds = START + max(sum(each) / side_by_side, max(each))
         return Estimate(
