@@ -36,6 +36,7 @@ from convlab.train.distributed import network as networks
 from convlab.train.distributed.layers import BatchNormOfAll, DropoutOfAll
 from convlab.train.distributed.network import fit_share
 from convlab.train.distributed.share import Share
+from convlab.train.engine import EAGER
 from convlab.train.fit import fit
 from convlab.train.history import Diverged, History
 
@@ -81,30 +82,36 @@ RECIPES: dict[str, dict[str, Any]] = {
 BY_PARTS = "norm, by the statistics of a part of the batch"  # which would be wrong
 
 
-def two_ranks(rank: int, folder: Path, recipes: dict[str, Experiment], digits: Prepared) -> None:
+def two_ranks(
+    rank: int, folder: Path, recipes: dict[str, Experiment], digits: Prepared, device: torch.device
+) -> None:
     """Train by each recipe as one of two processes; the first one puts its curves down."""
     torch.set_num_threads(1)
-    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
+    os.environ |= {"GLOO_SOCKET_IFNAME": "lo", EAGER: "1"}
     dist.init_process_group("gloo", f"file://{folder}/meeting", rank=rank, world_size=2)
     for name, recipe in recipes.items():
         if name == BY_PARTS:
             networks.seeing_all = lambda network, share, device: network
-        model, history = fitted(recipe, digits, partial(fit_share, Share(rank, 2)))
+        model, history = fitted(recipe, digits, partial(fit_share, Share(rank, 2)), device)
         content = {"records": history.records, "iterations": history.iterations, "best": history.best_epoch}
         weights = [tensor.flatten().tolist() for tensor in model.state_dict().values()]
         files.write_json(folder / f"{name}, {rank}.json", {**content, "weights": weights})
     dist.destroy_process_group()
 
 
-def fitted(recipe: Experiment, digits: Prepared, fit: Callable[..., History]) -> tuple[nn.Module, History]:
+def fitted(
+    recipe: Experiment, digits: Prepared, fit: Callable[..., History], device: torch.device = CPU
+) -> tuple[nn.Module, History]:
     model = build_model(recipe, [1, 8, 8], 10)
     parts = (first(digits.train, IMAGES), digits.validation, digits.statistics.transform())
-    return model, fit(model, *parts, recipe, CPU, lambda images: None, lambda history: None, None)
+    return model, fit(model, *parts, recipe, device, lambda images: None, lambda history: None, None)
 
 
-def by_two(recipes: dict[str, Experiment], digits: Prepared, folder: Path) -> dict[str, list[dict[str, Any]]]:
-    """Return what each of two processes has of each recipe."""
-    multiprocessing.spawn(two_ranks, (folder, recipes, digits), nprocs=2)
+def by_two(
+    recipes: dict[str, Experiment], digits: Prepared, folder: Path, device: torch.device = CPU
+) -> dict[str, list[dict[str, Any]]]:
+    """Return what each of two processes, which share a device, has of each recipe."""
+    multiprocessing.spawn(two_ranks, (folder, recipes, digits, device), nprocs=2)
     return {name: [files.read_json(folder / f"{name}, {rank}.json") for rank in (0, 1)] for name in recipes}
 
 

@@ -2,16 +2,19 @@
 
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from test_distributed import GENTLE, by_two, fitted, furthest
 from test_recipes import ALL
 from test_resume import RECIPES
 from training import Recipe, run, same
 
 from convlab.data.dataset import Prepared
 from convlab.train.device import prepare_process
+from convlab.train.fit import fit
 
 pytestmark = [
     pytest.mark.gpu,
@@ -48,6 +51,19 @@ def test_deterministic_gives_the_same_bits_twice(name: str, recipe: Recipe, digi
     (one, first), (other, second) = (run(recipe(changes), digits, device=GPU) for _ in range(2))
     assert first.records == second.records
     assert same(one, other)
+
+
+def test_two_processes_on_one_gpu_give_the_curve_of_one(
+    recipe: Recipe, digits: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With `SyncBatchNorm`; over gloo, as NCCL refuses two processes on one GPU."""
+    monkeypatch.setenv("CONVLAB_EAGER", "1")
+    settings = recipe(
+        {**GENTLE, "model.dropout": 0.0}, epochs=3
+    )  # dropout draws from the device's own stream
+    here, there = by_two({"norm": settings}, digits, tmp_path, GPU)["norm"]
+    assert here == there
+    assert furthest(here["records"], fitted(settings, digits, fit, GPU)[1].records) < 0.01
 
 
 @pytest.mark.usefixtures("deterministic")
