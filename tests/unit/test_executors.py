@@ -3,26 +3,33 @@
 One cluster for all of it: starting one takes seconds.
 """
 
+import io
 import os
+import pickle
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from rich.console import Console
+from rich.live import Live
 from test_trainings_cut_off import children
 from training import THREE, Make, rows, weights
 
 from convlab import files
 from convlab.config import dump_item
 from convlab.errors import InputError
+from convlab.pipeline.executors.job import Job
+from convlab.pipeline.ledger import Ledger
 from convlab.pipeline.trainings import Trainings
 from convlab.schema import Sweep
+from convlab.train.progress import LiveTable, Total, reporting_to
 
 needs_ray = pytest.mark.skipif(
     find_spec("ray") is None, reason="Ray is not installed here: pip install '.[ray]'"
@@ -168,6 +175,89 @@ def test_a_sweep_on_ray_ends_as_in_processes_to_the_last_byte(
     assert same(on_ray, run_serially(plan, prepared, tmp_path / "serial"))
     on_ray.clear()
     assert not (tmp_path / "ray").exists()  # nothing is left there
+
+
+def test_a_further_executor_is_one_function(
+    sweep: Make, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one for Slurm would: each job goes to a Python that was started elsewhere, as a file."""
+    script = "import pickle, sys; from convlab.pipeline.executors.job import train_job; "
+    script += "train_job(*pickle.load(sys.stdin.buffer), 1)"
+
+    def by_file(jobs: Sequence[Job], ledger: Ledger) -> None:
+        for job in jobs:
+            content = pickle.dumps((job, ledger))
+            subprocess.run([sys.executable, "-c", script], input=content, check=True)
+
+    plan = sweep(*THREE[:2], epochs=1)
+    elsewhere = Trainings("lr", plan, prepared, tmp_path / "elsewhere")
+    with monkeypatch.context() as patch:
+        patch.setattr("convlab.pipeline.trainings.executors.chosen", lambda: by_file)
+        elsewhere.run()
+    assert same(elsewhere, run_serially(plan, prepared, tmp_path / "serial"))
+
+
+# -------------------------------------------------------------------------------------- progress, and waiting
+
+
+@needs_ray
+@pytest.mark.usefixtures("on_ray")
+def test_the_progress_of_workers_is_reported_here(
+    sweep: Make, prepared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = sweep(*THREE, epochs=6)
+    trainings = Trainings("lr", plan, prepared, tmp_path / "ray")
+    total = Total("lr", {job.label: 6 for job in trainings.jobs})
+    live = LiveTable(Live(console=Console(file=io.StringIO(), force_terminal=True)), total)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("convlab.pipeline.trainings.display", lambda name, epochs: reporting_to(live))
+        trainings.run()
+    assert total.ended == set(total.epochs)  # one total for all
+    assert sum(total.done.values()) == 3 * 6
+    assert not live.running
+    assert " epoch " not in capsys.readouterr().out  # lines are for who has no table
+
+
+@needs_ray
+@pytest.mark.usefixtures("on_ray")
+def test_of_many_trainings_on_ray_few_lines_are_printed_and_a_total(
+    sweep: Make, prepared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Trainings("lr", sweep(*THREE, epochs=6), prepared, tmp_path / "ray").run()
+    lines = capsys.readouterr().out.splitlines()
+    assert len([line for line in lines if " epoch " in line]) < 3 * 6
+    assert len([line for line in lines if line.startswith("lr: ") and "of 3 trainings" in line]) == 3
+
+
+@needs_ray
+@pytest.mark.usefixtures("on_ray")
+def test_a_device_that_no_node_has_is_one_line(
+    sweep: Make, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CONVLAB_WORKERS")
+    trainings = Trainings("lr", sweep(*THREE[:1], device="cuda"), prepared, tmp_path / "ray")
+    with pytest.raises(InputError) as error:
+        trainings.run()
+    assert str(error.value).endswith(
+        "needs 1 CPU and 0.25 GPU, which no node of the cluster has; start one that has, or set "
+        "CONVLAB_WORKERS to wait for one"
+    )
+
+
+@needs_ray
+@pytest.mark.usefixtures("on_ray")
+def test_where_no_worker_starts_one_line_says_so(
+    sweep: Make,
+    prepared: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("convlab.pipeline.executors.on_ray.START_SECONDS", 0.0)
+    Trainings("lr", sweep(*THREE[:1], epochs=1), prepared, tmp_path / "ray").run()
+    assert capsys.readouterr().err == (
+        "Ray: no worker has started for 0 s; each needs 1 CPU of one node (`ray status` shows what is free)\n"
+    )
 
 
 # ---------------------------------------------------------------------------------------------------- cut off

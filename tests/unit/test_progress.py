@@ -8,7 +8,7 @@ from rich.live import Live
 from training import Make
 
 from convlab.pipeline.executors.job import how_it_ended
-from convlab.pipeline.executors.relay import Relay
+from convlab.pipeline.executors.relay import to_parent
 from convlab.pipeline.ledger import Finished
 from convlab.pipeline.trainings import winner
 from convlab.schema import Trial
@@ -109,7 +109,7 @@ def test_a_worker_sends_whole_lines(capsys: pytest.CaptureFixture[str]) -> None:
     from convlab.pipeline.executors.relay import forward
 
     ours, theirs = Pipe(duplex=False)
-    relays = Relay(theirs), Relay(theirs)
+    relays = to_parent(theirs), to_parent(theirs)
     print("one", end="", file=relays[0])
     print("two", file=relays[1])
     print(" more", file=relays[0])

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_executors import SCRIPT, run_serially, same
+from test_executors import SCRIPT, run_serially, same, unshared  # noqa: F401
 from test_trainings_cut_off import children
 from training import THREE, Make
 
@@ -65,9 +65,18 @@ def wait_for_checkpoints(ledger: Path) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.parametrize("where", ["shared", "unshared"])
 def test_the_trials_of_a_node_that_is_gone_resume_on_another(
-    sweep: Make, prepared: Path, tmp_path: Path, start: Start, capfd: pytest.CaptureFixture[str]
+    sweep: Make,
+    prepared: Path,
+    tmp_path: Path,
+    start: Start,
+    request: pytest.FixtureRequest,
+    capfd: pytest.CaptureFixture[str],
+    where: str,
 ) -> None:
+    if where == "unshared":
+        request.getfixturevalue("unshared")
     cluster = start(num_cpus=1)
     other = cluster.add_node(num_cpus=1)
     plan = sweep(*THREE[:2], epochs=15)  # one on each node

@@ -26,8 +26,9 @@ from convlab import portable
 from convlab.errors import InputError
 from convlab.interrupt import Interrupted, Request, deferred
 from convlab.pipeline.executors.job import Job
-from convlab.pipeline.executors.ray_cluster import CONNECT_SECONDS, check_reachable, cluster, share_of
+from convlab.pipeline.executors.ray_cluster import CONNECT_SECONDS, check_reachable, cluster, share_of, shown
 from convlab.pipeline.executors.ray_worker import Worker
+from convlab.pipeline.executors.relay import show
 from convlab.pipeline.ledger import Ledger
 from convlab.pipeline.provenance import hash_files
 from convlab.train.device import ALL_THREADS
@@ -35,6 +36,7 @@ from convlab.train.device import ALL_THREADS
 MAX_DEATHS = 3  # of one training's workers, before the run ends with an error
 POLL = 0.5  # seconds between checks for output, and for a request to end
 CHECKPOINT_SECONDS = 30.0  # between checkpoints of one training that are sent here
+START_SECONDS = 30.0  # without any worker, before a line says so
 GONE_SECONDS = 30.0  # without an answer: one that restarts (KubeRay) is back before; Ray itself ends after 60
 FILES = ("statistics.json", "test.safetensors", "train.safetensors", "validation.safetensors")
 
@@ -76,12 +78,15 @@ class _Pool:
 
     def __init__(self, jobs: Sequence[Job], ledger: Ledger, share: dict[str, float], at_once: int):
         self.waiting = deque(jobs)
-        self.ledger, self.at_once = ledger, at_once
+        self.ledger, self.share, self.at_once = ledger, share, at_once
         self.deaths: dict[str, int] = {}
         self.prepared: dict[Path, tuple[Any, str]] = {}  # data in the object store, with their hash
         self.marker = _marked(ledger.folder)
         self.head = ray.get_runtime_context().gcs_address
-        self.asked_at = self.answered_at = monotonic()  # when the head was asked, and answered, last
+        self.unstarted = True
+        self.began = self.asked_at = self.answered_at = (
+            monotonic()
+        )  # when the head was asked, and answered, last
         # Two threads: one trains, the other answers meanwhile.
         self.actors = ray.remote(max_concurrency=2, **share)(Worker)
         self.slots = [self._start_worker() for _ in range(at_once)]
@@ -93,8 +98,9 @@ class _Pool:
             InputError: what a training raised; or its workers died again and again.
         """
         try:
-            while self.slots and request.number is None:
+            while self._unfinished() and request.number is None:
                 self._check_head()
+                self._check_start()
                 for slot in self._ready(POLL):
                     self._advance(slot)
                 self._poll_output()
@@ -107,6 +113,20 @@ class _Pool:
     def _start_worker(self) -> _Slot:
         actor = self.actors.remote(ALL_THREADS)
         return _Slot(actor, actor.where.remote(socket.gethostname(), Path.cwd(), self.marker))
+
+    def _unfinished(self) -> bool:
+        return bool(self.waiting) or any(slot.job for slot in self.slots)
+
+    def _check_start(self) -> None:
+        """Say once that no worker starts: Ray waits for resources without a word, for ever."""
+        if self.unstarted and monotonic() - self.began > START_SECONDS:
+            self.unstarted = False
+            print(
+                f"Ray: no worker has started for {START_SECONDS:g} s; each needs {shown(self.share)} of "
+                "one node (`ray status` shows what is free)",
+                file=sys.stderr,
+                flush=True,
+            )
 
     def _check_head(self) -> None:
         """Refuse to wait for a head that is gone: after a minute Ray would end this process without a word of
@@ -152,6 +172,7 @@ class _Pool:
     def _collect(self, slot: _Slot) -> None:
         answer = ray.get(slot.answer)
         if slot.job is None:
+            self.unstarted = False
             if answer.torch != torch.__version__:
                 raise InputError(
                     f"{answer.host} has PyTorch {answer.torch}, this machine {torch.__version__}: the bits "
@@ -159,7 +180,7 @@ class _Pool:
                 )
             slot.shared = answer.shared
             return
-        self._print_output(slot, last=True)
+        self._show_output(slot, last=True)
         self.ledger.put(slot.job.key, answer)
         slot.job = None
 
@@ -189,23 +210,24 @@ class _Pool:
         self.slots.append(self._start_worker())
 
     def _poll_output(self) -> None:
-        """Print what workers have printed, and keep the checkpoints of those that share no folder."""
+        """Show what workers have reported, and keep the checkpoints of those that share no folder."""
         for slot in self.slots:
             if slot.job and slot.poll is None:
                 wanted = not slot.shared and monotonic() - slot.sent_at > CHECKPOINT_SECONDS
                 slot.sent_at = monotonic() if wanted else slot.sent_at
                 slot.poll = slot.actor.poll.remote(wanted)
             elif slot.poll is not None and ray.wait([slot.poll], timeout=0)[0]:
-                self._print_output(slot)
+                self._show_output(slot)
 
-    def _print_output(self, slot: _Slot, last: bool = False) -> None:
-        """Print what a poll found; after the `last`, nothing is left."""
+    def _show_output(self, slot: _Slot, last: bool = False) -> None:
+        """Show what a poll found; after the `last`, nothing is left."""
         polls = [slot.poll, slot.actor.poll.remote(False) if last else None]
         slot.poll = None
         for poll in filter(None, polls):
             with suppress(RayError):  # that it died is seen from its answer
                 output, checkpoint = ray.get(poll)
-                print(output, end="", flush=True)
+                for message in output:
+                    show(message)
                 if slot.job:
                     self.ledger.put(slot.job.key, checkpoint)
 

@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection
 from convlab.errors import InputError, replace_unprintable
 from convlab.interrupt import Interrupted, deferred, end_with_parent
 from convlab.pipeline.executors.job import Job, train_job
-from convlab.pipeline.executors.relay import Relay, forward
+from convlab.pipeline.executors.relay import forward, to_parent
 from convlab.pipeline.executors.workers import WORKERS, workers_asked_for
 from convlab.pipeline.ledger import Ledger
 from convlab.schema import Experiment
@@ -56,7 +56,7 @@ def prepare_worker(parent: Connection | None = None) -> None:
     """Let a worker end with its parent (SIGKILL must leave no orphan), and send its output there."""
     replace_unprintable()
     if parent:
-        relay = Relay(parent)
+        relay = to_parent(parent)
         progress.report_to(relay)
         sys.stdout = sys.stderr = relay
     end_with_parent()

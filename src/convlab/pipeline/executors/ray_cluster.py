@@ -11,12 +11,13 @@ import ray
 
 from convlab.errors import InputError
 from convlab.pipeline.executors.job import Job
-from convlab.pipeline.executors.workers import workers_asked_for
+from convlab.pipeline.executors.workers import WORKERS, workers_asked_for
 from convlab.pipeline.provenance import run_context
 from convlab.train.device import ALL_THREADS
 
 ADDRESS = "RAY_ADDRESS"
 PACKAGE = Path(__file__).parents[2]
+RESOURCES = {"num_cpus": "CPU", "num_gpus": "GPU"}  # what is asked for → its name at a node
 GPU_SHARE = 0.25  # of a GPU: networks for small images do not fill one
 CONNECT_SECONDS = 5.0  # for a head to answer, and between checks whether it still does
 
@@ -85,14 +86,30 @@ def share_of(jobs: Sequence[Job], cpus: int) -> tuple[dict[str, float], int]:
     """Return the resources that one training asks for, and how many of them to run at once.
 
     With CONVLAB_WORKERS there may be more than the cluster has room for now: with autoscaling, it grows.
+
+    Raises:
+        InputError: no node has the resources, and CONVLAB_WORKERS is not set.
     """
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     gpus = any(node.get("GPU") for node in nodes)
     wanted = {job.trial.experiment.device for job in jobs}
     if "cuda" in wanted or (gpus and "auto" in wanted):
-        share, room = {"num_cpus": 1.0, "num_gpus": GPU_SHARE}, ("num_gpus", "GPU")
+        share = {"num_cpus": 1.0, "num_gpus": GPU_SHARE}
     else:
         largest = max((node.get("CPU", 0.0) for node in nodes), default=1.0)
-        share, room = {"num_cpus": max(1.0, min(float(cpus), largest))}, ("num_cpus", "CPU")
-    most = workers_asked_for() or sum(int(node.get(room[1], 0) // share[room[0]]) for node in nodes)
-    return share, max(1, min(most, len(jobs)))
+        share = {"num_cpus": max(1.0, min(float(cpus), largest))}
+    room = sum(
+        int(min(node.get(RESOURCES[key], 0.0) // amount for key, amount in share.items())) for node in nodes
+    )
+    asked = workers_asked_for()
+    if not (room or asked):
+        raise InputError(
+            f"{jobs[0].label}: needs {shown(share)}, which no node of the cluster has; start one that has, "
+            f"or set {WORKERS} to wait for one"
+        )
+    return share, max(1, min(asked or room, len(jobs)))
+
+
+def shown(share: Mapping[str, float]) -> str:
+    """Return `1 CPU and 0.25 GPU`."""
+    return " and ".join(f"{amount:g} {RESOURCES[key]}" for key, amount in share.items())

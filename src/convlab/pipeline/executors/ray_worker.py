@@ -4,7 +4,6 @@ Where the node sees the driver's folder (the same machine, a shared file system)
 prepared data through the object store, once, and its results are sent back.
 """
 
-import io
 import os
 import socket
 import tempfile
@@ -21,9 +20,10 @@ from convlab import files
 from convlab.errors import InputError
 from convlab.interrupt import Interrupted, Request
 from convlab.pipeline.executors.job import Job, train_job
+from convlab.pipeline.executors.relay import Message, Relay
 from convlab.pipeline.ledger import Ledger
 from convlab.pipeline.provenance import hash_files
-from convlab.train import device
+from convlab.train import device, progress
 
 Sent = Mapping[
     str, np.ndarray
@@ -39,22 +39,6 @@ class Node:
     shared: bool
 
 
-class Output(io.TextIOBase):
-    """What was printed and not yet taken; one thread writes, another takes."""
-
-    def __init__(self) -> None:
-        self.parts = deque[str]()
-
-    def write(self, text: str) -> int:
-        """Keep it."""
-        self.parts.append(text)
-        return len(text)
-
-    def take(self) -> str:
-        """Return what has been written since the last time."""
-        return "".join(self.parts.popleft() for _ in range(len(self.parts)))
-
-
 class Worker:
     """An actor. Ray calls `run` in one thread, and `poll` and `stop` in another meanwhile."""
 
@@ -62,7 +46,9 @@ class Worker:
         # What `threads: null` means must not depend on the node: the last bits depend on it.
         device.ALL_THREADS = threads
         self.request = Request()
-        self.output = Output()
+        self.messages = deque[Message]()  # one thread adds, another takes
+        self.output = Relay(self.messages.append)
+        progress.report_to(self.output)
         self.near = True  # on the driver's machine
         self.ledger: Ledger | None = None  # this node's own, if nothing is shared
         self.key = ""
@@ -116,9 +102,9 @@ class Worker:
         self.ledger.drop([job.key])
         return made
 
-    def poll(self, checkpoint: bool) -> tuple[str, dict[str, bytes]]:
-        """Return what was printed since the last poll and, if wanted and not shared, a newer checkpoint."""
-        output = self.output.take()
+    def poll(self, checkpoint: bool) -> tuple[list[Message], dict[str, bytes]]:
+        """Return the messages since the last poll and, if wanted and not shared, a newer checkpoint."""
+        output = [self.messages.popleft() for _ in range(len(self.messages))]
         if not (checkpoint and self.ledger and self.key):
             return output, {}
         found = self.ledger.contents(self.key)
