@@ -11,10 +11,13 @@ from convlab import files
 from convlab.data.dataset import Prepared, save
 from convlab.models.build import build_model
 from convlab.models.weights import hash_weights
+from convlab.pipeline.identity import Phase, identity
+from convlab.pipeline.provenance import hash_data
 from convlab.schema import SPLITS, Experiment
 from convlab.tracking import mirror_all, store
 
 Recipe = Callable[..., Experiment]
+PHASES: tuple[Phase, ...] = ("prepare", "train")  # those whose code a training's record holds
 
 
 def put(
@@ -25,21 +28,32 @@ def put(
     of_these_weights: bool = True,
     started: str | None = "2026-01-01",
     weights: Sequence[str] = (),
+    data: str = "",
     **changes: Any,
 ) -> list[str]:
     """Write the files of an experiment; return the fingerprints of its trainings.
 
+    `data`: the hash of what it was trained on; where it is given, the code is said to be today's.
     The fingerprint says nothing of the name: equal recipes have equal fingerprints.
     """
     facts, evaluations, timings, curves = [], [], [], []
     for number, one in enumerate(recipe(seeds=seeds, **changes).each_seed()):
-        numbers = {"epochs": 2, "best_epoch": 2, "validation_loss": 0.25, "weights": f"w{one.seed}"}
+        numbers: dict[str, Any] = {
+            "epochs": 2,
+            "best_epoch": 2,
+            "validation_loss": 0.25,
+            "weights": f"w{one.seed}",
+        }
         numbers |= {"weights": weights[number]} if weights else {}
         content = one.model_dump(mode="json", exclude_defaults=True)
+        if data:
+            code = {phase: identity(phase, one) for phase in PHASES}
+            numbers |= {"data": {"training": data}, "code": code}
         facts.append(result.training(name, one.seed, configuration=content, **numbers))
         scores = {split: {"loss": 0.1, "accuracy": accuracy - number / 10} for split in SPLITS}
         scores["validation"]["loss"] = 0.25
-        other = {} if of_these_weights else {"weights": "of another training"}
+        other: dict[str, Any] = {} if of_these_weights else {"weights": "of another training"}
+        other |= {"code": {"evaluate": identity("evaluate", one)}} if data else {}
         evaluations.append(result.evaluation(facts[-1], **scores, **other))
         clock = {"started_at": f"{started}T00:00:00+00:00", "epoch_seconds": [1.0, 2.0]}
         timings.append(result.clock(facts[-1], seconds=3.0, **clock))
@@ -76,14 +90,15 @@ def put_sweep(recipe: Recipe, seeds: int = 1) -> list[str]:
 def put_network(
     recipe: Recipe, digits: Prepared, name: str, accuracy: float, seeds: int = 1, **changes: Any
 ) -> None:
-    """Write the files of an experiment with its weights (untrained) and its data."""
+    """Write the files of a fresh experiment with its weights (untrained) and its data."""
     hashes = []
     for one in recipe(seeds=seeds, **changes).each_seed():
         model = build_model(one, [1, 8, 8], 10)
         hashes.append(hash_weights(model))
         files.write_tensors(files.weights(name, one.seed), model.state_dict())
-        save(digits, files.PROCESSED / name / one.data_key())
-    put(recipe, name, seeds, accuracy, weights=hashes, **changes)
+        folder = files.PROCESSED / name / one.data_key()
+        save(digits, folder)
+    put(recipe, name, seeds, accuracy, weights=hashes, data=hash_data(folder), **changes)
 
 
 class Mirror:

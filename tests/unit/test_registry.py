@@ -5,7 +5,10 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from mirrored import put, put_network
+import yaml
+from conftest import DEFAULTS
+from mirrored import put_network
+from result import evaluation
 
 from convlab import files
 from convlab.data.dataset import load_statistics
@@ -16,12 +19,33 @@ from convlab.tracking.records import read_run
 from convlab.train.inference import logits_of
 
 
+class Settings:
+    """params.yaml of the current folder: what is in it is what the tests put there."""
+
+    def __init__(self):
+        self.content = {**DEFAULTS, "experiments": {}, "run": [], "run_sweeps": []}
+
+    def put(self, name, experiment):
+        self.content["experiments"][name] = experiment.model_dump(mode="json")
+        self.content["run"] = [name]
+        self.write()
+
+    def write(self):
+        files.write_text(files.PARAMS, yaml.safe_dump(self.content))
+
+
 @pytest.fixture
-def network(mirror, recipe, digits):
+def settings():
+    return Settings()
+
+
+@pytest.fixture
+def network(mirror, recipe, digits, settings):
     """Make the files of a small network, untrained, that is said to have a validation accuracy."""
 
     def make(name, accuracy, **changes):
         put_network(recipe, digits, name, accuracy, **changes)
+        settings.put(name, recipe(**changes))
 
     return make
 
@@ -83,8 +107,8 @@ def test_what_is_registered_holds_no_pickle(network, tmp_path, mirror):
     assert not kinds & {".pkl", ".pth", ".pt"}
 
 
-def test_the_best_of_several_seeds_is_named_with_its_seed(recipe, digits, mirror, capsys):
-    put_network(recipe, digits, "one", 0.9, seeds=2)
+def test_the_best_of_several_seeds_is_named_with_its_seed(network, capsys):
+    network("one", 0.9, seeds=2)
     registry.promote()
     assert capsys.readouterr().out == "digits: first champion: one seed 1 (validation 90.00%)\n"
 
@@ -118,8 +142,9 @@ def test_weights_in_git_are_promoted_where_nothing_was_trained(network, recipe, 
     assert answers.shape == (3, 10)
 
 
-def test_where_no_weights_are_here_mlflow_is_not_asked(mirror, recipe, monkeypatch, capsys):
-    put(recipe)
+def test_where_no_weights_are_here_mlflow_is_not_asked(network, monkeypatch, capsys):
+    network("one", 0.9)
+    shutil.rmtree(files.weights("one", 1).parent)
     monkeypatch.setattr(registry.store, "connected", lambda: 1 / 0)
     assert registry.promote() == 0
     assert "is not here; `dvc pull`" in capsys.readouterr().err
@@ -153,3 +178,93 @@ def test_an_unreachable_registry_is_one_line(network, monkeypatch, capsys):
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("promote: http://127.0.0.1:9 does not answer (")
     assert "secret" not in line
+
+
+def test_params_that_cannot_be_read_promote_nothing(network, convlab, mirror):
+    network("one", 0.9)
+    files.PARAMS.write_text("lr: [1\n")
+    status, out, err = convlab("promote")
+    assert (status, out) == (2, "")
+    assert len(err.splitlines()) == 1
+    assert "params.yaml" in err
+    assert not mirror.client.search_registered_models()
+
+
+@pytest.mark.parametrize(
+    ("changes", "state"),
+    [({"lr": 0.5}, "stale: lr: 0.002 → 0.5"), ({"epochs": 3}, "shortened: epochs: 2 → 3")],
+    ids=["stale", "shortened"],
+)
+def test_what_is_not_fresh_is_named_and_not_promoted(network, settings, recipe, capsys, changes, state):
+    network("one", 0.9)
+    network("two", 0.95, batch_size=32)
+    settings.put("two", recipe(batch_size=32, **changes))
+    assert registry.promote() == 0
+    said = capsys.readouterr()
+    assert said.out == "digits: first champion: one (validation 90.00%)\n"
+    assert said.err == f"promote: two is left out ({state})\n"
+
+
+def test_a_result_that_params_do_not_have_is_not_promoted(network, settings, mirror, capsys):
+    network("one", 0.9)
+    network("two", 0.8, lr=0.5)
+    del settings.content["experiments"]["one"]
+    settings.write()
+    registry.promote()
+    said = capsys.readouterr()
+    assert said.out == "digits: first champion: two (validation 80.00%)\n"
+    assert said.err == "promote: one is left out (stale: not in params.yaml)\n"
+
+
+def test_only_what_the_gate_passes_is_promoted(network, settings, capsys):
+    network("one", 0.9)
+    network("two", 0.95, lr=0.5)
+    settings.content["thresholds"] = {"two": {"test_accuracy": 0.99}, "one": {"test_accuracy": 0.9}}
+    settings.write()
+    registry.promote()
+    said = capsys.readouterr()
+    assert said.out == "digits: first champion: one (validation 90.00%)\n"
+    assert said.err == ("promote: two is left out (test_accuracy is 0.9500, below its threshold of 0.9900)\n")
+
+
+def test_scores_of_another_training_promote_nothing(network, settings, mirror, capsys):
+    network("one", 0.9)
+    (record,) = files.read_json(files.trainings("one"))
+    (scores,) = files.read_json(files.scores("one"))
+    code = {"code": scores["code"], "weights": "of another training"}
+    files.write_json(files.scores("one"), [evaluation(record, **code)])
+    registry.promote()
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "promote: one is left out (" in said.err
+    assert not mirror.client.search_registered_models()
+
+
+def test_a_champion_that_is_stale_is_said_to_be_and_gives_way_to_a_fresh_one(
+    network, settings, recipe, mirror, capsys
+):
+    network("one", 0.9)
+    registry.promote()
+    settings.put("one", recipe(lr=0.01))
+    capsys.readouterr()
+    registry.promote()
+    said = capsys.readouterr()
+    assert said.out == "digits: champion stays one (validation 90.00%, stale)\n"
+    assert said.err == "promote: one is left out (stale: lr: 0.002 → 0.01)\n"
+    network("two", 0.8, lr=0.5)
+    registry.promote()
+    assert capsys.readouterr().out == (
+        "digits: champion was one (validation 90.00%, stale), now two (validation 80.00%)\n"
+    )
+    assert champion(mirror).tags["result"] == "two"
+
+
+def test_a_champion_that_was_trained_again_is_replaced_by_its_successor(network, capsys):
+    network("one", 0.9)
+    registry.promote()
+    network("one", 0.85, lr=0.01)
+    capsys.readouterr()
+    registry.promote()
+    assert capsys.readouterr().out == (
+        "digits: champion was one (validation 90.00%, stale), now one (validation 85.00%)\n"
+    )

@@ -1,15 +1,20 @@
 """The champion of each data set: the best network by validation accuracy, in MLflow's registry.
 
-The test accuracy is shown and chooses nothing.
+Only a fresh result that the gate would pass can be champion. The test accuracy is shown and chooses nothing.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from convlab import files
+from convlab.config import load_params
 from convlab.errors import InputError
+from convlab.results import gate
 from convlab.results.folders import finished
+from convlab.results.states import Kind, state_of
+from convlab.schema import Params, Sweep
 from convlab.tracking import descriptions, models, records, store, writer
 from convlab.tracking.run import Run
 
@@ -18,25 +23,34 @@ if TYPE_CHECKING:
 
 ALIAS = "champion"
 SCORE, LOSS = "best_validation_accuracy", "best_validation_loss"
+# What is shortened has not had the epochs that params.yaml gives it: another training than the one it names
+ELIGIBLE: tuple[Kind, ...] = ("fresh", "other hardware")
 
 
 def promote() -> int:
     """Move each data set's champion to a better network, if there is one whose weights are here, and say so.
 
+    A champion whose result is no longer eligible is replaced by the best that is.
+
     Return the exit status: 1 if MLflow does not answer.
+
+    Raises:
+        InputError: params.yaml is wrong, so that nothing is known to be fresh.
     """
-    networks = candidates()
+    networks = candidates(load_params(files.PARAMS))
     here = {name: [run for run in found if _missing(run) is None] for name, found in networks.items()}
     for name, found in networks.items():
         if ahead := _ahead(found, here[name]):
             print(f"{name}: {ahead}", file=sys.stderr)
-    if not any(here.values()):
+    # Of a data set without any candidate, the champion may have to be called stale
+    if not any(here[name] or not found for name, found in networks.items()):
         return 0
     try:
         with store.connected() as client:
-            for name, found in here.items():
-                if found:
-                    print(f"{name}: {_promote(client, name, found)}", flush=True)
+            for name, found in networks.items():
+                fresh = {run.fingerprint for run in found}
+                if told := _promote(client, name, here[name], fresh):
+                    print(f"{name}: {told}", flush=True)
     except ImportError:
         print("promote: MLflow is not installed here; no champion has moved", file=sys.stderr)
         return 1
@@ -49,35 +63,62 @@ def promote() -> int:
     return 0
 
 
-def candidates() -> dict[str, list[Run]]:
-    """List the trainings of each data set that have a validation accuracy, the best first.
+def candidates(params: Params) -> dict[str, list[Run]]:
+    """List the trainings of each data set that may be champion, the best first; a data set may have none.
 
-    A result whose files are damaged is named on stderr and left out.
+    A result that is not fresh, that the gate would refuse, or whose files are damaged is named on stderr.
     """
     known = descriptions.load()
     found: dict[str, list[Run]] = {}
     for name in finished():
         try:
             trainings = records.read_run(name, known).trainings()
+            refusal = refused(name, params)
         except InputError as error:
-            print(f"promote: {name} is left out ({error})", file=sys.stderr)
-            continue
+            trainings, refusal = [], str(error)
         for run in trainings:
-            if SCORE in run.metrics and run.about["state"] != "stale":
-                found.setdefault(run.dataset, []).append(run)
+            of_its_data = found.setdefault(run.dataset, [])
+            if SCORE in run.metrics and not refusal:
+                of_its_data.append(run)
+        if refusal:
+            print(f"promote: {name} is left out ({refusal})", file=sys.stderr)
     for runs_of in found.values():
         runs_of.sort(key=lambda run: (-run.metrics[SCORE], run.metrics[LOSS], run.name))
     return dict(sorted(found.items()))
 
 
-def _promote(client: "MlflowClient", name: str, found: Sequence[Run]) -> str:
-    """Move the alias of one data set if a training found is better than it; return a line on the outcome."""
+def refused(name: str, params: Params) -> str:
+    """Return why no training of an experiment or a sweep may be champion; empty where one may.
+
+    Raises:
+        InputError: a file of it is damaged.
+    """
+    item = params.experiments.get(name) or params.sweeps.get(name)
+    state = state_of(name, item)
+    if state.kind not in ELIGIBLE:
+        return str(state)
+    if isinstance(item, Sweep):  # its scores are in the records of its trainings, and have no thresholds
+        return ""
+    if problem := gate.unfounded(name):
+        return problem
+    checks = gate.check({name: params.thresholds.get(name, {})})
+    failed = [f"{one.metric} {one.problem} of {one.threshold:.4f}" for one in checks if one.problem]
+    return ", ".join(failed)
+
+
+def _promote(client: "MlflowClient", name: str, here: Sequence[Run], fresh: Collection[str]) -> str:
+    """Move the alias of one data set if a training found is better than it; return a line on the outcome.
+
+    `here`: the candidates whose weights are here, the best first; `fresh`: the fingerprints of all. The line
+    is empty where there is neither a champion nor a candidate.
+    """
     champion = _champion(client, name)
     before = champion.tags if champion else {}
+    stale = _is_stale(before, fresh)
     held = float(before.get("validation_accuracy", -1.0))
-    shown = f"{before.get('title')} (validation {held:.2%})"
-    for run in found:
-        if run.metrics[SCORE] <= held:
+    shown = f"{before.get('title')} (validation {held:.2%}{', stale' if stale else ''})"
+    for run in here:
+        if run.metrics[SCORE] <= held and not stale:
             break
         try:
             version = _register(client, name, run)
@@ -87,7 +128,18 @@ def _promote(client: "MlflowClient", name: str, found: Sequence[Run]) -> str:
         client.set_registered_model_alias(name, ALIAS, version)
         now = f"{_title(run)} (validation {run.metrics[SCORE]:.2%})"
         return f"champion was {shown}, now {now}" if champion else f"first champion: {now}"
-    return f"champion stays {shown}" if champion else "no champion: none of the networks could be exported"
+    if champion:
+        return f"champion stays {shown}"
+    return "no champion: none of the networks could be exported" if here else ""
+
+
+def _is_stale(champion: Mapping[str, str], fresh: Collection[str]) -> bool:
+    """Return whether a champion's result is here, and none of the candidates is the training that it is of.
+
+    Of a result that only another clone has, nothing is known.
+    """
+    here = champion.get("result", "").partition("/")[0] in finished()
+    return here and champion.get("fingerprint") not in fresh
 
 
 def _register(client: "MlflowClient", name: str, run: Run) -> str:
@@ -138,7 +190,7 @@ def _missing(run: Run) -> Path | None:
 
 def _ahead(found: Sequence[Run], here: Sequence[Run]) -> str:
     """Return which training would be champion if its weights were here; empty if those of the best are."""
-    if found and here and found[0].metrics[SCORE] <= here[0].metrics[SCORE]:
+    if not found or (here and found[0].metrics[SCORE] <= here[0].metrics[SCORE]):
         return ""
     first = found[0]
     ahead = f"{_title(first)} (validation {first.metrics[SCORE]:.2%}) is the best"
