@@ -22,7 +22,7 @@ from convlab.models.weights import penalised
 from convlab.train.best import BestWeights
 from convlab.train.optimizers.registry import build_optimizer
 from convlab.train.penalty import l2_penalty
-from convlab.train.schedules import Schedule
+from convlab.train.schedules.registry import build_schedule
 
 PENALTY = 2**-10  # about R0's largest, and the same number in float32, to which Keras rounds it
 BATCH, STEPS = 16, 20
@@ -137,7 +137,7 @@ def schedules_that_differ(count: int) -> int:
 def our_schedule(losses: list[float]) -> tuple[list[float], int, int]:
     """Return the rate after each epoch, the last epoch and the kept one, with R0's plateau and patience."""
     recipe, model = experiment_of(WITH_ALL), nn.Linear(1, 1)
-    schedule = Schedule(build_optimizer(model, recipe), recipe)
+    schedule = build_schedule(build_optimizer(model, recipe), recipe)
     best = BestWeights(recipe.keep, recipe.early_stopping)
     rates: list[float] = []
     for epoch, loss in enumerate(losses, start=1):

@@ -10,7 +10,7 @@ from training import Recipe, run, same
 
 from convlab.data.dataset import Prepared
 from convlab.schema.training import EMA, Lookahead
-from convlab.train.average import build_average
+from convlab.train.averages.registry import build_average
 from convlab.train.inference import logits_of, score
 
 

@@ -1,15 +1,26 @@
 """Which code computed a result: edits that change nothing keep the hash, every other edit is named."""
 
 import ast
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from convlab.config import load_params
+from convlab.pipeline import carried
 from convlab.pipeline import identity as identities
-from convlab.pipeline.identity import PACKAGE, REGISTRIES, STAGES, code_of, dump_code, hash_source, identity
+from convlab.pipeline.identity import (
+    PACKAGE,
+    REGISTRIES,
+    STAGES,
+    Phase,
+    code_of,
+    dump_code,
+    hash_source,
+    identity,
+)
 from convlab.schema import Experiment, Params
 
 ROOT = Path(__file__).parents[2]
@@ -87,25 +98,63 @@ def test_an_experiment_reaches_what_it_names_and_nothing_else(params: Params) ->
     )
 
 
+def codes_with(
+    changed: Path, experiments: Mapping[str, Experiment], monkeypatch: pytest.MonkeyPatch
+) -> dict[str, dict[Phase, str]]:
+    """The code of each experiment, if a line of a file were another."""
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            identities, "hash_source", lambda path: "changed" if path == changed else hash_source(path)
+        )
+        identities._reached.cache_clear()
+        found = {name: dump_code(one) for name, one in experiments.items()}
+    identities._reached.cache_clear()
+    return found
+
+
 def test_a_changed_line_names_itself_where_it_is_used_alone(
     params: Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = {name: dump_code(one) for name, one in params.experiments.items()}
-    sgd = PACKAGE / "train/optimizers/sgd.py"
-    monkeypatch.setattr(
-        identities, "hash_source", lambda path: "changed" if path == sgd else hash_source(path)
-    )
-    identities._reached.cache_clear()
-    try:
-        after = {name: dump_code(one) for name, one in params.experiments.items()}
-    finally:
-        identities._reached.cache_clear()
+    after = codes_with(PACKAGE / "train/optimizers/sgd.py", params.experiments, monkeypatch)
     changed = {name for name in before if before[name] != after[name]}
     users = {name for name, one in params.experiments.items() if one.optimizer.name == "sgd"}
     assert changed == users
     for name in changed:
         assert before[name]["evaluate"] == after[name]["evaluate"], "scores are of the weights"
         assert "train.optimizers.sgd: changed\n" in after[name]["train"]
+
+
+RECIPES: dict[str, dict[str, Any]] = {
+    "schedules/plateau": {"schedule": {"name": "plateau", "factor": 0.5, "patience": 3}},
+    "schedules/constant": {"schedule": {"name": "constant"}},
+    "schedules/step": {"schedule": {"name": "step", "every": 1, "factor": 0.5}},
+    "schedules/multistep": {"schedule": {"name": "multistep", "milestones": [2], "factor": 0.5}},
+    "schedules/cosine": {"schedule": {"name": "cosine", "warmup": 0}},
+    "schedules/one_cycle": {"schedule": {"name": "one_cycle", "warmup": 0.3}},
+    "averages/plain": {"average": None},
+    "averages/ema": {"average": {"name": "ema", "decay": 0.9}},
+    "averages/lookahead": {"average": {"name": "lookahead", "every": 5, "alpha": 0.5}},
+}
+
+
+@pytest.mark.parametrize("part", ["schedules/cosine", "schedules/plateau", "schedules/step", "averages/ema"])
+def test_a_divided_module_is_known_as_a_whole_until_a_part_in_use_changes(
+    part: str, recipe: Callable[..., Experiment], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiments = {name: recipe(**changes) for name, changes in RECIPES.items()}
+    whole = "train.schedules" if part.startswith("schedules") else "train.average"
+    before = {name: dump_code(one)["train"] for name, one in experiments.items()}
+    for text in before.values():
+        assert {"train.schedules: e192cb394e9bc2a2", "train.average: 8e9010f118b13365"} <= set(
+            text.split("\n")
+        )
+        assert "train.schedules." not in text
+    after = codes_with(PACKAGE / f"train/{part}.py", experiments, monkeypatch)
+    changed = {name for name, code in after.items() if code["train"] != before[name]}
+    assert changed == {part}
+    assert f"train.{part.replace('/', '.')}: changed\n" in after[part]["train"]
+    assert f"{whole}: " not in after[part]["train"]
 
 
 def test_preparing_and_scoring_do_not_depend_on_the_training_loop(params: Params) -> None:
@@ -142,10 +191,12 @@ def test_no_module_that_computes_is_forgotten(params: Params, recipe: Callable[.
     cut = recipe(augment=[{"name": "cutmix", "alpha": 0.2}, {"name": "affine", **AFFINE}])
     trials = [trial.experiment for sweep in params.sweeps.values() for trial in sweep.trials]
     shared = params.experiments["digits"].model_copy(update={"devices": 2})
+    recipes = [recipe(**changes) for changes in RECIPES.values()]
+    roots = (*identities.ROOTS["train"], "pipeline.devices")
     reached = {
         name
-        for one in (*params.experiments.values(), *trials, mixed, cut, shared)
-        for name in identity("train", one)
+        for one in (*params.experiments.values(), *trials, mixed, cut, shared, *recipes)
+        for name in identities._reached(roots, identities.named(one), identities.unused(one))
     }
     for folder in ("models", "train", "data/augment", "numpy_engine"):
         for path in (PACKAGE / folder).rglob("*.py"):
@@ -159,13 +210,26 @@ AFFINE = {"rotation": 5, "shift": 0.1, "shear": 1, "zoom": 0.1, "border": "zero"
 
 def test_a_carried_hash_is_one_of_a_module_as_it_is_now() -> None:
     # One that is no module's any more says nothing; and an edit of a carried module counts as any other
-    now = {hash_source(path) for folder in (PACKAGE, STAGES) for path in folder.rglob("*.py")}
-    assert set(identities.CARRIED) <= now
-    assert not now & set(identities.CARRIED.values())
+    named = [pair for one in carried.CARRIED for pair in one.hashes.items()]
+    assert len(dict(named)) == len(named), "a module twice"
+    for name, (now, known) in named:
+        script = name.startswith("stages/")
+        path = STAGES.parent / name if script else identities._file(name)
+        assert path is not None, f"{name} is gone: take it out of the list"
+        assert hash_source(path) == now != known, name
+
+
+def test_a_part_of_a_divided_module_is_as_it_was_made() -> None:
+    for whole, divided in carried.DIVIDED.items():
+        assert identities._file(whole) is None or identities._file(whole).name == "__init__.py"
+        for name, made in divided.parts.items():
+            path = identities._file(name)
+            assert path is not None, f"{name} is gone: take it out of the list"
+            assert hash_source(path) == made, f"{name} was edited: take it out of the list"
 
 
 def test_a_moved_module_keeps_its_former_name() -> None:
-    for now, former in identities.FORMERLY.items():
+    for now, former in carried.FORMERLY.items():
         assert identities._file(now) is not None, "gone: take it out of the list"
         assert identities._file(former) != identities._file(now)
-        assert former not in identities.FORMERLY, "two modules of one name"
+        assert former not in carried.FORMERLY, "two modules of one name"

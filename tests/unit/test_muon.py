@@ -9,7 +9,7 @@ from training import Recipe
 
 from convlab.train.optimizers.muon import Muon, orthogonalised
 from convlab.train.optimizers.registry import build_optimizer
-from convlab.train.schedules import Schedule
+from convlab.train.schedules.registry import build_schedule
 
 MUON: dict[str, Any] = {
     "name": "muon",
@@ -99,7 +99,7 @@ def test_the_schedule_sets_both_rates_in_their_proportion(recipe: Recipe) -> Non
     half = {"name": "step", "every": 1, "factor": 0.5}
     experiment = recipe(optimizer=MUON, lr=0.1, schedule=half, epochs=3)
     optimizer = build_optimizer(network(), experiment)
-    schedule = Schedule(optimizer, experiment)
+    schedule = build_schedule(optimizer, experiment)
     for epoch, factor in enumerate((1, 0.5, 0.25)):
         schedule.begin_step(epoch)
         assert [group["lr"] for group in optimizer.param_groups] == [0.1 * factor, 0.002 * factor]
@@ -112,7 +112,7 @@ def test_a_plateau_reduces_both_rates(recipe: Recipe) -> None:
     plateau = {"name": "plateau", "factor": 0.5, "patience": 1}
     experiment = recipe(optimizer=MUON, lr=0.1, schedule=plateau)
     optimizer = build_optimizer(network(), experiment)
-    schedule = Schedule(optimizer, experiment)
+    schedule = build_schedule(optimizer, experiment)
     for loss in (1.0, 2.0):
         schedule.end_epoch(loss)
     assert [group["lr"] for group in optimizer.param_groups] == [0.05, 0.001]

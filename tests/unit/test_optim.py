@@ -10,7 +10,8 @@ from convlab.schema.training import EarlyStopping
 from convlab.train.best import BestWeights
 from convlab.train.optimizers.registry import build_optimizer
 from convlab.train.penalty import l2_penalty
-from convlab.train.schedules import Schedule, lr_factor
+from convlab.train.schedules.registry import build_schedule
+from convlab.train.schedules.schedule import Factor
 
 
 def test_of_equal_epochs_the_first_is_the_best() -> None:
@@ -32,10 +33,19 @@ def test_the_best_weights_are_a_copy() -> None:
     assert torch.equal(model.weight, before)
 
 
+def optimizer_of(recipe: Experiment) -> torch.optim.Optimizer:
+    return torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=recipe.lr)
+
+
+def factor(recipe: Experiment) -> Factor:
+    """The factor of the rate, a function of time."""
+    return build_schedule(optimizer_of(recipe), recipe).factor
+
+
 def rates(recipe: Experiment, losses: list[float]) -> list[float]:
     """The rate in force in each epoch, when validation gives these losses."""
-    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=recipe.lr)
-    schedule = Schedule(optimizer, recipe)
+    optimizer = optimizer_of(recipe)
+    schedule = build_schedule(optimizer, recipe)
     found = []
     for epoch, loss in enumerate(losses):
         schedule.begin_step(epoch)
@@ -92,9 +102,9 @@ def test_the_rate_at_the_beginning_of_each_epoch(
 
 
 def test_a_cosine_moves_within_an_epoch_and_a_step_does_not(recipe: Recipe) -> None:
-    cosine = lr_factor(recipe(schedule={"name": "cosine", "warmup": 1}).schedule, 10)
+    cosine = factor(recipe(schedule={"name": "cosine", "warmup": 1}, epochs=10))
     assert 0 < cosine(0.25) < cosine(0.5) < cosine(0.75) < cosine(1.0) == 1
-    step = lr_factor(recipe(schedule={"name": "step", "every": 1, "factor": 0.5}).schedule, 10)
+    step = factor(recipe(schedule={"name": "step", "every": 1, "factor": 0.5}, epochs=10))
     assert step(1.0) == step(1.999) == 0.5
 
 
@@ -103,7 +113,7 @@ def test_one_cycle_is_pytorchs_but_for_the_end(recipe: Recipe) -> None:
     theirs = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, max_lr=1.0, total_steps=101, pct_start=0.3, anneal_strategy="cos", final_div_factor=1e9
     )
-    ours = lr_factor(recipe(schedule={"name": "one_cycle", "warmup": 0.3}).schedule, 10)
+    ours = factor(recipe(schedule={"name": "one_cycle", "warmup": 0.3}, epochs=10))
     for step in range(100):
         time = step / 10
         if time >= 3:  # before it PyTorch rises along a cosine, ours along a line

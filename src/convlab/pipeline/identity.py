@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from convlab.data.catalogue import DATASETS
+from convlab.pipeline.carried import as_known, known_hash
 from convlab.schema import Experiment, Sweep
 
 Phase = Literal["prepare", "train", "evaluate", "draw"]
@@ -55,53 +56,13 @@ NEUTRAL = (
     "train.progress",
 )
 # They only map names to entries: of what they import, only the entries that an experiment names count
-REGISTRIES = ("data.augment.registry", "models.registry", "train.optimizers.registry")
-# Modules that have moved, with the names by which results know them: the location changes nothing
-FORMERLY = {"figures.draw": "figures", "pipeline.evaluate": "evaluate", "pipeline.run": "train.run"}
-# A module's hash → that of an earlier state of it which was shown to compute the same: results stay fresh
-CARRIED = {
-    # models.build, when the annotation of a section named each family
-    "9192af0b54beb4f3": "16076c7e469c32d1",
-    # data.readers, before there were imported data sets: of the published ones both read the same bytes
-    "c1a025849f603c6f": "02d055db90d9dbcd",
-    # stages/train.py, sweep.py, evaluate.py, before kernels could be pinned, before iterations.csv had a
-    # header without any steps, before sweeps had that file, before the commits of DVC experiments had
-    # timing.json, and before the other seeds of one that diverged were kept: all numbers are the same
-    "8292f998a90594a4": "3589732c4eaaedf5",
-    "bd7a99b7961933b7": "da0b4014a7c743e5",
-    # train.run, before its training loop could be one among several devices: the default is the same `fit`;
-    # and when the fingerprint was taken after the training
-    "f2c3c01bde742aea": "003ff0440f338ef2",
-    # train.device, figures.style and draw, stages/visualize.py and preprocess.py, when imports had effects:
-    # the same bits of trainings, prepared data and figures; visualize.py drew no chosen images then
-    "6180aaca84cb403b": "079821700dc44ce6",
-    "7c7f3bab9c032d65": "0a3f31f06c7fd103",
-    "9a9ae60bea24dc92": "299e4be9704bb8fb",
-    "bff4fedd43f1affd": "c5dc1166869200e1",
-    # figures.draw, also when trials with a penalty on biases had no histograms beside the one without: R3's
-    # two sweeps get theirs when they are next trained, all other figures are the same
-    "41e2b5646cb653de": "d966c924b4ba7de5",
-    # Moved, or with names changed, their own or of what they import: the same but for names
-    "b61c3945ab65a934": "5b0d55b6e25f4290",
-    "cd1107a92410cdf6": "4838f6a614ca1f9f",
-    "8ab73b80e8c9f8f5": "e34c5b31c5db8abf",
-    "7f05328a11598fd0": "834b5606504762dd",
-    "1a99f0a9f8df0c5b": "263d80373051f99f",
-    "c1f37a9273731da6": "b4636d58c78488e6",
-    "fbcfc02e7f50f9ac": "3f4addf7a3d75425",
-    "376d43a29e22f63f": "ef74377a8de434a3",
-    "48155b255e561f66": "94a42823b3921afa",
-    "107c13f999c1427d": "7630caf8d57f4669",
-    "7cf3cf2a8c9c0918": "bc54307dd3dc9ff9",
-    "327a11518f2157b6": "856971270c30f3fe",
-    "dd85dcb4ae523ff4": "8e9010f118b13365",
-    "6629c3fa91f7c2da": "38ae2126800a148b",
-    "aedb0f6329ba1fd9": "88b8ce63cf1e5fdf",
-    # figures.confusion and trial_iterations, when more than 15 classes overlapped, and trials of other batch
-    # sizes had the iterations of the first: the same bytes otherwise
-    "4b60474aa84a62b5": "a2010cd3e94028a9",
-    "f67356f8cd937e5c": "f05ea41227caf012",
-}
+REGISTRIES = (
+    "data.augment.registry",
+    "models.registry",
+    "train.averages.registry",
+    "train.optimizers.registry",
+    "train.schedules.registry",
+)
 
 
 def identity(phase: Phase, experiment: Experiment) -> dict[str, str]:
@@ -111,7 +72,7 @@ def identity(phase: Phase, experiment: Experiment) -> dict[str, str]:
         roots = (*roots, "pipeline.devices")
     if phase in PINNED and experiment.portable:
         roots = (*roots, "portable")
-    found = dict(_reached(roots, named(experiment), unused(experiment)))
+    found = as_known(_reached(roots, named(experiment), unused(experiment)))
     if phase in ("prepare", "draw"):
         found[facts_key(experiment.dataset)] = facts_of(experiment.dataset)
     return dict(sorted(found.items()))
@@ -120,8 +81,14 @@ def identity(phase: Phase, experiment: Experiment) -> dict[str, str]:
 def named(experiment: Experiment) -> frozenset[str]:
     """Return the entries of registries that an experiment names."""
     optimizer = "adam" if experiment.optimizer.name == "adamw" else experiment.optimizer.name
-    kinds = {f"data.augment.{step.name}" for step in experiment.augment}
-    return frozenset({f"models.{experiment.model.name}", f"train.optimizers.{optimizer}", *kinds})
+    average = experiment.average.name if experiment.average else "plain"
+    recipe = {
+        f"models.{experiment.model.name}",
+        f"train.optimizers.{optimizer}",
+        f"train.schedules.{experiment.schedule.name}",
+        f"train.averages.{average}",
+    }
+    return frozenset(recipe | {f"data.augment.{step.name}" for step in experiment.augment})
 
 
 def unused(experiment: Experiment) -> frozenset[str]:
@@ -148,13 +115,13 @@ def code_of(phase: Phase, item: Experiment | Sweep, chosen: Sequence[str] = ()) 
 
     `chosen`: test images whose feature maps are drawn, too; without any, figures do not depend on them.
     """
-    script = SCRIPTS[phase][-1 if isinstance(item, Sweep) else 0]
-    found = {f"stages/{script}.py": _carried(STAGES / f"{script}.py")}
+    script = f"{SCRIPTS[phase][-1 if isinstance(item, Sweep) else 0]}.py"
+    found = {f"stages/{script}": known_hash(f"stages/{script}", hash_source(STAGES / script))}
     experiments = [trial.experiment for trial in item.trials] if isinstance(item, Sweep) else [item]
     for experiment in experiments:
         found |= identity(phase, experiment)
         if phase == "draw" and chosen:
-            found |= _reached(("figures.chosen",), named(experiment), unused(experiment))
+            found |= as_known(_reached(("figures.chosen",), named(experiment), unused(experiment)))
     if phase == "draw" and chosen:
         found["feature_maps"] = json.dumps(chosen, ensure_ascii=False)
     return found
@@ -178,11 +145,6 @@ def hash_source(path: Path) -> str:
     return hashlib.sha256("".join(_canonical(tree)).encode()).hexdigest()[:16]
 
 
-def _carried(path: Path) -> str:
-    """Return the hash of a source file, or that of the earlier state of it that computes the same."""
-    return CARRIED.get(hash_source(path), hash_source(path))
-
-
 @cache
 def _reached(roots: tuple[str, ...], named: frozenset[str], unused: frozenset[str]) -> Mapping[str, str]:
     """Return the modules that `roots` reach, with their hashes."""
@@ -197,7 +159,7 @@ def _reached(roots: tuple[str, ...], named: frozenset[str], unused: frozenset[st
         if name in REGISTRIES:
             waiting += named.intersection(_imports(path))
         else:
-            found[FORMERLY.get(name, name)] = _carried(path)
+            found[name] = hash_source(path)
             waiting += _imports(path)
     return found
 

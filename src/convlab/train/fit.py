@@ -19,7 +19,7 @@ from convlab.models.weights import kernels_of
 from convlab.models.whitening import compute_whitening
 from convlab.schema import Experiment
 from convlab.seeds import derive_seed
-from convlab.train.average import build_average
+from convlab.train.averages.registry import build_average
 from convlab.train.best import BestWeights
 from convlab.train.checkpoint import Checkpoints
 from convlab.train.device import RandomState, Stopwatch, select_precision
@@ -38,7 +38,7 @@ from convlab.train.loader import (
     to_device,
 )
 from convlab.train.penalty import penalty_of
-from convlab.train.schedules import Schedule
+from convlab.train.schedules.registry import build_schedule
 
 
 def fit(
@@ -77,7 +77,7 @@ def fit(
     transform.to(device)
     compute_whitening(model, train.images, transform)
     engine = build_engine(model, recipe, device)
-    schedule = Schedule(engine.optimizer, recipe)
+    schedule = build_schedule(engine.optimizer, recipe)
     average = build_average(model, recipe.average)
     validated = for_inference(average.model, recipe)
     best = BestWeights(recipe.keep, recipe.early_stopping)
