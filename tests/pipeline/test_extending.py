@@ -72,6 +72,7 @@ def test_all_of_them_work_together_and_no_other_result_goes_stale(tmp_path: Path
     def combine(params: dict) -> None:
         ours = params["experiments"]["digits_separable"]
         ours["optimizer"] = params["experiments"]["digits_rmsprop"]["optimizer"]
+        ours["schedule"] = params["experiments"]["digits_linear"]["schedule"]
         ours["augment"] = params["experiments"]["digits_erase"]["augment"]
         params |= {"run": ["digits_separable"], "run_sweeps": []}
 
@@ -87,9 +88,8 @@ def test_all_of_them_work_together_and_no_other_result_goes_stale(tmp_path: Path
     assert "a first kernel of 5 beats one of 3 on the digits" in page
     assert "| baseline | 95.00% / not run |" in page
     configuration = (tmp_path / "docs/configuration.md").read_text()
-    assert {"### model: separable", "### optimizer: rmsprop", "### augment: erase"} <= set(
-        configuration.splitlines()
-    )
+    headings = ("model: separable", "optimizer: rmsprop", "schedule: linear", "augment: erase")
+    assert {f"### {heading}" for heading in headings} <= set(configuration.splitlines())
 
 
 @pytest.fixture(scope="module")

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from params import Changes, names_in, refusal
 
-from convlab.schema.training import Augmentation, Optimizer
+from convlab.schema.training import Augmentation, Average, Optimizer, Schedule
 
 DIGITS = "experiments/digits"
 MISSING = "missing; add it here or among the defaults at the top"
 MAPPING = "allowed: a mapping of keys to values"
-SCHEDULES = "allowed: plateau, constant, step, multistep, cosine, one_cycle"
+SCHEDULES = f"allowed: {names_in(Schedule)}"
 
 
 def affine(**changes: Any) -> Changes:
@@ -296,7 +296,7 @@ RECIPES = {
     "an average by its name alone": ({"average": "ema"}, f"average: found 'ema' (str); {MAPPING}"),
     "unknown average": (
         {f"{DIGITS}/average": {"name": "swa"}},
-        "experiments.digits.average.name: found 'swa' (str); allowed: ema, lookahead",
+        f"experiments.digits.average.name: found 'swa' (str); allowed: {names_in(Average)}",
     ),
     "an average of the first weights alone": (
         {"average": {"name": "ema", "decay": 1.0}},
