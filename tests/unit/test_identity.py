@@ -1,6 +1,8 @@
 """Which code computed a result: edits that change nothing keep the hash, every other edit is named."""
 
 import ast
+import json
+import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -18,9 +20,9 @@ from convlab.pipeline.identity import (
     Phase,
     code_of,
     dump_code,
-    hash_source,
     identity,
 )
+from convlab.pipeline.syntax import hash_source
 from convlab.schema import Experiment, Params
 
 ROOT = Path(__file__).parents[2]
@@ -80,6 +82,30 @@ def test_real_code_changes_it(source: str, hash_of: Callable[[str], str]) -> Non
 def test_the_hash_is_the_same_on_every_python(hash_of: Callable[[str], str]) -> None:
     # Computed on 3.11, 3.12 and 3.13: what ran elsewhere must be known here
     assert hash_of(SOURCE) == "5b7605edd7ec2d61"
+
+
+HASHES = """
+import json, sys
+from pathlib import Path
+sys.path.insert(0, "src")
+from convlab.pipeline.syntax import hash_source
+found = {str(path): hash_source(path) for top in ("src", "stages") for path in Path(top).rglob("*.py")}
+print(json.dumps([sys.version_info[:2], found]))
+"""
+
+
+@pytest.mark.parametrize("version", ["3.12", "3.13", "3.14"])
+def test_every_module_has_the_same_hash_on_another_python(version: str) -> None:
+    python = f"python{version}"
+    try:  # one of pyenv's may be there and do nothing
+        subprocess.run([python, "-c", "pass"], check=True, capture_output=True)
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        pytest.skip(f"no {python} here; CI has it")
+    done = subprocess.run([python, "-B", "-c", HASHES], cwd=ROOT, capture_output=True, text=True, check=True)
+    (major, minor), found = json.loads(done.stdout)
+    assert f"{major}.{minor}" == version
+    assert len(found) > 200
+    assert found == {name: hash_source(ROOT / name) for name in found}
 
 
 def test_an_experiment_reaches_what_it_names_and_nothing_else(params: Params) -> None:

@@ -8,13 +8,14 @@ docstrings: comments, layout and a new network that nobody uses make no result s
 import ast
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from convlab.data.catalogue import DATASETS
 from convlab.pipeline.carried import as_known, known_hash
+from convlab.pipeline.syntax import hash_source
 from convlab.schema import Experiment, Sweep
 
 Phase = Literal["prepare", "train", "evaluate", "draw"]
@@ -139,13 +140,6 @@ def dump_code(item: Experiment | Sweep, chosen: Sequence[str] = ()) -> dict[Phas
 
 
 @cache
-def hash_source(path: Path) -> str:
-    """Return a hash of a module's syntax tree without docstrings, the same on every Python from 3.11 on."""
-    tree = ast.parse(path.read_bytes())
-    return hashlib.sha256("".join(_canonical(tree)).encode()).hexdigest()[:16]
-
-
-@cache
 def _reached(roots: tuple[str, ...], named: frozenset[str], unused: frozenset[str]) -> Mapping[str, str]:
     """Return the modules that `roots` reach, with their hashes."""
     found: dict[str, str] = {}
@@ -192,34 +186,3 @@ def _file(name: str) -> Path | None:
 
 def _below(name: str, others: tuple[str, ...] | frozenset[str]) -> bool:
     return any(name == other or name.startswith(f"{other}.") for other in others)
-
-
-def _canonical(node: Any) -> Iterator[str]:
-    """Serialise a syntax tree. Empty fields are left out: which fields exist depends on Python's version."""
-    match node:
-        case ast.AST():
-            yield f"({type(node).__name__}"
-            for name, value in ast.iter_fields(node):
-                inner = _telling(node, name, value)
-                if inner not in (None, []) and name not in ("kind", "type_comment", "type_ignores", "ctx"):
-                    yield f" {name}="
-                    yield from _canonical(inner)
-            yield ")"
-        case list():
-            yield "["
-            for part in node:
-                yield from _canonical(part)
-            yield "]"
-        case _:
-            yield f"{node!r},"
-
-
-def _telling(node: ast.AST, field: str, value: Any) -> Any:
-    """Return a field without what means nothing: docstrings, empty strings in f-strings (Python 3.12's)."""
-    match node, field:
-        case ((ast.Module() | ast.ClassDef() | ast.FunctionDef() | ast.AsyncFunctionDef()), "body"):
-            return value[1:] if ast.get_docstring(node, clean=False) is not None else value
-        case ast.JoinedStr(), "values":
-            return [part for part in value if not (isinstance(part, ast.Constant) and part.value == "")]
-        case _:
-            return value

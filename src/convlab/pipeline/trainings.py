@@ -20,9 +20,9 @@ from convlab.pipeline import evaluate as evaluation
 from convlab.pipeline import executors
 from convlab.pipeline.executors.job import Job
 from convlab.pipeline.executors.workers import workers_asked_for
-from convlab.pipeline.identity import hash_source
 from convlab.pipeline.ledger import Finished, Ledger
 from convlab.pipeline.provenance import fingerprint, hash_data, hash_files
+from convlab.pipeline.syntax import hash_source
 from convlab.schema import MOST_DEVICES, Experiment, Sweep, Trial
 from convlab.train.progress import display
 
