@@ -1,7 +1,7 @@
 """The sections of an experiment: what each kind takes, and what an experiment knows of itself."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from params import Changes, load, resolve
 from pydantic import ValidationError
 
 from convlab.schema import CNN, Experiment
+from convlab.schema.section import Section
 
 Recipe = Callable[..., Experiment]
 
@@ -319,3 +320,40 @@ def test_a_warm_up_that_takes_the_whole_training_is_warned_of(
         "has too little time to fall"
     )
     assert load(tmp_path, changes).warnings == ([told] if share else [])
+
+
+# A record leaves out what is as the schema has it by default, so another default would leave results fresh
+# that were computed with the one before.
+RELIED_ON = {
+    "Experiment.devices": 1,
+    "Experiment.portable": False,
+    "Muon.adamw": None,
+    "Muon.normalise": False,
+    "Muon.sgd": None,
+    "Muon.steps": 5,
+    "Network.input": None,
+    "Network.whitening": None,
+}
+
+
+def below(section: type[Section]) -> Iterator[type[Section]]:
+    yield section
+    for one in section.__subclasses__():
+        yield from below(one)
+
+
+def test_defaults_on_which_results_rely_are_what_they_were() -> None:
+    names = {"Experiment", *Experiment.model_json_schema()["$defs"]}
+    sections = [section for section in below(Section) if section.__name__ in names]
+    owners = {base for section in sections for base in section.__mro__ if issubclass(base, Section)}
+    found = {
+        f"{owner.__name__}.{key}": owner.model_fields[key].get_default(call_default_factory=True)
+        for owner in owners
+        for key in owner.__annotations__
+        if key in owner.model_fields and not owner.model_fields[key].is_required()
+    }
+    assert found == RELIED_ON, (
+        "A default of the schema differs. A new key, whose default computes what there was before: add it to "
+        "RELIED_ON. Any other: leave it as it was, and set the new value in params.yaml, so that the results "
+        "that it concerns become stale."
+    )
