@@ -29,6 +29,7 @@ def put(
     started: str | None = "2026-01-01",
     weights: Sequence[str] = (),
     data: str = "",
+    hardware: str = "a CPU",
     **changes: Any,
 ) -> list[str]:
     """Write the files of an experiment; return the fingerprints of its trainings.
@@ -55,7 +56,8 @@ def put(
         other: dict[str, Any] = {} if of_these_weights else {"weights": "of another training"}
         other |= {"code": {"evaluate": identity("evaluate", one)}} if data else {}
         evaluations.append(result.evaluation(facts[-1], **scores, **other))
-        clock = {"started_at": f"{started}T00:00:00+00:00", "epoch_seconds": [1.0, 2.0]}
+        clock: dict[str, Any] = {"started_at": f"{started}T00:00:00+00:00", "epoch_seconds": [1.0, 2.0]}
+        clock |= {"device_name": hardware}
         timings.append(result.clock(facts[-1], seconds=3.0, **clock))
         for n in (1, 2):
             row = {"epoch": n, "lr": 0.1, "train_loss": (number + 1) / n, "validation_loss": 0.25}
@@ -67,12 +69,13 @@ def put(
     return [one["fingerprint"] for one in facts]
 
 
-def put_sweep(recipe: Recipe, seeds: int = 1) -> list[str]:
-    """Write the files of a sweep over three points, of which the last is infeasible."""
-    points = {"a": (0.8, 0.99), "b": (0.9, 0.7), "c": None}
+def put_sweep(recipe: Recipe, seeds: int = 1, best: float = 0.9, **changes: Any) -> list[str]:
+    """Write the files of a sweep over three points, of which the second is the best by validation accuracy,
+    and the last is infeasible."""
+    points = {"a": (0.8, 0.99), "b": (best, 0.7), "c": None}
     rows, timing = [], {}
     for number, (name, scores) in enumerate(points.items(), start=1):
-        for one in recipe(lr=number / 10, seeds=seeds).each_seed():
+        for one in recipe(lr=number / 10, seeds=seeds, **changes).each_seed():
             content = {"configuration": one.model_dump(mode="json", exclude_defaults=True)}
             if scores is None:
                 told = {"status": "infeasible", "reason": "nothing is left"}

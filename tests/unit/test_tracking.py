@@ -118,7 +118,6 @@ def test_each_data_set_is_an_experiment_of_mlflows_that_opens_on_its_metrics(mir
     assert "metrics.`test_accuracy`" in columns
 
 
-# The queries of docs/mlflow.md
 @pytest.mark.parametrize(
     ("query", "names"),
     [
@@ -127,12 +126,25 @@ def test_each_data_set_is_an_experiment_of_mlflows_that_opens_on_its_metrics(mir
         ("dataset.name = 'digits' and params.`model.name` = 'cnn' and metrics.n > 1", {"poor"}),
     ],
 )
-def test_the_documented_queries_find_runs(mirror, recipe, query, names):
+def test_a_query_finds_runs(mirror, recipe, query, names):
     put(recipe, "good")
     put(recipe, "poor", seeds=2, accuracy=0.8)
     put_sweep(recipe)
     mirror("good", "poor", "many")
     assert {name for _, name in mirror.runs(query)} == names
+
+
+def test_the_documented_queries_find_runs(mirror, recipe):
+    page = (ROOT / "docs/mlflow.md").read_text(encoding="utf-8")
+    (queries,) = re.findall(r"^## Searching\n.*?^```\n(.*?)^```", page, re.M | re.S)
+    mnist = {"dataset": "mnist", "split.validation": 6000}
+    put(recipe, "good", accuracy=0.995, **mnist)
+    put(recipe, "seeds", seeds=2, hardware="NVIDIA H200", **mnist)
+    put_sweep(recipe, best=0.997, **mnist)
+    names = ["good", "seeds", "many"]
+    assert mirror_all(names) == names
+    found = [{name for _, name in mirror.runs(query, "mnist")} for query in queries.splitlines()]
+    assert found == [{"good"}, {"seeds"}, {"many/b"}]
 
 
 def test_a_name_tells_what_differs_from_the_commit_and_a_description_how_to_rerun(mirror, recipe, tmp_path):

@@ -55,7 +55,7 @@ def test_what_was_not_computed_here_is_not_called_reproduced() -> None:
     put([one], scores, timing={"started_at": "2026-11-26T22:53:47+00:00"})
     commit()
     assert str(verify("digits")) == (
-        "digits: not compared: not computed here: the files are the committed ones"
+        "digits: not compared: not computed since the commit: the files are the committed ones"
     )
     put([one], scores, timing={"started_at": "2026-11-27T10:00:00+00:00"})
     assert verify("digits").kind == "reproduced to the last bit"

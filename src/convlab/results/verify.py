@@ -59,7 +59,9 @@ def verify(name: str, revision: str = "HEAD") -> Verdict:
         )
     if _same(before, folder.trainings) and _same(scores, folder.scores):
         if _untouched(name, revision):
-            return Verdict(name, "not compared", "not computed here: the files are the committed ones")
+            return Verdict(
+                name, "not compared", "not computed since the commit: the files are the committed ones"
+            )
         means = [one.mean for one in _results(folder.trainings, folder.scores).values() if one.accuracies]
         spread = dict.fromkeys(f"{end:.2%}" for end in (min(means), max(means))) if means else {}
         return Verdict(name, "reproduced to the last bit", f"test {' to '.join(spread)}" if spread else "")
