@@ -103,7 +103,7 @@ CARRIED = (
     ),
     Carried(
         "schedules and averages are built by registries",
-        "bench/fidelity/same_bits.py: the same weights and curves of every experiment",
+        "the same rates at all steps of all 174 trainings; same_bits.py of an experiment for each schedule",
         {"train.fit": ("1d42cf80e7a67a83", "a0c25a1f359f0da6")},
     ),
 )
@@ -120,7 +120,7 @@ class Divided:
     parts: Mapping[str, str]
 
 
-# Shown, as above, by bench/fidelity/same_bits.py
+# Shown as of train.fit above; of the averages, which no result has, by the same bits of eleven steps of each
 DIVIDED = {
     "train.schedules": Divided(
         "e192cb394e9bc2a2",
