@@ -13,7 +13,7 @@ import results_world
 from PIL import Image
 
 from convlab import files, results
-from convlab.book import claim, comparison, contents, explore, runtime, scatter, site
+from convlab.book import chapter, claim, comparison, contents, explore, runtime, scatter, site
 from convlab.commands import pages
 from convlab.errors import InputError
 from convlab.results import compare
@@ -328,3 +328,26 @@ def test_what_a_page_takes_from_the_reports_points_to_nothing_outside(
     monkeypatch.chdir(Path(__file__).parents[2])
     assert contents.prose(name)
     assert "](" not in contents.prose(name)
+
+
+def test_a_result_of_two_machines_names_both_with_their_dates_and_commits(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    results_world.build(tmp_path)
+    timing = files.METRICS / "digits/timing.json"
+    first, second = files.read_json(timing)["seeds"]
+    later = {"device_name": "a GPU", "started_at": "2026-02-03T04:05:06+00:00", "git_commit": "abcdef0123"}
+    files.write_json(timing, files.by_seed([first, second | later]))
+    made = contents.load()
+    (row,) = [one for one in chapter._timings(made, made.chapters[0]) if one["result"] == "digits"]
+    assert row["device"] == "a CPU (fp32), a GPU (fp32)"
+    assert row["date"] == "2026-01-02, 2026-02-03"
+    assert row["commits"] == "0123456, abcdef0"
+    (dot,) = [one for one in scatter.chart(made)["dots"] if one["ours"] and one["label"].startswith("digits")]
+    assert dot["device"] == "a CPU (fp32), a GPU (fp32), n = 2"
+
+
+def test_a_result_without_dates_says_so(here):
+    made = contents.load()
+    bare = made.trainings.assign(started_at=None, git_commit=None)
+    row = next(chapter._timings(replace(made, trainings=bare), made.chapters[0]))
+    assert (row["date"], row["commits"]) == ("–", "–")

@@ -10,7 +10,7 @@ from convlab.book.cells import cells
 from convlab.book.contents import Chapter, Contents
 from convlab.book.images import SECTIONS, Images
 from convlab.book.layers import layers
-from convlab.book.words import SYMBOLS, facts, states
+from convlab.book.words import SYMBOLS, facts, hardware, joined, states
 from convlab.results import claims, mean_text
 from convlab.results.quantities import QUANTITIES, text_of
 from convlab.results.reports import Line, points
@@ -175,7 +175,7 @@ def _timings(contents: Contents, one: Chapter) -> Iterator[dict[str, str]]:
             if rows["peak_memory_mib"].isna().all()
             else f"{rows['peak_memory_mib'].max():,.0f}",
             "at_once": "–" if rows["at_once"].isna().all() else f"{rows['at_once'].max():.0f}",
-            "device": f"{rows['hardware'].iloc[0]} ({rows['precision'].iloc[0]})",
-            "date": str(rows["started_at"].iloc[0])[:10],
-            "commit": str(rows["git_commit"].iloc[0])[:7],
+            "device": hardware(rows),
+            "date": joined(rows["started_at"].dropna().str[:10]),
+            "commits": joined(rows["git_commit"].dropna().str[:7]),
         }

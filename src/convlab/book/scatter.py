@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from convlab.book.contents import Contents
+from convlab.book.words import hardware
 from convlab.results import text_of
 
 # The chart's drawing area, in units of its viewBox
@@ -62,7 +63,7 @@ def _ours(contents: Contents) -> Iterator[dict[str, Any]]:
                 "seconds": float(seconds),
                 "accuracy": float(rows["test_accuracy"].mean()),
                 "dataset": contents.params(name).get("dataset", "–"),
-                "device": f"{rows['hardware'].iloc[0]}, n = {len(rows)}",
+                "device": f"{hardware(rows)}, n = {len(rows)}",
             }
 
 
