@@ -97,7 +97,11 @@ track: setup  ## mirror every result into MLflow, without duplicates
 report: setup  ## write the tables of results and docs/configuration.md
 	@convlab report
 
+# What the explore page needs is not pinned, and comes from two registries: without it the book says what it lacks.
 book: setup  ## write the book of results into docs/book: a static site that opens offline
+	@python -c 'import onnx, onnxscript' 2>/dev/null || \
+		pip install --quiet --disable-pip-version-check --no-build-isolation -e '.[export]' 2>/dev/null || true
+	@python -c 'from convlab.book import runtime; runtime.fetch()' 2>/dev/null || true
 	@convlab book
 
 lock: setup  ## pin new versions: ranges in pyproject.toml → requirements.lock, requirements-ray.lock

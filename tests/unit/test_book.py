@@ -207,7 +207,16 @@ def test_without_a_runtime_the_explore_page_is_left_out_with_a_message(here, cap
     assert pages.book(here, fetch=False) == 0
     printed = capsys.readouterr().out
     assert "index.html: 4 pages" in printed
-    assert "the explore page is left out: ONNX Runtime Web is not here: `convlab book --fetch`" in printed
+    assert "the explore page is left out: " in printed
+    assert "ONNX Runtime Web is not here (`convlab book --fetch` fetches it by npm)" in printed
+
+
+def test_all_that_the_explore_page_lacks_is_said_at_once(here, monkeypatch):
+    monkeypatch.setattr(explore, "find_spec", lambda name: None)
+    assert explore.missing().splitlines() == [
+        "onnx and onnxscript are not installed (`pip install -e '.[export]'`), and ONNX Runtime Web is not "
+        "here (`convlab book --fetch` fetches it by npm)"
+    ]
 
 
 def test_a_runtime_that_cannot_be_fetched_is_one_line(here, monkeypatch):

@@ -1,6 +1,7 @@
 """The explore page: trained networks that run in the browser, on what is drawn or dropped there."""
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from convlab.schema.datasets import Fit
 
 EXAMPLES = (0, 1, 2, 3, 4, 7)  # digits whose strokes static/explore.js knows
 LARGEST = 50_000_000  # bytes of weights, ResNet-18's among them: what a browser unpacks from a script
+EXPORTERS = ("onnx", "onnxscript")  # packages that write a graph
 OUTPUTS = ("logits", "heat")  # of a graph, before the maps of its convolutions
 
 
@@ -52,15 +54,14 @@ class Absent:
 
 
 def missing() -> str:
-    """Return what the page lacks, whatever has been trained; "" if nothing."""
+    """Return all that the page lacks, whatever has been trained; "" if nothing."""
+    lacks = []
+    if absent := [name for name in EXPORTERS if find_spec(name) is None]:
+        are = "is" if len(absent) == 1 else "are"
+        lacks.append(f"{' and '.join(absent)} {are} not installed (`pip install -e '.[export]'`)")
     if not runtime.is_here():
-        return "ONNX Runtime Web is not here: `convlab book --fetch` fetches it by npm"
-    try:
-        import onnx  # noqa: F401
-        import onnxscript  # noqa: F401
-    except ImportError as error:
-        return f"{error.name} is not installed: `pip install onnx onnxscript`"
-    return ""
+        lacks.append("ONNX Runtime Web is not here (`convlab book --fetch` fetches it by npm)")
+    return ", and ".join(lacks)
 
 
 def networks(contents: Contents) -> tuple[list[tuple[Network, str]], list[Absent]]:
