@@ -77,7 +77,7 @@ def full_table(results: Results) -> str:
 
 
 def short_table(results: Results) -> str:
-    """Return the README's table: R0's network, speed and ratio; bench/README.md has the rest and explains it."""
+    """Return the README's table: R0's network, speed and ratio; bench/README.md has all columns."""
     lines = [
         f"| R0's network, batch {results['networks'][WITH_ALL]['batch_size']} | images/s | ratio |",
         "| --- | ---: | ---: |",

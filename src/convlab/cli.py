@@ -80,7 +80,8 @@ def _main() -> int:
     predict_options.add_argument(
         "--model",
         metavar="NAME",
-        help="EXPERIMENT, SWEEP/TRIAL, or DATASET@champion: the best network of a data set that is here",
+        help="EXPERIMENT or SWEEP/TRIAL, with @REV of a git revision or DVC experiment; or DATASET@champion: "
+        "the best network of a data set that is here",
     )
     predict_options.add_argument("--explain", metavar="FILE", type=Path, help="draw Grad-CAM")
     predict_options.add_argument("--json", dest="as_json", action="store_true", help="print JSON")
@@ -94,7 +95,10 @@ def _main() -> int:
         "--keep", action="store_true", help="put its weights into champions/, for git: see docs/pipeline.md"
     )
     parsers["compare"].add_argument(
-        "results", metavar="RESULT", nargs="+", help="EXPERIMENT or SWEEP/TRIAL; with @REV, of a git revision"
+        "results",
+        metavar="RESULT",
+        nargs="+",
+        help="EXPERIMENT or SWEEP/TRIAL; with @REV, of a git revision or DVC experiment",
     )
     parsers["book"].add_argument(
         "--out", metavar="FOLDER", type=Path, default=files.BOOK, help=f"where (default: {files.BOOK})"

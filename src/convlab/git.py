@@ -1,14 +1,24 @@
 """Git, called as a program."""
 
 import os
+import re
 import subprocess
 from collections.abc import Mapping
+from typing import NamedTuple
 
 PATIENCE = 60  # seconds; a repository on a file system that hangs must not hold a training up
 
 
 class GitError(Exception):
     """Git is not installed, or refused; the text is what it said."""
+
+
+class DvcExperiment(NamedTuple):
+    """What DVC keeps of an experiment: its name, its commit, and the one that it began from."""
+
+    name: str
+    commit: str
+    base: str
 
 
 def run(*arguments: str, given: str = "", environment: Mapping[str, str] | None = None) -> str:
@@ -19,6 +29,19 @@ def run(*arguments: str, given: str = "", environment: Mapping[str, str] | None 
     Raises:
         GitError: it is not installed, ended with an error, took a minute, or printed what is not UTF-8.
     """
+    printed = run_bytes(*arguments, given=given, environment=environment)
+    try:
+        return printed.decode()
+    except ValueError as error:
+        raise GitError(str(error)) from None
+
+
+def run_bytes(*arguments: str, given: str = "", environment: Mapping[str, str] | None = None) -> bytes:
+    """Return what `git ARGUMENTS` prints, as `run` does, which may be no text.
+
+    Raises:
+        GitError: it is not installed, ended with an error, or took a minute.
+    """
     try:
         done = subprocess.run(
             ["git", *arguments],
@@ -28,7 +51,7 @@ def run(*arguments: str, given: str = "", environment: Mapping[str, str] | None 
             check=True,
             timeout=PATIENCE,
         )
-        return done.stdout.decode()
+        return done.stdout
     except subprocess.CalledProcessError as error:
         raise GitError(error.stderr.decode(errors="replace").strip()) from None
     except (OSError, ValueError, subprocess.SubprocessError) as error:  # ValueError: a null in an argument
@@ -41,6 +64,34 @@ def output_or_none(*arguments: str, given: str = "") -> str | None:
         return run(*arguments, given=given)
     except GitError:
         return None
+
+
+def dvc_experiments() -> list[DvcExperiment]:
+    """List the DVC experiments of this repository.
+
+    Raises:
+        GitError: this is not a git repository.
+    """
+    listed = run("for-each-ref", "--format=%(objectname) %(refname)", "refs/exps")
+    found = re.findall(r"^([0-9a-f]+) refs/exps/([0-9a-f]{2})/([0-9a-f]{38})/(.+)$", listed, re.M)
+    return [DvcExperiment(name, commit, first + rest) for commit, first, rest, name in found]
+
+
+def commit_of(revision: str) -> str | None:
+    """Return the commit of a branch, tag, commit or DVC experiment, in this order; None if there is none.
+
+    Of several experiments with one name, that of the current commit; without it, none is meant.
+    """
+    found = output_or_none("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    if found is not None:
+        return found.strip()
+    try:
+        named = {one.base: one.commit for one in dvc_experiments() if one.name == revision}
+    except GitError:
+        return None
+    return named.get((output_or_none("rev-parse", "HEAD") or "").strip()) or (
+        next(iter(named.values())) if len(named) == 1 else None
+    )
 
 
 def ownership_hint() -> str:

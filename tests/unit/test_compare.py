@@ -128,8 +128,11 @@ def test_the_page_has_the_intervals_of_the_terminal():
         (["digits", "digit"], "did you mean `digits`?"),
         (["digits", "fashion"], "found 'fashion', which has not run"),
         (["digits", "strides/none"], f"found 'strides/none', which has not run; allowed: {ONE}"),
-        (["digits", "digits@nowhere"], "found 'nowhere' after the @; allowed: a branch, tag or commit"),
-        (["digits", "digits@--all"], "found '--all' after the @; allowed: a branch, tag or commit"),
+        (
+            ["digits", "digits@nowhere"],
+            "found 'nowhere' after the @; allowed: a branch, tag, commit or DVC exp",
+        ),
+        (["digits", "digits@--all"], "found '--all' after the @; allowed: a branch, tag, commit or DVC exp"),
     ],
 )
 def test_bad_names_are_one_line(names, says):
@@ -156,6 +159,11 @@ def test_a_result_is_compared_with_itself_at_another_revision(tmp_path, monkeypa
     found = compare.difference("test_accuracy", compare.load("digits"), compare.load("digits@HEAD"))
     assert found.value == pytest.approx(-0.1)
     assert compare.load("digits@HEAD").values("test_accuracy") == was
+    git("commit", "-am", "experiment")
+    git("update-ref", f"refs/exps/{'a' * 2}/{'a' * 38}/fast-lark", "HEAD")
+    git("reset", "--hard", "HEAD~1")
+    assert compare.load("digits").values("test_accuracy") == was
+    assert compare.load("digits@fast-lark").values("test_accuracy") == [pytest.approx(was[0] - 0.1)]
 
 
 def test_an_inconsistent_result_is_not_compared(tmp_path, monkeypatch):

@@ -10,6 +10,7 @@ from mirrored import put
 
 from convlab import files
 from convlab.errors import InputError
+from convlab.git import commit_of, dvc_experiments
 from convlab.tracking import experiments
 
 
@@ -59,11 +60,22 @@ def test_the_run_of_an_experiment_comes_back_from_its_commit(repository, mirror,
 
 
 def test_what_an_experiment_has_not_changed_is_not_its_own(repository):
-    (kept,) = experiments.kept()
+    (kept,) = dvc_experiments()
     assert kept.name == "fast-lark"
-    assert kept.changed() == ["one"]
+    assert experiments.changed(kept) == ["one"]
+
+
+def test_of_experiments_with_one_name_that_of_the_current_commit_is_meant(repository):
+    (kept,) = dvc_experiments()
+    git("commit", "-q", "--allow-empty", "-m", "later")
+    head = git("rev-parse", "HEAD")
+    git("update-ref", f"refs/exps/{head[:2]}/{head[2:]}/fast-lark", head)
+    assert commit_of("fast-lark") == head
+    git("commit", "-q", "--allow-empty", "-m", "latest")
+    assert commit_of("fast-lark") is None
+    assert commit_of(kept.commit[:10]) == kept.commit
 
 
 def test_where_there_is_no_git_it_is_said(mirror):
     with pytest.raises(InputError, match="not a git repository"):
-        experiments.kept()
+        experiments.mirror_experiments()

@@ -2,10 +2,12 @@
 
 import contextlib
 import csv
+import hashlib
 import io
 import json
 import re
 import shutil
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -32,6 +34,7 @@ from convlab.figures.explained import explained
 from convlab.figures.style import styled
 from convlab.models.build import build_model
 from convlab.models.weights import hash_weights
+from convlab.networks import champions
 from convlab.networks.onnx_model import OPSET, FromPixels, export
 from convlab.networks.predict import predict
 from convlab.networks.trained import _statistics, load_trained, trained_here
@@ -89,6 +92,73 @@ def refused(convlab: Command) -> Callable[..., str]:
         return err
 
     return call
+
+
+# --------------------------------------------------------------------------------------------- of a revision
+
+
+def commit(*paths: str) -> None:
+    identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
+    subprocess.run(["git", "add", *paths], check=True)
+    subprocess.run(["git", *identity, "commit", "-qm", "a commit"], check=True)
+
+
+@pytest.fixture
+def revised(here: Path) -> str:
+    """Commit what was trained, its weights in DVC's cache, and remove it; return the hash of the weights."""
+    subprocess.run(["git", "init", "-q"], check=True)
+    subprocess.run(["dvc", "init", "-q"], check=True)
+    (record,) = files.read_json(files.trainings("digits"))
+    weights = files.weights("digits", record["seed"])
+
+    def stored(content: bytes, suffix: str = "") -> str:
+        md5 = hashlib.md5(content).hexdigest() + suffix
+        files.write_bytes(Path(".dvc/cache/files/md5") / md5[:2] / md5[2:], content)
+        return md5
+
+    listing = [{"md5": stored(weights.read_bytes()), "relpath": weights.name}]
+    out = {"path": "data/models/digits", "md5": stored(json.dumps(listing).encode(), ".dir")}
+    Path("dvc.lock").write_text(yaml.safe_dump({"stages": {"train@digits": {"outs": [out]}}}))
+    commit("params.yaml", "metrics", "plots", "dvc.lock")
+    shutil.rmtree("metrics")
+    shutil.rmtree("data")
+    return str(record["weights"])
+
+
+def test_a_network_of_a_revision_has_its_weights_from_dvcs_cache(revised: str) -> None:
+    trained = load_trained("digits@HEAD")
+    assert trained.says().startswith("digits@HEAD, trained on digits, validation accuracy ")
+    assert hash_weights(trained.model) == revised
+    assert not Path("data").exists()
+    with pytest.raises(InputError, match="--keep: found digits@HEAD, of another revision"):
+        champions.keep(trained.result, revised, trained.model.state_dict(), trained.statistics)
+
+
+def test_a_network_of_a_revision_has_its_weights_from_git(revised: str) -> None:
+    trained = load_trained("digits@HEAD")
+    champions.keep("digits", revised, trained.model.state_dict(), trained.statistics)
+    commit("champions")
+    shutil.rmtree("champions")
+    shutil.rmtree(".dvc/cache")
+    assert hash_weights(load_trained("digits@HEAD").model) == revised
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("digits@nowhere", "found 'nowhere' after the @; allowed: a branch, tag, commit or DVC experiment"),
+        ("digits@--all", "found '--all' after the @"),
+        ("digit@HEAD", "--model: found 'digit', which has not run at HEAD"),
+        ("digits/one@HEAD", "digits is an experiment and has no trials"),
+        ("digits@HEAD", "digits@HEAD: its weights are neither in champions/ there nor in DVC's cache"),
+    ],
+)
+@pytest.mark.usefixtures("revised")
+def test_a_revision_without_the_network_is_one_line(
+    refused: Callable[..., str], name: str, says: str
+) -> None:
+    shutil.rmtree(".dvc/cache")
+    assert says in refused("predict", "pictures/00.png", "--model", name)
 
 
 # ---------------------------------------------------------------------------------------------------- predict

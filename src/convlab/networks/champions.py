@@ -25,12 +25,14 @@ def keep(result: str, weights: str, tensors: Mapping[str, Tensor], statistics: S
     """Put a network into the folder of champions, `weights` being the hash of its tensors; return the file.
 
     Raises:
-        InputError: it is a trial of a sweep, or too large for git.
+        InputError: it is a trial of a sweep, of another revision, or too large for git.
     """
     from safetensors.torch import save
 
     if "/" in result:
         raise InputError(f"--keep: found {result}, a trial of a sweep; allowed: an experiment")
+    if "@" in result:
+        raise InputError(f"--keep: found {result}, of another revision; allowed: an experiment as it is here")
     facts = json.dumps({"weights": weights, "statistics": asdict(statistics)}, ensure_ascii=False)
     content = save({name: tensor.contiguous() for name, tensor in tensors.items()}, {FACTS: facts})
     if len(content) > MOST:

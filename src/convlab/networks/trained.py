@@ -1,9 +1,10 @@
-"""A trained network by the name of its result, with all that is needed to use it: `EXPERIMENT`, `SWEEP/TRIAL`
-or `DATASET@champion`, the best of a data set by validation accuracy among those whose weights are here."""
+"""A trained network by the name of its result, with all that is needed to use it: `EXPERIMENT` or
+`SWEEP/TRIAL`, with `@REV` as it was at a git revision or in a DVC experiment; or `DATASET@champion`, the best
+of a data set by validation accuracy, of the first seeds alone, among those whose weights are here."""
 
 import difflib
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch import nn
@@ -20,9 +21,11 @@ from convlab.models.build import load_model
 from convlab.models.layers import InfeasibleGeometry
 from convlab.models.weights import hash_weights
 from convlab.networks import champions
+from convlab.pipeline import kept
 from convlab.pipeline.identity import facts_key, facts_of
 from convlab.pipeline.made_from import Record, configuration
 from convlab.results import folders
+from convlab.results.revisions import checked_out
 from convlab.schema import Experiment
 
 CHAMPION = "@champion"
@@ -32,7 +35,8 @@ CHAMPION = "@champion"
 class Trained:
     """A network with its weights, of the first seed where there are several.
 
-    `accuracy` is that on the validation images, 0 to 1; None if no file states it.
+    `weights`: the file that they were read from, which of a revision may be gone. `accuracy` is that on the
+    validation images, 0 to 1; None if no file states it.
     """
 
     result: str
@@ -61,7 +65,11 @@ def load_trained(name: str) -> Trained:
             besides the weights is gone, the weights are those of another training, or its data set has been
             imported again with another shape or other classes.
     """
-    result = _champion(name.removesuffix(CHAMPION)) if name.endswith(CHAMPION) else name
+    result, at, revision = name.partition("@")
+    if name.endswith(CHAMPION):
+        result = _champion(name.removesuffix(CHAMPION))
+    elif at:
+        return _of_revision(result, revision)
     record = _find(result)
     experiment, own = configuration(record), _own_weights(result, record)
     if not _is_here(result, record):
@@ -71,9 +79,9 @@ def load_trained(name: str) -> Trained:
             f"{result}: trained when the images of {experiment.dataset} had another shape or other classes "
             f"than {card(experiment.dataset)} says; {_training(result)} trains it again"
         )
-    kept = champions.find(result, record.get("weights"))
-    statistics = kept[1] if kept else _statistics(result, experiment)
-    places = ([own] if own.is_file() else []) + ([kept[0]] if kept else [])
+    champion = champions.find(result, record.get("weights"))
+    statistics = champion[1] if champion else _statistics(result, experiment)
+    places = ([own] if own.is_file() else []) + ([champion[0]] if champion else [])
     for weights in places:
         model = _model(experiment, statistics, weights, record["weights"])
         if model is not None:
@@ -83,6 +91,27 @@ def load_trained(name: str) -> Trained:
         f"{own}: not the weights of {files.trainings(record['of'])}; `dvc checkout` or "
         f"{_training(result)} brings those"
     )
+
+
+def _of_revision(result: str, revision: str) -> Trained:
+    """Load a network as it was at a revision, with weights from git or, by its dvc.lock, from DVC's cache."""
+    there, name = kept.cache(), result.partition("/")[0]
+    with checked_out(result, revision, files.champion(name), kept.LOCK):
+        if not _records(name):
+            raise InputError(f"--model: found {result!r}, which has not run at {revision}")
+        try:
+            record = _find(result)
+            if champions.find(result, record.get("weights")) is None:
+                needed = _own_weights(result, record), _kept_statistics(result, configuration(record))
+                for path in needed:
+                    if found := kept.cached(path, there):
+                        path.parent.mkdir(parents=True)
+                        path.symlink_to(found)
+            if not _is_here(result, record):
+                raise InputError(f"its weights are neither in {files.CHAMPIONS}/ there nor in DVC's cache")
+            return replace(load_trained(result), result=f"{result}@{revision}")
+        except InputError as error:
+            raise InputError(f"{result}@{revision}: {error}") from None
 
 
 def _model(experiment: Experiment, statistics: Statistics, weights: Path, known: str) -> nn.Sequential | None:
@@ -192,16 +221,16 @@ def _accuracy(result: str, seed: int) -> float | None:
 
 def _statistics(result: str, experiment: Experiment) -> Statistics:
     """Return how images become the network's input: read, or computed again, mostly without any image."""
-    kept = _kept_statistics(result, experiment)
-    if kept.is_file():
-        return load_statistics(kept.parent)
+    own = _kept_statistics(result, experiment)
+    if own.is_file():
+        return load_statistics(own.parent)
     recipe, dataset = experiment.preprocess, DATASETS[experiment.dataset]
     if recipe.scaling == "zscore_channel":
         try:
             return prepare(read(experiment.dataset, files.RAW), experiment).statistics
         except DataError as error:
             raise InputError(
-                f"{kept}: not there, and neither are the training images whose mean and deviation are in it: "
+                f"{own}: not there, and neither are the training images whose mean and deviation are in it: "
                 f"{error}"
             ) from None
     channels = experiment.input_shape[0]

@@ -87,17 +87,37 @@ def elsewhere() -> set[str]:
 
     `dvc gc` cannot tell what is in their folders; it would ask about each, and fail where it cannot ask.
     """
-    cache = Path(subprocess.check_output(["dvc", "cache", "dir"], text=True).strip()) / "files/md5"
+    there = cache()
     outs: dict[str, set[str]] = {}
     for stage, content in read_yaml(LOCK).get("stages", {}).items():
         outs.setdefault(stage.partition("@")[2], set()).update(out["md5"] for out in content.get("outs", ()))
     here = {
-        name: {md5 for md5 in all_ if (cache / md5[:2] / md5[2:]).exists()} for name, all_ in outs.items()
+        name: {md5 for md5 in all_ if (there / md5[:2] / md5[2:]).exists()} for name, all_ in outs.items()
     }
     folders = {name: {md5 for md5 in all_ if md5.endswith(".dir")} for name, all_ in outs.items()}
     whole = [name for name in outs if folders[name] <= here[name]]
     shared = {md5 for name in whole for md5 in outs[name]}
     return {name for name in outs if name not in whole and here[name] <= shared}
+
+
+def cache() -> Path:
+    """Return the folder of DVC's cache, whose files are named by their MD5s."""
+    return Path(subprocess.check_output(["dvc", "cache", "dir"], text=True).strip()) / "files/md5"
+
+
+def cached(path: Path, there: Path) -> Path | None:
+    """Return the file of DVC's cache `there` that `path` is by dvc.lock, in a folder that is an output; None
+    where the lock or the cache does not have it."""
+    stages = read_yaml(LOCK).get("stages", {}) if LOCK.is_file() else {}
+    outs = [out for stage in stages.values() for out in stage.get("outs", ())]
+    for folder in path.parents:
+        for md5 in (out["md5"] for out in outs if out["path"] == folder.as_posix()):
+            listing = there / md5[:2] / md5[2:]
+            for one in files.read_json(listing) if listing.is_file() else ():
+                found = there / one["md5"][:2] / one["md5"][2:]
+                if one["relpath"] == path.relative_to(folder).as_posix() and found.is_file():
+                    return found
+    return None
 
 
 @contextmanager

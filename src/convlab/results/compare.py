@@ -1,16 +1,15 @@
 """Results side by side: the parameters and the metrics in which they differ, with intervals.
 
-A result is named `EXPERIMENT` or `SWEEP/TRIAL`, as everywhere; `@REV` after it means that of a git revision.
+A result is named `EXPERIMENT` or `SWEEP/TRIAL`, as everywhere; `@REV` after it means that of a git revision
+or of a DVC experiment.
 """
 
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import chdir, contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from pathlib import Path
 from statistics import mean
 
-from convlab import files, git, results
+from convlab import files, results
 from convlab.config import load_params
 from convlab.config.explain import nearest
 from convlab.config.resolved import inline
@@ -21,6 +20,7 @@ from convlab.results.folders import load as load_folder
 from convlab.results.intervals import Borrowed
 from convlab.results.quantities import difference_text
 from convlab.results.read import Found
+from convlab.results.revisions import checked_out
 from convlab.schema import METRICS
 
 # What is compared, in the order of a table; only METRICS get an interval
@@ -79,7 +79,7 @@ def load(text: str) -> Subject:
         InputError: there is no such revision, or the result has not run in it.
     """
     result, at, revision = text.partition("@")
-    with _checked_out(result, revision) if at else nullcontext():
+    with checked_out(result, revision) if at else nullcontext():
         try:
             found = subjects([result.partition("/")[0]])
         except InputError as error:  # its configuration may be older than the current schema
@@ -195,29 +195,3 @@ def difference(metric: str, a: Subject, b: Subject) -> MetricDifference | None:
         low, high, over = regressions.interval(b.accuracies, a.accuracies)
         return MetricDifference(value, (low, high), over)
     return MetricDifference(value, None)
-
-
-@contextmanager
-def _checked_out(result: str, revision: str) -> Iterator[None]:
-    """Work in a temporary folder that holds a result's files as they were at a revision."""
-    found = git.output_or_none(
-        "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"
-    )
-    if found is None:
-        raise InputError(
-            f"found {revision!r} after the @; allowed: a branch, tag or commit of this git repository"
-        )
-    commit, name = found.strip(), result.partition("/")[0]
-    wanted = (
-        files.METRICS / name,
-        files.PLOTS / name / "curves.csv",
-        *files.DECLARED,
-    )
-    listed = git.output_or_none(
-        "ls-tree", "-r", "--name-only", "-z", commit, "--", *(path.as_posix() for path in wanted)
-    )
-    with tempfile.TemporaryDirectory(prefix="convlab-") as folder:
-        for path in filter(None, (listed or "").split("\0")):
-            files.write_text(Path(folder) / path, git.output_or_none("show", f"{commit}:./{path}") or "")
-        with chdir(folder):
-            yield

@@ -5,7 +5,6 @@ import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import chdir, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from convlab import files, git
@@ -16,45 +15,29 @@ from convlab.tracking.store import tracking_uri
 READ = (files.METRICS, files.PLOTS, *files.DECLARED, Path("reports.yaml"))
 
 
-@dataclass(frozen=True)
-class Kept:
-    """A DVC experiment: its name, its commit, and the one that it began from."""
-
-    name: str
-    commit: str
-    base: str
-
-    def changed(self) -> list[str]:
-        """List the experiments and sweeps whose results differ from those of its base."""
-        listed = _git("diff", "--name-only", "--relative", self.base, self.commit, "--", str(files.METRICS))
-        found = re.findall(rf"^{files.METRICS}/([^/]+)/(?:trainings|scores)\.json$", listed, re.M)
-        return sorted(set(found))
-
-
-def kept() -> list[Kept]:
-    """List the DVC experiments of this repository.
-
-    Raises:
-        InputError: this is not a git repository.
-    """
-    listed = _git("for-each-ref", "--format=%(objectname) %(refname)", "refs/exps")
-    found = re.findall(r"^([0-9a-f]+) refs/exps/([0-9a-f]{2})/([0-9a-f]{38})/(.+)$", listed, re.M)
-    return [Kept(name, commit, first + rest) for commit, first, rest, name in found]
-
-
 def mirror_experiments() -> tuple[int, int]:
     """Mirror what each DVC experiment has computed; return how many MLflow now holds, and how many there are.
 
     Raises:
-        InputError: as `kept`.
+        InputError: this is not a git repository.
     """
-    found = kept()
+    try:
+        found = git.dvc_experiments()
+    except git.GitError as error:
+        raise _refused("for-each-ref", error) from None
     done = 0
     for one in found:
-        names = one.changed()
+        names = changed(one)
         with _checked_out(one.commit):
             done += mirror_all(names, base=one.base, dvc_experiment=one.name) == names
     return done, len(found)
+
+
+def changed(one: git.DvcExperiment) -> list[str]:
+    """List the experiments and sweeps whose results differ from those of a DVC experiment's base."""
+    listed = _git("diff", "--name-only", "--relative", one.base, one.commit, "--", str(files.METRICS))
+    found = re.findall(rf"^{files.METRICS}/([^/]+)/(?:trainings|scores)\.json$", listed, re.M)
+    return sorted(set(found))
 
 
 @contextmanager
@@ -85,7 +68,9 @@ def _git(*arguments: str, **environment: str) -> str:
     try:
         return git.run(*arguments, environment=environment)
     except git.GitError as error:
-        said = str(error).splitlines() or ["it failed"]
-        raise InputError(
-            f"git {arguments[0]}: {said[-1]}; DVC experiments are commits of a git repository"
-        ) from None
+        raise _refused(arguments[0], error) from None
+
+
+def _refused(command: str, error: git.GitError) -> InputError:
+    said = str(error).splitlines() or ["it failed"]
+    return InputError(f"git {command}: {said[-1]}; DVC experiments are commits of a git repository")
