@@ -75,7 +75,7 @@ def main() -> int:
             take(name, facts, came)
         shutil.copytree(came / "ledger", KEPT / "ledger", dirs_exist_ok=True)
     for line in set_seeds(files.PARAMS, {name: manifest["items"][name]["seeds"] for name in taken}):
-        print(f"bring: params.yaml: {line}")
+        print(f"import: params.yaml: {line}")
     subprocess.run([sys.executable, "stages/resolve.py"], check=True)
     stages = {
         name: stages_of(name, item, manifest, params.feature_maps.get(name, []))
@@ -92,9 +92,9 @@ def main() -> int:
             if not manifest["items"][name]["figures"]:
                 ended[name] += "; no figures returned"
     resolved = record(["resolve"], {})["resolve"]
-    print(f"bring: resolve: {resolved or 'recorded'}")
+    print(f"import: resolve: {resolved or 'recorded'}")
     for name, how in ended.items():
-        print(f"bring: {name}, seeds: {manifest['items'][name]['seeds']}: {how}")
+        print(f"import: {name}, seeds: {manifest['items'][name]['seeds']}: {how}")
     return int(any(how.startswith("refused") for how in ended.values()))
 
 
@@ -119,7 +119,7 @@ def unpack(folder: Path, target: Path) -> None:
             found = f"{folder / archive}: damaged, or a piece is missing ({error})"
             if not count:
                 raise InputError(found) from None
-            print(f"bring: {found}; its first {count} files are whole", file=sys.stderr)
+            print(f"import: {found}; its first {count} files are whole", file=sys.stderr)
 
 
 def check(name: str, item: Item, manifest: Mapping[str, Any], came: Path) -> None:

@@ -5,6 +5,7 @@
 #   OUT=out bench/gpu/lease.sh collect [SECONDS]    wait SECONDS, or until the daemon has ended, then pack what is new
 #   OUT=out bench/gpu/lease.sh collect-all [SECONDS]      the same, but everything: the last collection was lost
 #   OUT=out bench/gpu/lease.sh measure [SECONDS]    after it has ended: engine against plain loop, speed run against airbench
+#   bench/gpu/lease.sh checks                    what `start` runs in the background: the GPU's tests, a step of every network
 # LEASE: the daemon's folder, outside of the repository (/tmp/convlab-lease unless set).
 # LEASE_PYTHONPATH: added to PYTHONPATH there (for simulate.py).
 set -euo pipefail
@@ -55,7 +56,7 @@ case "${1:-}" in
       fi
     done
     work=$(mktemp -d "$LEASE/work-XXXXXX") # a new one each time: processes of a dead daemon may still run in the old one
-    cp -r src stages bench params.yaml studies.yaml reports.yaml "$work/"
+    cp -r src stages bench tests pyproject.toml params.yaml studies.yaml reports.yaml "$work/"
     ln -sfn "$work" "$LEASE/work"
     nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv > "$LEASE/gpu.csv" 2> /dev/null || echo "no GPU here" > "$LEASE/gpu.csv"
     # Without it processes take turns on the GPU: eight trainings at once are then no faster than one after the
@@ -70,12 +71,19 @@ case "${1:-}" in
     enter
     setsid python3 bench/gpu/lease.py "$@" >> "$LEASE/daemon.log" 2>&1 < /dev/null &
     echo $! > "$LEASE/daemon.pid"
+    [ -f "$LEASE/checks.log" ] || setsid bash bench/gpu/lease.sh checks >> "$LEASE/checks.log" 2>&1 < /dev/null &
     for _ in {1..60}; do # until it has read the plan: its errors should appear now
       [ "$LEASE/status.json" -nt "$LEASE/daemon.pid" ] && { echo "lease: started"; exit 0; }
       sleep 0.5
       alive || { tail -n 5 "$LEASE/daemon.log" >&2; exit 1; }
     done
     echo "lease: started; no status yet"
+    ;;
+  checks) # beside the first trainings; what fails is noted, and stops nothing
+    enter
+    python3 -m pytest -m gpu tests/unit/test_gpu.py -p no:cacheprovider || echo "checks: pytest -m gpu: exit status $?"
+    python3 bench/gpu/first_steps.py || echo "checks: a step of every network: exit status $?"
+    echo "checks: ended"
     ;;
   add-data) take_in ;;
   collect | collect-all)
@@ -97,18 +105,19 @@ case "${1:-}" in
       { echo "== $1" && timeout "$((left < $2 ? left : $2))" "${@:3}"; } >> "$out/measure.log" 2>&1 || status=$?
       echo "lease: $1: exit status $status, $((until - SECONDS)) s left"
     }
-    key=$(python3 -c 'from bench.speed.cases import experiment_of; print(experiment_of("cifar10_fast").data_key())')
     # The most important first; airbench compiles for minutes, and only starts if that may be enough
     part suite 130 python3 bench/speed/suite.py --device auto --rounds 1 --seconds 2 --networks mnist_vgg cifar10_resnet18 --out "$out/bench.json"
     part ours 40 python3 bench/speed/time_to_accuracy.py cifar10_fast --target 0.94 --seeds 6 --prepared "$LEASE/prepared" --out "$out/fast.json"
     part profile 90 python3 bench/speed/step_profile.py --device auto --steps 50 --out "$out/profile.json"
     part resnet18 80 python3 bench/speed/time_to_accuracy.py cifar10_resnet18 --target 0.9067 --seeds 1 --prepared "$LEASE/prepared" --out "$out/resnet18.json"
-    part compiled 75 python3 bench/speed/time_to_accuracy.py cifar10_fast --target 0.94 --seeds 6 --compile --prepared "$LEASE/prepared" --out "$out/compiled.json"
-    if [ $((until - SECONDS)) -ge 200 ]; then
-      part airbench 420 python3 bench/baselines/airbench.py .gpu/airbench/airbench94_muon.py 6 "$LEASE/prepared/$key"
+    compiled=(python3 bench/speed/time_to_accuracy.py cifar10_fast --target 0.94 --compile --prepared "$LEASE/prepared" --out "$out/compiled.json")
+    airbench=.gpu/airbench/airbench94_muon.py
+    if [ -f "$airbench" ] && [ $((until - SECONDS)) -ge 200 ]; then # five of ours, five of airbench's, and once more
+      part compiled 600 "${compiled[@]}" --seeds 10 --block 5 --airbench "$airbench"
     else
-      echo "lease: airbench: needs 200 s, $((until - SECONDS)) left"
+      echo "lease: airbench: needs $airbench and 200 s, $((until - SECONDS)) left"
+      part compiled 75 "${compiled[@]}" --seeds 6
     fi
     ;;
-  *) echo "lease: found '${1:-}'; allowed: start, add-data, collect, collect-all, measure" >&2; exit 2 ;;
+  *) echo "lease: found '${1:-}'; allowed: start, add-data, collect, collect-all, measure, checks" >&2; exit 2 ;;
 esac

@@ -3,9 +3,10 @@
     python bench/gpu/simulate.py [--folder FOLDER] [--seconds N] [--wheels]
 
 In FOLDER (a temporary one): `home`, a clone of the working tree; `there`, its copy as a GPU machine gets it;
-`lease`. Injected: a training that raises once and one that raises always, a worker that is killed, the daemon
-killed and started again, data that comes late, and one file of it damaged at first. Exit status 1 if anything
-did not end well.
+`lease`. Injected: a training that raises once and one that raises always, one that would not end before the
+deadline, a worker that is killed, the daemon killed and started again, data that comes late, and one file of
+it damaged at first. Then all is collected once more, and `measure` runs. Exit status 1 if anything did not
+end well.
 """
 
 import json
@@ -43,6 +44,9 @@ PLAN: dict[str, Any] = {
     ],
 }
 SEEDS = {item["name"]: 3 for item in PLAN["items"]} | {"cifar10_simplecnn": 2}  # its third raises always
+ENDLESS = "mnist_2x2"  # its first seed is stopped, and the others are not started
+PLAN["items"].append({"name": ENDLESS, "seconds": 5})
+PARTS = ("suite", "ours", "profile", "resnet18", "compiled")  # of `measure`; airbench's script is not here
 COMMIT = "git add -A && git -c user.name=a -c user.email=a@b commit -qm"
 # Inserted before every training: raises, or sleeps so that the training can be killed midway
 BROKEN = """    import os as _os, time as _time
@@ -98,13 +102,16 @@ class Simulation:
         print("".join(f"    {line}\n" for line in done.stdout.splitlines()[-30:]), end="", flush=True)
         return done
 
-    def call(self, command: str, *carried: str) -> subprocess.CompletedProcess[str]:
-        """Run a command on the machine there, after the tree and what is named have been carried to it."""
+    def call(self, command: str, *carried: str, out: str = "out") -> subprocess.CompletedProcess[str]:
+        """Run a command on the machine there, after the tree and what is named have been carried to it.
+
+        `out`: the folder in which what it leaves under $OUT comes back.
+        """
         copy_tree(self.home, self.there)
         for name in carried:
             shutil.rmtree(self.there / name, ignore_errors=True)
             shutil.copytree(self.home / name, self.there / name)
-        return self.shell(command, self.there, OUT=str(self.folder / "out"))
+        return self.shell(command, self.there, OUT=str(self.folder / out))
 
     def status(self) -> dict[str, Any]:
         """Return the daemon's status."""
@@ -157,6 +164,8 @@ def simulate(one: Simulation, limit: float) -> None:
     one.call("bench/gpu/lease.sh add-data", ".gpu/data-2")
     one.wait("further trainings are done", lambda: one.done() > 4)
     one.call("bench/gpu/lease.sh collect")
+    early = one.call("bench/gpu/lease.sh measure 1")
+    one.expect("nothing is measured beside trainings", early.returncode == 2)
     os.kill(daemon := one.status()["daemon"], signal.SIGKILL)
     one.wait("the daemon is killed", lambda: not command_line(daemon))
     good = next((one.home / ".gpu/data-3").glob("fashion_mnist-train*"))
@@ -172,8 +181,20 @@ def simulate(one: Simulation, limit: float) -> None:
     one.expect("a training that raises is tried again", "injected: once" in one.log())
     one.expect("a killed worker's training is tried again", "died, attempt 1" in one.log())
     states = {row["label"]: row["state"] for row in one.status()["trainings"]}
-    one.expect(f"all but one training are done: {states}", sorted(set(states.values())) == ["done", "failed"])
-    brought(one)
+    one.expect("one would not end in time", f"{ENDLESS} seed-20250318: stopped, with a" in one.log())
+    rest = {label: state for label, state in states.items() if not label.startswith(ENDLESS)}
+    one.expect(f"all but one training are done: {rest}", sorted(set(rest.values())) == ["done", "failed"])
+    one.expect(f"nor is another like it started: {states}", list(states.values()).count("waiting") == 2)
+    one.wait("the first minute's checks have ended", lambda: "checks: ended" in checks(one))
+    one.expect("a step of every network", "networks train" in checks(one))
+    brought(one, "out")
+    one.call("bench/gpu/lease.sh collect-all", out="all")
+    brought(one, "all")
+    measured = one.call("bench/gpu/lease.sh measure 600", out="measured")
+    named = [part for part in PARTS if f"lease: {part}: " in measured.stdout]
+    one.expect(f"measure goes through all of its parts: {named}", named == [*PARTS])
+    one.expect("it ends well, whatever fails", not measured.returncode)
+    one.expect("the parts have a log", "== suite" in (one.folder / "measured/measure.log").read_text())
 
 
 def set_up(one: Simulation) -> None:
@@ -204,10 +225,11 @@ def set_up(one: Simulation) -> None:
 
 
 def shrink(path: Path) -> None:
-    """Leave seconds of work in params.yaml, line by line as `bring` expects it."""
+    """Leave seconds of work in params.yaml, line by line as `set_seeds` expects it."""
     params = read_params(path)
     for experiment in params["experiments"].values():
         experiment |= {"epochs": 2, "split": {"method": "last", "validation": VALIDATION}, "threads": None}
+    params["experiments"][ENDLESS] |= {"epochs": 1_000_000, "early_stopping": None}
     params["experiments"]["cifar10_resnet18"]["model"]["widths"] = [8, 8, 16, 16]
     params["experiments"]["fashion_preact"]["model"] |= {"stem": 8, "widths": [8, 8, 8]}
     params["sweeps"]["mnist_vgg_l2"] |= {"overrides": {"epochs": 2}, "grid": {"l2": [0.0, 0.001]}}
@@ -236,11 +258,16 @@ def kill_worker(one: Simulation) -> None:
     os.kill(running()[0], signal.SIGKILL)
 
 
-def brought(one: Simulation) -> None:
+def checks(one: Simulation) -> str:
+    """Return the log of the first minute's checks."""
+    path = one.lease / "checks.log"
+    return path.read_text() if path.is_file() else ""
+
+
+def brought(one: Simulation, out: str) -> None:
     """Bring the results home, and check whether DVC accepts them as its own."""
-    one.expect(
-        "it is brought", not one.shell("python bench/gpu/import_results.py ../out", one.home).returncode
-    )
+    came = one.shell(f"python bench/gpu/import_results.py ../{out}", one.home)
+    one.expect(f"{out} is imported", not came.returncode)
     for name, count in SEEDS.items():
         path = one.home / "metrics" / name / "trainings.json"
         found = len({record["seed"] for record in json.loads(path.read_text())}) if path.is_file() else 0
@@ -248,11 +275,12 @@ def brought(one: Simulation) -> None:
     recorded = yaml.safe_load((one.home / "dvc.lock").read_text())["stages"]
     stages = {f"train@{name}" for name in SEEDS if name != "mnist_vgg_l2"} | {"sweep@mnist_vgg_l2"}
     one.expect(f"recorded: {sorted(recorded)}", stages <= set(recorded))
-    names = [item["name"] for item in PLAN["items"] if item["name"] != "mnist_vgg_l2"]
+    names = [name for name in SEEDS if name != "mnist_vgg_l2"]
     select(one.home / "params.yaml", names)
     one.shell(f"python stages/resolve.py && dvc commit -q -f resolve download && {COMMIT} done", one.home)
-    one.shell("git clone -q home clone", one.folder)
-    status = one.shell("python stages/resolve.py && dvc repro --allow-missing --dry", one.folder / "clone")
+    one.shell(f"git clone -q home clone-{out}", one.folder)
+    clone = one.folder / f"clone-{out}"
+    status = one.shell("python stages/resolve.py && dvc repro --allow-missing --dry", clone)
     ran = [line for line in status.stdout.splitlines() if line.startswith("Running stage")]
     one.expect(f"in a clone DVC has nothing to do: {ran}", not status.returncode and not ran)
 

@@ -5,11 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import params
 import pytest
 import yaml
 from conftest import PARAMS, ROOT
 from training import Make
 
+from bench.gpu import first_steps
 from bench.gpu.background import BackgroundTasks
 from bench.gpu.images import decode, encode
 from bench.gpu.pack import manifest_of
@@ -259,3 +261,26 @@ def test_a_worker_that_is_asked_to_stop_leaves_a_checkpoint(
         assert not pool.idle()  # the next one is being started
     finally:
         pool.end()
+
+
+# ------------------------------------------------------------------------------------------- the first minute
+
+
+def test_a_network_that_does_not_train_there_is_named_and_the_others_are_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def seconds(experiment: Experiment) -> float:
+        if experiment.dataset == "cifar10":
+            raise RuntimeError("no kernel image")
+        return 1e-4
+
+    monkeypatch.chdir(tmp_path)
+    params.write(tmp_path, {})
+    monkeypatch.setattr(first_steps, "seconds_per_image", seconds)
+    assert first_steps.main() == 1
+    assert capsys.readouterr().out.splitlines() == [
+        "first steps: digits: 100.0 µs an image",
+        "first steps: cifar: failed: RuntimeError: no kernel image",
+        "first steps: fashion: 100.0 µs an image",
+        "first steps: 2 of 3 networks train",
+    ]

@@ -95,7 +95,7 @@ class TrainingSpeed:
             names = sorted({name for _, name in self.timed[key]})
             return median(seconds for seconds, _ in self.timed[key]), f"timed here ({names[0]})"
         if key not in self.measured:
-            self.measured[key] = _measure(experiment)
+            self.measured[key] = seconds_per_image(experiment)
         return self.measured[key], "measured on one step"
 
     def estimate(self, result: MissingResult) -> Estimate:
@@ -170,7 +170,7 @@ def _device_name(experiment: Experiment) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name()
 
 
-def _measure(experiment: Experiment) -> float:
+def seconds_per_image(experiment: Experiment) -> float:
     """Return the seconds that an image takes, from the second of two steps on random images.
 
     On a CPU it is the CPU time of one core, divided by the number of cores that the training uses: so the
