@@ -110,6 +110,13 @@ def test_experiment_with_another_learning_rate_reruns_what_it_reaches(clone):
     assert ("digits lr=1e-05 [slow]", "FINISHED") in runs(clone)
     clone.run("git", "checkout", "-q", ".")
     clone.run("dvc", "checkout", "-q")
+    clone.run("dvc", "exp", "apply", "slow")
+    applied = clone.run("git", "diff", "--name-only").stdout.split()
+    others = [path for path in applied if path.split("/")[1:2] not in (["digits"], ["digits_l2"])]
+    assert sorted(others) == ["dvc.lock", "params.yaml"], "nothing of what the experiment did not train"
+    assert "metrics/digits/evaluate.json" in applied
+    clone.run("git", "checkout", "-q", ".")
+    clone.run("dvc", "checkout", "-q")
 
 
 def test_a_comment_on_a_threshold_reruns_no_training(clone):
