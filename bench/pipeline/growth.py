@@ -1,18 +1,18 @@
 """How costs grow: CPU seconds of each command with 10, 100, … experiments selected and computed.
 
-    python bench/pipeline/growth.py [N …]      (10 100; in a temporary clone; nothing is trained)
+    python bench/pipeline/growth.py [N …] [--only trials]      (10 100 500; in temporary clones, without training)
 
 The experiments are copies of the digits with other seeds; after them come as many trials, in one sweep of
 the digits. Their outputs are stood in for: DVC looks at files and their hashes alone, `convlab` at the
-digits' own committed metrics under other names. CPU seconds (user and system) stand beside wall seconds, as
-a machine that others use too makes the latter long; medians of three.
+digits' own committed metrics under other names. CPU seconds are those of a command and its children, user
+and system: wall seconds, noted beside them, depend on who else uses the machine. The table and the figure
+of docs/scale.md are written from it.
 """
 
 import itertools
 import os
 import resource
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -21,16 +21,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import yaml
 
-from convlab import files
-from convlab.pipeline.provenance import environment
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from bench.options import Parser, count
+from bench.pipeline import growth_page
+from convlab import errors, files
+from convlab.pipeline.provenance import environment, run_context
 from convlab.train.device import select_device
 
 ROOT = Path(__file__).parents[2]
-RESULTS = ROOT / "bench/results/growth.json"
-REPEATS = 3
+REPEATS = {500: 2, 1000: 1}  # by number of experiments, where it is not three: minutes each
 # What DVC does at the end of each stage that ran: it reads all of dvc.lock, and writes it again
 WRITE_LOCK = "from dvc.utils.serialize import modify_yaml\nwith modify_yaml('dvc.lock'): pass"
 COMMANDS = {
@@ -49,9 +52,9 @@ COMMANDS = {
 SWEEP = "digits_growth"
 
 
-def names(count: int) -> list[str]:
+def names(number: int) -> list[str]:
     """Return the names of the copies."""
-    return [f"digits_{number:04d}" for number in range(count)]
+    return [f"digits_{copy:04d}" for copy in range(number)]
 
 
 def select_copies(clone: Path, count: int) -> None:
@@ -109,7 +112,7 @@ def run(clone: Path, command: list[str]) -> tuple[float, float]:
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     done = subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True)
     wall, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
-    if done.returncode:
+    if done.returncode or "Running stage" in done.stdout:  # nothing is to be computed
         sys.exit(f"{' '.join(command)}: {done.stdout}{done.stderr}")
     return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
@@ -128,26 +131,64 @@ def cloned(form: str, count: int) -> Iterator[Path]:
         (clone / "data/raw/digits").write_text("raw")
         (clone / "dvc.lock").unlink(missing_ok=True)
         run(clone, ["python", "stages/resolve.py"])
-        run(clone, ["dvc", "commit", "--force", "--quiet"])
+        write_lock(clone)
         yield clone
 
 
+def write_lock(clone: Path) -> None:
+    """Write a dvc.lock by which all is up to date, once: `dvc commit` writes it anew for every stage."""
+    from dvc.repo import Repo
+    from dvc.stage.serialize import to_lockfile
+    from dvc.utils.serialize import dump_yaml
+
+    with Repo(str(clone)) as repo, repo.lock:
+        stages: dict[str, Any] = {}
+        for stage in repo.index.stages:
+            stage.save(run_cache=False)
+            stage.commit()
+            stages |= to_lockfile(stage)
+        dump_yaml(str(clone / "dvc.lock"), {"schema": "2.0", "stages": stages})
+
+
 def main() -> None:
-    """Measure, print a table, and save it."""
-    counts = [int(text) for text in sys.argv[1:]] or [10, 100]
-    found: dict[str, dict[str, dict[str, dict[str, float]]]] = {form: {} for form in FORMS}
-    for form, count in itertools.product(FORMS, counts):
-        with cloned(form, count) as clone:
-            for name, command in COMMANDS.items():
-                one = "digits" if form == "trials" else names(count)[0]
-                filled = [part.replace("NAME", one) for part in command]
-                runs = [run(clone, filled) for _ in range(REPEATS)]
-                wall, cpu = (round(statistics.median(seconds), 2) for seconds in zip(*runs, strict=True))
-                found[form].setdefault(name, {})[str(count)] = {"wall": wall, "cpu": cpu}
-                print(f"{count:>5} {form:<11} {name:<33} wall {wall:7.2f} s  CPU {cpu:7.2f} s", flush=True)
-        facts = {**environment(select_device("cpu")), "load": os.getloadavg()[2]}
-        files.write_json(RESULTS, {**facts, "dvc": version("dvc"), "seconds": found})
+    """Measure; save what has been found after each number, and write page and figure."""
+    parser = Parser(description=__doc__.split("\n")[0])
+    parser.add_argument("counts", metavar="N", type=count, nargs="*", default=[10, 100, 500])
+    parser.add_argument("--only", choices=FORMS)
+    options = parser.parse_args()
+    for number, form in itertools.product(options.counts, [options.only] if options.only else FORMS):
+        with cloned(form, number) as clone:
+            found = dict(measured(clone, form, number))
+        keep(form, number, found)
+
+
+def measured(clone: Path, form: str, number: int) -> Iterator[tuple[str, dict[str, list[float]]]]:
+    """Run each command some times in a clone; yield its name with its wall and its CPU seconds."""
+    one = "digits" if form == "trials" else names(number)[0]
+    for name, command in COMMANDS.items():
+        filled = [part.replace("NAME", one) for part in command]
+        runs = [run(clone, filled) for _ in range(REPEATS.get(number, 3))]
+        wall, cpu = ([round(one, 2) for one in seconds] for seconds in zip(*runs, strict=True))
+        print(f"{number:>5} {form:<11} {name:<33} wall {wall} s  CPU {cpu} s", flush=True)
+        yield name, {"wall": wall, "cpu": cpu}
+
+
+def keep(form: str, number: int, found: dict[str, dict[str, list[float]]]) -> None:
+    """Add what was found to the results, if these are of this commit, DVC and machine; else replace them."""
+    facts = environment(select_device("cpu")) | {"git_commit": run_context()["git_commit"]}
+    facts |= {"dvc": version("dvc")}
+    path = ROOT / growth_page.RESULTS
+    before = files.read_json(path) if path.exists() else {}
+    same = all(before.get(key) == value for key, value in facts.items())
+    seconds = before["seconds"] if same else {form: {} for form in FORMS}
+    for name, runs in found.items():
+        every = seconds[form].setdefault(name, {}) | {str(number): runs}
+        seconds[form][name] = {key: every[key] for key in sorted(every, key=int)}
+    load = max(os.getloadavg()[2], before["load"] if same else 0.0)
+    results = facts | {"load": round(load, 1), "seconds": seconds}
+    files.write_json(path, results)
+    growth_page.write(results)
 
 
 if __name__ == "__main__":
-    main()
+    errors.run(main)

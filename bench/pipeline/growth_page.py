@@ -1,0 +1,121 @@
+"""The tables and the figure of docs/scale.md that show how costs grow.
+
+python bench/pipeline/growth_page.py      (from bench/results/growth.json; growth.py does it, too)
+"""
+
+import sys
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from convlab.figures.style import PALETTE, save, styled
+from convlab.files import read_json, write_text
+from convlab.results.tables import insert
+
+RESULTS, PAGE = Path("bench/results/growth.json"), Path("docs/scale.md")
+FIGURE = Path("docs/growth.png")
+NO_OP = "dvc repro, no-op"
+TITLES = {  # how the page calls what is not simply a command
+    "resolve": "`python stages/resolve.py`",
+    NO_OP: "`dvc repro`, nothing to do",
+    "dvc repro --all-pipelines, no-op": "`dvc repro --all-pipelines`, nothing to do",
+    "dvc repro evaluate@NAME, no-op": "`dvc repro evaluate@NAME`, nothing to do",
+    "dvc.lock, written once": "DVC reads and writes `dvc.lock` once",
+}
+GOALS = {100: 2.0, 500: 10.0}  # experiments → CPU seconds of a `dvc repro` that has nothing to do
+LINEAR = 0.1  # a quadratic part of a smaller share at the largest number is not told from noise
+DRAWN = (NO_OP, "dvc status", "dvc exp show", "convlab report", "convlab validate", "convlab list")
+Seconds = dict[str, dict[str, list[float]]]  # by number: `cpu` and `wall` of each run
+
+
+def table(results: dict[str, Any]) -> str:
+    """Return both tables, with the hardware, the versions, the spread, and what became of the goals."""
+    forms = results["seconds"]
+    every = [runs["cpu"] for form in forms.values() for found in form.values() for runs in found.values()]
+    spread = max((max(cpu) - min(cpu)) / median(cpu) for cpu in every)
+    numbers = {len(cpu) for cpu in every}
+    repeats = f"{min(numbers)} to {max(numbers)}" if len(numbers) > 1 else str(min(numbers))
+    lines = [
+        f"{results['device_name']}, Python {results['python']}, DVC {results['dvc']}, "
+        f"commit {results['git_commit'][:7]}, a load of {results['load']:.0f}; medians of n = {repeats}, "
+        f"max − min at most {spread:.0%} of the median.",
+    ]
+    for form, found in forms.items():
+        lines += ["", *_rows(form, found)]
+    no_op = forms["experiments"][NO_OP]
+    lines += ["", *(_goal(int(count), no_op[count]["cpu"]) for count in no_op if int(count) in GOALS)]
+    return "\n".join(lines) + "\n"
+
+
+def _rows(form: str, found: dict[str, Seconds]) -> list[str]:
+    counts = list(dict.fromkeys(count for seconds in found.values() for count in seconds))
+    heads = [f"CPU seconds, by number of {form}", *(f"{int(count):,}" for count in counts)]
+    heads += ["each further one, ms", "growth"]
+    lines = ["| " + " | ".join(heads) + " |", "| --- |" + " ---: |" * (len(counts) + 1) + " --- |"]
+    for name, seconds in found.items():
+        cells = [f"{median(seconds[count]['cpu']):.1f}" if count in seconds else "" for count in counts]
+        slope, curved = growth(seconds)
+        kind = "linear" if curved < LINEAR else f"{curved:.0%} of it quadratic"
+        lines.append(
+            f"| {TITLES.get(name, f'`{name}`')} | {' | '.join(cells)} | {1000 * slope:.1f} | {kind} |"
+        )
+    return lines
+
+
+def _goal(count: int, cpu: list[float]) -> str:
+    took, goal = median(cpu), GOALS[count]
+    verdict = "met" if took < goal else "**missed**"
+    return f"* `dvc repro` with nothing to do, {count} experiments: {took:.1f} s, goal {goal:g} s: {verdict}."
+
+
+def growth(seconds: Seconds) -> tuple[float, float]:
+    """Return the slope in CPU seconds for each further one, and the share of a quadratic part at the most.
+
+    Least squares of relative errors, as seconds at 1,000 vary more than those at 10; 0 as the share where
+    there are too few numbers to tell.
+    """
+    counts = np.array([float(count) for count in seconds])
+    cpu = np.array([median(runs["cpu"]) for runs in seconds.values()])
+    slope = float(np.polyfit(counts, cpu, 1, w=1 / cpu)[0]) if len(counts) > 1 else 0.0
+    square = float(np.polyfit(counts, cpu, 2, w=1 / cpu)[0]) if len(counts) > 2 else 0.0
+    return slope, max(0.0, square * counts[-1] ** 2 / cpu[-1])
+
+
+def figure(results: dict[str, Any]) -> Figure:
+    """Draw the CPU seconds of each command by the number of experiments, and the goals."""
+    drawing, axes = plt.subplots(figsize=(7, 3.8))
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    found: dict[str, Seconds] = results["seconds"]["experiments"]
+    ends = []
+    for name, color in zip(DRAWN, PALETTE, strict=False):
+        counts = [int(count) for count in found[name]]
+        cpu = [median(runs["cpu"]) for runs in found[name].values()]
+        axes.plot(counts, cpu, "o-", color=color, label=name, markersize=4)
+        ends.append((cpu[-1], name))
+    axes.plot(list(GOALS), list(GOALS.values()), "k_", markersize=14, label="goal of dvc repro")
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda tick, _: f"{tick:,.0f}"))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda tick, _: f"{tick:g}"))
+    axes.set_xlabel("experiments selected and computed")
+    axes.set_ylabel("CPU seconds")
+    handles = dict(zip(axes.get_legend_handles_labels()[1], axes.get_legend_handles_labels()[0], strict=True))
+    order = [name for _, name in sorted(ends, reverse=True)] + ["goal of dvc repro"]  # as the lines end
+    drawing.legend([handles[name] for name in order], order, loc="outside right upper")
+    return drawing
+
+
+def write(results: dict[str, Any]) -> None:
+    """Write the tables into docs/scale.md, and the figure beside it."""
+    write_text(PAGE, insert(PAGE.read_text(encoding="utf-8"), "growth", table(results), PAGE))
+    with styled():
+        save(figure(results), FIGURE)
+
+
+if __name__ == "__main__":
+    write(read_json(RESULTS))
