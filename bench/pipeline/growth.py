@@ -1,6 +1,6 @@
 """How costs grow: CPU seconds of each command with 10, 100, … experiments selected and computed.
 
-    python bench/pipeline/growth.py [N …] [--only trials]      (10 100 500; in temporary clones, without training)
+    python bench/pipeline/growth.py [N …] [--only trials] [--rounds 3]     (10 100 500; nothing is trained)
 
 The experiments are copies of the digits with other seeds; after them come as many trials, in one sweep of
 the digits. Their outputs are stood in for: DVC looks at files and their hashes alone, `convlab` at the
@@ -33,21 +33,20 @@ from convlab.pipeline.provenance import environment, run_context
 from convlab.train.device import select_device
 
 ROOT = Path(__file__).parents[2]
-REPEATS = {500: 2, 1000: 1}  # by number of experiments, where it is not three: minutes each
 # What DVC does at the end of each stage that ran: it reads all of dvc.lock, and writes it again
 WRITE_LOCK = "from dvc.utils.serialize import modify_yaml\nwith modify_yaml('dvc.lock'): pass"
 COMMANDS = {
-    "convlab validate": ["python", "-m", "convlab.cli", "validate"],
-    "resolve": ["python", "stages/resolve.py"],
-    "convlab results": ["python", "-m", "convlab.cli", "results"],
-    "convlab list": ["python", "-m", "convlab.cli", "list"],
-    "dvc status": ["dvc", "status"],
     "dvc repro, no-op": ["dvc", "repro"],
-    "dvc repro --all-pipelines, no-op": ["dvc", "repro", "--all-pipelines"],
-    "dvc repro evaluate@NAME, no-op": ["dvc", "repro", "evaluate@NAME"],
+    "dvc status": ["dvc", "status"],
+    "convlab list": ["python", "-m", "convlab.cli", "list"],
+    "convlab validate": ["python", "-m", "convlab.cli", "validate"],
+    "convlab results": ["python", "-m", "convlab.cli", "results"],
     "dvc exp show": ["dvc", "exp", "show"],
+    "dvc repro evaluate@NAME, no-op": ["dvc", "repro", "evaluate@NAME"],
+    "resolve": ["python", "stages/resolve.py"],
     "dvc.lock, written once": ["python", "-c", WRITE_LOCK],
-    "convlab report": ["python", "-m", "convlab.cli", "report"],  # last: it writes
+    "convlab report": ["python", "-m", "convlab.cli", "report"],  # it writes, but nothing that DVC looks at
+    "dvc repro --all-pipelines, no-op": ["dvc", "repro", "--all-pipelines"],
 }
 SWEEP = "digits_growth"
 
@@ -151,43 +150,39 @@ def write_lock(clone: Path) -> None:
 
 
 def main() -> None:
-    """Measure; save what has been found after each number, and write page and figure."""
+    """Measure, in rounds of all commands; add each to the results at once, and at the end write the page."""
     parser = Parser(description=__doc__.split("\n")[0])
     parser.add_argument("counts", metavar="N", type=count, nargs="*", default=[10, 100, 500])
     parser.add_argument("--only", choices=FORMS)
+    parser.add_argument("--rounds", type=count, default=3)
     options = parser.parse_args()
     for number, form in itertools.product(options.counts, [options.only] if options.only else FORMS):
+        one = "digits" if form == "trials" else names(number)[0]
         with cloned(form, number) as clone:
-            found = dict(measured(clone, form, number))
-        keep(form, number, found)
+            for _, (name, command) in itertools.product(range(options.rounds), COMMANDS.items()):
+                wall, cpu = run(clone, [part.replace("NAME", one) for part in command])
+                print(f"{number:>5} {form:<11} {name:<33} wall {wall:.2f} s  CPU {cpu:.2f} s", flush=True)
+                results = add(form, number, name, {"wall": wall, "cpu": cpu})
+    growth_page.write(results)
 
 
-def measured(clone: Path, form: str, number: int) -> Iterator[tuple[str, dict[str, list[float]]]]:
-    """Run each command some times in a clone; yield its name with its wall and its CPU seconds."""
-    one = "digits" if form == "trials" else names(number)[0]
-    for name, command in COMMANDS.items():
-        filled = [part.replace("NAME", one) for part in command]
-        runs = [run(clone, filled) for _ in range(REPEATS.get(number, 3))]
-        wall, cpu = ([round(one, 2) for one in seconds] for seconds in zip(*runs, strict=True))
-        print(f"{number:>5} {form:<11} {name:<33} wall {wall} s  CPU {cpu} s", flush=True)
-        yield name, {"wall": wall, "cpu": cpu}
-
-
-def keep(form: str, number: int, found: dict[str, dict[str, list[float]]]) -> None:
-    """Add what was found to the results, if these are of this commit, DVC and machine; else replace them."""
+def add(form: str, number: int, name: str, took: dict[str, float]) -> dict[str, Any]:
+    """Add a run to the results, and return them; those of another commit, DVC or machine are replaced."""
     facts = environment(select_device("cpu")) | {"git_commit": run_context()["git_commit"]}
     facts |= {"dvc": version("dvc")}
     path = ROOT / growth_page.RESULTS
     before = files.read_json(path) if path.exists() else {}
     same = all(before.get(key) == value for key, value in facts.items())
     seconds = before["seconds"] if same else {form: {} for form in FORMS}
-    for name, runs in found.items():
-        every = seconds[form].setdefault(name, {}) | {str(number): runs}
-        seconds[form][name] = {key: every[key] for key in sorted(every, key=int)}
+    numbers = seconds[form].setdefault(name, {})
+    runs = numbers.setdefault(str(number), {key: [] for key in took})
+    for key, value in took.items():
+        runs[key].append(round(value, 2))
+    seconds[form][name] = {key: numbers[key] for key in sorted(numbers, key=int)}
     load = max(os.getloadavg()[2], before["load"] if same else 0.0)
     results = facts | {"load": round(load, 1), "seconds": seconds}
     files.write_json(path, results)
-    growth_page.write(results)
+    return results
 
 
 if __name__ == "__main__":
