@@ -4,12 +4,16 @@
 
 Needs PostgreSQL (Debian's package `postgresql`) and `pip install '.[postgres]'`. The database, the server
 and the clones live in a temporary folder, on ports of this machine alone. Every clone runs `convlab track`,
-all at once, again and again until its exit status is 0. `--kills` times, when a random number of runs is
-there, MLflow gets a SIGKILL and PostgreSQL an immediate restart; MLflow comes back some seconds later. In
-the end each run has to be there once and complete: with the same content as in the database that one clone
-alone has written. The table of docs/scale.md is written from it.
+all at once, again and again until its exit status is 0; the last one first runs a sweep of its own.
+`--kills` times, when a random number of runs is there, and once more when the first of the sweep's runs is,
+MLflow gets a SIGKILL and PostgreSQL an immediate restart; MLflow comes back some seconds later. In the end
+each run has to be there once and complete: read back from the server, its parameters, the history of every
+metric and the paths and sizes of its artifacts are those in the database that one clone alone has written.
+The table of docs/scale.md is written from it.
 """
 
+import hashlib
+import json
 import os
 import random
 import shutil
@@ -18,18 +22,20 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench.options import Parser, count
 from convlab.errors import InputError, run
-from convlab.files import METRICS, write_json, write_text
+from convlab.files import METRICS, STUDIES, write_json, write_text
 from convlab.pipeline.provenance import environment, run_context
 from convlab.results.tables import insert
 from robustness.servers import MlflowServer, Postgres, find_postgres
@@ -39,6 +45,7 @@ OUT, PAGE = Path("robustness/results/tracking_server.json"), Path("docs/scale.md
 RESULTS = ("digits", "digits_l2", "mnist_cnn", "headline_mnist")  # one seed, a sweep, twice three seeds
 ATTEMPTS = 50
 AWAY = 5.0  # seconds for which nothing answers
+SWEEP = "digits_l2"  # what the last clone computes again, with two epochs
 IDENTITY = ("result", "kind", "fingerprint", "started_at")  # tags by which a run is one and the same
 Found = Counter[tuple[str, ...]]
 
@@ -59,7 +66,8 @@ def main() -> int:
         folder.chmod(0o755)
         clones = [clone(folder / f"clone-{number}") for number in range(options.clones)]
         track(clones[0], f"sqlite:///{folder / 'alone.db'}")
-        wanted = runs(f"sqlite:///{folder / 'alone.db'}")
+        wanted = contents(f"sqlite:///{folder / 'alone.db'}")
+        known = {key[: len(IDENTITY)] for key in wanted}
         if options.kills >= len(wanted):
             raise InputError(f"--kills: found {options.kills}; allowed: less than the {len(wanted)} runs")
         moments = sorted(chance.sample(range(1, len(wanted)), options.kills))
@@ -68,18 +76,27 @@ def main() -> int:
             closing(MlflowServer(folder, database.uri)) as server,
             ThreadPoolExecutor(options.clones) as threads,
         ):
-            writers = [threads.submit(track, one, server.uri) for one in clones]
-            for moment in moments:
-                while runs(server.uri).total() < moment and not all(one.done() for one in writers):
-                    time.sleep(0.2)
+            stage = threads.submit(sweep, clones[-1], server.uri)
+            writers = [threads.submit(track, one, server.uri) for one in clones[:-1]]
+
+            def interrupt(reached: Callable[[], bool], working: list[Future[Any]]) -> None:
+                while not reached() and not all(one.done() for one in working):
+                    time.sleep(1)
                 server.kill()
                 database.restart()
                 time.sleep(AWAY)
                 server.start()
-            attempts = [writer.result() for writer in writers]
-            found = judged(wanted, runs(server.uri))
+
+            for moment in moments:
+                interrupt(lambda least=moment: len(runs(server.uri)) >= least, writers)  # type: ignore[misc]
+            interrupt(lambda: any(identity(one) not in known for one in runs(server.uri)), [stage])
+            said = stage.result()
+            attempts = [writer.result() for writer in writers] + [track(clones[-1], server.uri)]
+            track(clones[-1], f"sqlite:///{folder / 'sweep.db'}")
+            wanted |= contents(f"sqlite:///{folder / 'sweep.db'}")
+            found = judged(wanted, contents(server.uri))
     results |= {"postgresql": database.version, "clones": options.clones, "killed_at": moments}
-    results |= {"attempts": attempts} | found
+    results |= {"attempts": attempts, "sweep_said": said} | found
     results["mlflow"] = version("mlflow")
     write_json(options.out, results)
     print(table(results))
@@ -91,9 +108,11 @@ def main() -> int:
 def table(results: dict[str, Any]) -> str:
     """Return what was found as a Markdown table, with the hardware and versions."""
     least, most = min(results["attempts"]), max(results["attempts"])
+    moments = [str(moment) for moment in results["killed_at"]]
+    moments += ["the sweep's first"] if "sweep_said" in results else []
     cells = {
         "clones": results["clones"],
-        "killed when so many runs were there": ", ".join(str(moment) for moment in results["killed_at"]),
+        "killed when so many runs were there": ", ".join(moments),
         "`convlab track` in each clone, times": f"{least} to {most}" if least < most else least,
         "runs wanted": results["wanted"],
         "lost": results["lost"],
@@ -129,20 +148,50 @@ def judged(wanted: Found, found: Found) -> dict[str, int]:
     }
 
 
-def runs(uri: str) -> Found:
+def contents(uri: str) -> Found:
     """Count the runs of a tracking server or database by IDENTITY, content and status."""
+    return Counter((*identity(one), content(uri, one), one.info.status) for one in runs(uri))
+
+
+def identity(one: Any) -> tuple[str, ...]:
+    """Return what a run is recognised by."""
+    return tuple(one.data.tags.get(name, "") for name in IDENTITY)
+
+
+def content(uri: str, one: Any) -> str:
+    """Hash what a server gives back of a run: whether it is complete, parameters, all values of all metrics,
+    artifacts; not what a clone says of its own state, such as whether a result is stale there."""
+    from mlflow import MlflowClient
+
+    client, run_id = MlflowClient(uri), one.info.run_id
+    metrics = {
+        key: sorted((at.step, at.timestamp, at.value) for at in client.get_metric_history(run_id, key))
+        for key in one.data.metrics
+    }
+    held = ["mirrored" in one.data.tags, one.data.params, metrics, sorted(artifacts(client, run_id))]
+    return hashlib.sha256(json.dumps(held, sort_keys=True).encode()).hexdigest()
+
+
+def artifacts(client: Any, run_id: str, folder: str | None = None) -> Iterator[tuple[str, int]]:
+    """List a run's artifacts with their sizes in bytes."""
+    for one in client.list_artifacts(run_id, folder):
+        if one.is_dir:
+            yield from artifacts(client, run_id, one.path)
+        else:
+            yield one.path, one.file_size
+
+
+def runs(uri: str) -> list[Any]:
+    """List the runs of a tracking server or database."""
     from mlflow import MlflowClient
 
     client = MlflowClient(uri)
-    found: Found = Counter()
+    found: list[Any] = []
     for experiment in client.search_experiments():
         token = None
         while True:
             page = client.search_runs([experiment.experiment_id], page_token=token)
-            for one in page:
-                tags = one.data.tags
-                key = (tags.get(name, "") for name in (*IDENTITY, "mirrored"))
-                found[*key, one.info.status] += 1
+            found += page
             token = page.token
             if not token:
                 break
@@ -150,12 +199,37 @@ def runs(uri: str) -> Found:
 
 
 def clone(folder: Path) -> Path:
-    """Make a clone of the committed state that has a few results."""
+    """Make a clone of the committed state that has a few results, and commits that it has no others."""
     subprocess.run(["git", "clone", "-q", "--shared", str(ROOT), str(folder)], check=True)
     for path in (folder / METRICS).iterdir():
         if path.is_dir() and path.name not in RESULTS:
             shutil.rmtree(path)
+    author = ("-c", "user.name=nobody", "-c", "user.email=nobody@example.org")
+    subprocess.run(["git", *author, "commit", "-q", "-a", "-m", "A few results"], cwd=folder, check=True)
     return folder
+
+
+def sweep(folder: Path, uri: str) -> list[str]:
+    """Run the stage of a sweep in a clone; return what it said of MLflow.
+
+    Raises:
+        InputError: the stage failed.
+    """
+    studies = folder / STUDIES
+    content = yaml.safe_load(studies.read_text(encoding="utf-8"))
+    content["sweeps"][SWEEP]["overrides"]["epochs"] = 2
+    studies.write_text(yaml.safe_dump(content), encoding="utf-8")
+    command = ["dvc", "repro", "--force", f"sweep@{SWEEP}"]
+    done = subprocess.run(command, cwd=folder, env=cleared(folder, uri), capture_output=True, text=True)
+    if done.returncode:
+        raise InputError(f"{' '.join(command)}: {done.stdout}{done.stderr}")
+    return [line for line in done.stderr.splitlines() if line.startswith("mlflow: ")]
+
+
+def cleared(folder: Path, uri: str) -> dict[str, str]:
+    """Return the environment of a clone's commands."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "CONVLAB_"))}
+    return kept | {"PYTHONPATH": str(folder / "src"), "MLFLOW_TRACKING_URI": uri}
 
 
 def track(folder: Path, uri: str) -> int:
@@ -164,12 +238,15 @@ def track(folder: Path, uri: str) -> int:
     Raises:
         InputError: it failed `ATTEMPTS` times.
     """
-    cleared = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "CONVLAB_"))}
-    cleared |= {"PYTHONPATH": str(folder / "src"), "MLFLOW_TRACKING_URI": uri}
     command = [sys.executable, "-m", "convlab.cli", "track"]
     for attempt in range(1, ATTEMPTS + 1):
         with (folder / "track.log").open("wb") as log:
-            if subprocess.run(command, cwd=folder, env=cleared, stdout=log, stderr=log).returncode == 0:
+            if (
+                subprocess.run(
+                    command, cwd=folder, env=cleared(folder, uri), stdout=log, stderr=log
+                ).returncode
+                == 0
+            ):
                 return attempt
     raise InputError(f"convlab track failed {ATTEMPTS} times: {(folder / 'track.log').read_text().strip()}")
 

@@ -40,3 +40,34 @@ def test_without_the_driver_it_says_how_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "psycopg", None)
     with pytest.raises(InputError, match=r"pip install '\.\[postgres\]'"):
         servers.find_postgres()
+
+
+def test_what_is_read_back_tells_a_lost_value_and_a_lost_artifact(mirror, tmp_path):
+    from mlflow import MlflowClient
+
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    client = MlflowClient(uri)
+    home = client.create_experiment("digits", artifact_location=(tmp_path / "artifacts").as_uri())
+    run_id = client.create_run(home, tags=dict(zip(tracking_server.IDENTITY, ONE, strict=False))).info.run_id
+    seen = []
+
+    def look() -> None:
+        [(*identity, content, status)] = tracking_server.contents(uri)
+        assert (*identity, status) == (*ONE[: len(tracking_server.IDENTITY)], "RUNNING")
+        seen.append(content)
+
+    look()
+    client.log_param(run_id, "lr", 0.1)
+    look()
+    client.log_metric(run_id, "loss", 0.5, timestamp=1, step=1)
+    look()
+    client.log_metric(run_id, "loss", 0.5, timestamp=1, step=1)  # sent again: it is there once
+    look()
+    client.log_metric(run_id, "loss", 0.25, timestamp=2, step=2)
+    look()
+    client.log_text(run_id, "a", "figures/curves.txt")
+    look()
+    client.log_text(run_id, "ab", "figures/curves.txt")
+    look()
+    assert seen[2] == seen[3]
+    assert len(set(seen)) == len(seen) - 1
