@@ -11,7 +11,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from convlab.figures.style import PALETTE, save, styled
@@ -29,7 +29,9 @@ TITLES = {  # how the page calls what is not simply a command
     "dvc.lock, written once": "DVC reads and writes `dvc.lock` once",
 }
 GOALS = {100: 2.0, 500: 10.0}  # experiments → CPU seconds of a `dvc repro` that has nothing to do
-LINEAR = 0.1  # a quadratic part of a smaller share at the largest number is not told from noise
+LINEAR = (
+    0.5  # what takes no more than this share beyond the line; a quadratic cost takes several times as much
+)
 DRAWN = (NO_OP, "dvc status", "dvc exp show", "convlab report", "convlab validate", "convlab list")
 Seconds = dict[str, dict[str, list[float]]]  # by number: `cpu` and `wall` of each run
 
@@ -38,16 +40,17 @@ def table(results: dict[str, Any]) -> str:
     """Return both tables, with the hardware, the versions, the spread, and what became of the goals."""
     forms = results["seconds"]
     every = [runs["cpu"] for form in forms.values() for found in form.values() for runs in found.values()]
-    spread = max((max(cpu) - min(cpu)) / median(cpu) for cpu in every)
-    numbers = {len(cpu) for cpu in every}
-    repeats = f"{min(numbers)} to {max(numbers)}" if len(numbers) > 1 else str(min(numbers))
+    repeats = sorted({len(cpu) for cpu in every})
+    runs = f"medians of {repeats[0]} to {repeats[-1]} runs" if repeats[1:] else f"n = {repeats[0]}"
+    if repeats[-1] > 1:
+        spread = max((max(cpu) - min(cpu)) / median(cpu) for cpu in every)
+        runs += f", max − min at most {spread:.0%} of the median"
     lines = [
         f"{results['device_name']}, Python {results['python']}, DVC {results['dvc']}, "
-        f"commit {results['git_commit'][:7]}, a load of {results['load']:.0f}; medians of n = {repeats}, "
-        f"max − min at most {spread:.0%} of the median.",
+        f"commit {results['git_commit'][:7]}, a load of {results['load']:.0f}; {runs}.",
     ]
     for form, found in forms.items():
-        lines += ["", *_rows(form, found)]
+        lines += ["", *_rows(form, found)] if found else []
     no_op = forms["experiments"][NO_OP]
     lines += ["", *(_goal(int(count), no_op[count]["cpu"]) for count in no_op if int(count) in GOALS)]
     return "\n".join(lines) + "\n"
@@ -56,12 +59,14 @@ def table(results: dict[str, Any]) -> str:
 def _rows(form: str, found: dict[str, Seconds]) -> list[str]:
     counts = list(dict.fromkeys(count for seconds in found.values() for count in seconds))
     heads = [f"CPU seconds, by number of {form}", *(f"{int(count):,}" for count in counts)]
-    heads += ["each further one, ms", "growth"]
+    heads += ["each further one, ms", "growth (against the line)"]
     lines = ["| " + " | ".join(heads) + " |", "| --- |" + " ---: |" * (len(counts) + 1) + " --- |"]
     for name, seconds in found.items():
         cells = [f"{median(seconds[count]['cpu']):.1f}" if count in seconds else "" for count in counts]
-        slope, curved = growth(seconds)
-        kind = "linear" if curved < LINEAR else f"{curved:.0%} of it quadratic"
+        slope, beyond = growth(seconds)
+        kind = (
+            "" if beyond is None else f"{'linear' if beyond < LINEAR else '**not linear**'} ({beyond:+.0%})"
+        )
         lines.append(
             f"| {TITLES.get(name, f'`{name}`')} | {' | '.join(cells)} | {1000 * slope:.1f} | {kind} |"
         )
@@ -74,17 +79,19 @@ def _goal(count: int, cpu: list[float]) -> str:
     return f"* `dvc repro` with nothing to do, {count} experiments: {took:.1f} s, goal {goal:g} s: {verdict}."
 
 
-def growth(seconds: Seconds) -> tuple[float, float]:
-    """Return the slope in CPU seconds for each further one, and the share of a quadratic part at the most.
+def growth(seconds: Seconds) -> tuple[float, float | None]:
+    """Return the slope in CPU seconds for each further one, and the share by which the largest number takes
+    more than the line through the smaller ones foretells; None where there are fewer than three numbers.
 
-    Least squares of relative errors, as seconds at 1,000 vary more than those at 10; 0 as the share where
-    there are too few numbers to tell.
+    Least squares of relative errors, as seconds at 500 vary more than those at 10.
     """
     counts = np.array([float(count) for count in seconds])
     cpu = np.array([median(runs["cpu"]) for runs in seconds.values()])
     slope = float(np.polyfit(counts, cpu, 1, w=1 / cpu)[0]) if len(counts) > 1 else 0.0
-    square = float(np.polyfit(counts, cpu, 2, w=1 / cpu)[0]) if len(counts) > 2 else 0.0
-    return slope, max(0.0, square * counts[-1] ** 2 / cpu[-1])
+    if len(counts) < 3:
+        return slope, None
+    line = np.polyfit(counts[:-1], cpu[:-1], 1, w=1 / cpu[:-1])
+    return slope, float(cpu[-1] / np.polyval(line, counts[-1]) - 1)
 
 
 def figure(results: dict[str, Any]) -> Figure:
@@ -100,6 +107,10 @@ def figure(results: dict[str, Any]) -> Figure:
         axes.plot(counts, cpu, "o-", color=color, label=name, markersize=4)
         ends.append((cpu[-1], name))
     axes.plot(list(GOALS), list(GOALS.values()), "k_", markersize=14, label="goal of dvc repro")
+    axes.xaxis.set_major_locator(FixedLocator([int(count) for count in found[NO_OP]]))
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda tick, _: f"{tick:,.0f}"))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda tick, _: f"{tick:g}"))
     axes.set_xlabel("experiments selected and computed")
