@@ -1,38 +1,51 @@
 """The overhead of an executor: start-up, and seconds per trial once its workers are warm.
 
-    python bench/pipeline/executors.py [TRIALS]      (default: 24; some minutes; nothing else should run)
+    python bench/pipeline/executors.py [TRIALS] [--cpu]      (24; some minutes; nothing else should run)
 
 A sweep of the digits, two epochs each, by each executor, with one and with two at once. A trial's overhead is
 what lies between the end of one and the end of the next, less the seconds that its training itself took:
 reading data, building the network, scoring, writing the ledger, and whatever the executor does. The bytes of
-weights and rows are compared, too: a hash stands for them.
+weights and rows are compared, too: a hash stands for them. The table of docs/scale.md is written from it.
+`--cpu` measures only the CPU seconds of trials one after the other in this process, which do not depend on
+what else the machine does, and keeps the rest.
 """
 
 import hashlib
+import itertools
 import os
 import resource
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import mean
+from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from bench.options import Parser, count
 from convlab import files
 from convlab.config import load_params
 from convlab.data.dataset import save
 from convlab.data.preprocess import prepare
 from convlab.data.readers import read
 from convlab.data.sources import fetch
-from convlab.pipeline.executors import EXECUTOR
+from convlab.errors import run
+from convlab.pipeline.executors import EXECUTOR, job
 from convlab.pipeline.executors.workers import WORKERS
 from convlab.pipeline.provenance import environment
 from convlab.pipeline.trainings import Trainings
+from convlab.results.tables import insert
 from convlab.schema import Sweep, Trial
 from convlab.train.device import select_device
+from convlab.train.fit import fit
 
-RESULTS = Path(__file__).parents[1] / "results/executors.json"
+RESULTS, PAGE = Path("bench/results/executors.json"), Path("docs/scale.md")
 WAYS = ("processes", "ray", "ray, nothing shared")
+GOAL = 0.3  # seconds of overhead a trial
 
 
 def plan(trials: int) -> Sweep:
@@ -72,29 +85,104 @@ def measure(way: str, at_once: int, sweep: Sweep, prepared: Path, ledger: Path) 
     }
 
 
+def cpu_seconds(sweep: Sweep, prepared: Path, ledger: Path) -> dict[str, float]:
+    """Return the CPU seconds of a training's own loop, and of all else that a trial costs, in this process.
+
+    The first trial is left out: PyTorch sets itself up in it.
+    """
+    os.environ |= {EXECUTOR: "processes", WORKERS: "1"}
+    first, *others = (Sweep(trials=[trial]) for trial in sweep.trials)
+    Trainings("digits", first, prepared, ledger).run()
+    rest = Trainings("digits", Sweep(trials=[one.trials[0] for one in others]), prepared, ledger)
+    with fitting() as fits:
+        began = time.process_time()
+        rest.run()
+        took = time.process_time() - began
+    return {"n": len(fits), "training": mean(fits), "overhead": (took - sum(fits)) / len(fits)}
+
+
+@contextmanager
+def fitting() -> Iterator[list[float]]:
+    """Yield a list that receives the CPU seconds of each training's own loop in this process."""
+    train, took = job.train, list[float]()
+
+    def timed(*arguments: Any, **named: Any) -> Any:
+        began = time.process_time()
+        try:
+            return fit(*arguments, **named)
+        finally:
+            took.append(time.process_time() - began)
+
+    job.train = partial(train, fit=timed)
+    try:
+        yield took
+    finally:
+        job.train = train
+
+
+def table(results: dict[str, Any]) -> str:
+    """Return what was found as a Markdown table, with the hardware, the load, and what became of the goal."""
+    heads = (
+        "executor",
+        "at once",
+        "start-up, s",
+        "training, s",
+        "overhead a trial, s",
+        "bytes",
+    )
+    lines = [
+        f"{results['device_name']}, Python {results['python']}, PyTorch {results['torch']}, a load of "
+        f"{results['load']:.0f}; n = {results['trials']} trials each.",
+        "",
+        "| " + " | ".join(heads) + " |",
+        "| --- | ---: | ---: | ---: | ---: | --- |",
+    ]
+    for name, facts in results["ways"].items():
+        way, _, at_once = name.removesuffix(" at once").rpartition(", ")
+        cells = [f"{facts[key]:.2f}" for key in ("start_up", "training", "overhead")]
+        cells.append(f"`{facts['digest']}`")
+        lines.append("| " + " | ".join([way, at_once, *cells]) + " |")
+    took = {name: f"{name}: {facts['overhead']:.2f} s" for name, facts in results["ways"].items()}
+    met = [text for name, text in took.items() if results["ways"][name]["overhead"] <= GOAL]
+    missed = [text for text in took.values() if text not in met]
+    verdicts = {"met": met, "missed": missed}
+    lines += ["", f"The goal is {GOAL:g} s a trial, warm:", ""]
+    lines += [f"* {verdict}: {'; '.join(ways) or 'by none'}" for verdict, ways in verdicts.items()]
+    if cpu := results.get("cpu"):
+        lines += [
+            "",
+            f"In CPU seconds, one after the other in one process: {cpu['overhead']:.2f} a trial beside "
+            f"{cpu['training']:.2f} of training (n = {cpu['n']}; a load of {cpu['load']:.0f}).",
+        ]
+    return "\n".join(lines) + "\n"
+
+
 def main() -> None:
-    """Measure every way, print a table, and save it."""
-    sweep = plan(int(sys.argv[1]) if len(sys.argv) > 1 else 24)
-    experiment = sweep.trials[0].experiment
-    found: dict[str, dict[str, object]] = {}
+    """Measure every way, or CPU seconds alone; print the table, and save it."""
+    parser = Parser(description=__doc__.split("\n")[0])
+    parser.add_argument("trials", metavar="TRIALS", type=count, nargs="?", default=24)
+    parser.add_argument("--cpu", action="store_true", help="CPU seconds alone")
+    options = parser.parse_args()
+    sweep = plan(options.trials)
+    results: dict[str, Any] = files.read_json(RESULTS) if options.cpu else environment(select_device("cpu"))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         fetch("digits", folder / "raw", mirror=None)
         for one in {trial.experiment.data_key(): trial.experiment for trial in sweep.trials}.values():
             save(prepare(read("digits", folder / "raw"), one), folder / "prepared" / one.data_key())
-        lines = ["", "| executor | at once | start-up, s | training, s | overhead a trial, s | bytes |"]
-        lines.append("| --- | ---: | ---: | ---: | ---: | --- |")
-        for way in WAYS if find_spec("ray") else WAYS[:1]:
-            for at_once in (1, 2):
+        if not options.cpu:
+            results |= {"trials": options.trials, "threads": sweep.trials[0].experiment.threads, "ways": {}}
+            for way, at_once in itertools.product(WAYS if find_spec("ray") else WAYS[:1], (1, 2)):
                 ledger = folder / f"{way}-{at_once}"
                 facts = measure(way, at_once, sweep, folder / "prepared", ledger)
-                found[f"{way}, {at_once} at once"] = facts
-                numbers = " | ".join(f"{facts[key]:.2f}" for key in ("start_up", "training", "overhead"))
-                lines.append(f"| {way} | {at_once} | {numbers} | `{facts['digest']}` |")
-    print("\n".join(lines))  # after what the trainings have printed
-    trials = {"trials": len(sweep.trials), "threads": experiment.threads, "load": os.getloadavg()[2]}
-    files.write_json(RESULTS, {**environment(select_device("cpu")), **trials, "ways": found})
+                results["ways"][f"{way}, {at_once} at once"] = facts
+            results["load"] = os.getloadavg()[2]
+        cpu = cpu_seconds(sweep, folder / "prepared", folder / "cpu")
+        results["cpu"] = {**cpu, "load": os.getloadavg()[2]}
+    print(table(results))  # after what the trainings have printed
+    files.write_json(RESULTS, results)
+    files.write_text(PAGE, insert(PAGE.read_text(encoding="utf-8"), "executors", table(results), PAGE))
 
 
 if __name__ == "__main__":
-    main()
+    run(main)
