@@ -36,7 +36,7 @@ class MlflowServer:
             self.process = subprocess.Popen(
                 command, env=os.environ | settings, stdout=log, stderr=log, start_new_session=True
             )
-        wait_for(lambda: _connects(self.port), f"MLflow does not answer: {self.folder / 'server.log'}")
+        wait_for(lambda: connects(self.port), f"MLflow does not answer: {self.folder / 'server.log'}")
 
     def kill(self) -> None:
         """Kill it and its worker."""
@@ -119,7 +119,8 @@ def wait_for(condition: Callable[[], bool], otherwise: str) -> None:
         time.sleep(0.2)
 
 
-def _connects(port: int) -> bool:
+def connects(port: int) -> bool:
+    """Tell whether something listens on a port of this machine."""
     try:
         socket.create_connection(("127.0.0.1", port), timeout=1).close()
     except OSError:
