@@ -1,11 +1,14 @@
 """A real campaign on the digits: killed, blocking a second one, resumed, and out of time."""
 
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import yaml
@@ -25,7 +28,7 @@ def other(clone: Clone) -> Iterator[Clone]:
 
     clone.edit(add)
     yield clone
-    clone.run("git", "checkout", "-q", ".")
+    clone.run("git", "reset", "-q", "--hard")
     clone.run("git", "clean", "-fdq", "metrics", "plots", "data")
     clone.run("dvc", "checkout", "-q", status=None)
 
@@ -93,8 +96,29 @@ def test_it_is_interrupted_and_resumes_to_a_result_of_dvc(other: Clone) -> None:
     assert (other.folder / "params.yaml").read_text() == params
     assert "train@second" in yaml.safe_load((other.folder / "dvc.lock").read_text())["stages"]
     assert (other.folder / "metrics/second/scores.json").exists()
+    (to_keep,) = re.findall(r"to keep the results: `make report`, then `(git add [^`]+)`", done)
+    other.run("bash", "-c", to_keep)
+    status = other.run("git", "status", "--porcelain").stdout.splitlines()
+    assert any("metrics/second/scores.json" in line for line in status)
+    assert all(line[1] == " " for line in status), "it names all that a campaign writes"
     assert "Running stage" not in other.run("dvc", "repro").stdout, "it has left DVC as it is after `repro`"
     assert "nothing trained; 0 left" in other.run("convlab", "campaign", "second").stdout
+
+
+def test_it_goes_on_in_another_clone_to_which_its_folder_is_copied(other: Clone, tmp_path: Path) -> None:
+    other.edit(lambda params: params["experiments"]["second"].update(epochs=61))  # not in DVC's run cache
+    other.commit("an experiment more")
+    running = begun(other)
+    running.send_signal(signal.SIGTERM)
+    status, out = ended(running)
+    assert status == 128 + signal.SIGTERM, out
+    other.run("git", "clone", "-q", ".", str(tmp_path / "elsewhere"))
+    shutil.copytree(other.folder / ".convlab", tmp_path / "elsewhere/.convlab")
+    elsewhere = Clone(tmp_path / "elsewhere")
+    done = elsewhere.run("convlab", "campaign", "second").stdout
+    assert "second: resuming at epoch" in done
+    assert "campaign: second: done" in done
+    other.run("git", "reset", "-q", "--hard", "HEAD~1")
 
 
 def test_it_starts_nothing_that_would_not_finish(other: Clone) -> None:

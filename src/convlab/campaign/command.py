@@ -31,6 +31,7 @@ INTERVAL = 3  # seeds that it takes, at least
 MARGIN = 1.1  # factor on an estimate, for its error
 GRACE, SHARE = 20.0, 0.1  # seconds, and share of the time at most, that a checkpoint may take
 SHOWN = 3  # claims of an item that are named
+KEPT = f"README.md docs metrics plots {PARAMS} {STUDIES} dvc.lock"  # what a campaign and `make report` write
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,8 @@ def campaign(
     took = format_duration(time.monotonic() - began)
     console.print(f"campaign: {', '.join(counts) or 'nothing trained'}; {left} left; {took}", highlight=False)
     if "done" in ended.values():
-        console.print("campaign: to keep the results: `make report`, then `git add metrics plots dvc.lock`")
+        hint = f"campaign: to keep the results: `make report`, then `git add {KEPT}`"
+        console.print(hint, highlight=False, soft_wrap=True)  # to be copied as one line
     return int("failed" in ended.values())
 
 
