@@ -15,7 +15,6 @@ from convlab.schema.datasets import Fit
 
 EXAMPLES = (0, 1, 2, 3, 4, 7)  # digits whose strokes static/explore.js knows
 LARGEST = 50_000_000  # bytes of weights, ResNet-18's among them: what a browser unpacks from a script
-EXPORTERS = ("onnx", "onnxscript")  # packages that write a graph
 OUTPUTS = ("logits", "heat")  # of a graph, before the maps of its convolutions
 
 
@@ -55,8 +54,10 @@ class Absent:
 
 def missing() -> str:
     """Return all that the page lacks, whatever has been trained; "" if nothing."""
+    from convlab.networks.onnx_model import NEEDED
+
     lacks = []
-    if absent := [name for name in EXPORTERS if find_spec(name) is None]:
+    if absent := [name for name in NEEDED if find_spec(name) is None]:
         are = "is" if len(absent) == 1 else "are"
         lacks.append(f"{' and '.join(absent)} {are} not installed (`pip install -e '.[export]'`)")
     if not runtime.is_here():
