@@ -59,10 +59,11 @@ test-all: lint test test-campaigns  ## lint, the tests, and the slow ones
 test-campaigns: setup  ## only the slow tests (fault injection, fuzzing, every experiment, a GPU session)
 	pytest $(PARALLEL) -m campaign
 
-test-browser: setup  ## open every page of the book in Chromium, which must be installed (`apt-get install chromium`)
+test-browser: setup  ## open every page of the book in Chromium (`apt-get install chromium`; SCREENSHOTS=folder: with pictures)
 	pip install --quiet --disable-pip-version-check --no-build-isolation -e '.[export,browser]'
 	-@python -c 'from convlab.book import runtime; runtime.fetch()'
-	pytest tests/browser tests/unit/test_predict.py tests/unit/test_inside.py -rs
+	pytest tests/browser tests/unit/test_predict.py tests/unit/test_inside.py -rs \
+		$(if $(CI),--no-skips) $(if $(SCREENSHOTS),--screenshots $(SCREENSHOTS))
 
 test-ray: setup  ## the executors with Ray, which this installs as well (requirements-ray.lock)
 	pip install --quiet --disable-pip-version-check --require-hashes -r requirements-ray.lock

@@ -2,7 +2,9 @@
 
 import os
 import sys
+from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,6 +32,30 @@ os.environ |= {f"GIT_CONFIG_KEY_{index}": key for index, key in enumerate(GIT)}
 os.environ |= {f"GIT_CONFIG_VALUE_{index}": value for index, value in enumerate(GIT.values())}
 os.environ |= {"GIT_CONFIG_COUNT": str(len(GIT)), "MLFLOW_DISABLE_TELEMETRY": "true", "DVC_NO_ANALYTICS": "1"}
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add what `make test-browser` passes."""
+    parser.addoption("--no-skips", action="store_true", help="a test that would be skipped fails")
+    parser.addoption("--screenshots", type=Path, help="a folder for PAGE-THEME-WIDTH.png of the book")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Let a skipped test fail, if so told."""
+    return _without_skips((yield), item.config)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, Any, Any]:
+    """Let a skipped file fail, if so told."""
+    return _without_skips((yield), collector.config)
+
+
+def _without_skips(report: Any, config: pytest.Config) -> Any:
+    if report.skipped and config.getoption("no_skips"):
+        report.outcome, report.longrepr = "failed", f"--no-skips: {report.longrepr[2]}"
+    return report
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tabs import ROOT, Tab
+from tabs import ROOT, Tab, link_runtime
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
@@ -18,12 +18,13 @@ def committed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with what is committed, or staged to be; never the results of the work tree."""
     folder = tmp_path_factory.mktemp("committed")
     subprocess.run(["git", "checkout-index", "--all", f"--prefix={folder}/"], cwd=ROOT, check=True)
+    link_runtime(folder)
     return folder
 
 
 @pytest.fixture(scope="session")
 def book(committed: Path) -> Path:
-    """Return the folder of the book of the committed results."""
+    """Return the folder of the book of the committed results, with the explore page where it can be made."""
     from convlab.book import site
 
     with pytest.MonkeyPatch.context() as patch:

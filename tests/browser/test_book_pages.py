@@ -20,37 +20,29 @@ def a_few(book: Path) -> list[Path]:
     return [*book.glob("*.html"), *sorted(book.glob("reports/*")), *sorted(book.glob("claims/*"))[::15]]
 
 
-def quiet_and_narrow(tab: Tab, paths: list[Path], width: int) -> None:
-    """Open pages; none of them says anything on the console, or is wider than the screen."""
-    wide = []
-    for path in paths:
-        page = tab.open(path)
-        assert not tab.said, f"{path.name}: {tab.said}"
-        if page.evaluate("document.documentElement.scrollWidth") > width:
-            wide.append(path.name)
-    assert not wide
+def is_wide(tab: Tab, path: Path) -> bool:
+    """Open a page, which says nothing on the console; return whether it is wider than the screen."""
+    page = tab.open(path)
+    assert not tab.said, f"{path.name}: {tab.said}"
+    return bool(page.evaluate("document.documentElement.scrollWidth") > tab.width)
 
 
 def test_every_page_opens_with_an_empty_console(tab, book):
-    quiet_and_narrow(tab, sorted(book.rglob("*.html")), 1440)
-
-
-@pytest.mark.parametrize(("width", "theme"), [(390, "light"), (390, "dark"), (1440, "dark")])
-def test_each_kind_of_page_fits_the_screen_in_both_themes(chromium, book, width, theme):
-    tab = Tab(chromium, width, theme)
-    quiet_and_narrow(tab, a_few(book), width)
-    tab.context.close()
+    assert not [path for path in sorted(book.rglob("*.html")) if is_wide(tab, path)]
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_axe_finds_no_serious_violation(chromium, book, theme):
-    tab = Tab(chromium, 1440, theme)
-    found = []
+@pytest.mark.parametrize("width", [390, 1440])
+def test_each_kind_of_page_fits_the_screen_and_axe_finds_nothing(chromium, book, pytestconfig, width, theme):
+    tab = Tab(chromium, width, theme)
+    wide, violations = [], []
     for path in a_few(book):
-        tab.open(path)
-        found += [(path.name, *one) for one in tab.serious()]
+        wide += [path.name] if is_wide(tab, path) else []
+        tab.photograph(path.stem, pytestconfig.getoption("screenshots"))
+        violations += [(path.name, *one) for one in tab.serious()]
     tab.context.close()
-    assert not found
+    assert not wide
+    assert not violations
 
 
 def test_the_front_page_loads_less_than_300_kb(tab, book):

@@ -1,17 +1,16 @@
 """Networks that run in the browser: trained here on the digits, they give PyTorch's outputs."""
 
 import json
-from pathlib import Path
 
 import pytest
 import results_world
 import torch
 from PIL import Image, ImageDraw
 from result import evaluation, put, training
-from tabs import ROOT
+from tabs import ROOT, Tab, link_runtime
 
 from convlab import files
-from convlab.book import contents, explore, runtime, site
+from convlab.book import contents, explore, site
 from convlab.config import dump_item, load_params
 from convlab.data.catalogue import DATASETS
 from convlab.data.dataset import save
@@ -22,10 +21,13 @@ from convlab.figures.features import activations
 from convlab.figures.gradcam import gradcam
 from convlab.models.build import load_model
 from convlab.models.weights import hash_weights
+from convlab.networks.trained import load_trained
 from convlab.pipeline.run import train
 
 pytest.importorskip("onnxscript", reason="`pip install onnx onnxscript` exports networks")
 pytestmark = pytest.mark.campaign  # as in test_book_pages.py
+NO_RUNTIME = "ONNX Runtime Web is not here: `convlab book --fetch` brings it"
+IN_GIT = sorted(path.stem for path in (ROOT / "champions").glob("*.safetensors"))
 
 
 def record(experiment, weights):
@@ -41,15 +43,12 @@ def record(experiment, weights):
 def trained(tmp_path_factory):
     """Return the book's folder, with the page, and the digits' network, trained for some epochs."""
     folder = tmp_path_factory.mktemp("trained")
-    kept = ROOT / ".convlab" / runtime.folder().name
-    if not kept.is_dir():
-        pytest.skip("ONNX Runtime Web is not here: `convlab book --fetch` brings it")
+    if not link_runtime(folder):
+        pytest.skip(NO_RUNTIME)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.delenv("DVC_ROOT", raising=False)
         results_world.build(folder)
-        Path(".convlab").mkdir()
-        (Path(".convlab") / kept.name).symlink_to(kept)
         recipe = {"epochs": 15, "seeds": 1, "precision": "fp32", "threads": 1}
         experiment = load_params(files.PARAMS).experiments["digits"].model_copy(update=recipe)
         files.write_text(files.config("digits"), dump_item(experiment))
@@ -77,15 +76,48 @@ def test_the_logits_are_those_of_pytorch(tab, trained):
     assert not tab.said
 
 
-def looked(page, image):
-    """Return the outputs of the page's network for an image: logits, and (shape, values) of heat and maps."""
+@pytest.mark.parametrize("name", IN_GIT)
+def test_each_network_in_git_gives_the_logits_of_pytorch(tab, book, committed, monkeypatch, name):
+    if not (book / "explore.html").is_file():
+        pytest.skip(NO_RUNTIME)
+    monkeypatch.chdir(committed)
+    network = load_trained(name)
+    dataset = network.dataset
+    drawn = torch.randn(2, *dataset.shape, generator=torch.Generator().manual_seed(1))
+    images = (torch.nn.functional.avg_pool2d(drawn, 3, 1, 1).clamp(0, 1) * dataset.max_value).byte()
+    with torch.no_grad():
+        wanted = network.model(network.statistics.transform()(images))
+    page = tab.open(book / "explore.html")
+    found = torch.tensor([looked(page, image, name)["logits"] for image in images])
+    torch.testing.assert_close(found, wanted, atol=1e-4, rtol=0)
+    assert not tab.said
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1440])
+def test_an_answer_fits_the_screen_and_axe_finds_nothing(chromium, book, pytestconfig, width, theme):
+    if not (book / "explore.html").is_file():
+        pytest.skip(NO_RUNTIME)
+    tab = Tab(chromium, width, theme)
+    page = tab.open(book / "explore.html")
+    page.select_option("#example", "7")
+    page.wait_for_function("document.getElementById('status').textContent.includes(': 7')")
+    tab.photograph("explore_7", pytestconfig.getoption("screenshots"))
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert not tab.said
+    assert not tab.serious()
+    tab.context.close()
+
+
+def looked(page, image, name="digits"):
+    """Return the outputs of a network on the page for an image: logits, and (shape, values) of heat, maps."""
     return page.evaluate(
-        """async pixels => {
+        """async ([name, pixels]) => {
           const plain = ({ shape, data }) => [Array.from(shape, Number), Array.from(data)];
-          const { logits, heat, maps } = await look("digits", pixels);
+          const { logits, heat, maps } = await look(name, pixels);
           return { logits, heat: plain(heat), maps: maps.map(plain) };
         }""",
-        image.flatten().tolist(),
+        [name, image.flatten().tolist()],
     )
 
 
