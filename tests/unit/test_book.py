@@ -16,6 +16,7 @@ from convlab import files, results
 from convlab.book import chapter, claim, comparison, contents, explore, runtime, scatter, site
 from convlab.commands import pages
 from convlab.errors import InputError
+from convlab.pipeline.made_from import sealed
 from convlab.results import compare
 
 
@@ -344,8 +345,12 @@ def test_a_result_of_two_machines_names_both_with_their_dates_and_commits(tmp_pa
     results_world.build(tmp_path)
     timing = files.METRICS / "digits/timing.json"
     first, second = files.read_json(timing)["seeds"]
-    later = {"device_name": "a GPU", "started_at": "2026-02-03T04:05:06+00:00", "git_commit": "abcdef0123"}
+    later = {"started_at": "2026-02-03T04:05:06+00:00", "git_commit": "abcdef0123"}
     files.write_json(timing, files.by_seed([first, second | later]))
+    one, other = files.read_json(files.trainings("digits"))
+    other.pop("seal")
+    moved = sealed({**other, "environment": {"device_name": "a GPU"}})
+    files.write_json(files.trainings("digits"), [one, moved])
     made = contents.load()
     (row,) = [one for one in chapter._timings(made, made.chapters[0]) if one["result"] == "digits"]
     assert row["device"] == "a CPU (fp32), a GPU (fp32)"
