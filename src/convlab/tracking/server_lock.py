@@ -39,9 +39,7 @@ class ServerLock:
 
     def __init__(self, client: "MlflowClient"):
         self.client = client
-        self.needed = not tracking_uri().startswith(
-            "sqlite:"
-        )  # a file of this machine, with a lock of its own
+        self.needed = not tracking_uri().startswith("sqlite:")  # a file of this machine has its own lock
         self.name = ""
         self.taken = self.renewed = 0.0
         self.left = Event()
