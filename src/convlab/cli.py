@@ -56,7 +56,9 @@ def _main() -> int:
         "name", metavar="NAME", help="a data set declared under `datasets` in params.yaml"
     )
     parsers["check"].add_argument(
-        "--against", metavar="REV", help="also fail if a test accuracy has dropped since this git revision"
+        "--against",
+        metavar="REV",
+        help="also fail if a test accuracy has dropped since this git revision or DVC experiment",
     )
     form = parsers["results"].add_mutually_exclusive_group()
     form.add_argument("--json", dest="form", action="store_const", const="json", help="a row per training")

@@ -236,12 +236,23 @@ def test_another_branch_is_compared_from_a_folder_below_the_root(
     assert [change.kind for change in against("other")] == [ROSE]
 
 
+def test_a_dvc_experiment_is_compared_by_its_name(repository: Path) -> None:
+    experiment("digits", 0.9)
+    commit()
+    git("update-ref", f"refs/exps/{'a' * 2}/{'a' * 38}/fast-lark", "HEAD")
+    experiment("digits", 0.95)
+    commit()
+    assert [change.kind for change in against("fast-lark")] == [ROSE]
+
+
 # -------------------------------------------------------------------------------------------------- bad input
 
 
 @pytest.mark.parametrize("revision", ["nonsense", "", "--all", "HEAD~99", "HEAD:metrics", "a b", "‮\n"])
 def test_what_is_no_revision_is_one_line(revision: str) -> None:
-    with pytest.raises(InputError, match=r"^--against: found .*; allowed: a branch, tag or commit") as error:
+    with pytest.raises(
+        InputError, match=r"^--against: found .*; allowed: a branch, tag, commit or DVC"
+    ) as error:
         against(revision)
     assert len(str(error.value).splitlines()) == 1
 
