@@ -104,6 +104,16 @@ def test_what_a_command_sets_is_in_params_yaml(page: str, key: str) -> None:
     assert last in (Experiment.model_fields if key.startswith("+") else section), page
 
 
+def test_the_layout_names_every_module() -> None:
+    """docs/pipeline.md; of folders that have a file per page, command or figure, the folder."""
+    package = ROOT / "src/convlab"
+    text = (ROOT / "docs/pipeline.md").read_text(encoding="utf-8")
+    (layout,) = [block for block in re.findall(r"^```.*?^```", text, re.M | re.S) if "  train/ " in block]
+    modules = [path for path in (*package.glob("*.py"), *package.glob("*/*.py")) if path.stem != "__init__"]
+    own = [path for path in modules if path.parent.name not in ("book", "commands", "figures")]
+    assert [path.stem for path in own if not re.search(rf"\b{path.stem}\b", layout)] == []
+
+
 def links() -> list[tuple[str, str]]:
     found = []
     for page in PAGES:
