@@ -13,7 +13,7 @@ from params import REPOSITORYS, ROOT, stage
 from convlab import files
 from convlab.config import dump_item, load_params
 from convlab.files import read_json
-from robustness import bad_inputs, fuzz
+from robustness import bad_inputs, fuzz, fuzz_readers
 from robustness.fuzz import READERS, attempt
 from robustness.mutations import TOKENS
 
@@ -44,13 +44,13 @@ def test_damaged_files_are_read_or_refused_in_one_line(name: str) -> None:
 
 @pytest.mark.parametrize("name", READERS)
 def test_the_files_are_read_while_they_are_whole(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fuzz, "damaged", lambda content, chance: content)
-    monkeypatch.setattr(fuzz, "damaged_text", lambda content, chance: content)
+    monkeypatch.setattr(fuzz_readers, "damaged", lambda content, chance: content)
+    monkeypatch.setattr(fuzz_readers, "damaged_text", lambda content, chance: content)
     assert attempt(name, random.Random(3)) == "read"
 
 
 def test_a_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fuzz, "BOMBS", 1.0)
+    monkeypatch.setattr(fuzz_readers, "BOMBS", 1.0)
     assert attempt("idx", random.Random(0)) == "refused"
 
 
