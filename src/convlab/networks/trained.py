@@ -105,7 +105,7 @@ def _of_revision(result: str, revision: str) -> Trained:
                 needed = _own_weights(result, record), _kept_statistics(result, configuration(record))
                 for path in needed:
                     if found := kept.cached(path, there):
-                        path.parent.mkdir(parents=True)
+                        path.parent.mkdir(parents=True, exist_ok=True)
                         path.symlink_to(found)
             if not _is_here(result, record):
                 raise InputError(f"its weights are neither in {files.CHAMPIONS}/ there nor in DVC's cache")

@@ -20,6 +20,7 @@ from convlab.results.quantities import QUANTITIES, difference_text
 from convlab.results.read import Found, Plan, rounded
 from convlab.results.rerun import rerun
 from convlab.schema import Claim, Experiment, Params, Relation
+from convlab.schema.study import Than
 
 Verdict = Literal["confirmed", "refuted", "inconclusive", "not run"]
 VERDICTS = get_args(Verdict)
@@ -254,7 +255,8 @@ def expected(row: Mapping[str, Any]) -> str:
 
 def compared_with(row: Mapping[str, Any]) -> str:
     """Name what the pairs of classes of a judged claim are compared with."""
-    match row["than"]:
+    than: Than = row["than"]
+    match than:
         case "average":
             others = "as many average pairs"
         case "others":
@@ -262,7 +264,7 @@ def compared_with(row: Mapping[str, Any]) -> str:
         case "every other":
             others = "every other pair, by the rarest of them"
         case _:
-            raise AssertionError(row["than"])
+            assert_never(than)
     return f"{others}, in points of the wrong images"
 
 

@@ -12,8 +12,9 @@ FREEDOM = 3  # degrees of it, at least, of a pooled standard deviation
 
 
 def pooled(metric: str, sides: Collection[str], experiments: Mapping[str, Experiment]) -> Borrowed | None:
-    """Return the standard deviation over seeds of the trials of the sweep that both sides belong to; None if
-    it has too few degrees of freedom, or a side belongs to none. Of trials with the sides' conventions."""
+    """Return the standard deviation over seeds of the trials of one sweep, those with the conventions of both
+    sides, about their own means; None if it has too few degrees of freedom, or a side is not of that sweep.
+    """
     studies = dict.fromkeys(result.partition("/")[0] for result in sides if "/" in result)
     if len(studies) != 1 or not all("/" in result for result in sides):
         return None
