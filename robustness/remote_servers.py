@@ -18,7 +18,7 @@ from urllib.request import Request, urlopen
 from robustness.servers import connects, free_port, wait_for
 
 BUCKET = "convlab"
-AWS = {"AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": "nothing", "AWS_DEFAULT_REGION": "us-east-1"}
+KEYS = {"access_key_id": "nobody", "secret_access_key": "nothing", "region": "us-east-1"}  # moto takes any
 
 
 class Remote(ABC):
@@ -148,11 +148,10 @@ class S3(Relayed):
             command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
         wait_for(lambda: connects(port), f"moto does not answer: {folder / 'moto.log'}")
-        os.environ |= AWS
         urlopen(Request(f"http://127.0.0.1:{port}/{BUCKET}", method="PUT")).close()
         self.relay = Relay(port)
         self.server, self.url = f"moto {version('moto')}", f"s3://{BUCKET}/store"
-        self.settings = {"endpointurl": f"http://127.0.0.1:{self.relay.port}"}
+        self.settings = {"endpointurl": f"http://127.0.0.1:{self.relay.port}", **KEYS}
 
     @staticmethod
     def lacks() -> str:

@@ -1,6 +1,7 @@
 """DVC remotes in use and in trouble: a folder, SSH and S3 on this machine; the table of docs/scale.md.
 
-    python robustness/remotes.py [--only folder] [--out FILE]
+    python robustness/remotes.py                         all of them, and writes the table
+    python robustness/remotes.py --only S3 --out FILE    one of them
 
 The pipeline computes the digits with one epoch, once. For each remote: a push whose connection is cut in the
 middle, and the next one; a second clone that pulls, and whose `dvc repro` has nothing to compute; and two
@@ -9,7 +10,6 @@ clones that push different experiments of the same name. SSH needs Debian's `ope
 """
 
 import hashlib
-import os
 import subprocess
 import sys
 import tempfile
@@ -28,12 +28,14 @@ from convlab.files import write_json, write_text
 from convlab.pipeline.provenance import environment, run_context
 from convlab.results.tables import insert
 from robustness.remote_servers import S3, Folder, Remote, Ssh
+from robustness.servers import cleared
 
 ROOT = Path(__file__).parents[1]
 OUT, PAGE = Path("robustness/results/remotes.json"), Path("docs/scale.md")
 KINDS: dict[str, type[Remote]] = {"folder": Folder, "SSH": Ssh, "S3": S3}
 EXPERIMENT = "same"
-GATE = "! dvc repro --dry | grep 'Running stage'"  # of a CI that pulls: fails if something is to be computed
+# Of a CI that pulls: fails if something is to be computed, or if DVC fails
+GATE = "plan=$(dvc repro --dry) && ! grep 'Running stage' <<< \"$plan\""
 COMPARED = ("data/processed/*/*/*", "data/models/*/*", "data/predictions/*", "metrics/digits/*.json")
 NOBODY = {
     f"GIT_{who}_{what}": value
@@ -48,6 +50,8 @@ def main() -> int:
     parser.add_argument("--only", choices=KINDS)
     parser.add_argument("--out", type=Path, default=OUT, help="(%(default)s)")
     options = parser.parse_args()
+    if options.only and options.out == OUT:
+        parser.error(f"--only {options.only} needs --out FILE: {OUT} and {PAGE} have all remotes")
     results = environment(torch.device("cpu")) | {"git_commit": run_context()["git_commit"]}
     results |= {"dvc": version("dvc"), "remotes": {}}
     with tempfile.TemporaryDirectory() as name:
@@ -114,7 +118,7 @@ def tried(kind: str, folder: Path, first: Path, other: Path) -> dict[str, Any]:
         mine = call(
             first, "git", "for-each-ref", "--format=%(objectname)", f"refs/exps/**/{EXPERIMENT}"
         ).stdout
-        return {
+        seen = {
             "server": remote.server,
             "objects": len(objects),
             "bytes": size,
@@ -128,11 +132,11 @@ def tried(kind: str, folder: Path, first: Path, other: Path) -> dict[str, Any]:
             "up_to_date": "up to date" in repro.stdout,
             "same_bytes": hashes(second) == hashes(first) != {},
             "clean": call(second, "git", "status", "--porcelain").stdout == "",
-            "gates": [gate.returncode, changed(second)],
             "second_push_status": pushes[1].returncode,
             "second_push_says": says(pushes[1], own),
             "first_kept": pushes[0].returncode == 0 and kept == mine != "",
         }
+        return seen | {"gates": [gate.returncode, changed(second)]}  # last: it changes a setting there
 
 
 def changed(clone: Path) -> int:
@@ -223,9 +227,10 @@ def call(folder: Path, *command: str, status: int | None = 0) -> "subprocess.Com
     Raises:
         InputError: its exit status is not the one expected; None: any.
     """
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("CONVLAB_", "PYTHONPATH"))}
     site = {"DVC_SITE_CACHE_DIR": str(folder / ".dvc/tmp/site"), "DVC_NO_ANALYTICS": "1"}
-    done = subprocess.run(command, cwd=folder, env=kept | NOBODY | site, capture_output=True, text=True)
+    done = subprocess.run(
+        command, cwd=folder, env=cleared(folder) | NOBODY | site, capture_output=True, text=True
+    )
     if status is not None and done.returncode != status:
         raise InputError(f"{' '.join(command)}: exit status {done.returncode}: {done.stdout}{done.stderr}")
     return done

@@ -14,7 +14,6 @@ The table of docs/scale.md is written from it.
 
 import hashlib
 import json
-import os
 import random
 import shutil
 import subprocess
@@ -38,7 +37,7 @@ from convlab.errors import InputError, run
 from convlab.files import METRICS, STUDIES, write_json, write_text
 from convlab.pipeline.provenance import environment, run_context
 from convlab.results.tables import insert
-from robustness.servers import MlflowServer, Postgres, find_postgres
+from robustness.servers import MlflowServer, Postgres, cleared, find_postgres
 
 ROOT = Path(__file__).parents[1]
 OUT, PAGE = Path("robustness/results/tracking_server.json"), Path("docs/scale.md")
@@ -220,16 +219,16 @@ def sweep(folder: Path, uri: str) -> list[str]:
     content["sweeps"][SWEEP]["overrides"]["epochs"] = 2
     studies.write_text(yaml.safe_dump(content), encoding="utf-8")
     command = ["dvc", "repro", "--force", f"sweep@{SWEEP}"]
-    done = subprocess.run(command, cwd=folder, env=cleared(folder, uri), capture_output=True, text=True)
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=cleared(folder) | {"MLFLOW_TRACKING_URI": uri},
+        capture_output=True,
+        text=True,
+    )
     if done.returncode:
         raise InputError(f"{' '.join(command)}: {done.stdout}{done.stderr}")
     return [line for line in done.stderr.splitlines() if line.startswith("mlflow: ")]
-
-
-def cleared(folder: Path, uri: str) -> dict[str, str]:
-    """Return the environment of a clone's commands."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "CONVLAB_"))}
-    return kept | {"PYTHONPATH": str(folder / "src"), "MLFLOW_TRACKING_URI": uri}
 
 
 def track(folder: Path, uri: str) -> int:
@@ -243,7 +242,11 @@ def track(folder: Path, uri: str) -> int:
         with (folder / "track.log").open("wb") as log:
             if (
                 subprocess.run(
-                    command, cwd=folder, env=cleared(folder, uri), stdout=log, stderr=log
+                    command,
+                    cwd=folder,
+                    env=cleared(folder) | {"MLFLOW_TRACKING_URI": uri},
+                    stdout=log,
+                    stderr=log,
                 ).returncode
                 == 0
             ):

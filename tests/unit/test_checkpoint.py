@@ -9,24 +9,12 @@ import torch
 
 from convlab.interrupt import Interrupted, Request, deferred
 from convlab.train.checkpoint import Checkpoints
+from robustness.fuzz_readers import Part
 
 
 @pytest.fixture
 def checkpoints(tmp_path: Path) -> Checkpoints:
     return Checkpoints(tmp_path / "checkpoints", Request())
-
-
-class Part:
-    """Something with a state, as optimisers have one."""
-
-    def __init__(self, state: Any = None):
-        self.state = state
-
-    def state_dict(self) -> Any:
-        return self.state
-
-    def load_state_dict(self, state: Any) -> None:
-        self.state = state
 
 
 def save(checkpoints: Checkpoints, epoch: int, step: int, state: Any) -> None:

@@ -66,5 +66,7 @@ def test_where_nodes_do_not_join_it_goes_on_with_those_that_did(
     command = ["bash", str(ROOT / "deploy/ray-slurm.sh")]
     subprocess.run(command, cwd=tmp_path, env=allocation | {"NODES": "1"}, check=True)
     lines = (tmp_path / "log").read_text().splitlines()
-    assert sum(line.startswith("ray status") for line in lines) == 61
+    assert (
+        sum(line.startswith("ray status") for line in lines) >= 61
+    )  # for the head, and all for the other node
     assert lines[-1] == "dvc repro [ray n1:6379 ]"

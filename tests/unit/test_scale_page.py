@@ -66,6 +66,7 @@ def test_a_remote_ended_well_only_if_all_did() -> None:
     assert remotes.good(FOUND)
     assert remotes.good({"lacks": "sshd"})
     wrong = {"cut_status": 0, "again_status": 1, "computed": 2, "in_sync": False, "gates": [0, 0]}
+    wrong |= {"pull_status": 1} | dict.fromkeys(("up_to_date", "same_bytes", "clean", "first_kept"), False)
     assert [key for key, value in wrong.items() if remotes.good(FOUND | {key: value})] == []
 
 

@@ -87,6 +87,13 @@ class Writers:
                     self.errors.append(error)
                 self.inside.remove(name)
 
+    def enter(self, name: str) -> str:
+        """Start a writer that stays in, alone; return its name on the server."""
+        self.start(name, stay=True)
+        self.wait_for(name)
+        (own,) = self.registry.tags
+        return own
+
     def wait_for(self, name: str) -> None:
         while name not in self.inside:
             time.sleep(0.005)
@@ -134,9 +141,7 @@ def test_of_eight_at_once_one_is_in_at_a_time_and_all_have_their_turn(
 def test_a_writer_that_lives_is_waited_for_however_long_it_takes(
     registry: Registry, writers: Writers
 ) -> None:
-    writers.start("A", stay=True)
-    writers.wait_for("A")
-    (name,) = registry.tags
+    name = writers.enter("A")
     writers.start("B")
     while int(registry.tags[name].get(TAG, 0)) * server_lock.RENEW_SECONDS < 1.3 * server_lock.STALE_SECONDS:
         assert writers.inside == {"A"}
@@ -149,8 +154,7 @@ def test_a_writer_that_lives_is_waited_for_however_long_it_takes(
 def test_who_waits_too_long_says_so(
     registry: Registry, writers: Writers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    writers.start("A", stay=True)
-    writers.wait_for("A")
+    writers.enter("A")
     monkeypatch.setattr(server_lock, "WAIT_SECONDS", 0.1)
     with pytest.raises(TimeoutError, match=r"other writers were at work for 0\.1 s"):
         ServerLock(registry).__enter__()  # type: ignore[arg-type]
@@ -177,9 +181,7 @@ def test_two_that_find_a_killed_writers_name_remove_it_and_enter_one_by_one(
 def test_a_writer_that_was_cut_off_leaves_the_next_ones_name_and_creates_nothing_more(
     registry: Registry, writers: Writers
 ) -> None:
-    writers.start("A", stay=True)
-    writers.wait_for("A")
-    (name,) = registry.tags
+    name = writers.enter("A")
 
     def cut_off(call: str, of: str) -> None:
         if call == "tag" and of == name:
