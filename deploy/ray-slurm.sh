@@ -11,7 +11,7 @@
 set -euo pipefail
 . .venv/bin/activate
 export RAY_worker_niceness=0 RAY_AUTH_MODE=token
-export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK  # srun does not inherit --cpus-per-task since Slurm 22.05
+export SRUN_CPUS_PER_TASK=${SLURM_CPUS_PER_TASK:?give sbatch --cpus-per-task}  # srun does not inherit --cpus-per-task since Slurm 22.05
 [ -f ~/.ray/auth_token ] || ray get-auth-token --generate
 head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | sed -n 1p)
 gpus=${SLURM_GPUS_PER_TASK:-0}
@@ -24,12 +24,13 @@ await() {  # until so many nodes have joined, for two minutes at most
     [ "$joined" -ge "$1" ] && return
     sleep 2
   done
+  return 1
 }
-await 1
+await 1 || { echo "ray-slurm.sh: Ray's head on $head does not answer" >&2; exit 1; }
 others=$((SLURM_JOB_NUM_NODES - 1))
 if [ "$others" -gt 0 ]; then
   srun --nodes="$others" --ntasks="$others" --exclude="$head" ray start --address="$head:6379" $resources --block &
-  await "$SLURM_JOB_NUM_NODES"
+  await "$SLURM_JOB_NUM_NODES" || echo "ray-slurm.sh: going on with the $joined nodes that joined" >&2
 fi
 export CONVLAB_EXECUTOR=ray RAY_ADDRESS="$head:6379"  # as many trainings at once as the joined nodes have room for
 srun --overlap --nodes=1 --ntasks=1 -w "$head" dvc repro

@@ -12,7 +12,13 @@ from typing import NoReturn
 
 from convlab.interrupt import Interrupted, end_with_dvc
 
-FULL = (errno.ENOSPC, errno.EDQUOT)  # of a disk, and of a user's share of it
+# Why a file cannot be written, where its user can help it
+UNWRITABLE = {
+    errno.ENOSPC: "no space left on the disk; make room, then run it again",
+    errno.EDQUOT: "your share of the disk is used up; make room, then run it again",
+    errno.EROFS: "the file system is read-only",
+    errno.EACCES: "permission denied",
+}
 
 
 class InputError(Exception):
@@ -62,8 +68,9 @@ def use_headless_matplotlib() -> None:
 
 
 def run(main: Callable[[], int | None]) -> None:
-    """Call `main` as the body of a command; an `InputError` or a full disk becomes one line on stderr and
-    exit status 2, SIGINT, and SIGTERM during a training, one line and 128 more than their number."""
+    """Call `main` as the body of a command; an `InputError`, or a file that cannot be written, becomes one
+    line on stderr and exit status 2; SIGINT, and SIGTERM during a training, one line and 128 more than their
+    number."""
     command = Path(sys.argv[0]).stem
     replace_unprintable()
     use_headless_matplotlib()
@@ -80,10 +87,10 @@ def run(main: Callable[[], int | None]) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + signal.SIGPIPE)
     except OSError as error:
-        if error.errno not in FULL:
+        if error.errno not in UNWRITABLE:
             raise
         where = f"{error.filename}: " if error.filename else ""
-        print(f"{command}: {where}no space left on the disk; make room, then run it again", file=sys.stderr)
+        print(f"{command}: {where}{UNWRITABLE[error.errno]}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print(f"{command}: SIGINT", file=sys.stderr)

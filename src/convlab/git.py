@@ -83,7 +83,7 @@ def commit_of(revision: str) -> str | None:
     Of several experiments with one name, that of the current commit; without it, none is meant.
     """
     found = output_or_none("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
-    if found is not None:
+    if found is not None and re.fullmatch(r"[0-9a-f]+\n", found):  # of `^HEAD` it prints `^` and a hash
         return found.strip()
     try:
         named = {one.base: one.commit for one in dvc_experiments() if one.name == revision}

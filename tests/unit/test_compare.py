@@ -127,6 +127,11 @@ def test_the_page_has_the_intervals_of_the_terminal():
         (["digits"], "found one result, digits; allowed: two or more"),
         (["digits", "digit"], "did you mean `digits`?"),
         (["digits", "fashion"], "found 'fashion', which has not run"),
+        (["@HEAD", "digits"], "@HEAD: found the name '' (str); allowed: letters, digits, "),
+        (
+            ["../digits@HEAD", "digits"],
+            "../digits@HEAD: found the name '..' (str); allowed: letters, digits, ",
+        ),
         (["digits", "strides/none"], f"found 'strides/none', which has not run; allowed: {ONE}"),
         (
             ["digits", "digits@nowhere"],

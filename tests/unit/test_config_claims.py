@@ -86,7 +86,34 @@ CLAIMS = {
     ),
     "confusions without pairs": (
         {f"{CLAIM}/metric": "confusion_share", f"{CLAIM}/a": "digits", f"{CLAIM}/b": GONE},
-        "claims.strides_cost.pairs: found nothing; allowed: what confusion_share compares",
+        "claims.strides_cost.pairs: found nothing; allowed: pairs of classes, such as 5/3 or deer->frog",
+    ),
+    "a pair of one class": (
+        {
+            f"{CLAIM}/metric": "confusion_share",
+            f"{CLAIM}/a": "digits",
+            f"{CLAIM}/b": GONE,
+            f"{CLAIM}/pairs": ["5/5"],
+        },
+        "claims.strides_cost.pairs.0: found '5/5'; allowed: two classes, as 5/3 (either way) or deer->frog",
+    ),
+    "a pair with another sign": (
+        {
+            f"{CLAIM}/metric": "confusion_share",
+            f"{CLAIM}/a": "digits",
+            f"{CLAIM}/b": GONE,
+            f"{CLAIM}/pairs": ["5-3"],
+        },
+        "claims.strides_cost.pairs.0: found '5-3'; allowed: two classes, as 5/3 (either way) or deer->frog",
+    ),
+    "pairs compared with nothing": (
+        {
+            f"{CLAIM}/metric": "confusion_share",
+            f"{CLAIM}/a": "digits",
+            f"{CLAIM}/b": GONE,
+            f"{CLAIM}/pairs": ["5/3"],
+        },
+        "claims.strides_cost.than: found nothing; allowed: 'others' or 'every other' or 'average'",
     ),
     "pairs of an accuracy": (
         {f"{CLAIM}/pairs": ["5/3"]},

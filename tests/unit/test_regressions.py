@@ -248,7 +248,9 @@ def test_a_dvc_experiment_is_compared_by_its_name(repository: Path) -> None:
 # -------------------------------------------------------------------------------------------------- bad input
 
 
-@pytest.mark.parametrize("revision", ["nonsense", "", "--all", "HEAD~99", "HEAD:metrics", "a b", "‮\n"])
+@pytest.mark.parametrize(
+    "revision", ["nonsense", "", "--all", "^HEAD", "HEAD~99", "HEAD:metrics", "a b", "‮\n"]
+)
 def test_what_is_no_revision_is_one_line(revision: str) -> None:
     with pytest.raises(
         InputError, match=r"^--against: found .*; allowed: a branch, tag, commit or DVC"

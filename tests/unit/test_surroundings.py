@@ -113,3 +113,25 @@ def test_control_c_outside_of_a_training_is_one_line(capsys: pytest.CaptureFixtu
         signal.signal(signal.SIGINT, before)
     assert ended.value.code == 128 + signal.SIGINT
     assert capsys.readouterr().err.endswith(": SIGINT\n")
+
+
+# ----------------------------------------------------------------------------------- what cannot be written
+
+
+@pytest.mark.parametrize(
+    ("why", "said"),
+    [
+        ("EROFS", "metrics/a.json: the file system is read-only"),
+        ("EACCES", "metrics/a.json: permission denied"),
+        ("EDQUOT", "metrics/a.json: your share of the disk is used up; make room, then run it again"),
+    ],
+)
+def test_a_file_that_cannot_be_written_is_one_line(why: str, said: str) -> None:
+    script = (
+        "import errno; from convlab.errors import run\n"
+        f"def main(): raise OSError(errno.{why}, 'no', 'metrics/a.json')\n"
+        "run(main)"
+    )
+    done = python("-c", script)
+    assert done.returncode == 2
+    assert done.stderr.decode().splitlines() == [f"-c: {said}"]

@@ -1,5 +1,7 @@
 """Checks of the configuration, of metrics against their thresholds, of results against the committed ones."""
 
+import sys
+
 from convlab import files
 from convlab.config import load_params
 from convlab.errors import InputError
@@ -42,6 +44,8 @@ def check(against: str | None) -> int:
     if against is not None:
         counts = (f"{kinds.count(kind)} {words}" for kind, words in regressions.KINDS.items())
         print(f"against {against}: {', '.join(counts)}")
+        if kinds and {*kinds} == {regressions.NEW}:
+            print(f"warning: {against} has no results, so nothing was compared", file=sys.stderr)
     return 1 if failed or regressions.FAILED in kinds else 0
 
 

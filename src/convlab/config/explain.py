@@ -140,7 +140,9 @@ def mapping(raw: Mapping[str, Any], key: str, parent: str) -> Mapping[str, Any]:
 
 def nearest(name: Any, allowed: Iterable[str]) -> str:
     """Return what is allowed, and which of it is closest to a typo."""
-    allowed = list(allowed)
+    allowed = list(dict.fromkeys(allowed))
+    if not allowed:
+        return "; there is none to choose from"
     close = difflib.get_close_matches(str(name), allowed, n=1)
     hint = f"; did you mean `{close[0]}`?" if close else ""
     return f"; allowed: {', '.join(allowed)}{hint}"

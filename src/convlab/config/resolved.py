@@ -23,7 +23,8 @@ def load_item(path: Path) -> Experiment | Sweep:
     check_name(path.stem, str(path.parent))
     if not path.exists():
         known = sorted({other.stem for other in path.parent.glob("*.yaml")} - set(RESERVED))
-        raise InputError(f"{path}: not there; `dvc repro resolve` writes it{nearest(path.stem, known)}")
+        hint = nearest(path.stem, known) if known else ""
+        raise InputError(f"{path}: not there; `dvc repro resolve` writes it{hint}")
     content = read_yaml(path)
     if not isinstance(content, Mapping):
         raise InputError(f"{path}: not a configuration; run `dvc repro`")

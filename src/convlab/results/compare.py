@@ -12,6 +12,7 @@ from statistics import mean
 from convlab import files, results
 from convlab.config import load_params
 from convlab.config.explain import nearest
+from convlab.config.names import check_name
 from convlab.config.resolved import inline
 from convlab.errors import InputError
 from convlab.pipeline.made_from import configuration, flat
@@ -79,18 +80,20 @@ def load(text: str) -> Subject:
         InputError: there is no such revision, or the result has not run in it.
     """
     result, at, revision = text.partition("@")
+    check_name(result.partition("/")[0], text)
     with checked_out(result, revision) if at else nullcontext():
         try:
             found = subjects([result.partition("/")[0]])
         except InputError as error:  # its configuration may be older than the current schema
-            raise InputError(f"{text}: {error}") from None
+            older = "; it may be older than the settings of today" if at else ""
+            raise InputError(f"{text}: {error}{older}") from None
         if result in found:
             return replace(found[result], name=text)
         if problem := load_folder(result.partition("/")[0]).problem:
             raise InputError(f"{text}: {problem}")
         known = [*found, *(folder.name for folder in sorted(files.METRICS.glob("*/")))]
     where = f" at {revision}" if at else ""
-    raise InputError(f"found {result!r}, which has not run{where}{nearest(result, known or ['none'])}")
+    raise InputError(f"found {result!r}, which has not run{where}{nearest(result, known)}")
 
 
 def subjects(names: Sequence[str] | None = None) -> dict[str, Subject]:

@@ -3,9 +3,9 @@
 Light on purpose (no torch): every command and every stage imports it.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from convlab.schema.curve_quantities import OF_CURVES
 from convlab.schema.datasets import DatasetEntry
@@ -27,7 +27,21 @@ WITHIN = ("confusion_share", "map_distance")
 COMPARABLE = (*METRICS, *OF_CURVES, "epoch_seconds", *WITHIN)
 Relation = Literal["above", "below", "same", "not_above"]
 Than = Literal["others", "every other", "average"]
-Pair = Annotated[str, Field(pattern=r"^[^/>]+(/|->)[^/>]+$")]
+# What a claim about `confusion_share` has to say, besides a result
+OF_CONFUSIONS = {
+    "pairs": "pairs of classes, such as 5/3 or deer->frog",
+    "than": " or ".join(map(repr, get_args(Than))),
+}
+
+
+def _two_classes(pair: str) -> str:
+    one, _, other = pair.replace("->", "/").partition("/")
+    if not (one and other) or one == other or "/" in other or ">" in pair.replace("->", ""):
+        raise refused("", repr(pair), "two classes, as 5/3 (either way) or deer->frog")
+    return pair
+
+
+Pair = Annotated[str, AfterValidator(_two_classes)]
 
 
 class Trial(Section):
@@ -129,7 +143,7 @@ class Claim(Section):
         for key in ("pairs", "than"):
             given = getattr(self, key)
             if self.metric == "confusion_share" and given is None:
-                raise refused(key, "nothing", "what confusion_share compares")
+                raise refused(key, "nothing", OF_CONFUSIONS[key])
             if self.metric != "confusion_share" and given is not None:
                 raise refused(key, given, f"nothing with {self.metric}")
         return self
