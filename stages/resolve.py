@@ -12,6 +12,7 @@ from convlab.errors import run
 from convlab.networks.feasible import check_selected
 from convlab.pipeline.identity import dump_code
 from convlab.pipeline.kept import bring_back
+from convlab.pipeline.links import exclude_results
 
 
 def main() -> None:
@@ -30,6 +31,7 @@ def main() -> None:
         path.unlink()  # of a name or a phase that no longer exists
     for path, text in texts.items():
         files.write_text(path, text)
+    exclude_results()
     if back := bring_back({*params.run, *params.run_sweeps}):
         print(f"resolve: restored from git, though not selected now: {', '.join(back)}")
     counts = f"{len(params.experiments)} experiments, {len(params.sweeps)} sweeps"

@@ -20,8 +20,9 @@ def weights(clone: Clone) -> set[str]:
 
 @pytest.fixture(scope="module", autouse=True)
 def known(clone: Clone) -> None:
-    """Let DVC know each file: it deletes none that git has written since, for another test's sake."""
+    """Let DVC record each file as written by itself; `resolve` has it forget the results."""
     clone.run("dvc", "commit", "-q", "-f")
+    clone.run("python", "stages/resolve.py", PYTHONPATH="src")
 
 
 @pytest.fixture
@@ -40,20 +41,33 @@ def other(clone: Clone) -> Iterator[Clone]:
     clone.run("dvc", "checkout", "-q", status=None)  # gc has taken the digits' own: the next run writes them
 
 
-def test_results_in_git_are_back_with_the_next_run_and_weights_with_their_selection(other: Clone) -> None:
-    assert "metrics/digits/train.json" in gone(other)  # what DVC does with what is not selected
-    done = other.run("dvc", "repro", "resolve")
-    assert "restored from git, though not selected now: digits, digits_l2" in done.stdout
+def test_results_in_git_stay_and_weights_are_back_with_their_selection(other: Clone) -> None:
     assert gone(other) == []
+    assert not weights(other)  # DVC has followed: they are in its cache alone
     other.run(*KEPT, "dvc", "gc", "--workspace", "--force", PYTHONPATH="src")
     other.run("git", "checkout", "-q", ".")
-    other.run(
-        "dvc", "checkout", "-q", status=None
-    )  # what `resolve` wrote for this selection is gone, no more
+    other.run("dvc", "checkout", "-q", status=None)  # fails for what the other selection did not have
     assert weights(other) == {"seed-20250318.safetensors"}
     done = other.run("dvc", "repro")
     assert "Running stage 'train" not in done.stdout
     assert "Running stage 'sweep" not in done.stdout
+
+
+def test_results_that_dvc_wrote_in_this_clone_stay_without_another_run(other: Clone) -> None:
+    other.run("git", "checkout", "-q", ".")
+    other.run("dvc", "repro", "-q")
+    other.run("dvc", "repro", "-f", "-s", "evaluate@digits")
+    other.run("sed", "-i", "s/^- digits$/- mnist_vgg/", "params.yaml")
+    other.run("dvc", "checkout", "-q", "--allow-missing")
+    assert gone(other) == []
+
+
+def test_what_is_missing_all_the_same_is_back_with_the_next_run(other: Clone) -> None:
+    """As in a clone where DVC ran before it was kept from recording results."""
+    (other.folder / "metrics/digits/train.json").unlink()
+    done = other.run("dvc", "repro", "resolve")
+    assert "restored from git, though not selected now: digits" in done.stdout
+    assert gone(other) == []
 
 
 def test_a_selection_and_back_leaves_no_configuration_and_brings_results_back(other: Clone) -> None:
