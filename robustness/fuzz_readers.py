@@ -16,7 +16,8 @@ import torch
 from safetensors.torch import save
 
 from convlab.config import load_params
-from convlab.data.readers import LARGEST_IDX, parse_cifar_batch, read_cifar_batch, read_idx
+from convlab.data.readers.cifar10 import parse_cifar_batch, read_cifar_batch
+from convlab.data.readers.idx import LARGEST_IDX, read_idx
 from convlab.files import PARAMS, read_tensors
 from convlab.train.checkpoint import Checkpoints
 from robustness.mutations import damaged, damaged_text

@@ -10,7 +10,7 @@ def main() -> None:
     name = name_argument()
     from convlab.data.dataset import save
     from convlab.data.preprocess import prepare  # PyTorch takes seconds
-    from convlab.data.readers import read
+    from convlab.data.readers.registry import read
 
     recipes = {
         trial.experiment.data_key(): trial.experiment

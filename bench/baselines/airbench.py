@@ -25,7 +25,8 @@ import torch
 from convlab import files
 from convlab.data.catalogue import DATASETS
 from convlab.data.dataset import load_split
-from convlab.data.readers import Raw, read
+from convlab.data.readers.raw import Raw
+from convlab.data.readers.registry import read
 from convlab.schema import SPLITS
 
 

@@ -23,7 +23,7 @@ from convlab import files
 from convlab.config import load_params
 from convlab.data.dataset import save
 from convlab.data.preprocess import prepare
-from convlab.data.readers import read
+from convlab.data.readers.registry import read
 from convlab.data.sources import fetch
 from convlab.errors import run
 from convlab.pipeline.provenance import environment

@@ -23,7 +23,7 @@ from bench.speed.ours import statistics_of
 from bench.speed.suite import CPU, child, results_path
 from convlab import files
 from convlab.data.dataset import Split
-from convlab.data.readers import read_idx
+from convlab.data.readers.idx import read_idx
 from convlab.errors import InputError, run
 from convlab.models.build import build_model
 from convlab.pipeline.provenance import environment, run_context

@@ -30,7 +30,8 @@ from convlab.config import trials_of
 from convlab.config.seed_counts import with_seeds
 from convlab.data.dataset import Prepared
 from convlab.data.preprocess import prepare
-from convlab.data.readers import Raw, read
+from convlab.data.readers.raw import Raw
+from convlab.data.readers.registry import read
 from convlab.data.sources import mirror_from_environment
 from convlab.errors import InputError, Parser, run
 from convlab.pipeline.provenance import run_context

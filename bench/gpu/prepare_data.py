@@ -21,7 +21,7 @@ from bench.gpu.images import decode, sha256
 from convlab import files
 from convlab.data.dataset import Prepared, Statistics, save
 from convlab.data.preprocess import prepare
-from convlab.data.readers import Raw
+from convlab.data.readers.raw import Raw
 from convlab.errors import InputError, Parser, run
 from convlab.schema import SPLITS, Experiment
 

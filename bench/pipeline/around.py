@@ -19,7 +19,7 @@ IMPORTS = {
     "start of train and sweep": "import convlab.pipeline.trainings, convlab.tracking",
     "start of evaluate": "import convlab.pipeline.evaluate, convlab.tracking, convlab.pipeline.run",
     "start of visualize": "import convlab.figures.draw",
-    "start of preprocess": "import convlab.data.preprocess, convlab.data.readers",
+    "start of preprocess": "import convlab.data.preprocess, convlab.data.readers.registry",
     "start of `convlab --help`": "import convlab.cli",
 }
 STAGES = {

@@ -20,7 +20,7 @@ import numpy as np
 from convlab.config import load_params
 from convlab.data.dataset import save
 from convlab.data.preprocess import prepare
-from convlab.data.readers import Raw
+from convlab.data.readers.raw import Raw
 from convlab.pipeline.executors.workers import WORKERS
 from convlab.pipeline.trainings import Trainings
 from convlab.schema import Sweep, Trial

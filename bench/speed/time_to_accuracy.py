@@ -26,7 +26,7 @@ from bench.speed.target_table import target_table
 from convlab import files
 from convlab.data.dataset import Prepared, load_split, load_statistics
 from convlab.data.preprocess import prepare
-from convlab.data.readers import read
+from convlab.data.readers.registry import read
 from convlab.errors import InputError, run
 from convlab.models.build import build_model
 from convlab.pipeline.provenance import environment, run_context

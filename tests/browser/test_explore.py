@@ -15,7 +15,7 @@ from convlab.config import dump_item, load_params
 from convlab.data.catalogue import DATASETS
 from convlab.data.dataset import save
 from convlab.data.preprocess import prepare
-from convlab.data.readers import read
+from convlab.data.readers.registry import read
 from convlab.data.sources import fetch
 from convlab.figures.features import activations
 from convlab.figures.gradcam import gradcam

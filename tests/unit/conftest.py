@@ -14,7 +14,8 @@ from convlab import cli
 from convlab.config import STUDIES, merge, nest, read_params
 from convlab.data.dataset import Prepared, save
 from convlab.data.preprocess import prepare
-from convlab.data.readers import Raw, read
+from convlab.data.readers.raw import Raw
+from convlab.data.readers.registry import read
 from convlab.data.sources import fetch
 from convlab.errors import use_headless_matplotlib
 from convlab.schema import Experiment, Sweep, Trial

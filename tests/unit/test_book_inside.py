@@ -13,7 +13,7 @@ from convlab import files
 from convlab.book import cells, chapter, contents, layers, site, studies
 from convlab.config import load_params
 from convlab.data.catalogue import DATASETS
-from convlab.data.readers import read
+from convlab.data.readers.registry import read
 from convlab.data.sources import fetch
 from convlab.models.build import build_model
 from convlab.models.summary import summarise

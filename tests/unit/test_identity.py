@@ -172,13 +172,30 @@ def test_a_divided_module_is_known_as_a_whole_until_a_part_in_use_changes(
     whole = "train.schedules" if part.startswith("schedules") else "train.average"
     before = {name: dump_code(one)["train"] for name, one in experiments.items()}
     for text in before.values():
-        assert {f"{name}: {one.hash}" for name, one in carried.DIVIDED.items()} <= set(text.splitlines())
+        known = {f"{name}: {carried.DIVIDED[name].hash}" for name in ("train.schedules", "train.average")}
+        assert known <= set(text.splitlines())
         assert "train.schedules." not in text
     after = codes_with(PACKAGE / f"train/{part}.py", experiments, monkeypatch)
     changed = {name for name, code in after.items() if code["train"] != before[name]}
     assert changed == {part}
     assert f"train.{part.replace('/', '.')}: changed\n" in after[part]["train"]
     assert f"{whole}: " not in after[part]["train"]
+
+
+def test_a_changed_reader_concerns_the_data_sets_of_its_format_alone(
+    params: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {name: dump_code(one) for name, one in params.experiments.items()}
+    whole = f"data.readers: {carried.DIVIDED['data.readers'].hash}\n"
+    assert all(whole in code["prepare"] for code in before.values())
+    after = codes_with(PACKAGE / "data/readers/idx.py", params.experiments, monkeypatch)
+    changed = {
+        (name, phase) for name in before for phase, code in after[name].items() if code != before[name][phase]
+    }
+    idx = {name for name, one in params.experiments.items() if "mnist" in one.dataset}
+    assert changed == {(name, "prepare") for name in idx}
+    for name in idx:
+        assert "data.readers.idx: changed\n" in after[name]["prepare"]
 
 
 def test_preparing_and_scoring_do_not_depend_on_the_training_loop(params: Params) -> None:

@@ -15,7 +15,8 @@ from shapes import draw_into
 
 from convlab.config import load_params
 from convlab.data.catalogue import DATASETS
-from convlab.data.readers import DataError, read
+from convlab.data.readers.raw import DataError
+from convlab.data.readers.registry import read
 from convlab.data.sources import fetch, md5
 from convlab.errors import InputError
 from convlab.own.sources import MOST_CLASSES

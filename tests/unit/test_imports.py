@@ -122,7 +122,7 @@ def test_the_training_loop_reaches_no_dvc_no_mlflow_and_no_place() -> None:
     )
     others = {
         "data.sources",
-        "data.readers",
+        "data.readers.registry",
         "data.preprocess",
         "data.catalogue",
         "models.build",

@@ -23,7 +23,7 @@ from bench.gpu.worker_pool import WorkerPool
 from convlab import files
 from convlab.config.seed_counts import Item, seeds_of, with_seeds
 from convlab.data.dataset import Prepared, save
-from convlab.data.readers import Raw
+from convlab.data.readers.raw import Raw
 from convlab.errors import InputError
 from convlab.pipeline import trainings
 from convlab.pipeline.run import fingerprint_of

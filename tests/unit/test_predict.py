@@ -28,7 +28,7 @@ from convlab.data import catalogue
 from convlab.data.catalogue import card
 from convlab.data.dataset import Prepared
 from convlab.data.preprocess import prepare
-from convlab.data.readers import Raw
+from convlab.data.readers.raw import Raw
 from convlab.errors import InputError
 from convlab.figures.explained import explained
 from convlab.figures.style import styled

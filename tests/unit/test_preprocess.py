@@ -9,7 +9,7 @@ from torch import Tensor
 
 from convlab.data.dataset import Prepared, load_split, load_statistics, save
 from convlab.data.preprocess import prepare
-from convlab.data.readers import Raw
+from convlab.data.readers.raw import Raw
 from convlab.data.transform import Transform
 from convlab.errors import InputError
 from convlab.schema import SPLITS, Experiment

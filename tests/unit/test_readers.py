@@ -14,15 +14,11 @@ import pytest
 from numpy.typing import NDArray
 
 from convlab.data.catalogue import DATASETS
-from convlab.data.readers import (
-    DIGITS_TEST,
-    DataError,
-    Raw,
-    parse_cifar_batch,
-    read,
-    read_cifar_batch,
-    read_idx,
-)
+from convlab.data.readers.cifar10 import parse_cifar_batch, read_cifar_batch
+from convlab.data.readers.digits import DIGITS_TEST
+from convlab.data.readers.idx import read_idx
+from convlab.data.readers.raw import DataError, Raw
+from convlab.data.readers.registry import read
 
 
 def idx(array: NDArray[np.uint8]) -> bytes:
@@ -84,7 +80,7 @@ def test_a_damaged_idx_file_is_a_data_error_that_names_it(
 
 
 def test_a_file_that_unpacks_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("convlab.data.readers.LARGEST_IDX", 1000)
+    monkeypatch.setattr("convlab.data.readers.idx.LARGEST_IDX", 1000)
     (tmp_path / "a.gz").write_bytes(gzip.compress(b"\0" * 1001))
     with pytest.raises(DataError, match="larger than 1,000 bytes when unpacked"):
         read_idx(tmp_path / "a.gz")
@@ -325,7 +321,7 @@ def test_a_batch_with_another_md5_than_the_published_one_is_not_even_opened(
     def never(*_: Any) -> None:
         pytest.fail("it was opened")
 
-    monkeypatch.setattr("convlab.data.readers.parse_cifar_batch", never)
+    monkeypatch.setattr("convlab.data.readers.cifar10.parse_cifar_batch", never)
     path = tmp_path / name
     path.write_bytes(cifar_batch())
     with pytest.raises(DataError, match=f"{name}: its MD5 is not the published one, so it is not opened"):

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from convlab import files
 from convlab.book.contents import confusion_pairs
 from convlab.data.catalogue import DATASETS
-from convlab.data.readers import DataError, read
+from convlab.data.readers.raw import DataError
+from convlab.data.readers.registry import read
 from convlab.errors import InputError
 
 PER_CELL = 12  # images of each cell that are shown: the first, in the order of the test set

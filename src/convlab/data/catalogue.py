@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from convlab import files
 from convlab.errors import InputError
 
-# What the files of a data set are written in: readers.py has a reader for each
+# What the files of a data set are written in: readers/ has a file for each
 Format = Literal["digits", "idx", "cifar10", "safetensors"]
 # What is around the object in its images: an inverted picture is recognised by it
 Background = Literal["dark", "light", "any"]

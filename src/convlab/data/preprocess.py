@@ -9,7 +9,7 @@ from torch import Tensor
 
 from convlab.data.catalogue import DATASETS
 from convlab.data.dataset import Prepared, Split, Statistics
-from convlab.data.readers import Raw
+from convlab.data.readers.raw import Raw
 from convlab.data.transform import TINY, Transform
 from convlab.schema import Experiment
 from convlab.seeds import derive

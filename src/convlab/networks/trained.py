@@ -15,7 +15,8 @@ from convlab.config.explain import nearest
 from convlab.data.catalogue import DATASETS, Dataset, card, imported
 from convlab.data.dataset import Statistics, load_statistics
 from convlab.data.preprocess import prepare
-from convlab.data.readers import DataError, read
+from convlab.data.readers.raw import DataError
+from convlab.data.readers.registry import read
 from convlab.errors import InputError
 from convlab.models.build import load_model
 from convlab.models.layers import InfeasibleGeometry

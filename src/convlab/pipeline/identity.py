@@ -23,7 +23,7 @@ Phase = Literal["prepare", "train", "evaluate", "draw"]
 PACKAGE = Path(__file__).parents[1]
 STAGES = PACKAGE.parents[1] / "stages"
 ROOTS: dict[Phase, tuple[str, ...]] = {
-    "prepare": ("data.preprocess", "data.readers"),
+    "prepare": ("data.preprocess", "data.readers.registry"),
     "train": ("pipeline.run",),
     "evaluate": ("pipeline.evaluate", "models.build"),
     "draw": ("figures.draw",),
@@ -59,6 +59,7 @@ NEUTRAL = (
 # They only map names to entries: of what they import, only the entries that an experiment names count
 REGISTRIES = (
     "data.augment.registry",
+    "data.readers.registry",
     "models.registry",
     "train.averages.registry",
     "train.optimizers.registry",
@@ -84,6 +85,7 @@ def named(experiment: Experiment) -> frozenset[str]:
     optimizer = "adam" if experiment.optimizer.name == "adamw" else experiment.optimizer.name
     average = experiment.average.name if experiment.average else "plain"
     recipe = {
+        f"data.readers.{DATASETS[experiment.dataset].format}",
         f"models.{experiment.model.name}",
         f"train.optimizers.{optimizer}",
         f"train.schedules.{experiment.schedule.name}",
