@@ -38,7 +38,8 @@ def campaign_lock() -> Iterator[IO[str]]:
         except BlockingIOError:
             raise InputError(
                 f"{path}: a campaign is running here ({file.read().strip() or 'starting'}); "
-                "wait for it to end, or stop it with `kill -INT PID`"
+                "wait for it to end, or stop it with `kill -INT PROCESS` (if that was killed: "
+                "`kill -INT -- -GROUP`)"
             ) from None
         note(file, f"process {os.getpid()}")
         yield file
