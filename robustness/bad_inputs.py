@@ -15,9 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from convlab import markdown
 from convlab.errors import run
-from convlab.files import write_text
-from convlab.results.tables import insert
 
 REPOSITORY, PAGE = Path(__file__).parents[1], Path("robustness/README.md")
 LONGEST = 300  # characters of a line that the table shows
@@ -148,10 +147,7 @@ def main() -> int:
         rows = [row(clone, case) for case in CASES]
     text = table(rows)
     print(text)
-    write_text(
-        PAGE,
-        insert(PAGE.read_text(encoding="utf-8"), "bad_inputs", f"{text}\n", PAGE),
-    )
+    markdown.rewrite(PAGE, "bad_inputs", f"{text}\n")
     return 0 if all(good for *_, good in rows) else 1
 
 

@@ -20,9 +20,9 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
+from convlab import markdown
 from convlab.errors import run
 from convlab.files import write_text
-from convlab.results.tables import insert
 
 REPOSITORY = Path(__file__).parents[1]
 PAGE = Path("robustness/README.md")
@@ -114,8 +114,7 @@ def main() -> int:
             done = pd.concat([done[done.command != command], typing(clone, command, typed[command])])
             write_text(RECORD, done.sort_values("command").to_csv(index=False))
     write_text(RECORD, done.sort_values("command").to_csv(index=False))  # without commands that are gone
-    page = REPOSITORY / PAGE
-    write_text(page, insert(page.read_text(encoding="utf-8"), "documented", table(done), PAGE))
+    markdown.rewrite(REPOSITORY / PAGE, "documented", table(done))
     return 0 if (done.status == 0).all() else 1
 
 

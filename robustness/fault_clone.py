@@ -21,6 +21,7 @@ from typing import Any
 
 import yaml
 
+from bench import work_tree
 from convlab.config import read_params
 
 REPOSITORY = Path(__file__).parent.parent
@@ -62,11 +63,8 @@ class Clone:
     def __init__(self, folder: Path, shrink: Callable[[dict[str, Any]], None] = small, targets: str = ""):
         self.folder, self.targets = folder, targets.split()
         self.kept = folder.with_name(f"{folder.name}-kept")  # the undisturbed run's files
-        listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
-        for name in subprocess.check_output(listed, cwd=REPOSITORY, text=True).splitlines():
-            if not name.startswith(MADE) and (REPOSITORY / name).is_file():
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(REPOSITORY / name, folder / name)
+        names = (name for name in work_tree.listed(REPOSITORY) if not name.startswith(MADE))
+        work_tree.copy(names, REPOSITORY, folder)
         subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
         params = read_params(folder / "params.yaml")
         shrink(params)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from convlab import markdown
 from robustness.fault_kinds import KINDS
 
 
@@ -21,5 +22,5 @@ def fault_table(results: dict[str, Any]) -> str:
         cells = [str(number) for number in (len(found), hit, recovered, len(found) - recovered)]
         if name and not found:
             cells = ["not run", "–", "–", "–"]
-        lines.append("| " + " | ".join([name or "all", *cells]) + " |")
+        lines.append(markdown.row([name or "all", *cells]))
     return "\n".join(lines) + "\n"

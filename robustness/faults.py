@@ -25,10 +25,10 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench.options import Parser, count
+from convlab import markdown
 from convlab.errors import run
-from convlab.files import read_json, write_json, write_text
+from convlab.files import read_json, write_json
 from convlab.pipeline.provenance import environment, run_context
-from convlab.results.tables import insert
 from robustness.fault_clone import (
     SERVER_DATABASE,
     Clone,
@@ -80,7 +80,7 @@ def main() -> int:
     table = fault_table(results)
     print(table)
     if options.out == RESULTS:
-        write_text(PAGE, insert(PAGE.read_text(encoding="utf-8"), "faults", table, PAGE))
+        markdown.rewrite(PAGE, "faults", table)
     return 0 if all(row["recovered"] is not False for row in results["rounds"]) else 1
 
 

@@ -25,10 +25,10 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench.options import Parser, count
+from convlab import markdown
 from convlab.errors import InputError, run
-from convlab.files import read_json, write_json, write_text
+from convlab.files import read_json, write_json
 from convlab.pipeline.provenance import environment, run_context
-from convlab.results.tables import insert
 from robustness.fuzz_readers import READERS
 
 RESULTS, PAGE = Path("robustness/results/fuzz.json"), Path("robustness/README.md")
@@ -63,7 +63,7 @@ def main() -> int:
     text = table(results)
     print(text)
     if options.out == RESULTS:
-        write_text(PAGE, insert(PAGE.read_text(encoding="utf-8"), "fuzz", f"{text}\n", PAGE))
+        markdown.rewrite(PAGE, "fuzz", f"{text}\n")
     return 1 if any(found["problems"] for found in results["readers"].values()) else 0
 
 
@@ -148,9 +148,8 @@ def table(results: dict[str, Any]) -> str:
     for name, found in rows:
         numbers = (found["inputs"], found["read"], found["refused"], len(found["problems"]))
         cells = [f"{number:,}" for number in numbers]
-        lines.append(
-            f"| {name} | {' | '.join(cells)} | {found['slowest_seconds']:.2f} | {found['memory_mib']:,} |"
-        )
+        cells += [f"{found['slowest_seconds']:.2f}", f"{found['memory_mib']:,}"]
+        lines.append(markdown.row([name, *cells]))
     total = sum(found["inputs"] for _, found in rows)
     where = f"{results['device_name']}, Python {results['python']}, PyTorch {results['torch']}"
     about = f"{total:,} inputs, seed {results['seed']}, commit {results['git_commit'][:7]}; {where}."

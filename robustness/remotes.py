@@ -23,10 +23,10 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench.options import Parser
+from convlab import markdown
 from convlab.errors import InputError, run
-from convlab.files import write_json, write_text
+from convlab.files import write_json
 from convlab.pipeline.provenance import environment, run_context
-from convlab.results.tables import insert
 from robustness.remote_servers import S3, Folder, Remote, Ssh
 from robustness.servers import cleared
 
@@ -64,7 +64,7 @@ def main() -> int:
     write_json(options.out, results)
     print(table(results))
     if options.out == OUT:
-        write_text(PAGE, insert(PAGE.read_text(encoding="utf-8"), "remotes", table(results), PAGE))
+        markdown.rewrite(PAGE, "remotes", table(results))
     return 0 if all(good(found) for found in results["remotes"].values()) else 1
 
 
@@ -181,7 +181,7 @@ def table(results: dict[str, Any]) -> str:
         f"{results['device_name']}, Python {results['python']}, DVC {results['dvc']}, "
         f"commit {results['git_commit'][:7]}.",
         "",
-        "| " + " | ".join(heads) + " |",
+        markdown.row(heads),
         "|" + " --- |" * len(heads),
     ]
     for kind, found in results["remotes"].items():
@@ -200,7 +200,7 @@ def table(results: dict[str, Any]) -> str:
                 f"status {found['gates'][0]}, {found['gates'][1]}",
                 f"{kept}; the second: status {found['second_push_status']}, `{found['second_push_says']}`",
             ]
-        lines.append("| " + " | ".join(cells) + " |")
+        lines.append(markdown.row(cells))
     return "\n".join(lines) + "\n"
 
 

@@ -33,10 +33,10 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench.options import Parser, count
+from convlab import markdown
 from convlab.errors import InputError, run
-from convlab.files import METRICS, STUDIES, write_json, write_text
+from convlab.files import METRICS, STUDIES, write_json
 from convlab.pipeline.provenance import environment, run_context
-from convlab.results.tables import insert
 from robustness.servers import MlflowServer, Postgres, cleared, find_postgres
 
 ROOT = Path(__file__).parents[1]
@@ -100,7 +100,7 @@ def main() -> int:
     write_json(options.out, results)
     print(table(results))
     if options.out == OUT:
-        write_text(PAGE, insert(PAGE.read_text(encoding="utf-8"), "tracking-server", table(results), PAGE))
+        markdown.rewrite(PAGE, "tracking-server", table(results))
     return 1 if found["lost"] or found["duplicated"] or found["incomplete"] else 0
 
 
@@ -122,9 +122,9 @@ def table(results: dict[str, Any]) -> str:
         f"{results['device_name']}, PostgreSQL {results['postgresql']}, MLflow {results['mlflow']}, "
         f"commit {results['git_commit'][:7]}.",
         "",
-        "| " + " | ".join(cells) + " |",
+        markdown.row(cells),
         "|" + " ---: |" * len(cells),
-        "| " + " | ".join(str(cell) for cell in cells.values()) + " |",
+        markdown.row(cells.values()),
     ]
     return "\n".join(lines) + "\n"
 

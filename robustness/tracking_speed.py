@@ -25,10 +25,10 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench.options import Parser, count
+from convlab import markdown
 from convlab.errors import run
-from convlab.files import write_json, write_text
+from convlab.files import write_json
 from convlab.pipeline.provenance import environment, run_context
-from convlab.results.tables import insert
 from robustness.servers import MlflowServer, Postgres, find_postgres
 
 OUT, PAGE = Path("robustness/results/tracking_speed.json"), Path("docs/scale.md")
@@ -67,7 +67,7 @@ def main() -> None:
     write_json(options.out, results)
     print(table(results))
     if options.out == OUT:
-        write_text(PAGE, insert(PAGE.read_text(encoding="utf-8"), "tracking-speed", table(results), PAGE))
+        markdown.rewrite(PAGE, "tracking-speed", table(results))
 
 
 def measured(uri: str, writers: int, runs: int, pids: list[int]) -> dict[str, Any]:
@@ -124,7 +124,7 @@ def table(results: dict[str, Any]) -> str:
             f"{one['runs'] / one['wall']:.1f}",
             *(f"{ms:.0f}" for ms in cpu),
         ]
-        lines.append("| " + " | ".join(map(str, cells)) + " |")
+        lines.append(markdown.row(cells))
     return "\n".join(lines) + "\n"
 
 

@@ -17,8 +17,7 @@ from bench.engines.compare import ENGINES, SWEEP
 from bench.options import Parser
 from bench.speed.speed_table import spread
 from bench.speed.suite import results_path
-from bench.speed.table import put
-from convlab import files
+from convlab import files, markdown
 from convlab.config import read_yaml
 from convlab.errors import run
 from convlab.figures.style import PALETTE, save, styled
@@ -40,9 +39,10 @@ def main() -> None:
     curves = files.read_curves(files.PLOTS / SWEEP / "curves.csv")
     with styled():
         figure = save(curves_figure(results["epochs"], curves), file.with_suffix(".png"))
-    put(PAGE, "gradients", gradients.table(results["gradients"]))
-    put(PAGE, "epochs", epochs_table(results, reported()) + f"\n![learning curves](results/{figure.name})\n")
-    put(PAGE, "layers", layers_table(results["layers"]))
+    markdown.rewrite(PAGE, "gradients", gradients.table(results["gradients"]))
+    picture = f"\n![learning curves](results/{figure.name})\n"
+    markdown.rewrite(PAGE, "epochs", epochs_table(results, reported()) + picture)
+    markdown.rewrite(PAGE, "layers", layers_table(results["layers"]))
     print(f"{PAGE}, {figure}: up to date")
 
 
@@ -76,7 +76,7 @@ def epochs_table(results: Row, report: dict[str, float]) -> str:
             f"{100 * found[0]['validation_accuracy']:.2f} %",
             f"{max(row['memory_mib'] for row in found):,.0f}",
         ]
-        lines.append("| " + " | ".join(cells) + " |")
+        lines.append(markdown.row(cells))
     return "\n".join([*lines, "", comparison(by_engine, results["logits"])]) + "\n"
 
 

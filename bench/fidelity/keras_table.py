@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from convlab import markdown
+
 
 def keras_table(results: dict[str, Any]) -> str:
     """Return the table: how far each quantity is from Keras', and why where that is too far."""
@@ -22,5 +24,5 @@ def keras_table(results: dict[str, Any]) -> str:
             f"{row['tolerance']:.0e}" if row["tolerance"] else "0",
             ("yes" if row["holds"] else "no") + (f": {row['reason']}" if row["reason"] else ""),
         ]
-        lines.append("| " + " | ".join(cells) + " |")
+        lines.append(markdown.row(cells))
     return "\n".join(lines) + "\n"

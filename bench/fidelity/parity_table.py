@@ -5,6 +5,7 @@ from typing import Any
 
 from bench.speed.cases import BASELINE, COMMON, CONTENDERS
 from bench.speed.speed_table import spread
+from convlab import markdown
 from convlab.results.intervals import interval_of_difference
 
 GOAL = 0.97  # 'seconds to': of training, up to the end of the first epoch that reaches it
@@ -33,7 +34,7 @@ def parity_table(results: Row) -> str:
             spread([row["seconds"][-1] for row in rows], "{:.1f}".format),
             time_to(GOAL, rows),
         ]
-        lines.append("| " + " | ".join(cells) + " |")
+        lines.append(markdown.row(cells))
     return "\n".join(lines) + "\n"
 
 

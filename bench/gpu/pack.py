@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from bench import work_tree
 from bench.gpu.carried import KEPT, pack_kept
 from bench.gpu.images import encode, sha256
 from bench.gpu.plan import SEEDS, load_items, read_plan, wanted
@@ -127,9 +128,7 @@ def size_of(folder: Path) -> int:
 
 def tree_size() -> int:
     """Return the bytes of the working tree that go with each call: tracked, or new and not ignored."""
-    command = ["git", "ls-files", "-co", "--exclude-standard", "-z"]
-    listed = subprocess.check_output(command, text=True).split("\0")
-    return sum(Path(name).stat().st_size for name in listed if name and Path(name).is_file())
+    return sum(Path(name).stat().st_size for name in work_tree.listed(Path.cwd()))
 
 
 class Parts:

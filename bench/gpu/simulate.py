@@ -25,6 +25,7 @@ from typing import Any
 import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from bench import work_tree
 from bench.gpu.small_data import expect_small_data, write_small_data
 from bench.options import seconds
 from convlab.config import read_params
@@ -107,7 +108,7 @@ class Simulation:
 
         `out`: the folder in which what it leaves under $OUT comes back.
         """
-        copy_tree(self.home, self.there)
+        work_tree.copy(work_tree.listed(self.home), self.home, self.there)
         for name in carried:
             shutil.rmtree(self.there / name, ignore_errors=True)
             shutil.copytree(self.home / name, self.there / name)
@@ -199,7 +200,7 @@ def simulate(one: Simulation, limit: float) -> None:
 
 def set_up(one: Simulation) -> None:
     """Make the clone at home, with tiny data, and pack."""
-    copy_tree(Path.cwd(), one.home)
+    work_tree.copy(work_tree.listed(Path.cwd()), Path.cwd(), one.home)
     for name in ("metrics", "plots", "data", "dvc.lock"):
         shutil.rmtree(one.home / name, ignore_errors=True)
     (one.home / "dvc.lock").unlink(missing_ok=True)
@@ -289,15 +290,6 @@ def select(path: Path, names: list[str]) -> None:
     """Select what was trained."""
     params = yaml.safe_load(path.read_text())
     path.write_text(yaml.safe_dump({**params, "run": names, "run_sweeps": ["mnist_vgg_l2"]}, sort_keys=False))
-
-
-def copy_tree(source: Path, target: Path) -> None:
-    """Copy the tracked and the new, not ignored files of a tree."""
-    command = ["git", "ls-files", "-co", "--exclude-standard", "-z"]
-    for name in subprocess.check_output(command, cwd=source, text=True).split("\0"):
-        if name and (source / name).is_file():
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source / name, target / name)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from bench.options import Parser, count
-from convlab import files
+from convlab import files, markdown
 from convlab.config import load_params
 from convlab.data.dataset import save
 from convlab.data.preprocess import prepare
@@ -38,7 +38,6 @@ from convlab.pipeline.executors import EXECUTOR, job
 from convlab.pipeline.executors.workers import WORKERS
 from convlab.pipeline.provenance import environment
 from convlab.pipeline.trainings import Trainings
-from convlab.results.tables import insert
 from convlab.schema import Sweep, Trial
 from convlab.train.device import select_device
 from convlab.train.fit import fit
@@ -134,14 +133,14 @@ def table(results: dict[str, Any]) -> str:
         f"{results['device_name']}, Python {results['python']}, PyTorch {results['torch']}, a load of "
         f"{results['load']:.0f}; n = {results['trials']} trials each.",
         "",
-        "| " + " | ".join(heads) + " |",
+        markdown.row(heads),
         "| --- | ---: | ---: | ---: | ---: | --- |",
     ]
     for name, facts in results["ways"].items():
         way, _, at_once = name.removesuffix(" at once").rpartition(", ")
         cells = [f"{facts[key]:.2f}" for key in ("start_up", "training", "overhead")]
         cells.append(f"`{facts['digest']}`")
-        lines.append("| " + " | ".join([way, at_once, *cells]) + " |")
+        lines.append(markdown.row([way, at_once, *cells]))
     took = {name: f"{name}: {facts['overhead']:.2f} s" for name, facts in results["ways"].items()}
     met = [text for name, text in took.items() if results["ways"][name]["overhead"] <= GOAL]
     missed = [text for text in took.values() if text not in met]
@@ -181,7 +180,7 @@ def main() -> None:
         results["cpu"] = {**cpu, "load": os.getloadavg()[2]}
     print(table(results))  # after what the trainings have printed
     files.write_json(RESULTS, results)
-    files.write_text(PAGE, insert(PAGE.read_text(encoding="utf-8"), "executors", table(results), PAGE))
+    markdown.rewrite(PAGE, "executors", table(results))
 
 
 if __name__ == "__main__":

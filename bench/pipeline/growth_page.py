@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from convlab import markdown
 from convlab.figures.style import PALETTE, save, styled
-from convlab.files import read_json, write_text
-from convlab.results.tables import insert
+from convlab.files import read_json
 
 RESULTS, PAGE = Path("bench/results/growth.json"), Path("docs/scale.md")
 FIGURE = Path("docs/growth.png")
@@ -60,16 +60,14 @@ def _rows(form: str, found: dict[str, Seconds]) -> list[str]:
     counts = list(dict.fromkeys(count for seconds in found.values() for count in seconds))
     heads = [f"CPU seconds, by number of {form}", *(f"{int(count):,}" for count in counts)]
     heads += ["each further one, ms", "growth (against the line)"]
-    lines = ["| " + " | ".join(heads) + " |", "| --- |" + " ---: |" * (len(counts) + 1) + " --- |"]
+    lines = [markdown.row(heads), "| --- |" + " ---: |" * (len(counts) + 1) + " --- |"]
     for name, seconds in found.items():
         cells = [f"{median(seconds[count]['cpu']):.1f}" if count in seconds else "" for count in counts]
         slope, beyond = growth(seconds)
         kind = (
             "" if beyond is None else f"{'linear' if beyond < LINEAR else '**not linear**'} ({beyond:+.0%})"
         )
-        lines.append(
-            f"| {TITLES.get(name, f'`{name}`')} | {' | '.join(cells)} | {1000 * slope:.1f} | {kind} |"
-        )
+        lines.append(markdown.row([TITLES.get(name, f"`{name}`"), *cells, f"{1000 * slope:.1f}", kind]))
     return lines
 
 
@@ -123,7 +121,7 @@ def figure(results: dict[str, Any]) -> Figure:
 
 def write(results: dict[str, Any]) -> None:
     """Write the tables into docs/scale.md, and the figure beside it."""
-    write_text(PAGE, insert(PAGE.read_text(encoding="utf-8"), "growth", table(results), PAGE))
+    markdown.rewrite(PAGE, "growth", table(results))
     with styled():
         save(figure(results), FIGURE)
 

@@ -1,8 +1,11 @@
 """The table of step_profile.py's results: a step's operators, grouped by what they do. Pure."""
 
+from collections.abc import Iterable
+from itertools import chain
 from typing import Any
 
 from bench.speed.cases import CONTENDERS
+from convlab import markdown
 
 FORWARD, BACKWARD = "convolution, forward", "convolution, gradients"
 IDLE = "the GPU idle"
@@ -57,19 +60,20 @@ def profile_table(results: dict[str, Any]) -> str:
     contenders = {contender: by_kind(measured) for contender, measured in results["ways"].items()}
     kinds = list(dict.fromkeys(kind for found in contenders.values() for kind in found))
     kinds = [kind for kind in kinds if kind != REST] + [REST]
-    heads = " | ".join(f"{CONTENDERS[contender].label}: ms | share" for contender in contenders)
+    heads = [head for contender in contenders for head in (f"{CONTENDERS[contender].label}: ms", "share")]
     lines = [
         f"{results['device_name']}, PyTorch {results['torch']}; means of {results['steps']} steps.",
         "",
-        f"| of a step | {heads} |",
+        markdown.row(["of a step", *heads]),
         "| --- |" + " ---: | ---: |" * len(contenders),
     ]
     for kind in kinds:
-        cells = [_cells(found.get(kind, 0.0), found) for found in contenders.values()]
-        lines.append(f"| {kind} | {' | '.join(cells)} |")
-    whole = [_cells(sum(found.values()), found) for found in contenders.values()]
-    return "\n".join([*lines, f"| the whole step | {' | '.join(whole)} |", ""])
+        lines.append(_row(kind, [(found.get(kind, 0.0), found) for found in contenders.values()]))
+    whole = [(sum(found.values()), found) for found in contenders.values()]
+    return "\n".join([*lines, _row("the whole step", whole), ""])
 
 
-def _cells(seconds: float, found: dict[str, float]) -> str:
-    return f"{1000 * seconds:.1f} | {seconds / sum(found.values()):.0%}"
+def _row(kind: str, measured: Iterable[tuple[float, dict[str, float]]]) -> str:
+    """Return the row of a kind of work: for each contender its seconds, in a step of these kinds."""
+    shown = [(f"{1000 * seconds:.1f}", f"{seconds / sum(of.values()):.0%}") for seconds, of in measured]
+    return markdown.row([kind, *chain.from_iterable(shown)])

@@ -6,6 +6,7 @@ from statistics import median
 from typing import Any
 
 from bench.speed.cases import BASELINE, CONTENDERS, NETWORKS, WITH_ALL, contenders_of
+from convlab import markdown
 
 SHORT = [
     contender for contender in CONTENDERS if not contender.endswith("_returning")
@@ -72,7 +73,7 @@ def full_table(results: Results) -> str:
                 CONTENDERS[contender].label,
                 *_cells(results, network, contender),
             ]
-            lines.append("| " + " | ".join(cells) + " |")
+            lines.append(markdown.row(cells))
     return "\n".join(lines) + "\n"
 
 
@@ -84,7 +85,7 @@ def short_table(results: Results) -> str:
     ]
     for contender in SHORT:
         cells = [CONTENDERS[contender].label, *_cells(results, WITH_ALL, contender)[:2]]
-        lines.append("| " + " | ".join(cells) + " |")
+        lines.append(markdown.row(cells))
     return "\n".join([*lines, "", f"{results['device_name']}; {rounds_of(results)}.", ""])
 
 

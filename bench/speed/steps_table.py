@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from convlab import markdown
+
 VARIANTS = {
     "eager, bf16": "kernel by kernel",
     "graph, bf16": "one CUDA graph",
@@ -13,11 +15,10 @@ VARIANTS = {
 
 def steps_table(results: Mapping[str, Any]) -> str:
     """Return the Markdown table of milliseconds per step, and a line on eight trainings in parallel."""
-    lines = ["| a step, ms | " + " | ".join(VARIANTS.values()) + " |", "| --- |" + " ---: |" * len(VARIANTS)]
+    lines = [markdown.row(["a step, ms", *VARIANTS.values()]), "| --- |" + " ---: |" * len(VARIANTS)]
     for name in results["graph, bf16"]:
-        lines.append(
-            f"| `{name}` | " + " | ".join(_cell(results[variant].get(name)) for variant in VARIANTS) + " |"
-        )
+        cells = [_cell(results[variant].get(name)) for variant in VARIANTS]
+        lines.append(markdown.row([f"`{name}`", *cells]))
     at_once = results["mnist_vgg at once, milliseconds of a step each"]
     shares = [
         f"{label}: {sum(times) / len(times):.2f} ms a step each, {sum(times) / len(times) ** 2:.2f} in effect"

@@ -18,10 +18,10 @@ from bench.speed.profile_table import profile_table
 from bench.speed.speed_table import chart_rows, conditions, full_table, short_table
 from bench.speed.steps_table import steps_table
 from bench.speed.suite import results_path
+from convlab import markdown
 from convlab.errors import run
 from convlab.figures.style import save, styled
-from convlab.files import read_json, write_text
-from convlab.results.tables import insert
+from convlab.files import read_json
 
 README, BENCH_README = Path("README.md"), Path("bench/README.md")
 KERAS = Path("bench/results/keras-parity.json")
@@ -37,23 +37,18 @@ def main() -> None:
     with styled():
         figure = save(ratio_chart(chart_rows(results), conditions(results)), file.with_suffix(".png"))
     picture = f"\n![ratios to the plain loop](results/{figure.name})\n"
-    put(BENCH_README, results["device"], full_table(results) + picture)
+    markdown.rewrite(BENCH_README, results["device"], full_table(results) + picture)
     if results["device"] == "cpu" and WITH_ALL in results["networks"]:
-        put(README, "bench", short_table(results))
+        markdown.rewrite(README, "bench", short_table(results))
     for name, table in (("parity", parity_table), ("profile", profile_table)):
         other = file.with_name(f"{file.stem}-{name}.json")
         if other.exists() and results["device"] == "cpu":  # the page discusses the CPU's
-            put(BENCH_README, name, table(read_json(other)))
+            markdown.rewrite(BENCH_README, name, table(read_json(other)))
     if KERAS.exists():
-        put(BENCH_README, "keras", keras_table(read_json(KERAS)))
+        markdown.rewrite(BENCH_README, "keras", keras_table(read_json(KERAS)))
     if STEPS.exists():
-        put(BENCH_README, "steps", steps_table(read_json(STEPS)))
+        markdown.rewrite(BENCH_README, "steps", steps_table(read_json(STEPS)))
     print(f"{README}, {BENCH_README}, {figure}: up to date")
-
-
-def put(path: Path, name: str, content: str) -> None:
-    """Replace what stands between a file's markers of this name."""
-    write_text(path, insert(path.read_text(encoding="utf-8"), name, content, path))
 
 
 if __name__ == "__main__":

@@ -27,11 +27,10 @@ from bench.speed.roofline import training_flops
 from bench.speed.speed_table import chart_rows, full_table, ratios, share_of_roofline, short_table, spread
 from bench.speed.suite import resumed
 from bench.speed.table import BENCH_README, KERAS
-from convlab import files
+from convlab import files, markdown
 from convlab.errors import InputError
 from convlab.files import read_json
 from convlab.models.build import build_model
-from convlab.results.tables import insert
 from robustness.fault_table import fault_table
 from robustness.faults import PAGE, RESULTS
 
@@ -176,7 +175,7 @@ def test_the_table_of_faults_counts_rounds_hits_and_recoveries() -> None:
 
 def test_the_table_of_faults_in_the_readme_is_of_the_rounds_that_ran() -> None:
     text = PAGE.read_text(encoding="utf-8")
-    assert insert(text, "faults", fault_table(read_json(RESULTS)), PAGE) == text
+    assert markdown.insert(text, "faults", fault_table(read_json(RESULTS)), PAGE) == text
 
 
 def test_the_table_of_keras_gives_reasons_for_what_differs() -> None:
@@ -191,7 +190,7 @@ def test_the_table_of_keras_gives_reasons_for_what_differs() -> None:
 
 def test_the_table_of_keras_in_the_readme_is_of_what_was_compared() -> None:
     text, results = BENCH_README.read_text(encoding="utf-8"), read_json(KERAS)
-    assert insert(text, "keras", keras_table(results), BENCH_README) == text
+    assert markdown.insert(text, "keras", keras_table(results), BENCH_README) == text
     assert all(row["reason"] for row in results["quantities"] if not row["holds"])
 
 

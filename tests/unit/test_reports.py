@@ -188,14 +188,6 @@ def test_a_wrong_file_is_one_line(tmp_path, monkeypatch, text):
         reports.load_reports(PLANS)
 
 
-def test_the_readme_keeps_everything_but_the_table():
-    text = "before\n<!-- R0 -->\nold\n<!-- /R0 -->\nafter\n"
-    page = Path("a.md")
-    assert tables.insert(text, "R0", "new\n", page) == "before\n<!-- R0 -->\nnew\n<!-- /R0 -->\nafter\n"
-    with pytest.raises(InputError, match=r"a\.md: .*R1"):
-        tables.insert(text, "R1", "new\n", page)
-
-
 def test_a_result_flows_from_its_file_into_all_outputs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     params = read_params(ROOT / "params.yaml")

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from convlab import files
+from convlab import files, markdown
 from convlab.config.params import STUDIES, load_params, read_params
 from convlab.schema import Claim, Experiment, Params, Section, SweepEntry
 
@@ -242,5 +242,5 @@ def _meaning(model: type[Section], key: str) -> str:
 
 
 def _table(titles: list[str], rows: list[str]) -> str:
-    head = ["| " + " | ".join(titles) + " |", "| " + " | ".join("---" for _ in titles) + " |"]
+    head = [markdown.row(titles), markdown.row("---" for _ in titles)]
     return "\n".join([*head, *rows, ""])

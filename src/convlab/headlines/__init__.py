@@ -3,14 +3,15 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from convlab import markdown
 from convlab.headlines.contents import headlines
 from convlab.headlines.table import table
-from convlab.results.tables import README, insert
+from convlab.results.tables import README
 
 
 def outputs(pages: Mapping[Path, str]) -> dict[Path, str]:
     """Return pages with the README's table of the headlines up to date."""
-    return {**pages, README: insert(pages[README], "headlines", table(headlines()), README)}
+    return {**pages, README: markdown.insert(pages[README], "headlines", table(headlines()), README)}
 
 
 def draw() -> Path:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from convlab import markdown
 from convlab.campaign.durations import format_duration
 from convlab.headlines.contents import Headline, accuracy_text
 from convlab.results import mean_and_spread
@@ -24,7 +25,7 @@ def table(found: Sequence[Headline]) -> str:
     """Return a line for each experiment, and a note below. 'per training' is timed by its own clock, 'in all'
     is `dvc repro`: data, the trainings, scores, figures."""
     lines = [TITLES, ("---", "---", *["---:"] * 5, "---"), *map(cells, found)]
-    rows = [f"| {' | '.join(line[:-1])} |" for line in lines]  # the hardware is the same in most
+    rows = [markdown.row(line[:-1]) for line in lines]  # the hardware is the same in most
     return "\n".join([*rows, "", note(found), ""])
 
 

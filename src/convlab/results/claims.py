@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from statistics import mean
 from typing import Any, Literal, assert_never, get_args
 
-from convlab import results
+from convlab import markdown, results
 from convlab.data.catalogue import DATASETS
 from convlab.results import intervals, lending, single_result_claims
 from convlab.results.intervals import CONFIDENCE, Borrowed, Difference
@@ -196,7 +196,7 @@ def table(judged: Sequence[Mapping[str, Any]]) -> str:
     )
     titles = ("report", "claim", "expected", "difference, 95 % interval", "n", "epochs", "verdict")
     lines = [
-        f"| {' | '.join(titles)} | report's own numbers |",
+        markdown.row([*titles, "report's own numbers"]),
         "| --- | --- | --- | ---: | ---: | ---: | --- | --- |",
     ]
     for row in judged:
@@ -206,7 +206,7 @@ def table(judged: Sequence[Mapping[str, Any]]) -> str:
         reasons = [row["reason"], command, *(f"{name} is stale" for name in row["stale"])]
         reason = f" ({'; '.join(filter(None, reasons))})" if any(reasons) else ""
         cells = [row["report"], row["says"], expected(row), shown(row), str(row["n"] or "–"), _trained(row)]
-        lines.append("| " + " | ".join([*cells, verdict + reason, in_its_table(row)]) + " |")
+        lines.append(markdown.row([*cells, verdict + reason, in_its_table(row)]))
     lent = sum(row["verdict"] in ("confirmed", "refuted") and bool(row["borrowed_from"]) for row in judged)
     counts += f"; {lent} verdicts use another result's standard deviation" if lent else ""
     summary = f"<summary>{len(judged)} claims: {counts}</summary>"

@@ -5,10 +5,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from convlab import files, git, results
+from convlab import files, git, markdown, results
 from convlab.config import load_params
 from convlab.data.catalogue import DATASETS
-from convlab.errors import InputError
 from convlab.results import claims, observations, report_consistency
 from convlab.results.quantities import QUANTITIES, text_of
 from convlab.results.replicates import Noise, noise_by_dataset
@@ -47,14 +46,14 @@ def outputs() -> dict[Path, str]:
     # On the embedded digits a claim is tried on a small scale, not on the report's data
     counted = [claim for claim in judged if not DATASETS[experiments[claim["a"]].dataset].embedded]
 
-    page = PAGE.read_text(encoding="utf-8")
+    readme, page = (path.read_text(encoding="utf-8") for path in (README, PAGE))
     for name, report in reports.items():
-        page = insert(page, name, table(report, lines[name]), PAGE)
-    page = insert(page, "maps", observations.text(), PAGE)
+        page = markdown.insert(page, name, table(report, lines[name]), PAGE)
+    page = markdown.insert(page, "maps", observations.text(), PAGE)
     numbers = [number for name in reports for line in lines[name] for number in numbers_of(name, line)]
     return {
-        README: insert(README.read_text(encoding="utf-8"), "results", glance(lines, counted), README),
-        PAGE: insert(page, "claims", claims.table(judged), PAGE),
+        README: markdown.insert(readme, "results", glance(lines, counted), README),
+        PAGE: markdown.insert(page, "claims", claims.table(judged), PAGE),
         REPORTS_JSON: _json(numbers),
         CLAIMS_JSON: _json(judged),
     }
@@ -67,7 +66,7 @@ def table(report: Report, lines: Sequence[Line]) -> str:
     titles = [QUANTITIES[key].title for key in columns]
     theirs = "goal" if any(line.row.goal for line in lines) else "report"
     rows = [
-        _markdown([f"{theirs} / ours", titles[0], "difference", *titles[1:], "n", "epochs"]),
+        markdown.row([f"{theirs} / ours", titles[0], "difference", *titles[1:], "n", "epochs"]),
         "| --- |" + " ---: |" * (len(columns) + 3),
     ]
     for line in lines:
@@ -75,7 +74,7 @@ def table(report: Report, lines: Sequence[Line]) -> str:
         others = [_cell(line, key) for key in columns[1:]]
         n = str(len(line.ours.trainings)) if line.ours.trainings else "–"
         difference = points(line.difference(columns[0])) + _within(line, columns[0], noise)
-        rows.append(_markdown([line.row.what, first, difference, *others, n, _epochs(line)]))
+        rows.append(markdown.row([line.row.what, first, difference, *others, n, _epochs(line)]))
     if len(lines) > LONG:
         rows = ["<details>", f"<summary>{_summary(lines, columns[0])}</summary>", "", *rows, "", "</details>"]
     return "\n".join([*rows, "", _hardware(report, lines), *_notes(lines, rare, noise), ""])
@@ -108,14 +107,10 @@ def _summary(lines: Sequence[Line], headline: str) -> str:
     return f"{first.row.what}: {shown} (report / ours). {run} of {len(ours)} rows have run"
 
 
-def _markdown(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
-
-
 def glance(lines: Mapping[str, Sequence[Line]], judged: Sequence[Mapping[str, Any]]) -> str:
     """Return the table of headlines, with how many claims of each report have which verdict."""
     rows = [
-        _markdown(["report", "", "its accuracy", "ours", "n", "trained on", "its claims"]),
+        markdown.row(["report", "", "its accuracy", "ours", "n", "trained on", "its claims"]),
         "| --- | --- | ---: | ---: | ---: | --- | --- |",
     ]
     for name, own in lines.items():
@@ -129,7 +124,9 @@ def glance(lines: Mapping[str, Sequence[Line]], judged: Sequence[Mapping[str, An
             if line.ours.shortened:
                 ours += f", {_epochs(line).rpartition(' / ')[2]} epochs"
             n, hardware = str(len(line.ours.trainings) or "–"), ", ".join(line.ours.hardware()) or "–"
-            rows.append(_markdown([name, line.row.what, theirs, ours, n, hardware, ", ".join(counts) or "–"]))
+            rows.append(
+                markdown.row([name, line.row.what, theirs, ours, n, hardware, ", ".join(counts) or "–"])
+            )
             counts = ["as above"]
     return "\n".join([*rows, ""])
 
@@ -144,17 +141,6 @@ def hints(outputs: Mapping[Path, str]) -> list[str]:
         shown = ", ".join([*list(stale)[:MOST_NAMED], *(["…"] if len(stale) > MOST_NAMED else [])])
         found.append(f"claims rest on stale results: {shown}; `convlab list` shows why")
     return found
-
-
-def insert(text: str, name: str, content: str, page: Path) -> str:
-    """Return a page's text with what stands between `<!-- NAME -->` and `<!-- /NAME -->` replaced."""
-    begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
-    if begin not in text or end not in text:
-        raise InputError(
-            f"{page}: found no {begin.strip()} … {end}; put them where the table of {name} belongs"
-        )
-    before, rest = text.split(begin, 1)
-    return f"{before}{begin}{content}{end}{rest.split(end, 1)[1]}"
 
 
 def _headline(line: Line, quantity: str) -> str:
