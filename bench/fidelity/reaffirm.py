@@ -21,7 +21,7 @@ from convlab.models.build import build_model, load_model
 from convlab.pipeline import made_from, summaries
 from convlab.pipeline.evaluate import evaluate
 from convlab.pipeline.identity import identity
-from convlab.pipeline.made_from import Record, configuration
+from convlab.pipeline.made_from import TrainingRecord, configuration
 from convlab.pipeline.run import fingerprint_of, size
 from convlab.results.folders import load
 from convlab.schema import SPLITS
@@ -66,7 +66,9 @@ def pin(names: list[str]) -> None:
         os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | portable.PINS)
 
 
-def _check(name: str, record: Record, scores: Record, curve: list[dict[str, Any]], sweep: bool) -> None:
+def _check(
+    name: str, record: TrainingRecord, scores: TrainingRecord, curve: list[dict[str, Any]], sweep: bool
+) -> None:
     experiment = configuration(record)
     portable.check(name, experiment)
     folder = files.PROCESSED / name / experiment.data_key()
@@ -96,7 +98,7 @@ def _check(name: str, record: Record, scores: Record, curve: list[dict[str, Any]
     print(f"{label}: the weights have the same scores", flush=True)
 
 
-def _write(name: str, trainings: list[Record], scores: list[Record]) -> None:
+def _write(name: str, trainings: list[TrainingRecord], scores: list[TrainingRecord]) -> None:
     """Update what follows from code and model only (fingerprints, modules, sizes)."""
     path = files.METRICS / name / "timing.json"
     timing = files.read_json(path)
@@ -116,10 +118,10 @@ def _write(name: str, trainings: list[Record], scores: list[Record]) -> None:
         files.write_json(files.METRICS / name / "train.json", summaries.trained(renewed))
 
 
-def _renewed(name: str, record: Record) -> Record:
+def _renewed(name: str, record: TrainingRecord) -> TrainingRecord:
     experiment = configuration(record)
     folder = files.PROCESSED / name / experiment.data_key()
-    now: Record = {"fingerprint": fingerprint_of(experiment, folder)}
+    now: TrainingRecord = {"fingerprint": fingerprint_of(experiment, folder)}
     if record["status"] == "finished":
         statistics = load_statistics(folder)
         model = build_model(experiment, statistics.input_shape, len(statistics.classes))
@@ -127,7 +129,7 @@ def _renewed(name: str, record: Record) -> Record:
     return _with_code({**record, **now}, experiment)
 
 
-def _with_code(record: Record, experiment: Any) -> Record:
+def _with_code(record: TrainingRecord, experiment: Any) -> TrainingRecord:
     """Return a record with the current modules and a new hash of itself."""
     content = {key: value for key, value in record.items() if key != "seal"}
     return made_from.sealed(
@@ -135,7 +137,7 @@ def _with_code(record: Record, experiment: Any) -> Record:
     )
 
 
-def _curve(curves: list[dict[str, Any]], record: Record, sweep: bool) -> list[dict[str, Any]]:
+def _curve(curves: list[dict[str, Any]], record: TrainingRecord, sweep: bool) -> list[dict[str, Any]]:
     return [
         row
         for row in curves

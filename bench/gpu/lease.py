@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from bench.gpu.background import BackgroundTasks
-from bench.gpu.plan import Plan, Wanted, load_items, read_plan, wanted
+from bench.gpu.plan import LeasePlan, Wanted, load_items, read_plan, wanted
 from bench.gpu.prepare_data import data_hash
 from bench.gpu.schedule import Schedule, Training
 from bench.gpu.worker_pool import Event, WorkerPool
@@ -79,7 +79,7 @@ def folder() -> Path:
     return Path(os.environ.get("LEASE", "/tmp/convlab-lease")).resolve()
 
 
-def trainings_of(plan: Plan, lease: Path) -> list[Training]:
+def trainings_of(plan: LeasePlan, lease: Path) -> list[Training]:
     """Return the plan's trainings, each once, whoever wants it."""
     data = files.read_json(lease / "manifest.json")["data"]
     items = load_items([entry.name for entry in plan.entries])

@@ -25,7 +25,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Plan:
+class LeasePlan:
     """The items in order of priority; the weights of `champions` are returned first."""
 
     entries: list[Entry]
@@ -47,7 +47,7 @@ class Wanted:
         return f"{self.entry.name} {training(self.trial.experiment.seed, own)}"
 
 
-def read_plan(path: Path) -> Plan:
+def read_plan(path: Path) -> LeasePlan:
     """Return the plan that a file holds.
 
     Raises:
@@ -55,7 +55,7 @@ def read_plan(path: Path) -> Plan:
     """
     content = read_yaml(path)
     try:
-        plan = Plan([Entry(**line) for line in content["items"]], list(content.get("champions", [])))
+        plan = LeasePlan([Entry(**line) for line in content["items"]], list(content.get("champions", [])))
         bad = [
             line.name for line in plan.entries if not (line.seconds > 0 and line.first in range(1, SEEDS + 1))
         ]

@@ -5,14 +5,14 @@ from typing import Any
 
 from convlab import files
 from convlab.pipeline import summaries
-from convlab.pipeline.made_from import Record, sealed
+from convlab.pipeline.made_from import TrainingRecord, sealed
 from convlab.pipeline.provenance import fingerprint_of_parts
 
 CODE = {"models.cnn": "abc"}
 DATA = "d" * 8
 
 
-def training(of: str, seed: int = 1, name: str | None = None, **more: Any) -> Record:
+def training(of: str, seed: int = 1, name: str | None = None, **more: Any) -> TrainingRecord:
     """Return the record of a training; `more` replaces what it says; it has the fingerprint of its parts."""
     epochs = more.get("epochs", 4)
     facts = {
@@ -45,18 +45,20 @@ def scores_of(accuracy: float = 0.9, images: int = 5, loss: float = 0.3) -> dict
     }
 
 
-def evaluation(record: Record, accuracy: float = 0.9, **more: Any) -> Record:
+def evaluation(record: TrainingRecord, accuracy: float = 0.9, **more: Any) -> TrainingRecord:
     """Return the record of a training's evaluation."""
     own = {key: record[key] for key in ("of", "seed", "weights")}
     return sealed({**own, **scores_of(accuracy), "code": {"evaluate": CODE}, "environment": {}, **more})
 
 
-def trial(of: str, name: str, seed: int = 1, accuracy: float = 0.9, **more: Any) -> Record:
+def trial(of: str, name: str, seed: int = 1, accuracy: float = 0.9, **more: Any) -> TrainingRecord:
     """Return the record of a trial, with its scores."""
     return training(of, seed, name, **{**scores_of(accuracy), **more})
 
 
-def put(trainings: Sequence[Record], scores: Sequence[Record] | None = None, timing: Any = None) -> None:
+def put(
+    trainings: Sequence[TrainingRecord], scores: Sequence[TrainingRecord] | None = None, timing: Any = None
+) -> None:
     """Write a result: an experiment's, with these evaluations, or a sweep's, where there are none to be."""
     name = trainings[0]["of"]
     folder = files.METRICS / name
@@ -75,7 +77,7 @@ def put(trainings: Sequence[Record], scores: Sequence[Record] | None = None, tim
     files.write_csv(files.PLOTS / name / "curves.csv", curves_of(trainings))
 
 
-def curves_of(trainings: Sequence[Record]) -> list[Mapping[str, Any]]:
+def curves_of(trainings: Sequence[TrainingRecord]) -> list[Mapping[str, Any]]:
     """Return the last epoch's row of each training that ended, and its best one's."""
     tried = any(record["name"] != record["of"] for record in trainings)
     rows = []
@@ -86,6 +88,6 @@ def curves_of(trainings: Sequence[Record]) -> list[Mapping[str, Any]]:
     return rows
 
 
-def clock(record: Record, seconds: float = 8.0, **more: Any) -> dict[str, Any]:
+def clock(record: TrainingRecord, seconds: float = 8.0, **more: Any) -> dict[str, Any]:
     """Return the timing of a training."""
     return {"fingerprint": record["fingerprint"], "seconds": seconds, "device_name": "a CPU", **more}

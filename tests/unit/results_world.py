@@ -13,7 +13,7 @@ from result import clock, evaluation, put, training
 
 from convlab import files
 from convlab.config import load_params
-from convlab.pipeline.made_from import Record
+from convlab.pipeline.made_from import TrainingRecord
 from convlab.schema import Experiment
 from convlab.seeds import derive_seed
 
@@ -100,13 +100,13 @@ def _scores(name: str, seed: int) -> dict[str, Any]:
     }
 
 
-def _training(one: Experiment, of: str, name: str, **more: Any) -> Record:
+def _training(one: Experiment, of: str, name: str, **more: Any) -> TrainingRecord:
     noise = _noise(name, one.seed)
     numbers = {"epochs": EPOCHS, "kernel_norm": 3.0 + noise, "weight_norm": 12.0 + noise}
     return training(of, one.seed, name, configuration=one.model_dump(mode="json"), **numbers, **more)
 
 
-def _clock(record: Record) -> dict[str, Any]:
+def _clock(record: TrainingRecord) -> dict[str, Any]:
     """Make up the timing of a training."""
     when = {"started_at": "2026-01-02T03:04:05+00:00", "git_commit": "0123456789", "torch": "2"}
     numbers = {"images_per_second": 100.0, "peak_memory_mib": 50.0, "at_once": 1}

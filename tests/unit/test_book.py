@@ -234,7 +234,7 @@ def test_networks_that_cannot_be_run_are_named_with_the_reason(here, tmp_path):
     assert [(one.name, one.dataset) for one in absent] == [("digits", "digits")]
     assert "not trained here; `dvc " in absent[0].reason
     shown_as = ([1, 8, 8], 16, "dark", 1.0, "pad")
-    digits = explore.Network("little", "digits", "95.00%", *shown_as, list("0123456789"), ["conv"], "0.1")
+    digits = explore.Explorable("little", "digits", "95.00%", *shown_as, list("0123456789"), ["conv"], "0.1")
     mnist = replace(digits, name="large", dataset="mnist", megabytes="51.9")
     strange = explore.Absent("strange", "cifar10", "87.46%", "`dvc repro` <does> it")
     for script in ("assets/runtime.js", digits.script, mnist.script):

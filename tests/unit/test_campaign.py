@@ -16,7 +16,7 @@ from result import clock, evaluation, put, training
 from training import Command, Recipe
 
 from convlab import files
-from convlab.campaign.command import Entry, ordered
+from convlab.campaign.command import Candidate, ordered
 from convlab.campaign.durations import format_duration, parse_duration
 from convlab.campaign.estimate import START, Estimate, TrainingSpeed
 from convlab.campaign.missing import missing_results, rows_with_fewer_epochs
@@ -127,7 +127,7 @@ def test_nothing_starts_of_which_no_training_would_finish(
 ) -> None:
     (result,) = missing_results(("fashion",), None)
     longest = START + 100
-    assert Entry(result, Estimate(longest, longest, 0, 1, "")).fits(left) is fits
+    assert Candidate(result, Estimate(longest, longest, 0, 1, "")).fits(left) is fits
 
 
 def test_what_needs_a_gpu_is_left_out_where_there_is_none(

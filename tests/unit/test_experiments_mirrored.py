@@ -62,7 +62,7 @@ def test_the_run_of_an_experiment_comes_back_from_its_commit(repository, mirror,
 def test_what_an_experiment_has_not_changed_is_not_its_own(repository):
     (kept,) = dvc_experiments()
     assert kept.name == "fast-lark"
-    assert experiments.changed(kept) == ["one"]
+    assert experiments.changed_results(kept) == ["one"]
 
 
 def test_of_experiments_with_one_name_that_of_the_current_commit_is_meant(repository):

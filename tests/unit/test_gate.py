@@ -8,7 +8,7 @@ from conftest import PARAMS
 from result import evaluation, put, training
 
 from convlab import cli, files
-from convlab.pipeline.made_from import Record
+from convlab.pipeline.made_from import TrainingRecord
 from convlab.results import gate
 
 THRESHOLD_METRICS = {"digits": {"test_accuracy": 0.95}}
@@ -22,11 +22,11 @@ def result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put([facts(1), facts(2)], [scores(1), scores(2)])
 
 
-def facts(seed: int, weights: str | None = None) -> Record:
+def facts(seed: int, weights: str | None = None) -> TrainingRecord:
     return training("digits", seed, weights=weights or f"of {seed}")
 
 
-def scores(seed: int, accuracy: float = 0.96) -> Record:
+def scores(seed: int, accuracy: float = 0.96) -> TrainingRecord:
     return evaluation(facts(seed), accuracy)
 
 
@@ -60,7 +60,7 @@ def test_a_training_that_did_not_end_has_no_metric() -> None:
     [[facts(1, "other"), facts(2)], [facts(1), facts(2, "other")], [facts(1)], [facts(1), facts(3)]],
     ids=["first seed", "second seed", "fewer seeds", "another seed"],
 )
-def test_a_metric_of_another_training_does_not_hold(trained: list[Record]) -> None:
+def test_a_metric_of_another_training_does_not_hold(trained: list[TrainingRecord]) -> None:
     put(trained, [scores(1), scores(2)])
     assert problem() == f"belongs to a different training than {FACTS}; run `dvc repro`"
 

@@ -19,7 +19,7 @@ from convlab.models.build import build_model
 from convlab.models.weights import hash_weights
 from convlab.networks.inside import Inside, derivative
 from convlab.networks.onnx_model import graph
-from convlab.networks.trained import Trained, load_trained
+from convlab.networks.trained import TrainedNetwork, load_trained
 from convlab.schema import Experiment
 
 CIFAR = {"dataset": "cifar10", "preprocess": {"greyscale": False, "scaling": "unit"}}
@@ -50,10 +50,10 @@ FAMILIES = {
 @pytest.fixture
 def load(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch, recipe: Callable[..., Experiment]
-) -> Callable[..., Trained]:
+) -> Callable[..., TrainedNetwork]:
     """Load a network with random weights, as if it had been trained."""
 
-    def build(changes: dict[str, Any]) -> Trained:
+    def build(changes: dict[str, Any]) -> TrainedNetwork:
         monkeypatch.chdir(tmp_path)
         write(tmp_path, {})
         one = recipe(**changes)
@@ -66,13 +66,13 @@ def load(
     return build
 
 
-def some_images(trained: Trained) -> torch.Tensor:
+def some_images(trained: TrainedNetwork) -> torch.Tensor:
     generator = torch.Generator().manual_seed(0)
     shape = (3, *trained.dataset.shape)
     return torch.randint(trained.dataset.max_value + 1, shape, generator=generator).to(torch.uint8)
 
 
-def check(trained: Trained, logits: Any, heat: Any, maps: Any) -> None:
+def check(trained: TrainedNetwork, logits: Any, heat: Any, maps: Any) -> None:
     """Compare with the network itself, with Grad-CAM by autograd, and with what the figures draw."""
     inputs = trained.statistics.transform()(some_images(trained))
     with torch.no_grad():
@@ -89,7 +89,7 @@ def check(trained: Trained, logits: Any, heat: Any, maps: Any) -> None:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_maps_and_gradcam_of_every_family_are_those_of_autograd(
-    load: Callable[..., Trained], family: str
+    load: Callable[..., TrainedNetwork], family: str
 ) -> None:
     trained = load(FAMILIES[family])
     inside = Inside(trained).eval()
@@ -102,7 +102,7 @@ def test_maps_and_gradcam_of_every_family_are_those_of_autograd(
 
 @pytest.mark.parametrize("family", ["cnn", "preact"])
 def test_an_exported_graph_says_the_same_of_any_number_of_images(
-    load: Callable[..., Trained], family: str
+    load: Callable[..., TrainedNetwork], family: str
 ) -> None:
     runtime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
@@ -128,7 +128,7 @@ def test_the_chain_rule_is_that_of_autograd(activation: nn.Module) -> None:
     torch.testing.assert_close(gradient, wanted, atol=1e-6, rtol=0)
 
 
-def test_a_head_whose_derivative_is_not_written_out_is_refused(load: Callable[..., Trained]) -> None:
+def test_a_head_whose_derivative_is_not_written_out_is_refused(load: Callable[..., TrainedNetwork]) -> None:
     trained = load({})
     trained.model.add_module("softmax", nn.Softmax(1))
     with pytest.raises(InputError, match=r"net: Grad-CAM is not implemented for a head of .*Softmax"):

@@ -20,7 +20,7 @@ def folder(tmp_path, monkeypatch):
 
 def told(tmp_path):
     console = Console(file=io.StringIO(), width=200)
-    console.print(listing.table(listing.lines(load_params(write(tmp_path, {})))))
+    console.print(listing.table(listing.listed(load_params(write(tmp_path, {})))))
     return {line.split()[0]: line for line in console.file.getvalue().splitlines()}
 
 

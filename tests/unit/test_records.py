@@ -94,7 +94,9 @@ def test_a_timing_of_another_training_is_left_out(recipe):
 
 def test_a_point_of_a_curve_has_the_clock_of_the_run(recipe):
     put(recipe)
-    points = {(key, step): (value, at) for key, value, at, step in writer.points(records.read_run("one"))}
+    points = {
+        (key, step): (value, at) for key, value, at, step in writer.metric_points(records.read_run("one"))
+    }
     start = points["train_loss", 1][1] - 1000
     assert points["train_loss", 2] == (0.5, start + 3000)
     assert points["timing/epoch_seconds", 2] == (2.0, start + 3000)

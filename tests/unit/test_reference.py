@@ -49,11 +49,14 @@ def test_the_examples_of_the_page_are_of_params_yaml() -> None:
     params = load_params(Path(__file__).parents[2] / "params.yaml")
     found = reference._examples(params)
     assert found["ResNet"]["name"] == "resnet"
-    assert {"Whitening", "Muon"} <= set(found)
+    assert {"WhiteningSection", "Muon"} <= set(found)
 
 
 def test_what_a_key_may_hold_is_said_in_words() -> None:
-    split, experiment = PARAMS["$defs"]["Split"]["properties"], PARAMS["$defs"]["Experiment"]["properties"]
+    split, experiment = (
+        PARAMS["$defs"]["SplitSection"]["properties"],
+        PARAMS["$defs"]["Experiment"]["properties"],
+    )
     assert reference._kind(split["validation"]) == "integer ≥ 1"
     assert reference._kind(experiment["threads"]) == "integer ≥ 1, ≤ 1,024 or `null`"
     assert reference._kind(experiment["augment"]) == "list of sections"

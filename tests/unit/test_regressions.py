@@ -11,7 +11,7 @@ from result import evaluation, put, scores_of, training
 
 from convlab import cli, files
 from convlab.errors import InputError
-from convlab.pipeline.made_from import Record
+from convlab.pipeline.made_from import TrainingRecord
 from convlab.results import regressions
 from convlab.results.regressions import (
     EQUAL,
@@ -21,7 +21,7 @@ from convlab.results.regressions import (
     REMOVED,
     ROSE,
     Change,
-    Result,
+    Scored,
     against,
     interval,
 )
@@ -49,19 +49,19 @@ def experiment(name: str, *accuracies: float) -> None:
     put(facts, [scored(one, accuracy) for one, accuracy in zip(facts, accuracies, strict=True)])
 
 
-def scored(one: Record, accuracy: float) -> Record:
+def scored(one: TrainingRecord, accuracy: float) -> TrainingRecord:
     return evaluation(one, **scores_of(accuracy, 10_000))
 
 
-def trial(accuracy: float, seed: int = 1, images: int = 10_000, name: str = "a") -> Record:
+def trial(accuracy: float, seed: int = 1, images: int = 10_000, name: str = "a") -> TrainingRecord:
     return training("grid", seed, name, **scores_of(accuracy, images))
 
 
-def stopped(name: str, seed: int = 1, status: str = "diverged") -> Record:
+def stopped(name: str, seed: int = 1, status: str = "diverged") -> TrainingRecord:
     return training("grid", seed, name, status=status)
 
 
-def sweep(*trials: Record) -> None:
+def sweep(*trials: TrainingRecord) -> None:
     put(trials)
 
 
@@ -82,15 +82,15 @@ def kinds() -> dict[str, str]:
     [(9, 3, 0.1705, 0.8090), (10, 0, 0.6075, 1.0), (0, 0, -0.2775, 0.2775)],  # Newcombe (1998), table II
 )
 def test_with_one_seed_the_interval_is_newcombes(now: int, before: int, low: float, high: float) -> None:
-    found = interval(Result([(1, before / 10)], 10), Result([(1, now / 10)], 10))
+    found = interval(Scored([(1, before / 10)], 10), Scored([(1, now / 10)], 10))
     assert found[:2] == pytest.approx((low, high), abs=5e-5)
     assert found[2] == "over 10 images"
 
 
 def test_with_seeds_on_both_sides_it_is_the_claims_paired_one() -> None:
     now, before = (
-        Result([(1, 0.95), (2, 0.96), (3, 0.94)], 360),
-        Result([(1, 0.97), (2, 0.97), (3, 0.97)], 360),
+        Scored([(1, 0.95), (2, 0.96), (3, 0.94)], 360),
+        Scored([(1, 0.97), (2, 0.97), (3, 0.97)], 360),
     )
     low, high, kind = interval(before, now)
     # −2, −1, −3 points: mean −2, standard error 1/√3, t = 4.303 at two degrees of freedom
@@ -99,7 +99,7 @@ def test_with_seeds_on_both_sides_it_is_the_claims_paired_one() -> None:
 
 
 def test_seeds_on_one_side_alone_leave_the_binomial_one() -> None:
-    assert interval(Result([(1, 0.9), (2, 0.9)], 360), Result([(1, 0.95)], 360))[2] == "over 360 images"
+    assert interval(Scored([(1, 0.9), (2, 0.9)], 360), Scored([(1, 0.95)], 360))[2] == "over 360 images"
 
 
 # ----------------------------------------------------------------------------------------------- the changes

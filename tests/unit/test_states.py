@@ -13,7 +13,7 @@ from result import clock, evaluation, put, training, trial
 
 from convlab import cli, files, portable
 from convlab.pipeline.identity import identity
-from convlab.pipeline.made_from import Record
+from convlab.pipeline.made_from import TrainingRecord
 from convlab.pipeline.provenance import cpu_name
 from convlab.results.states import MOST, State, state_of
 from convlab.schema import Experiment, Sweep, Trial
@@ -27,7 +27,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def made(experiment: Experiment, name: str | None = None, **more: Any) -> Record:
+def made(experiment: Experiment, name: str | None = None, **more: Any) -> TrainingRecord:
     """Return the record of a training of `experiment` with today's code."""
     phases = ("prepare", "train", "evaluate") if name else ("prepare", "train")
     facts = {

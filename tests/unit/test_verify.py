@@ -11,7 +11,7 @@ from conftest import ROOT
 from result import evaluation, put, scores_of, training
 
 from convlab import cli, files
-from convlab.pipeline.made_from import Record
+from convlab.pipeline.made_from import TrainingRecord
 from convlab.results.verify import verify
 
 
@@ -37,7 +37,7 @@ def experiment(accuracy: float, weights: str = "a", **more: Any) -> None:
     put([one], [evaluation(one, **scores_of(accuracy, 360))])
 
 
-def trial(name: str, accuracy: float, **more: Any) -> Record:
+def trial(name: str, accuracy: float, **more: Any) -> TrainingRecord:
     return training("grid", 1, name, weights=f"{name} {accuracy}", **scores_of(accuracy, 360), **more)
 
 
@@ -105,7 +105,7 @@ def test_of_many_trials_one_may_differ_by_more() -> None:
 
 
 def test_a_trial_outside_its_interval_is_found_though_another_differs_by_more() -> None:
-    def one(name: str, accuracy: float) -> Record:
+    def one(name: str, accuracy: float) -> TrainingRecord:
         return training("grid", 1, name, weights=f"{name} {accuracy}", **scores_of(accuracy, 10_000))
 
     put([one("x", 0.99), one("y", 1.0)])

@@ -19,7 +19,7 @@ def context(contents: Contents, judged: dict[str, Any]) -> dict[str, Any]:
     sides = {side: results.find(judged[side], contents.plans) for side in "ab"}
     if judged["metric"] in WITHIN:
         sides.pop("b")
-    numbers = {side: claims.by_seed(found, judged["metric"]) for side, found in sides.items()}
+    numbers = {side: claims.numbers_by_seed(found, judged["metric"]) for side, found in sides.items()}
     return {
         "claim": judged,
         "symbol": SYMBOLS[judged["verdict"]],

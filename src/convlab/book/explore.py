@@ -19,7 +19,7 @@ OUTPUTS = ("logits", "heat")  # of a graph, before the maps of its convolutions
 
 
 @dataclass(frozen=True)
-class Network:
+class Explorable:
     """A network that the page can run: `accuracy` is that of the test images, as text; `background`, `box`
     and `fit` say how a picture is made like those images (see data/framing.py); `layers` are its
     convolutions, whose maps its graph outputs."""
@@ -65,7 +65,7 @@ def missing() -> str:
     return ", and ".join(lacks)
 
 
-def networks(contents: Contents) -> tuple[list[tuple[Network, str]], list[Absent]]:
+def networks(contents: Contents) -> tuple[list[tuple[Explorable, str]], list[Absent]]:
     """Return the networks whose weights are here, each with its packed ONNX file, the best first; and the
     experiments whose weights are missing, or are not those that were scored: the page would show the
     accuracy of another network."""
@@ -93,7 +93,7 @@ def networks(contents: Contents) -> tuple[list[tuple[Network, str]], list[Absent
             continue
         dataset = trained.dataset
         text = runtime.packed(graph(trained, inside, [*OUTPUTS, *inside.layers]))
-        network = Network(
+        network = Explorable(
             name,
             recorded,
             accuracy,
@@ -113,7 +113,7 @@ def networks(contents: Contents) -> tuple[list[tuple[Network, str]], list[Absent
     return [(network, text) for _, network, text in found], [one for _, one in absent]
 
 
-def context(folder: Path, found: list[Network], absent: list[Absent]) -> dict[str, Any]:
+def context(folder: Path, found: list[Explorable], absent: list[Absent]) -> dict[str, Any]:
     """Return what the template of the page needs; its scripts are in the folder already."""
     digits = [network.name for network in found if network.dataset == "mnist"]
     digits += [network.name for network in found if network.dataset == "digits"]
@@ -129,7 +129,7 @@ def context(folder: Path, found: list[Network], absent: list[Absent]) -> dict[st
     }
 
 
-def data(found: list[Network]) -> dict[str, Any]:
+def data(found: list[Explorable]) -> dict[str, Any]:
     """Return what the page's script has to know about the networks."""
     keys = ("dataset", "shape", "largest", "background", "box", "fit", "classes", "layers", "script")
     return {network.name: {key: getattr(network, key) for key in keys} for network in found}

@@ -14,7 +14,7 @@ from markdown_it import MarkdownIt
 
 from convlab.book import chapter, claim, comparison, explore, front, runtime
 from convlab.book.contents import Chapter, Contents, load
-from convlab.book.explore import Absent, Network
+from convlab.book.explore import Absent, Explorable
 from convlab.book.images import Images
 from convlab.errors import InputError
 
@@ -96,7 +96,7 @@ def fill(folder: Path, contents: Contents) -> str:
 
 
 def _write_explore(
-    folder: Path, environment: Environment, found: list[tuple[Network, str]], absent: list[Absent]
+    folder: Path, environment: Environment, found: list[tuple[Explorable, str]], absent: list[Absent]
 ) -> None:
     """Write the explore page, with the runtime and the networks that it loads when they are needed."""
     networks = [network for network, _ in found]

@@ -35,7 +35,7 @@ KEPT = f"README.md docs metrics plots {PARAMS} {STUDIES} dvc.lock"  # what a cam
 
 
 @dataclass(frozen=True)
-class Entry:
+class Candidate:
     """A missing result, with how long it takes."""
 
     result: MissingResult
@@ -82,7 +82,7 @@ def campaign(
     return int("failed" in ended.values())
 
 
-def ordered(names: Collection[str], seeds: int | None, speed: TrainingSpeed) -> list[Entry]:
+def ordered(names: Collection[str], seeds: int | None, speed: TrainingSpeed) -> list[Candidate]:
     """Return the missing results by rank, and within a rank by rows and claims per second of training.
 
     What cannot be trained on this machine is named on stderr and left out.
@@ -90,13 +90,13 @@ def ordered(names: Collection[str], seeds: int | None, speed: TrainingSpeed) -> 
     entries = []
     for result in missing_results(names, seeds):
         try:
-            entries.append(Entry(result, speed.estimate(result)))
+            entries.append(Candidate(result, speed.estimate(result)))
         except InputError as error:
             print(f"campaign: {result.name} is left out ({error})", file=sys.stderr)
     return sorted(entries, key=lambda one: (one.result.rank, -one.result.worth / one.estimate.seconds))
 
 
-def show(entries: Sequence[Entry], seconds: int | None, console: Console) -> None:
+def show(entries: Sequence[Candidate], seconds: int | None, console: Console) -> None:
     """Print the list, and which of it there is time for."""
     table = Table(box=None, header_style="bold")
     for title in (
@@ -115,7 +115,7 @@ def show(entries: Sequence[Entry], seconds: int | None, console: Console) -> Non
     clock, late = 0.0, 0
     for number, (result, estimate) in enumerate(((one.result, one.estimate) for one in entries), start=1):
         left = None if seconds is None else seconds - clock
-        fits = Entry(result, estimate).fits(left)
+        fits = Candidate(result, estimate).fits(left)
         clock += min(estimate.seconds, left or estimate.seconds) if fits else 0.0
         late += not fits
         more = len(result.claims) - SHOWN
@@ -172,7 +172,7 @@ def _next(
     began: float,
     seconds: int | None,
     console: Console,
-) -> Entry | None:
+) -> Candidate | None:
     """Return the next item to train; the list is rebuilt each time, with what has been timed since."""
     waiting = [one for one in ordered(names, seeds, TrainingSpeed()) if one.result.name not in ended]
     until = _until(began, seconds)
@@ -185,7 +185,7 @@ def _next(
     return None
 
 
-def _train(entry: Entry, lock: IO[str], until: float | None, console: Console) -> str:
+def _train(entry: Candidate, lock: IO[str], until: float | None, console: Console) -> str:
     result = entry.result
     seconds, source = format_duration(entry.estimate.seconds), entry.estimate.source
     console.print(f"campaign: {result.name} ({result.why}): {seconds}, {source}", highlight=False)

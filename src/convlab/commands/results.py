@@ -9,7 +9,7 @@ from convlab.config import load_params
 from convlab.errors import InputError
 
 if TYPE_CHECKING:
-    from convlab.results import Row
+    from convlab.results import TrainingRow
 
 # The columns of both tables of `convlab results`
 OF_EXPERIMENTS = ("test_accuracy", "test_loss", "validation_accuracy", "epochs", "seconds")
@@ -61,7 +61,7 @@ def results(form: str | None) -> int:
     return 0
 
 
-def _cells(trainings: Sequence["Row"], quantities: tuple[str, ...]) -> list[str]:
+def _cells(trainings: Sequence["TrainingRow"], quantities: tuple[str, ...]) -> list[str]:
     """Show quantities of one or several seeds' trainings, as mean ± standard deviation."""
     from convlab.results import mean_text, values
 
@@ -72,7 +72,7 @@ def list_results(json: bool) -> int:
     """List every experiment and sweep with its state: fresh, stale (and why), shortened, never run, …"""
     from convlab.results import listing
 
-    found = listing.lines(load_params(files.PARAMS))
+    found = listing.listed(load_params(files.PARAMS))
     if json:
         print(files.json_text(listing.as_json(found)), end="")
     else:

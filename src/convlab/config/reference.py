@@ -35,7 +35,7 @@ examples from both files.
 """
 SHORT = 60  # characters of an example that fits into a table
 UNBOUNDED = 2**31  # limits from here on are those of the machine
-Node = Mapping[str, Any]  # of a JSON schema
+SchemaNode = Mapping[str, Any]  # of a JSON schema
 
 
 def outputs() -> dict[Path, str]:
@@ -50,7 +50,7 @@ def outputs() -> dict[Path, str]:
 def page(params: Params, written: Mapping[str, Any]) -> str:
     """Return the page; `written` is params.yaml as it stands, for the defaults and examples."""
     schema = Params.model_json_schema()
-    definitions: dict[str, Node] = schema["$defs"]
+    definitions: dict[str, SchemaNode] = schema["$defs"]
     studies = []
     for key in STUDIES:
         field = "own" if key == "datasets" else key  # `Params.datasets` says which are needed
@@ -75,7 +75,9 @@ def page(params: Params, written: Mapping[str, Any]) -> str:
     return "\n".join(parts).rstrip() + "\n"
 
 
-def _experiment_table(params: Params, written: Mapping[str, Any], properties: Mapping[str, Node]) -> str:
+def _experiment_table(
+    params: Params, written: Mapping[str, Any], properties: Mapping[str, SchemaNode]
+) -> str:
     rows = []
     known = [(name, one.model_dump(mode="json", exclude_defaults=True)) for name, one in _named(params)]
     for key, node in properties.items():
@@ -85,7 +87,7 @@ def _experiment_table(params: Params, written: Mapping[str, Any], properties: Ma
     return _table(["key", "type", "default", "example", "meaning"], rows)
 
 
-def _section_table(node: Node) -> str:
+def _section_table(node: SchemaNode) -> str:
     """Return the table of a section's keys; a `name` that has one value stands in the heading."""
     rows = []
     for key, inner in node["properties"].items():
@@ -96,7 +98,7 @@ def _section_table(node: Node) -> str:
     return _table(["key", "type", "default", "meaning"], rows) if rows else ""
 
 
-def _other(known: Sequence[tuple[str, Node]], key: str, written: Mapping[str, Any]) -> str:
+def _other(known: Sequence[tuple[str, SchemaNode]], key: str, written: Mapping[str, Any]) -> str:
     """Return a value that differs from the default, with the first experiment or trial that has it."""
     for name, content in known:
         value = content.get(key, written.get(key))  # left out where it is the default
@@ -134,14 +136,14 @@ def _examples(params: Params) -> dict[str, Any]:
     return found
 
 
-def _sections(definitions: Mapping[str, Node]) -> dict[str, tuple[str, ...]]:
+def _sections(definitions: Mapping[str, SchemaNode]) -> dict[str, tuple[str, ...]]:
     """Return the path of keys to each section within an experiment, by its class, in the schema's order.
 
     A key that holds a list of sections ends in `[]`.
     """
     found: dict[str, tuple[str, ...]] = {}
 
-    def walk(node: Node, path: tuple[str, ...]) -> None:
+    def walk(node: SchemaNode, path: tuple[str, ...]) -> None:
         for key, inner in node["properties"].items():
             for name, in_list in _references(inner):
                 if name not in found:
@@ -162,7 +164,7 @@ def _references(node: Any, in_list: bool = False) -> Iterator[tuple[str, bool]]:
         yield from _references(node["items"], in_list=True)
 
 
-def _title(path: tuple[str, ...], node: Node) -> str:
+def _title(path: tuple[str, ...], node: SchemaNode) -> str:
     name = node["properties"].get("name", {})
     kinds = [name["const"]] if "const" in name else name.get("enum", [])
     return ".".join(path).replace("[]", "") + (f": {', '.join(kinds)}" if kinds else "")
@@ -175,7 +177,7 @@ def _nested(path: tuple[str, ...], example: Any) -> Any:
     return example
 
 
-def _kind(node: Node) -> str:
+def _kind(node: SchemaNode) -> str:
     """Return in words what a key may hold."""
     if "$ref" in node or "discriminator" in node:
         return "section"
@@ -211,7 +213,7 @@ def _several(kind: str) -> str:
     return f"{plural}{space}{rest}"
 
 
-def _range(node: Node) -> str:
+def _range(node: SchemaNode) -> str:
     signs = {"minimum": "≥", "ge": "≥", "exclusiveMinimum": ">", "gt": ">"}
     signs |= {"maximum": "≤", "le": "≤", "exclusiveMaximum": "<", "lt": "<"}
     found = [
@@ -220,7 +222,7 @@ def _range(node: Node) -> str:
     return f" {', '.join(found)}" if found else ""
 
 
-def _length(node: Node) -> str:
+def _length(node: SchemaNode) -> str:
     least, most = node.get("minItems"), node.get("maxItems")
     return f"{least} " if least is not None and least == most else ""
 

@@ -14,7 +14,7 @@ from convlab.errors import InputError
 from convlab.headlines.contents import Headline, headlines, write_times
 from convlab.headlines.table import table
 from convlab.pipeline.kept import put_back
-from convlab.results import Row
+from convlab.results import TrainingRow
 
 
 def command(names: Collection[str], console: Console) -> int:
@@ -64,7 +64,7 @@ def _times(one: Headline, started: datetime, seconds: float) -> dict[str, Any] |
     }
 
 
-def _since(row: Row, started: datetime) -> bool:
+def _since(row: TrainingRow, started: datetime) -> bool:
     timing = row["timing"]
     began = timing.get("started_at")
     whole = began is not None and not timing.get("cut_offs")

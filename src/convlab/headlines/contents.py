@@ -99,7 +99,7 @@ def _numbers(row: ReportRow) -> tuple[float, bool, float | None]:
     return accuracy, validated, row.seconds
 
 
-def _whole(times: Mapping[str, Any] | None, trainings: list[results.Row]) -> float | None:
+def _whole(times: Mapping[str, Any] | None, trainings: list[results.TrainingRow]) -> float | None:
     same = times is not None and times["fingerprints"] == [row["fingerprint"] for row in trainings]
     return times["seconds"] if times is not None and same else None
 

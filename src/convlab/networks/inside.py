@@ -17,7 +17,7 @@ from convlab.errors import InputError
 from convlab.figures.features import convolutions
 from convlab.figures.gradcam import split_after_last_conv
 from convlab.models.speedrun import ScaledLinear
-from convlab.networks.trained import Trained
+from convlab.networks.trained import TrainedNetwork
 
 POOLINGS = (nn.MaxPool2d, nn.AdaptiveAvgPool2d)
 
@@ -38,7 +38,7 @@ class Inside(nn.Module):
         InputError: a layer after the last convolution is none of those whose derivative is written out.
     """
 
-    def __init__(self, trained: Trained):
+    def __init__(self, trained: TrainedNetwork):
         super().__init__()
         self.transform = trained.statistics.transform()
         self.features, head = split_after_last_conv(trained.model)

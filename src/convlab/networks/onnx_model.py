@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from convlab import files
 from convlab.errors import InputError
 from convlab.models.weights import hash_weights
-from convlab.networks.trained import Trained
+from convlab.networks.trained import TrainedNetwork
 
 OPSET = 18  # of 2022: every current runtime supports it
 INPUT, OUTPUT = "images", "logits"
@@ -22,7 +22,7 @@ NEEDED = ("onnx", "onnxscript")  # for PyTorch's export
 class FromPixels(nn.Module):
     """uint8 [N, C, H, W], of the range of the data set → logits, float32 [N, classes]."""
 
-    def __init__(self, trained: Trained):
+    def __init__(self, trained: TrainedNetwork):
         super().__init__()
         self.transform, self.model = trained.statistics.transform(), trained.model
 
@@ -31,7 +31,7 @@ class FromPixels(nn.Module):
         return self.model(self.transform(images))
 
 
-def export(trained: Trained, path: Path) -> int:
+def export(trained: TrainedNetwork, path: Path) -> int:
     """Write a network with its preprocessing as ONNX, and return the size of the file in bytes.
 
     Its input `images` is uint8 [N, C, H, W] of any N, its output `logits` float32 [N, classes]; its metadata
@@ -49,7 +49,7 @@ def export(trained: Trained, path: Path) -> int:
     return len(content)
 
 
-def graph(trained: Trained, module: nn.Module, outputs: Sequence[str]) -> bytes:
+def graph(trained: TrainedNetwork, module: nn.Module, outputs: Sequence[str]) -> bytes:
     """Return the ONNX file of a module that takes a network's raw images, with these names for its outputs.
 
     Raises:
@@ -80,7 +80,7 @@ def graph(trained: Trained, module: nn.Module, outputs: Sequence[str]) -> bytes:
     return bytes(model.SerializeToString())
 
 
-def metadata(trained: Trained) -> dict[str, str]:
+def metadata(trained: TrainedNetwork) -> dict[str, str]:
     """Return the metadata of an exported file."""
     return {
         "result": trained.result,

@@ -16,7 +16,7 @@ from convlab.data.pictures import SUFFIXES, open_picture
 from convlab.errors import InputError
 from convlab.figures.prediction import Prediction
 from convlab.models.weights import hash_weights
-from convlab.networks.trained import Trained, load_trained, shown_here
+from convlab.networks.trained import TrainedNetwork, load_trained, shown_here
 from convlab.train.inference import logits_of
 
 THEN = 2  # classes that are printed after the first
@@ -84,7 +84,7 @@ def pictures(images: list[Path]) -> list[Path]:
     return found
 
 
-def predict(trained: Trained, paths: Sequence[Path]) -> list[Prediction]:
+def predict(trained: TrainedNetwork, paths: Sequence[Path]) -> list[Prediction]:
     """Return a network's predictions for pictures, converted as its training images were.
 
     Raises:
@@ -111,7 +111,7 @@ def _chosen(model: str | None) -> str:
     return model
 
 
-def _say(trained: Trained, predictions: list[Prediction]) -> None:
+def _say(trained: TrainedNetwork, predictions: list[Prediction]) -> None:
     for prediction in predictions:
         (name, probability), *others = prediction.best[: 1 + THEN]
         then = ", ".join(f"{other} {share:.2%}" for other, share in others)
@@ -119,7 +119,7 @@ def _say(trained: Trained, predictions: list[Prediction]) -> None:
     print(f"by {trained.says()}")
 
 
-def _done(trained: Trained, prediction: Prediction) -> str:
+def _done(trained: TrainedNetwork, prediction: Prediction) -> str:
     """Return what was done to a picture before the network saw it."""
     name, ways = trained.experiment.dataset, ("dark on light", "light on dark")
     was, wanted = ways if trained.dataset.background == "dark" else ways[::-1]
@@ -128,7 +128,7 @@ def _done(trained: Trained, prediction: Prediction) -> str:
     return "".join(f"; {text}" for text in (inverted, framed) if text)
 
 
-def _as_json(trained: Trained, predictions: list[Prediction]) -> dict[str, Any]:
+def _as_json(trained: TrainedNetwork, predictions: list[Prediction]) -> dict[str, Any]:
     return {
         "model": trained.result,
         "dataset": trained.experiment.dataset,

@@ -24,7 +24,7 @@ from convlab.models.weights import hash_weights
 from convlab.networks import champions
 from convlab.pipeline import kept
 from convlab.pipeline.identity import facts_key, facts_of
-from convlab.pipeline.made_from import Record, configuration
+from convlab.pipeline.made_from import TrainingRecord, configuration
 from convlab.results import folders
 from convlab.results.revisions import checked_out
 from convlab.schema import Experiment
@@ -33,7 +33,7 @@ CHAMPION = "@champion"
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedNetwork:
     """A network with its weights, of the first seed where there are several.
 
     `weights`: the file that they were read from, which of a revision may be gone. `accuracy` is that on the
@@ -58,7 +58,7 @@ class Trained:
         return f"{self.result}, trained on {self.experiment.dataset}{score}"
 
 
-def load_trained(name: str) -> Trained:
+def load_trained(name: str) -> TrainedNetwork:
     """Load a trained network, of the configuration that it was trained with.
 
     Raises:
@@ -87,14 +87,14 @@ def load_trained(name: str) -> Trained:
         model = _model(experiment, statistics, weights, record["weights"])
         if model is not None:
             accuracy = _accuracy(result, experiment.seed)
-            return Trained(result, experiment, statistics, weights, accuracy, model.eval())
+            return TrainedNetwork(result, experiment, statistics, weights, accuracy, model.eval())
     raise InputError(
         f"{own}: not the weights of {files.trainings(record['of'])}; `dvc checkout` or "
         f"{_training(result)} brings those"
     )
 
 
-def _of_revision(result: str, revision: str) -> Trained:
+def _of_revision(result: str, revision: str) -> TrainedNetwork:
     """Load a network as it was at a revision, with weights from git or, by its dvc.lock, from DVC's cache."""
     there, name = kept.cache(), result.partition("/")[0]
     with checked_out(result, revision, files.champion(name), kept.LOCK):
@@ -147,7 +147,7 @@ def shown_here() -> str:
     return ", ".join(names) or "nothing; `dvc repro` trains what params.yaml selects"
 
 
-def _find(result: str) -> Record:
+def _find(result: str) -> TrainingRecord:
     """Return the record of a result's first training."""
     name, _, trial = result.partition("/")
     records = _records(name) if Path(name).name == name else {}
@@ -165,27 +165,27 @@ def _find(result: str) -> Record:
     raise InputError(f"--model: found {result!r}; trained here: {shown_here()}{hint}")
 
 
-def _records(name: str) -> dict[str, Record]:
+def _records(name: str) -> dict[str, TrainingRecord]:
     """Return the first finished training of each trial, by its name; of an experiment under its own."""
-    found: dict[str, Record] = {}
+    found: dict[str, TrainingRecord] = {}
     for record in folders.load(name).trainings:
         if record["status"] == "finished":
             found.setdefault(record["name"], record)
     return found
 
 
-def _own_weights(result: str, record: Record) -> Path:
+def _own_weights(result: str, record: TrainingRecord) -> Path:
     """Return where a training leaves its weights, which go before those in git."""
     name, _, trial = result.partition("/")
     return files.weights(name, record["seed"], trial or None)
 
 
-def _is_here(result: str, record: Record) -> bool:
+def _is_here(result: str, record: TrainingRecord) -> bool:
     own = _own_weights(result, record)
     return own.is_file() or champions.find(result, record.get("weights")) is not None
 
 
-def _is_of_today(record: Record, experiment: Experiment) -> bool:
+def _is_of_today(record: TrainingRecord, experiment: Experiment) -> bool:
     """Return whether the shape, the range and the classes of its data set are still those of a training."""
     was = record["code"].get("prepare", {}).get(facts_key(experiment.dataset))
     return was in (None, facts_of(experiment.dataset))

@@ -24,7 +24,7 @@ from convlab.data.catalogue import Background, Dataset, card
 from convlab.data.pictures import BRIGHT, border_of, to_pixels
 from convlab.data.sources import md5
 from convlab.errors import InputError
-from convlab.own.sources import Item, count_by_class, read_source
+from convlab.own.sources import LabelledImage, count_by_class, read_source
 from convlab.schema.datasets import DatasetEntry
 
 FEWEST = 5  # images of a class: one to test, one or more to validate, and some to learn from
@@ -78,7 +78,9 @@ def import_images(declared: Mapping[str, DatasetEntry], name: str, console: Cons
     _say(name, dataset, counts, _twice(*images), tracked, console)
 
 
-def split(train: list[Item], test: list[Item] | None, entry: DatasetEntry) -> tuple[list[Item], list[Item]]:
+def split(
+    train: list[LabelledImage], test: list[LabelledImage] | None, entry: DatasetEntry
+) -> tuple[list[LabelledImage], list[LabelledImage]]:
     """Return the training and the test images, each in an order that depends on the seed and the names alone.
 
     If the source has no test images, a share of each class is taken. An image that is added later moves at
@@ -86,7 +88,7 @@ def split(train: list[Item], test: list[Item] | None, entry: DatasetEntry) -> tu
     training images.
     """
 
-    def place(item: Item) -> bytes:
+    def place(item: LabelledImage) -> bytes:
         return hashlib.sha256(os.fsencode(f"{entry.seed}:{item.key}")).digest()
 
     train = sorted(train, key=place)
@@ -127,7 +129,7 @@ def _check_counts(where: str, counts: dict[str, dict[str, int]]) -> None:
 
 
 def _convert(
-    where: str, items: list[Item], shape: tuple[int, int, int], entry: DatasetEntry
+    where: str, items: list[LabelledImage], shape: tuple[int, int, int], entry: DatasetEntry
 ) -> NDArray[np.uint8]:
     """Convert images to uint8 [N, C, H, W], in their order."""
     images = np.empty((len(items), *shape), np.uint8)

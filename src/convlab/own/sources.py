@@ -36,7 +36,7 @@ MOST_CLASSES = 200  # every figure and every page of them stays small enough to 
 
 
 @dataclass(frozen=True)
-class Item:
+class LabelledImage:
     """An image of a source: `key` names it, `label` is the index of its class."""
 
     key: str
@@ -49,8 +49,8 @@ class Source:
     """Images by class. `test` is None where the source does not say which are for testing."""
 
     classes: list[str]
-    train: list[Item]
-    test: list[Item] | None
+    train: list[LabelledImage]
+    test: list[LabelledImage] | None
 
 
 def read_source(where: str, entry: DatasetEntry) -> Source:
@@ -116,7 +116,7 @@ def _from_folder(where: str, folder: Path) -> Source:
     split = [path.name for path in inside if path.name in PARTS and _folders(path)]
     if not split:
         classes = [path.name for path in inside]
-        return Source(classes, _items(where, folder, folder, classes), None)
+        return Source(classes, _labelled(where, folder, folder, classes), None)
     if split != sorted(PARTS) or len(inside) > len(PARTS):
         raise InputError(f"{where}: {folder} holds {', '.join(p.name for p in inside)}; allowed: {layout}")
     classes = [path.name for path in _folders(folder / "train")]
@@ -124,18 +124,20 @@ def _from_folder(where: str, folder: Path) -> Source:
     if others != classes:
         differing = ", ".join(sorted(set(classes) ^ set(others)))
         raise InputError(f"{where}: train/ and test/ have different classes: only one has {short(differing)}")
-    train, test = (_items(where, folder, folder / part, classes) for part in PARTS)
+    train, test = (_labelled(where, folder, folder / part, classes) for part in PARTS)
     return Source(classes, train, test)
 
 
-def _items(where: str, folder: Path, part: Path, classes: list[str]) -> list[Item]:
+def _labelled(where: str, folder: Path, part: Path, classes: list[str]) -> list[LabelledImage]:
     found = []
     for label, name in enumerate(classes):
         if _folders(part / name):
             inner = _folders(part / name)[0].relative_to(folder)
             raise InputError(f"{where}: found the folder {inner} in a class; allowed: images alone")
         for path in _files(part / name):
-            found.append(Item(path.relative_to(folder).as_posix(), label, partial(open_picture, path)))
+            found.append(
+                LabelledImage(path.relative_to(folder).as_posix(), label, partial(open_picture, path))
+            )
     return found
 
 
@@ -232,7 +234,7 @@ def _from_arrays(
     index = {label: position for position, label in enumerate(found)}
     items = {
         part: [
-            Item(f"{part}/{number}", index[label], partial(Image.fromarray, image))
+            LabelledImage(f"{part}/{number}", index[label], partial(Image.fromarray, image))
             for number, (image, label) in enumerate(zip(images, labels.tolist(), strict=True))
         ]
         for part, (images, labels) in parts.items()
@@ -289,7 +291,7 @@ def _published_arrays(name: Published, data: Any) -> tuple[NDArray[Any], NDArray
     return np.ascontiguousarray(images), labels
 
 
-def count_by_class(items: Iterable[Item], classes: list[str]) -> dict[str, int]:
+def count_by_class(items: Iterable[LabelledImage], classes: list[str]) -> dict[str, int]:
     """Count the images of each class."""
     counts = Counter(item.label for item in items)
     return {name: counts[label] for label, name in enumerate(classes)}

@@ -24,7 +24,7 @@ from convlab import files
 from convlab.config.explain import validate
 from convlab.errors import InputError
 
-Record = dict[str, Any]
+TrainingRecord = dict[str, Any]
 SURROUNDINGS = (  # the entries of timing.json that stay the same when a machine trains again
     "device_name",
     "threads",
@@ -39,7 +39,7 @@ SURROUNDINGS = (  # the entries of timing.json that stay the same when a machine
 )
 
 
-def of_training(of: str, trial: Trial, finished: "Finished", folder: Path, scored: bool) -> Record:
+def of_training(of: str, trial: Trial, finished: "Finished", folder: Path, scored: bool) -> TrainingRecord:
     """Return the record of a training that ended, however it did.
 
     `of`: the experiment or sweep; `folder`: its prepared data; `scored`: whether its scores are in it.
@@ -71,7 +71,7 @@ def of_evaluation(
     folder: Path,
     environment: Mapping[str, Any],
     per_class: Mapping[str, Mapping[str, float]],
-) -> Record:
+) -> TrainingRecord:
     """Return the record of an evaluation of trained weights on the prepared data in `folder`."""
     return sealed(
         {
@@ -91,12 +91,12 @@ def hash_test(folder: Path) -> str:
     return hash_files([folder / "test.safetensors"])
 
 
-def surroundings(timing: Mapping[str, Any]) -> Record:
+def surroundings(timing: Mapping[str, Any]) -> TrainingRecord:
     """Return the versions and the hardware from an entry of timing.json."""
     return {key: timing[key] for key in SURROUNDINGS if timing.get(key) is not None}
 
 
-def sealed(record: Record) -> Record:
+def sealed(record: TrainingRecord) -> TrainingRecord:
     """Return a record with a hash of all of it, which reveals an edit."""
     return {**record, "seal": _seal(record)}
 
@@ -124,7 +124,7 @@ def _seal(record: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def configuration(record: Record) -> Experiment:
+def configuration(record: TrainingRecord) -> Experiment:
     """Return the configuration that a training was made from.
 
     Raises:

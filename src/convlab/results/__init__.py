@@ -1,6 +1,6 @@
 """What has been trained, and what is said about it: `rows`, `frame` and their like are in read.py."""
 
-from convlab.results.quantities import OF_TRAININGS, QUANTITIES, Row, difference_text, text_of, value
+from convlab.results.quantities import OF_TRAININGS, QUANTITIES, TrainingRow, difference_text, text_of, value
 from convlab.results.read import (
     TIMING_COLUMNS,
     Found,
@@ -26,7 +26,7 @@ __all__ = [
     "TIMING_COLUMNS",
     "Found",
     "Plan",
-    "Row",
+    "TrainingRow",
     "difference_text",
     "find",
     "frame",

@@ -80,7 +80,10 @@ def judge(
             borrowed = lending.lent(found, plans[claim.a].base, plans[other].base)
         images = images_error_of(claim.metric, (a, b))
         difference = intervals.interval_of_difference(
-            by_seed(a, claim.metric), by_seed(b, claim.metric), images=images, borrowed=borrowed
+            numbers_by_seed(a, claim.metric),
+            numbers_by_seed(b, claim.metric),
+            images=images,
+            borrowed=borrowed,
         )
     verdict, reason, level = _verdict(claim, (a, b), difference, borrowed)
     interval = difference.interval() if difference else None
@@ -213,7 +216,7 @@ def table(judged: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(["<details>", summary, "", *lines, "", "</details>", ""])
 
 
-def by_seed(found: Found, metric: str) -> list[tuple[Any, float]]:
+def numbers_by_seed(found: Found, metric: str) -> list[tuple[Any, float]]:
     """Return (seed, number) of each training."""
     numbers = [(row["seed"], results.value(row, metric)) for row in found.trainings]
     return [(seed, number) for seed, number in numbers if number is not None]

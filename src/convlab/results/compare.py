@@ -39,7 +39,7 @@ class Subject:
     name: str
     found: Found
     params: Mapping[str, str]
-    accuracies: regressions.Result
+    accuracies: regressions.Scored
     base: str
     lenders: Mapping[str, Borrowed]
 
@@ -106,7 +106,7 @@ def subjects(names: Sequence[str] | None = None) -> dict[str, Subject]:
     found = {}
     for result, params in configurations(names).items():
         if rows := results.rows(result):
-            accuracy = accuracies.get(result, regressions.Result())
+            accuracy = accuracies.get(result, regressions.Scored())
             found[result] = Subject(result, Found(rows), params, accuracy, *lenders.get(result, ("", {})))
     return found
 
@@ -177,7 +177,7 @@ def difference(metric: str, a: Subject, b: Subject) -> MetricDifference | None:
     over its study). With one seed on a side, only a test accuracy has one: by a borrowed standard deviation,
     else over the test images. None between equal trainings, or two data sets.
     """
-    ours, theirs = (claims.by_seed(one.found, metric) for one in (a, b))
+    ours, theirs = (claims.numbers_by_seed(one.found, metric) for one in (a, b))
     if not (ours and theirs):
         return None
     value = mean(number for _, number in ours) - mean(number for _, number in theirs)

@@ -12,7 +12,7 @@ from typing import Any
 
 from convlab import files
 from convlab.pipeline import summaries
-from convlab.pipeline.made_from import Record, problem_of
+from convlab.pipeline.made_from import TrainingRecord, problem_of
 from convlab.schema.curve_quantities import of_curve
 
 PARTS = ("trainings.json", "scores.json", "train.json", "evaluate.json", "trials.json")
@@ -27,12 +27,12 @@ class Folder:
     `problem`: why its parts do not belong together, so that it is not a result; empty if they do.
     """
 
-    trainings: list[Record]
-    scores: list[Record]
+    trainings: list[TrainingRecord]
+    scores: list[TrainingRecord]
     problem: str
     read_off: Mapping[tuple[str, int], Mapping[str, float | None]]
 
-    def scored(self) -> list[tuple[Record, Record]]:
+    def scored(self) -> list[tuple[TrainingRecord, TrainingRecord]]:
         """Pair each training that ended with its scores; scores of other weights are left out."""
         ended = [one for one in self.trainings if one["status"] == "finished"]
         own = [one for one in ended if "test" in one]  # a sweep's record holds both
@@ -102,7 +102,7 @@ def _problem(name: str, trainings: Any, scores: Any) -> str:
     return _of_other_curves(name, trainings)
 
 
-def _of_other_curves(name: str, trainings: Sequence[Record]) -> str:
+def _of_other_curves(name: str, trainings: Sequence[TrainingRecord]) -> str:
     """Return why the learning curves are not those of these trainings; empty where they are."""
     path = files.PLOTS / name / "curves.csv"
     ended = [one for one in trainings if one["status"] == "finished"]

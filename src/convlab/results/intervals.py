@@ -10,7 +10,7 @@ from scipy.special import ndtri, stdtrit  # scipy.stats, which calls them, takes
 
 CONFIDENCE = 0.95
 ROUNDING = 1e-12  # relative to the numbers
-Numbers = Sequence[tuple[Any, float]]  # (seed, number) of each training
+SeedNumbers = Sequence[tuple[Any, float]]  # (seed, number) of each training
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def t_quantile(share: float, freedom: float) -> float:
 
 
 def interval_of_difference(
-    a: Numbers, b: Numbers, images: float = 0.0, borrowed: Borrowed | None = None
+    a: SeedNumbers, b: SeedNumbers, images: float = 0.0, borrowed: Borrowed | None = None
 ) -> Difference | None:
     """Compare two results, seed by seed where both have at least two seeds (paired), else as groups (Welch).
 

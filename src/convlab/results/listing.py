@@ -13,10 +13,10 @@ from convlab.errors import InputError
 from convlab.results.folders import finished, load
 from convlab.results.quantities import text_of
 from convlab.results.read import mean_text, rows, spread, timings, values
-from convlab.results.states import Kind, State, state_of
+from convlab.results.states import State, StateKind, state_of
 from convlab.schema import Params
 
-STYLES: dict[Kind, str] = {
+STYLES: dict[StateKind, str] = {
     "fresh": "green",
     "other hardware": "",
     "shortened": "yellow",
@@ -28,7 +28,7 @@ UNITS = {"d": 86_400, "h": 3600, "min": 60}  # seconds
 
 
 @dataclass(frozen=True)
-class Line:
+class Listed:
     """An experiment, or a sweep with the worst and the best of its trials.
 
     `accuracies` are those on the test images from 0 to 1: an experiment's, one per seed; a sweep's, one per
@@ -44,20 +44,20 @@ class Line:
     at: datetime | None
 
 
-def lines(params: Params) -> list[Line]:
+def listed(params: Params) -> list[Listed]:
     """Return a line for each experiment and sweep, and for results that params.yaml no longer has."""
     items: Mapping[str, Any] = {**params.experiments, **params.sweeps}
     names = [*items, *sorted(set(finished()) - items.keys())]
     found = []
     for name in names:
         try:
-            found.append(_line(name, items.get(name)))
+            found.append(_listed(name, items.get(name)))
         except InputError as error:  # a damaged file: the others are worth listing all the same
-            found.append(Line(name, State("inconsistent", (str(error),)), 0, False, [], [], None))
+            found.append(Listed(name, State("inconsistent", (str(error),)), 0, False, [], [], None))
     return found
 
 
-def _line(name: str, item: Any) -> Line:
+def _listed(name: str, item: Any) -> Listed:
     folder, state = load(name), state_of(name, item)
     trials = list(dict.fromkeys(one["name"] for one in folder.trainings))
     sweep = trials not in ([], [name])
@@ -69,10 +69,10 @@ def _line(name: str, item: Any) -> Line:
     at = max((datetime.fromisoformat(time) for time in begun if time), default=None)
     n = sum(map(len, results))
     accuracies = means if sweep else values(results[0], "test_accuracy")
-    return Line(name, state, n, sweep, accuracies, sorted(hardware), at)
+    return Listed(name, state, n, sweep, accuracies, sorted(hardware), at)
 
 
-def table(found: Sequence[Line]) -> Table:
+def table(found: Sequence[Listed]) -> Table:
     """Return the lines as a table for a terminal."""
     shown = Table(box=None, header_style="bold")
     for title in ("name", "state", "n", "test accuracy", "hardware", "age"):
@@ -85,7 +85,7 @@ def table(found: Sequence[Line]) -> Table:
     return shown
 
 
-def as_json(found: Sequence[Line]) -> list[dict[str, Any]]:
+def as_json(found: Sequence[Listed]) -> list[dict[str, Any]]:
     """Return the lines for a program; an accuracy is from 0 to 1, `because` complete."""
     return [
         {
@@ -100,7 +100,7 @@ def as_json(found: Sequence[Line]) -> list[dict[str, Any]]:
     ]
 
 
-def _accuracy(line: Line) -> str:
+def _accuracy(line: Listed) -> str:
     if not line.accuracies:
         return "–"
     if line.sweep:

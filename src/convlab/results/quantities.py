@@ -15,8 +15,8 @@ from convlab.config.explain import validate
 from convlab.errors import InputError
 from convlab.schema import Experiment
 
-Row = dict[str, Any]  # a training, as `results.rows` returns it
-Reader = Callable[[Row], float | None]
+TrainingRow = dict[str, Any]  # a training, as `results.rows` returns it
+Reader = Callable[[TrainingRow], float | None]
 
 
 @dataclass(frozen=True)
@@ -87,23 +87,23 @@ def _own(key: str) -> Reader:
     return lambda row: row.get(key)
 
 
-def _seconds(row: Row) -> float | None:
+def _seconds(row: TrainingRow) -> float | None:
     seconds: float | None = row["timing"].get("seconds")
     return seconds
 
 
-def _seconds_per_epoch(row: Row) -> float | None:
+def _seconds_per_epoch(row: TrainingRow) -> float | None:
     seconds = _seconds(row)
     return None if seconds is None else seconds / row["epochs"]
 
 
-def _epoch_seconds(row: Row) -> float | None:
+def _epoch_seconds(row: TrainingRow) -> float | None:
     """Return the median: the first epoch has the warm-up in it."""
     epochs = row["timing"].get("epoch_seconds")
     return statistics.median(epochs) if epochs else None
 
 
-def _parameters_in_all(row: Row) -> float | None:
+def _parameters_in_all(row: TrainingRow) -> float | None:
     """Count the parameters and what is saved beside them: no record has it, but the network tells."""
     return _counted(json.dumps({**row.get("configuration", {}), "seed": 0}, sort_keys=True))
 
@@ -175,7 +175,7 @@ def difference_text(quantity: str, number: float, sign: str = "+") -> str:
     return QUANTITIES[quantity].scale.difference_text(number, sign)
 
 
-def value(row: Row, quantity: str) -> float | None:
+def value(row: TrainingRow, quantity: str) -> float | None:
     """Look up a number of a training: `test_accuracy`, `gap`, `seconds_per_epoch`, …; None if it has none."""
     read = QUANTITIES[quantity].read
     return read(row) if read else None

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from convlab import files
 from convlab.config import load_params
-from convlab.pipeline.made_from import Record
+from convlab.pipeline.made_from import TrainingRecord
 from convlab.results.folders import load, read, stamp
-from convlab.results.quantities import OF_TRAININGS, QUANTITIES, Row, value
-from convlab.results.states import Kind, differences, state_of_training
+from convlab.results.quantities import OF_TRAININGS, QUANTITIES, TrainingRow, value
+from convlab.results.states import StateKind, differences, state_of_training
 from convlab.schema import SPLITS, Experiment, Params
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ TIMING_COLUMNS = (
 )
 
 
-def rows(result: str) -> list[Row]:
+def rows(result: str) -> list[TrainingRow]:
     """Return the finished trainings of a result, one per seed, in the files' order; empty where none is.
 
     Each has seed, epochs, parameters, report_flops, kernel_norm, weight_norm and penalty (None in records
@@ -72,7 +72,7 @@ def status(result: str) -> str:
     return found[0] if found else "not run"
 
 
-def values(trainings: Sequence[Row], quantity: str) -> list[float]:
+def values(trainings: Sequence[TrainingRow], quantity: str) -> list[float]:
     """Look up a number of several trainings, leaving out those that have none."""
     found = [value(row, quantity) for row in trainings]
     return [number for number in found if number is not None]
@@ -114,7 +114,7 @@ class Plan:
     base: str = ""
 
 
-def shortened(row: Row, planned: int) -> bool:
+def shortened(row: TrainingRow, planned: int) -> bool:
     """Tell whether a training had fewer epochs, and not because early stopping ended it."""
     own = row["configuration"]
     stopped_early = own.get("early_stopping") is not None and row["epochs"] < own["epochs"]
@@ -129,7 +129,7 @@ class Found:
     `stale`: how they differ from the current settings and code (except for epochs: see `shortened`).
     """
 
-    trainings: list[Row]
+    trainings: list[TrainingRow]
     planned: int | None = None
     shortened: bool = False
     status: str = "not run"
@@ -175,14 +175,16 @@ def _stale(result: str, plan: Plan) -> tuple[str, ...]:
     return tuple(reason for reason in reasons if not reason.startswith("epochs: "))
 
 
-def _states(result: str, plan: Plan) -> Iterator[Kind | None]:
+def _states(result: str, plan: Plan) -> Iterator[StateKind | None]:
     """Yield the state of each training of a result, in the order of `rows`."""
     folder = load(result.partition("/")[0])
     for facts, _, now in _with_settings(result, plan):
         yield state_of_training(folder, facts, now).kind if now is not None else None
 
 
-def _with_settings(result: str, plan: Plan) -> Iterator[tuple[Record, Record, Experiment | None]]:
+def _with_settings(
+    result: str, plan: Plan
+) -> Iterator[tuple[TrainingRecord, TrainingRecord, Experiment | None]]:
     """Yield each training of a result: its record, that of its scores, and what it would be made from now."""
     name, _, trial = result.partition("/")
     for facts, scores in load(name).scored():
@@ -251,7 +253,7 @@ def frame(plans: Mapping[str, Plan] | None = None) -> "DataFrame":
     return made
 
 
-def _row(facts: Record, scores: Record, timed: list[Row]) -> Row:
+def _row(facts: TrainingRecord, scores: TrainingRecord, timed: list[TrainingRow]) -> TrainingRow:
     penalty, running = facts.get("penalty") or 0.0, facts.get("running_accuracy")
     return {
         **{key: facts.get(key) for key in ("weight_norm", "penalty")},
@@ -268,13 +270,13 @@ def _row(facts: Record, scores: Record, timed: list[Row]) -> Row:
     }
 
 
-def timings(name: str) -> list[Row]:
+def timings(name: str) -> list[TrainingRow]:
     """Return the timing of each training of an experiment or a sweep."""
     return _timings(name, Path.cwd(), stamp(files.METRICS / name / "timing.json"))
 
 
 @lru_cache(maxsize=256)
-def _timings(name: str, root: Path, stamped: Any) -> list[Row]:
+def _timings(name: str, root: Path, stamped: Any) -> list[TrainingRow]:
     """Read a file once for as long as it stays as it is: claims ask for the same results again and again."""
     content = read(name, "timing.json") or {}
     if "fingerprint" in content:  # an experiment's; a sweep's has the names of its trainings for keys
@@ -282,7 +284,7 @@ def _timings(name: str, root: Path, stamped: Any) -> list[Row]:
     return list(content.values())
 
 
-def own_timing(facts: Row, timed: list[Row]) -> Row:
+def own_timing(facts: TrainingRow, timed: list[TrainingRow]) -> TrainingRow:
     """Pick a training's own timing; {} if there is none.
 
     DVC's run cache restores results without their timing, and that of another training may be left.

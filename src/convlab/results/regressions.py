@@ -37,7 +37,7 @@ KINDS = {
 
 
 @dataclass
-class Result:
+class Scored:
     """The trainings of an experiment or a trial: (seed, accuracy) of each, and what stopped the others.
 
     `unfounded`: why the accuracies are not those of the training that is recorded.
@@ -94,7 +94,7 @@ def against(revision: str) -> list[Change]:
     before, now = _read(_committed(revision)), present()
     for name in before.keys() - now.keys():
         if files.trainings(name).is_file():  # trained but not scored: not removed
-            now[name] = Result()
+            now[name] = Scored()
     for name, result in now.items():
         result.unfounded = unfounded(name) if "/" not in name else _inconsistent(name)
     changes = [_change(name, before.get(name), now.get(name)) for name in dict.fromkeys([*before, *now])]
@@ -102,7 +102,7 @@ def against(revision: str) -> list[Change]:
 
 
 def _among_all(
-    changes: list[Change], before: Mapping[str, Result], now: Mapping[str, Result]
+    changes: list[Change], before: Mapping[str, Scored], now: Mapping[str, Scored]
 ) -> list[Change]:
     """Keep only the changes that hold at 95 % for all compared results together (Holm, 1979).
 
@@ -130,7 +130,7 @@ def _inconsistent(trial: str) -> str:
     return f"is inconsistent: {problem}" if problem else ""
 
 
-def _change(name: str, before: Result | None, now: Result | None) -> Change:
+def _change(name: str, before: Scored | None, now: Scored | None) -> Change:
     if now is None:
         was = f"was {before.mean:.4f}" if before and before.accuracies else "had no accuracy"
         return Change(name, REMOVED, was)
@@ -151,7 +151,7 @@ def _change(name: str, before: Result | None, now: Result | None) -> Change:
     return Change(name, FAILED if high < 0 else ROSE if low > 0 else NOISE, text, _level(before, now))
 
 
-def _level(before: Result, now: Result) -> float:
+def _level(before: Scored, now: Scored) -> float:
     """Return the p-value of no change, by the interval that just excludes zero."""
     from convlab.results.intervals import level
 
@@ -162,7 +162,7 @@ def _level(before: Result, now: Result) -> float:
     return level(settled)
 
 
-def present() -> dict[str, Result]:
+def present() -> dict[str, Scored]:
     """Return the trainings of metrics/, by the names of their results.
 
     Raises:
@@ -171,7 +171,7 @@ def present() -> dict[str, Result]:
     return _read(_present())
 
 
-def interval(before: Result, now: Result, confidence: float = CONFIDENCE) -> tuple[float, float, str]:
+def interval(before: Scored, now: Scored, confidence: float = CONFIDENCE) -> tuple[float, float, str]:
     """Return the interval of the rise in accuracy, and its kind."""
     # brings SciPy, which a plain `convlab check` can do without
     from convlab.results.intervals import interval_of_difference
@@ -182,7 +182,7 @@ def interval(before: Result, now: Result, confidence: float = CONFIDENCE) -> tup
     return *over_images(before, now, confidence), f"over {now.images:,} images"
 
 
-def over_images(before: Result, now: Result, confidence: float = CONFIDENCE) -> tuple[float, float]:
+def over_images(before: Scored, now: Scored, confidence: float = CONFIDENCE) -> tuple[float, float]:
     """Return the interval of the rise in accuracy that another set of as many test images may have shown."""
     (low_a, high_a), (low_b, high_b) = (_wilson(side.mean, side.images, confidence) for side in (now, before))
     rise = now.mean - before.mean
@@ -197,16 +197,16 @@ def _wilson(share: float, count: int, confidence: float) -> tuple[float, float]:
     return float(found.low), float(found.high)
 
 
-def _read(contents: Iterator[tuple[str, str | bytes]]) -> dict[str, Result]:
+def _read(contents: Iterator[tuple[str, str | bytes]]) -> dict[str, Scored]:
     """Collect the results of metrics/*/scores.json and metrics/*/trainings.json, by their names."""
-    results: dict[str, Result] = {}
+    results: dict[str, Scored] = {}
     for path, content in contents:
         try:
             for record in json.loads(content):
                 if "test" in record or record.get("status", "finished") != "finished":
                     tried = "name" in record
                     name = f"{record['of']}/{record['name']}" if tried else record["of"]
-                    results.setdefault(name, Result()).add(record)
+                    results.setdefault(name, Scored()).add(record)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise InputError(f"{path}: not the results of trainings, each with a test accuracy") from None
     return results

@@ -9,12 +9,12 @@ from typing import Any, Literal
 from convlab import files, portable
 from convlab.config import trials_of
 from convlab.pipeline.identity import identity
-from convlab.pipeline.made_from import Record
+from convlab.pipeline.made_from import TrainingRecord
 from convlab.pipeline.provenance import hardware_here, hash_data
 from convlab.results.folders import Folder, load
 from convlab.schema import Experiment, Sweep
 
-Kind = Literal["fresh", "other hardware", "shortened", "stale", "inconsistent", "never run"]
+StateKind = Literal["fresh", "other hardware", "shortened", "stale", "inconsistent", "never run"]
 MOST = 3  # reasons that are shown in a line
 
 
@@ -25,7 +25,7 @@ class State:
     `other hardware`: fresh, but of a machine whose last bits this one cannot be expected to reproduce.
     """
 
-    kind: Kind
+    kind: StateKind
     because: tuple[str, ...] = ()
 
     def __str__(self) -> str:
@@ -62,12 +62,12 @@ def state_of(name: str, item: Experiment | Sweep | None) -> State:
     return _state(reasons, fewer, folder.trainings)
 
 
-def state_of_training(folder: Folder, record: Record, experiment: Experiment) -> State:
+def state_of_training(folder: Folder, record: TrainingRecord, experiment: Experiment) -> State:
     """Return the state of one training of a folder; `experiment`: what params.yaml says of it."""
     return _state(*_reasons(folder, record, experiment), [record])
 
 
-def _state(reasons: list[str], fewer: list[str], trainings: Sequence[Record]) -> State:
+def _state(reasons: list[str], fewer: list[str], trainings: Sequence[TrainingRecord]) -> State:
     """Return the state of trainings, from how they differ from the current settings, code and data.
 
     `fewer`: in what they are only shortened.
@@ -81,7 +81,7 @@ def _state(reasons: list[str], fewer: list[str], trainings: Sequence[Record]) ->
     return State("other hardware", tuple(elsewhere)) if elsewhere else State("fresh")
 
 
-def _reasons(folder: Folder, record: Record, experiment: Experiment) -> tuple[list[str], list[str]]:
+def _reasons(folder: Folder, record: TrainingRecord, experiment: Experiment) -> tuple[list[str], list[str]]:
     """Return how a training differs from the current settings, code and data; and, apart from that, its
     epochs, if they are only fewer."""
     found = differences([record, *_scores(folder, record)], experiment)
@@ -90,7 +90,7 @@ def _reasons(folder: Folder, record: Record, experiment: Experiment) -> tuple[li
     return reasons + _other_data(record["of"], record, experiment), fewer
 
 
-def differences(records: Sequence[Record], experiment: Experiment) -> list[str]:
+def differences(records: Sequence[TrainingRecord], experiment: Experiment) -> list[str]:
     """Return how a training and its scores differ from these settings and the current code."""
     reasons = []
     for record in records:
@@ -113,21 +113,21 @@ def _incomplete(folder: Folder, wanted: Any, found: Any) -> Iterator[str]:
         yield "not evaluated"
 
 
-def _scores(folder: Folder, record: Record) -> list[Record]:
+def _scores(folder: Folder, record: TrainingRecord) -> list[TrainingRecord]:
     return [scores for facts, scores in folder.scored() if facts is record and scores is not record]
 
 
-def _anywhere(record: Record) -> bool:
+def _anywhere(record: TrainingRecord) -> bool:
     """Return whether this machine can be expected to reproduce a training's last bits, whoever made it."""
     pinned = record["configuration"].get("portable") and "kernels" in record["environment"]
     return bool(pinned) and portable.possible()
 
 
-def _is_less(record: Record, experiment: Experiment) -> bool:
+def _is_less(record: TrainingRecord, experiment: Experiment) -> bool:
     return bool(record["configuration"]["epochs"] < experiment.epochs)
 
 
-def _other_data(name: str, record: Record, experiment: Experiment) -> list[str]:
+def _other_data(name: str, record: TrainingRecord, experiment: Experiment) -> list[str]:
     """Return `data` if the prepared data here is not what a training saw."""
     folder = files.PROCESSED / name / experiment.data_key()
     if not (folder / "statistics.json").is_file():

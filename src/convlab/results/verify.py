@@ -13,29 +13,31 @@ from typing import Any, Literal
 
 from convlab import files, git
 from convlab.errors import InputError
-from convlab.pipeline.made_from import Record
+from convlab.pipeline.made_from import TrainingRecord
 from convlab.results.folders import load
-from convlab.results.regressions import CONFIDENCE, Result, over_images
+from convlab.results.regressions import CONFIDENCE, Scored, over_images
 from convlab.results.states import changed, format_reasons
 
 TRAINING, SCORES = {"of", "name", "seed", "status", "configuration"}, {"of", "seed"}  # keys of a record
 TIMING = "timing.json"
-Kind = Literal["reproduced to the last bit", "reproduced within noise", "not reproduced", "not compared"]
+OutcomeKind = Literal[
+    "reproduced to the last bit", "reproduced within noise", "not reproduced", "not compared"
+]
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Outcome:
     """What became of a committed result, and by how much it differs."""
 
     name: str
-    kind: Kind
+    kind: OutcomeKind
     text: str = ""
 
     def __str__(self) -> str:
         return f"{self.name}: {self.kind}" + (f": {self.text}" if self.text else "")
 
 
-def verify(name: str, revision: str = "HEAD") -> Verdict:
+def verify(name: str, revision: str = "HEAD") -> Outcome:
     """Compare an experiment or a sweep with what is committed of it.
 
     Raises:
@@ -47,24 +49,24 @@ def verify(name: str, revision: str = "HEAD") -> Verdict:
     )
     folder = load(name)
     if not before:
-        return Verdict(name, "not compared", _missing(revision))
+        return Outcome(name, "not compared", _missing(revision))
     if folder.problem:
-        return Verdict(name, "not reproduced", folder.problem)
+        return Outcome(name, "not reproduced", folder.problem)
     if not folder.trainings:
-        return Verdict(name, "not reproduced", "no result in the work tree")
+        return Outcome(name, "not reproduced", "no result in the work tree")
     old, new = ({(one["name"], one["seed"]): one for one in side} for side in (before, folder.trainings))
     if other := _other_settings(old, new):
-        return Verdict(
+        return Outcome(
             name, "not compared", f"settings differ from the committed result: {format_reasons(other)}"
         )
     if _same(before, folder.trainings) and _same(scores, folder.scores):
         if _untouched(name, revision):
-            return Verdict(
+            return Outcome(
                 name, "not compared", "not computed since the commit: the files are the committed ones"
             )
         means = [one.mean for one in _results(folder.trainings, folder.scores).values() if one.accuracies]
         spread = dict.fromkeys(f"{end:.2%}" for end in (min(means), max(means))) if means else {}
-        return Verdict(name, "reproduced to the last bit", f"test {' to '.join(spread)}" if spread else "")
+        return Outcome(name, "reproduced to the last bit", f"test {' to '.join(spread)}" if spread else "")
     return _within_noise(name, _results(before, scores), _results(folder.trainings, folder.scores))
 
 
@@ -81,7 +83,7 @@ def _missing(revision: str) -> str:
     return f"no committed result at {revision}"
 
 
-def _other_settings(old: dict[Any, Record], new: dict[Any, Record]) -> list[str]:
+def _other_settings(old: dict[Any, TrainingRecord], new: dict[Any, TrainingRecord]) -> list[str]:
     if len(old) != len(new):
         return [f"{len(new)} trainings in place of {len(old)}"]
     if other := [f"{name}, seed {seed}" for name, seed in new if (name, seed) not in old]:
@@ -92,7 +94,7 @@ def _other_settings(old: dict[Any, Record], new: dict[Any, Record]) -> list[str]
     return list(dict.fromkeys(reasons))
 
 
-def _same(before: Sequence[Record], now: Sequence[Record]) -> bool:
+def _same(before: Sequence[TrainingRecord], now: Sequence[TrainingRecord]) -> bool:
     """Tell whether all numbers are equal, the hashes of the weights among them."""
     made = ("seal", "configuration", "code", "environment", "data", "fingerprint", "per_class", "device")
     sides = ([{k: v for k, v in one.items() if k not in made} for one in side] for side in (before, now))
@@ -100,16 +102,16 @@ def _same(before: Sequence[Record], now: Sequence[Record]) -> bool:
     return one == other
 
 
-def _results(trainings: Sequence[Record], scores: Sequence[Record]) -> dict[str, Result]:
+def _results(trainings: Sequence[TrainingRecord], scores: Sequence[TrainingRecord]) -> dict[str, Scored]:
     """Return the accuracies by trial; an experiment is one of its own name."""
-    found: dict[str, Result] = {}
+    found: dict[str, Scored] = {}
     for record in [*trainings, *scores]:
         if "test" in record or record.get("status", "finished") != "finished":
-            found.setdefault(record.get("name", record["of"]), Result()).add(record)
+            found.setdefault(record.get("name", record["of"]), Scored()).add(record)
     return found
 
 
-def _within_noise(name: str, before: dict[str, Result], now: dict[str, Result]) -> Verdict:
+def _within_noise(name: str, before: dict[str, Scored], now: dict[str, Scored]) -> Outcome:
     """Judge every trial, at a level corrected for k trials (Bonferroni).
 
     The one outside its interval is named, or else the one whose difference is largest relative to it: the
@@ -118,11 +120,11 @@ def _within_noise(name: str, before: dict[str, Result], now: dict[str, Result]) 
     confidence = 1 - (1 - CONFIDENCE) / max(len(before), 1)
     found = []
     for trial, old in before.items():
-        new = now.get(trial, Result())
+        new = now.get(trial, Scored())
         place = f"{trial}: " if trial != name else ""
         if old.stopped != new.stopped or len(old.accuracies) != len(new.accuracies):
             ended = ", ".join(sorted(set(new.stopped.values()))) or "not evaluated"
-            return Verdict(name, "not reproduced", f"{place}{ended}")
+            return Outcome(name, "not reproduced", f"{place}{ended}")
         if old.accuracies:
             low, high = over_images(old, new, confidence)
             rise = new.mean - old.mean
@@ -130,13 +132,13 @@ def _within_noise(name: str, before: dict[str, Result], now: dict[str, Result]) 
             text += f"[{100 * low:+.1f}, {100 * high:+.1f}]"
             found.append((not low <= 0 <= high, abs(rise) / (high - low), text))
     if not found:
-        return Verdict(name, "reproduced within noise", "no trial has a number")
+        return Outcome(name, "reproduced within noise", "no trial has a number")
     outside, _, text = max(found)
     count = f"{len(found)} trials, at most " if len(found) > 1 else ""
-    return Verdict(name, "not reproduced" if outside else "reproduced within noise", f"{count}{text}")
+    return Outcome(name, "not reproduced" if outside else "reproduced within noise", f"{count}{text}")
 
 
-def _committed(path: str, revision: str, keys: set[str]) -> list[Record]:
+def _committed(path: str, revision: str, keys: set[str]) -> list[TrainingRecord]:
     content = git.output_or_none("show", f"{revision}:./{path}")
     if content is None:
         return []

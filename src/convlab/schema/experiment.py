@@ -35,7 +35,7 @@ def _known(dataset: str) -> str:
     return dataset
 
 
-class Split(Section):
+class SplitSection(Section):
     """Which training images are held out for validation."""
 
     method: Literal["last", "random"]
@@ -64,7 +64,7 @@ class Experiment(Section):
     """Train this many times, with `seed`, `seed` + 1, …; tables then show mean ± standard deviation."""
     dataset: Annotated[str, AfterValidator(_known)]
     """The images: the name of a published data set, or of one that was imported."""
-    split: Split
+    split: SplitSection
     """Which training images are held out for validation."""
     preprocess: Preprocess
     """What the network is shown."""

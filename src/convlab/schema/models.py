@@ -15,7 +15,7 @@ BlockEntry = Annotated[
 PerBlock = Annotated[list[BlockEntry], Field(min_length=1)]
 
 
-class Whitening(Section):
+class WhiteningSection(Section):
     """A first layer that whitens patches of `kernel` × `kernel` pixels; `eps` is added to their variances."""
 
     kernel: Annotated[int, Field(ge=1, le=5)]
@@ -35,7 +35,7 @@ class Network(Section):
 
     input: list[Count] | None = None
     """Channels, height and width that the network is made for; checked against the data where it is given."""
-    whitening: Whitening | None = None
+    whitening: WhiteningSection | None = None
     """A first layer that is computed from the training images, not trained."""
 
     @property
@@ -157,7 +157,7 @@ class SpeedRun(Network):
     any_size: ClassVar[bool] = False
 
     name: Literal["speedrun"]
-    patches: Whitening
+    patches: WhiteningSection
     """The first layer: its patches and what is added to their variances."""
     widths: Counts
     """Channels of each block of two convolutions, which halves the map."""

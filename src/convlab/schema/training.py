@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field, model_validator
 from convlab.schema.section import Count, Float, Fraction, NonNegative, Positive, Section, refused
 
 Border = Literal["zero", "nearest", "reflect"]
-Factor = Annotated[Float, Field(gt=0, lt=1)]
+DecayFactor = Annotated[Float, Field(gt=0, lt=1)]
 Betas = Annotated[list[Fraction], Field(min_length=2, max_length=2)]
 
 
@@ -219,7 +219,7 @@ class Plateau(Section):
     """Multiply the learning rate by `factor` after `patience` epochs without a better validation loss."""
 
     name: Literal["plateau"]
-    factor: Factor
+    factor: DecayFactor
     """What the rate is multiplied by."""
     patience: Count
     """Epochs without a better validation loss."""
@@ -237,7 +237,7 @@ class Step(Section):
     name: Literal["step"]
     every: Count
     """Interval, in epochs."""
-    factor: Factor
+    factor: DecayFactor
     """What the rate is multiplied by."""
 
 
@@ -247,7 +247,7 @@ class MultiStep(Section):
     name: Literal["multistep"]
     milestones: Annotated[list[Count], Field(min_length=1)]
     """Epochs, in ascending order."""
-    factor: Factor
+    factor: DecayFactor
     """What the rate is multiplied by."""
 
     @model_validator(mode="after")

@@ -27,13 +27,13 @@ def mirror_experiments() -> tuple[int, int]:
         raise _refused("for-each-ref", error) from None
     done = 0
     for one in found:
-        names = changed(one)
+        names = changed_results(one)
         with _checked_out(one.commit):
             done += mirror_all(names, base=one.base, dvc_experiment=one.name) == names
     return done, len(found)
 
 
-def changed(one: git.DvcExperiment) -> list[str]:
+def changed_results(one: git.DvcExperiment) -> list[str]:
     """List the experiments and sweeps whose results differ from those of a DVC experiment's base."""
     listed = _git("diff", "--name-only", "--relative", one.base, one.commit, "--", str(files.METRICS))
     found = re.findall(rf"^{files.METRICS}/([^/]+)/(?:trainings|scores)\.json$", listed, re.M)

@@ -13,7 +13,7 @@ from convlab.errors import InputError
 from convlab.models.build import load_model
 from convlab.models.weights import hash_weights
 from convlab.networks import champions
-from convlab.tracking.run import Training
+from convlab.tracking.run import Origin
 from convlab.train.inference import views
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Served(nn.Module):
         return logits
 
 
-def missing(training: Training) -> Path | None:
+def missing(training: Origin) -> Path | None:
     """Return a file that is neither here nor, as a champion's, in git; None where there is all of a network.
 
     Raises:
@@ -47,7 +47,7 @@ def missing(training: Training) -> Path | None:
     return None if absent is None or _in_git(training) else absent
 
 
-def served(training: Training) -> Served:
+def served(training: Origin) -> Served:
     """Build the network of a training, from weights that are verified to be its own.
 
     Raises:
@@ -60,7 +60,7 @@ def served(training: Training) -> Served:
     return Served(statistics.transform(), model, training.experiment.test_time_augmentation).eval()
 
 
-def log(client: "MlflowClient", run_id: str, training: Training) -> str:
+def log(client: "MlflowClient", run_id: str, training: Origin) -> str:
     """Export a training's network into a run of MLflow's; return its address there, `models:/m-…`.
 
     Raises:
@@ -87,18 +87,18 @@ def log(client: "MlflowClient", run_id: str, training: Training) -> str:
     return str(logged.model_uri)
 
 
-def _in_git(training: Training) -> tuple[Path, Statistics] | None:
+def _in_git(training: Origin) -> tuple[Path, Statistics] | None:
     return champions.find(training.item, training.hash) if training.trial is None else None
 
 
-def _files(training: Training) -> tuple[Path, Statistics]:
+def _files(training: Origin) -> tuple[Path, Statistics]:
     """Return the weights, and how images become the network's input: what was trained here goes first."""
     if training.missing() and (kept := _in_git(training)):
         return kept
     return training.weights, load_statistics(training.prepared)
 
 
-def _example(training: Training) -> Tensor:
+def _example(training: Origin) -> Tensor:
     """Return two images of noise as they are published, uint8 [2, C, H, W]: a single one would fix N."""
     channels, _, _ = DATASETS[training.experiment.dataset].shape
     _, height, width = training.experiment.input_shape

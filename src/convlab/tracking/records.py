@@ -15,7 +15,7 @@ from convlab.pipeline.made_from import configuration, flat
 from convlab.results.folders import Folder, load
 from convlab.schema import SPLITS, Experiment, Sweep, Trial
 from convlab.tracking.descriptions import Descriptions, run_name
-from convlab.tracking.run import WHERE, Data, Run, Training
+from convlab.tracking.run import WHERE, Data, Origin, Run
 
 TIMING_KEYS = (
     "started_at",
@@ -134,7 +134,7 @@ class _Reader:
             data=_data(experiment),
             curves=mine,
             timing=timing,
-            training=Training(self.name, experiment, trial, row.get("weights")),
+            training=Origin(self.name, experiment, trial, row.get("weights")),
         )
 
     def _together(

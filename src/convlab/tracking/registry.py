@@ -13,7 +13,7 @@ from convlab.config import load_params
 from convlab.errors import InputError
 from convlab.results import gate
 from convlab.results.folders import finished
-from convlab.results.states import Kind, state_of
+from convlab.results.states import StateKind, state_of
 from convlab.schema import Params, Sweep
 from convlab.tracking import descriptions, models, records, store, writer
 from convlab.tracking.run import Run
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 ALIAS = "champion"
 SCORE, LOSS = "best_validation_accuracy", "best_validation_loss"
 # What is shortened has not had the epochs that params.yaml gives it: another training than the one it names
-ELIGIBLE: tuple[Kind, ...] = ("fresh", "other hardware")
+ELIGIBLE: tuple[StateKind, ...] = ("fresh", "other hardware")
 
 
 def promote() -> int:
@@ -73,7 +73,7 @@ def candidates(params: Params) -> dict[str, list[Run]]:
     for name in finished():
         try:
             trainings = records.read_run(name, known).trainings()
-            refusal = refused(name, params)
+            refusal = ineligible(name, params)
         except InputError as error:
             trainings, refusal = [], str(error)
         for run in trainings:
@@ -87,7 +87,7 @@ def candidates(params: Params) -> dict[str, list[Run]]:
     return dict(sorted(found.items()))
 
 
-def refused(name: str, params: Params) -> str:
+def ineligible(name: str, params: Params) -> str:
     """Return why no training of an experiment or a sweep may be champion; empty where one may.
 
     Raises:

@@ -10,11 +10,11 @@ from convlab import files
 from convlab.schema import Experiment
 
 WHERE = ("device_name", "threads", "driver", "cuda", "cudnn", "python", "torch", "platform")
-Kind = Literal["experiment", "sweep", "trial", "seed"]
+RunKind = Literal["experiment", "sweep", "trial", "seed"]
 
 
 @dataclass(frozen=True)
-class Training:
+class Origin:
     """Which training a run's weights come from: of an experiment or a sweep, one trial of it, and a seed.
 
     `hash`: of the weights; None in results that are older than it.
@@ -67,7 +67,7 @@ class Run:
     name: str
     item: str
     result: str
-    kind: Kind
+    kind: RunKind
     fingerprint: str
     params: dict[str, str]
     metrics: dict[str, float]
@@ -77,7 +77,7 @@ class Run:
     curves: list[dict[str, Any]] = field(default_factory=list)
     timing: dict[str, Any] = field(default_factory=dict)
     artifacts: list[Path] = field(default_factory=list)
-    training: Training | None = None
+    training: Origin | None = None
     exported: bool = False  # whether the network itself goes to MLflow
     children: list["Run"] = field(default_factory=list)
 

@@ -146,7 +146,7 @@ def _log(client: "MlflowClient", found: Any, run: Run) -> None:
 
     run_id, tags = found.info.run_id, run.tags
     again = DIGEST in found.data.tags
-    new = _changed(run, found.data.metrics) if again else points(run)
+    new = _changed(run, found.data.metrics) if again else metric_points(run)
     metrics = [Metric(key, value, at, step) for key, value, at, step in new]
     for start in range(0, len(metrics), BATCH):
         client.log_batch(run_id, metrics=metrics[start : start + BATCH])
@@ -211,7 +211,7 @@ def _changed(run: Run, held: dict[str, float]) -> Iterator[tuple[str, float, int
             yield key, value, now, 0
 
 
-def points(run: Run) -> Iterator[tuple[str, float, int, int]]:
+def metric_points(run: Run) -> Iterator[tuple[str, float, int, int]]:
     """List every metric as (key, value, milliseconds since 1970, step), at the times of the run itself."""
     seconds = list(run.timing.get("epoch_seconds", []))
     end = _milliseconds(run, sum(seconds))

@@ -26,7 +26,13 @@ from convlab import portable
 from convlab.errors import InputError
 from convlab.interrupt import Interrupted, Request, deferred
 from convlab.pipeline.executors.job import Job
-from convlab.pipeline.executors.ray_cluster import CONNECT_SECONDS, check_reachable, cluster, share_of, shown
+from convlab.pipeline.executors.ray_cluster import (
+    CONNECT_SECONDS,
+    amounts,
+    check_reachable,
+    cluster,
+    share_of,
+)
 from convlab.pipeline.executors.ray_worker import Worker
 from convlab.pipeline.executors.relay import show
 from convlab.pipeline.ledger import Ledger
@@ -122,7 +128,7 @@ class _Pool:
         if self.unstarted and monotonic() - self.began > START_SECONDS:
             self.unstarted = False
             print(
-                f"Ray: no worker has started for {START_SECONDS:g} s; each needs {shown(self.share)} of "
+                f"Ray: no worker has started for {START_SECONDS:g} s; each needs {amounts(self.share)} of "
                 "one node (`ray status` shows what is free)",
                 file=sys.stderr,
                 flush=True,

@@ -104,12 +104,12 @@ def share_of(jobs: Sequence[Job], cpus: int) -> tuple[dict[str, float], int]:
     asked = workers_asked_for()
     if not (room or asked):
         raise InputError(
-            f"{jobs[0].label}: needs {shown(share)}, which no node of the cluster has; start one that has, "
+            f"{jobs[0].label}: needs {amounts(share)}, which no node of the cluster has; start one that has, "
             f"or set {WORKERS} to wait for one"
         )
     return share, max(1, min(asked or room, len(jobs)))
 
 
-def shown(share: Mapping[str, float]) -> str:
+def amounts(share: Mapping[str, float]) -> str:
     """Return `1 CPU and 0.25 GPU`."""
     return " and ".join(f"{amount:g} {RESOURCES[key]}" for key, amount in share.items())
