@@ -1,12 +1,18 @@
 """The tidy table of results: one row per training."""
 
+from pathlib import Path
+from statistics import mean
+
 import pytest
 from params import write
 from result import clock, evaluation, put, training, trial
 
-from convlab import results
+from convlab import files, results
 from convlab.config import load_params
 from convlab.pipeline.identity import identity
+from convlab.results.intervals import interval_of_difference
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -64,3 +70,32 @@ def test_the_means_of_the_table_are_those_of_the_rows():
     put([one], [evaluation(one, 0.9)])
     mean = results.frame().groupby("result")["gap"].mean()["digits"]
     assert mean == pytest.approx(results.rows("digits")[0]["gap"])
+
+
+def of(table, result, quantity):
+    """Return (seed, number) of each training of a result, from the table alone."""
+    rows = table[table["result"] == result].dropna(subset=[quantity])
+    return list(zip(rows["seed"], rows[quantity], strict=True))
+
+
+def test_the_committed_tables_have_the_numbers_of_the_frame(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    table = results.frame()
+    numbers = [one for one in files.read_json(files.METRICS / "reports.json") if one["result"]]
+    numbers = [one for one in numbers if one["quantity"] in results.OF_TRAININGS]
+    for one in numbers:
+        ours = [number for _, number in of(table, one["result"], one["quantity"])]
+        expected = (len(ours), results.rounded(mean(ours)) if ours else None, results.spread(ours))
+        assert (one["n"], one["ours"], one["sd"]) == (*expected[:2], results.rounded(expected[2])), one
+    assert any(one["n"] > 1 for one in numbers)
+
+
+def test_the_committed_claims_are_of_the_numbers_of_the_frame(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    table = results.frame()
+    judged = [one for one in files.read_json(files.METRICS / "claims.json") if one["b"] != one["a"]]
+    for one in judged:
+        a, b = (of(table, one[side], one["metric"]) for side in "ab")
+        found = interval_of_difference(a, b)
+        assert one["difference"] == (results.rounded(found.value) if found else None), one["name"]
+    assert any(one["difference"] is not None for one in judged)

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convlab import files
-from convlab.book.contents import confusion_pairs
 from convlab.data.catalogue import DATASETS
 from convlab.data.readers.raw import DataError
 from convlab.data.readers.registry import read
 from convlab.errors import InputError
+from convlab.results.single_result_claims import confusions
 
 PER_CELL = 12  # images of each cell that are shown: the first, in the order of the test set
 COLUMNS = 40
@@ -26,7 +26,7 @@ def cells(name: str, dataset: str, folder: Path) -> dict[str, Any] | None:
     `places` maps "ACTUAL|PREDICTED" to pairs: the position in the file, row by row, and the index in the test
     set. None if the data set is not here, or its labels are not those of the matrix.
     """
-    pairs = confusion_pairs(name)
+    pairs = confusions(name)
     found = _test_images(dataset) if dataset in DATASETS else None
     if found is None:
         return None

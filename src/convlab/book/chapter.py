@@ -3,14 +3,13 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from convlab import results
 from convlab.book import contents as source
 from convlab.book import studies
 from convlab.book.cells import cells
 from convlab.book.contents import Chapter, Contents
 from convlab.book.images import SECTIONS, Images
 from convlab.book.layers import layers
-from convlab.book.words import SYMBOLS, facts, hardware, joined, states
+from convlab.book.words import SYMBOLS, facts, joined, states
 from convlab.results import claims, mean_text
 from convlab.results.quantities import QUANTITIES, text_of
 from convlab.results.reports import Line, points
@@ -108,7 +107,7 @@ def _plain(contents: Contents, one: Chapter) -> dict[str, Any]:
     columns = ("test_accuracy", "test_loss", "validation_accuracy", "running_accuracy", "parameters")
     rows = []
     for result in one.results:
-        found = results.find(result, contents.plans)
+        found = contents.found(result)
         cells = [("", mean_text(key, found.values(key))) for key in columns]
         epochs = mean_text("epochs", found.values("epochs")) + (
             f" of {found.planned}" if found.shortened else ""
@@ -175,7 +174,7 @@ def _timings(contents: Contents, one: Chapter) -> Iterator[dict[str, str]]:
             if rows["peak_memory_mib"].isna().all()
             else f"{rows['peak_memory_mib'].max():,.0f}",
             "at_once": "–" if rows["at_once"].isna().all() else f"{rows['at_once'].max():.0f}",
-            "device": hardware(rows),
+            "device": joined(contents.found(result).hardware()),
             "date": joined(rows["started_at"].dropna().str[:10]),
             "commits": joined(rows["git_commit"].dropna().str[:7]),
         }

@@ -3,7 +3,6 @@
 from statistics import mean
 from typing import Any, assert_never
 
-from convlab import results
 from convlab.book.contents import Contents
 from convlab.book.words import SYMBOLS
 from convlab.results import QUANTITIES, Found, claims, difference_text, text_of
@@ -16,7 +15,7 @@ LEFT, WIDTH = 20, 660  # the chart's drawing area, in units of its viewBox
 
 def context(contents: Contents, judged: dict[str, Any]) -> dict[str, Any]:
     """Return what the template of a claim's page needs."""
-    sides = {side: results.find(judged[side], contents.plans) for side in "ab"}
+    sides = {side: contents.found(judged[side]) for side in "ab"}
     if judged["metric"] in WITHIN:
         sides.pop("b")
     numbers = {side: claims.numbers_by_seed(found, judged["metric"]) for side, found in sides.items()}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from convlab import files, results
 from convlab.config import load_params
-from convlab.results import Plan, claims, compare, report_consistency, reports, tables
+from convlab.results import Found, Plan, claims, compare, folders, report_consistency, reports, tables
 from convlab.results.reports import Line, Report
 
 if TYPE_CHECKING:
@@ -47,6 +47,10 @@ class Contents:
     def of(self, result: str) -> "DataFrame":
         """Return the rows of `trainings` that belong to a result."""
         return self.trainings[self.trainings["result"] == result]
+
+    def found(self, result: str) -> Found:
+        """Return the trainings of a result, as its tables and claims take them."""
+        return results.find(result, self.plans)
 
     def params(self, result: str) -> dict[str, str]:
         """Return the configuration of a result by dotted keys; empty where it has not run."""
@@ -92,12 +96,10 @@ def load() -> Contents:
 
 def curves(name: str) -> dict[str, list[list[dict[str, Any]]]]:
     """Return the rows of curves.csv of an experiment or a sweep: by result, a list per seed."""
-    path = files.PLOTS / name / "curves.csv"
-    found: dict[str, dict[int, list[dict[str, Any]]]] = {}
-    for row in files.read_curves(path) if path.is_file() else []:
-        result = f"{name}/{row['trial']}" if "trial" in row else name
-        found.setdefault(result, {}).setdefault(row["seed"], []).append(row)
-    return {result: list(seeds.values()) for result, seeds in found.items()}
+    found: dict[str, list[list[dict[str, Any]]]] = {}
+    for (trial, _), rows in folders.curves(name).items():
+        found.setdefault(f"{name}/{trial}" if "trial" in rows[0] else name, []).append(rows)
+    return found
 
 
 def steps(name: str, most: int) -> dict[str, list[float]]:
@@ -122,17 +124,6 @@ def figures(name: str) -> list[Path]:
     """Return the images that an experiment or a sweep has, by name."""
     found = (files.PLOTS / name / "figures").glob("*")
     return sorted(path for path in found if path.suffix in (".png", ".svg"))
-
-
-def confusion_pairs(name: str) -> list[tuple[str, str]]:
-    """Return (actual, predicted) of each test image of an experiment; empty where there is none."""
-    import pandas
-
-    path = files.PLOTS / name / "confusion.csv"
-    if not path.is_file():
-        return []
-    table = pandas.read_csv(path, dtype=str, keep_default_na=False)
-    return list(zip(table["actual"], table["predicted"], strict=True))
 
 
 def prose(name: str) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from convlab.book.contents import Contents
-from convlab.book.words import hardware
+from convlab.book.words import joined
 from convlab.results import text_of
 
 # The chart's drawing area, in units of its viewBox
@@ -63,7 +63,7 @@ def _ours(contents: Contents) -> Iterator[dict[str, Any]]:
                 "seconds": float(seconds),
                 "accuracy": float(rows["test_accuracy"].mean()),
                 "dataset": contents.params(name).get("dataset", "–"),
-                "device": f"{hardware(rows)}, n = {len(rows)}",
+                "device": f"{joined(contents.found(name).hardware())}, n = {len(rows)}",
             }
 
 

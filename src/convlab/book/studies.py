@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from statistics import mean
 from typing import Any
 
-from convlab import files, results
-from convlab.book.contents import Chapter, Contents, confusion_pairs
+from convlab import files
+from convlab.book.contents import Chapter, Contents
 from convlab.book.weights import histograms
 from convlab.results import mean_text
 from convlab.results.quantities import QUANTITIES, text_of
+from convlab.results.single_result_claims import confusions
 
 MOST_CLASSES = 20  # of a confusion matrix that is drawn as a table
 GRID = ("model.strides", "model.kernels")
@@ -47,7 +48,7 @@ def grid(contents: Contents, one: Chapter, name: str) -> dict[str, Any] | None:
     theirs = {line.row.result: line.row.test_accuracy for line in one.lines}
     cells: dict[tuple[str, str], dict[str, Any]] = {}
     for result, params in points_of.items():
-        ours = results.find(result, contents.plans).values("test_accuracy")
+        ours = contents.found(result).values("test_accuracy")
         cells[params[GRID[0]], params[GRID[1]]] = {
             "result": result,
             "ours": ours,
@@ -97,7 +98,7 @@ def l2(contents: Contents, one: Chapter, name: str) -> dict[str, Any] | None:
     lines = {line.row.result: line for line in one.lines}
     rows, drawn = [], []
     for result, params in sorted(everything.items(), key=lambda item: float(item[1]["l2"])):
-        found = results.find(result, contents.plans)
+        found = contents.found(result)
         cells = []
         for key in L2_COLUMNS:
             numbers, theirs = (
@@ -239,7 +240,7 @@ def distances(name: str) -> dict[str, Any] | None:
 
 def confusion(name: str) -> dict[str, Any] | None:
     """Count the test images by actual and predicted class; None if there is no matrix, or it is too large."""
-    counts = Counter(confusion_pairs(name))
+    counts = Counter(confusions(name))
     classes = sorted(
         {label for pair in counts for label in pair},
         key=lambda text: (len(text), text) if text.isdigit() else (0, text),

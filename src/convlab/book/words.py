@@ -2,13 +2,10 @@
 
 from collections.abc import Iterable
 from statistics import mean
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from convlab.book.contents import Chapter
 from convlab.results.reports import Line
-
-if TYPE_CHECKING:
-    from pandas import DataFrame
 
 SYMBOLS = {"confirmed": "✓", "refuted": "✗", "inconclusive": "?", "not run": "–"}
 
@@ -16,11 +13,6 @@ SYMBOLS = {"confirmed": "✓", "refuted": "✗", "inconclusive": "?", "not run":
 def joined(facts: Iterable[str]) -> str:
     """Return the different facts of several trainings, sorted; "–" where there is none."""
     return ", ".join(sorted(set(facts))) or "–"
-
-
-def hardware(rows: "DataFrame") -> str:
-    """Name what some rows of `results.frame` ran on, with the precision, as `Found.hardware` does."""
-    return joined((rows["hardware"] + " (" + rows["precision"] + ")").dropna())
 
 
 def facts(line: Line) -> list[str]:

@@ -32,14 +32,13 @@ COMPARED = (*METRICS, "epochs", "seconds", "parameters")
 class Subject:
     """A result, as it is compared: its trainings, and its configuration by dotted keys.
 
-    `accuracies`: of the test images, as `regressions` has them; `base`: the experiment that it is or varies;
-    `lenders`: the standard deviations of the test accuracy that a single training may borrow.
+    `base`: the experiment that it is or varies; `lenders`: the standard deviations of the test accuracy that
+    a single training may borrow.
     """
 
     name: str
     found: Found
     params: Mapping[str, str]
-    accuracies: regressions.Scored
     base: str
     lenders: Mapping[str, Borrowed]
 
@@ -52,6 +51,13 @@ class Subject:
     def fingerprints(self) -> list[str]:
         """Which trainings it is: two results may be the same."""
         return [row["fingerprint"] for row in self.found.trainings]
+
+    def scored(self) -> regressions.Scored:
+        """Return its accuracies on the test images, as they are compared with another revision's."""
+        rows = self.found.trainings
+        return regressions.Scored(
+            [(row["seed"], row["test"]["accuracy"]) for row in rows], rows[0]["test"]["images"]
+        )
 
     def values(self, metric: str) -> list[float]:
         """Return a metric's number of each training."""
@@ -102,12 +108,11 @@ def subjects(names: Sequence[str] | None = None) -> dict[str, Subject]:
     Raises:
         InputError: one of their files is damaged.
     """
-    accuracies, lenders = regressions.present(), _lenders()
+    lenders = _lenders()
     found = {}
     for result, params in configurations(names).items():
         if rows := results.rows(result):
-            accuracy = accuracies.get(result, regressions.Scored())
-            found[result] = Subject(result, Found(rows), params, accuracy, *lenders.get(result, ("", {})))
+            found[result] = Subject(result, Found(rows), params, *lenders.get(result, ("", {})))
     return found
 
 
@@ -195,6 +200,6 @@ def difference(metric: str, a: Subject, b: Subject) -> MetricDifference | None:
         over = f"over {found.n} seeds" if found.n > 1 else lender
         return MetricDifference(found.value, interval, over)
     if metric == "test_accuracy" and single:
-        low, high, over = regressions.interval(b.accuracies, a.accuracies)
+        low, high, over = regressions.interval(b.scored(), a.scored())
         return MetricDifference(value, (low, high), over)
     return MetricDifference(value, None)

@@ -60,15 +60,21 @@ def _load(name: str, root: Path, stamps: tuple[Any, ...]) -> Folder:
     problem = _problem(name, trainings, scores)
     if problem:
         return Folder([], [], problem, {})
-    return Folder(trainings, scores, problem, _read_off(name) if trainings else {})
+    read_off = {training: of_curve(rows) for training, rows in curves(name).items()} if trainings else {}
+    return Folder(trainings, scores, problem, read_off)
 
 
-def _read_off(name: str) -> dict[tuple[str, int], dict[str, float | None]]:
+def curves(name: str) -> dict[tuple[str, int], list[dict[str, Any]]]:
+    """Return the rows of curves.csv of each training of an experiment or a sweep, by its name and seed.
+
+    Raises:
+        InputError: the file is damaged.
+    """
     path = files.PLOTS / name / "curves.csv"
-    epochs: dict[tuple[str, int], list[dict[str, Any]]] = {}
+    found: dict[tuple[str, int], list[dict[str, Any]]] = {}
     for row in files.read_curves(path) if path.is_file() else []:
-        epochs.setdefault((row.get("trial", name), row["seed"]), []).append(row)
-    return {training: of_curve(rows) for training, rows in epochs.items()}
+        found.setdefault((row.get("trial", name), row["seed"]), []).append(row)
+    return found
 
 
 def stamp(path: Path) -> tuple[int, int, int] | None:

@@ -1,5 +1,9 @@
 """What has been trained: one row per finished training of an experiment or a trial, whichever file holds it.
 
+`rows` reads them; `find` puts beside them what params.yaml plans: tables, claims, headlines and the book are
+made from it; `frame` is the rows of all results as a pandas table. A row holds what a table cannot: the whole
+configuration, and None where pandas has NaN.
+
 A result is named `EXPERIMENT` or `SWEEP/TRIAL`, everywhere in the project.
 """
 

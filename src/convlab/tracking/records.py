@@ -12,7 +12,7 @@ from convlab import files, results
 from convlab.data.catalogue import DATASETS
 from convlab.errors import InputError
 from convlab.pipeline.made_from import configuration, flat
-from convlab.results.folders import Folder, load
+from convlab.results.folders import Folder, curves, load
 from convlab.schema import SPLITS, Experiment, Sweep, Trial
 from convlab.tracking.descriptions import Descriptions, run_name
 from convlab.tracking.run import WHERE, Data, Origin, Run
@@ -54,7 +54,7 @@ class _Reader:
     def __init__(self, name: str, descriptions: Descriptions, folder: Folder):
         self.name, self.descriptions, self.folder = name, descriptions, folder
         self.timings = results.timings(name)
-        self.curves = files.read_curves(files.PLOTS / name / "curves.csv")
+        self.curves = curves(name)
         self.trials = [
             Trial(name=one["name"], overrides=one["overrides"], experiment=configuration(one))
             for one in folder.trainings
@@ -120,7 +120,6 @@ class _Reader:
             "dvc_experiment"
         ):  # its commit may lack a timing
             timing = timing | {"dvc_experiment": self.descriptions.dvc_experiment}
-        mine = [one for one in self.curves if one["seed"] == experiment.seed and one.get("trial") == trial]
         name = run_name(result, dict(changes), experiment.seed, timing.get("dvc_experiment"))
         return Run(
             name=name,
@@ -132,7 +131,7 @@ class _Reader:
             metrics=_numbers(row),
             about=_about(row, timing, self._state(result, row)),
             data=_data(experiment),
-            curves=mine,
+            curves=self.curves.get((trial or self.name, experiment.seed), []),
             timing=timing,
             training=Origin(self.name, experiment, trial, row.get("weights")),
         )
