@@ -13,6 +13,7 @@ from convlab.errors import Parser, run
 
 MOST_SEEDS = 100  # of a campaign
 COMMANDS: dict[str, Any] = {
+    "repro": trainings.repro,
     "validate": checks.validate,
     "check": checks.check,
     "track": tracked.track,

@@ -56,6 +56,7 @@ def test_second_repro_does_nothing(clone):
     done = clone.run("dvc", "repro")
     assert "Running stage" not in done.stdout
     assert "up to date" in done.stdout
+    assert clone.run("convlab", "repro").stdout == "Data and pipelines are up to date.\n"
     assert clone.run("git", "status", "--porcelain").stdout == ""
 
 

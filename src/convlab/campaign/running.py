@@ -4,11 +4,9 @@ import fcntl
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import IO, Literal
 
 from convlab import files
@@ -16,6 +14,7 @@ from convlab.config import load_params
 from convlab.errors import InputError
 from convlab.interrupt import Interrupted, deferred
 from convlab.pipeline.kept import selecting
+from convlab.pipeline.repro import command, environment
 
 POLL = 0.2  # seconds
 Ended = Literal["done", "failed", "out of time"]
@@ -77,14 +76,12 @@ def repro(targets: list[str], lock: IO[str], until: float | None) -> Ended:
     Raises:
         Interrupted: SIGINT or SIGTERM came; what was running got SIGINT, and has ended.
     """
-    command = [sys.executable, "-m", "dvc", "repro", *targets]
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"  # the stages' python
     asked = False
     with (
         deferred() as request,
         subprocess.Popen(
-            command,
-            env={**os.environ, "PATH": path},
+            command(*targets),
+            env=environment(),
             process_group=0,
             pass_fds=(lock.fileno(),),
         ) as process,
