@@ -90,10 +90,10 @@ def same(one: Trainings, other: Trainings) -> bool:
     return a == b
 
 
-def ray_workers() -> list[int]:
-    """The processes in which trainings run now."""
+def ray_workers(parent: int) -> list[int]:
+    """The processes below this one in which trainings run now."""
     found = []
-    for process in children(os.getpid()):
+    for process in children(parent):
         try:
             command = Path(f"/proc/{process}/cmdline").read_bytes()
         except OSError:
@@ -283,7 +283,7 @@ def test_a_trial_whose_worker_is_killed_resumes_in_another_from_its_checkpoint(
     def kill() -> None:
         while not list(tmp_path.glob("ray/*/checkpoints/[0-9]*")):
             time.sleep(0.05)
-        killed.extend(ray_workers())
+        killed.extend(ray_workers(os.getpid()))
         for process in killed:
             os.kill(process, signal.SIGKILL)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_executors import SCRIPT, run_serially, same, unshared  # noqa: F401
+from test_executors import SCRIPT, ray_workers, run_serially, same, unshared  # noqa: F401
 from test_trainings_cut_off import children
 from training import THREE, Make
 
@@ -60,8 +60,8 @@ def pull_the_plug(*processes: int) -> None:
         os.kill(one, signal.SIGKILL)
 
 
-def wait_for_checkpoints(ledger: Path) -> None:
-    while len(list(ledger.glob("*/checkpoints/[0-9]*"))) < 2:
+def wait_for_a_checkpoint(ledger: Path) -> None:
+    while not list(ledger.glob("*/checkpoints/[0-9]*")):
         time.sleep(0.05)
 
 
@@ -72,18 +72,20 @@ def test_the_trials_of_a_node_that_is_gone_resume_on_another(
     tmp_path: Path,
     start: Start,
     request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
     where: str,
 ) -> None:
     if where == "unshared":
         request.getfixturevalue("unshared")
-    cluster = start(num_cpus=1)
-    other = cluster.add_node(num_cpus=1)
-    plan = sweep(*THREE[:2], epochs=15)  # one on each node
+    cluster = start(num_cpus=0)
+    raylets = [process_of(cluster.add_node(num_cpus=1), "raylet") for _ in range(2)]
+    monkeypatch.setenv("CONVLAB_WORKERS", "1")  # on either node
+    plan = sweep(*THREE[:2], epochs=40)
 
     def kill() -> None:
-        wait_for_checkpoints(tmp_path / "ray")
-        pull_the_plug(process_of(other, "raylet"))
+        wait_for_a_checkpoint(tmp_path / "ray")
+        pull_the_plug(*(raylet for raylet in raylets if ray_workers(raylet)))
 
     thread = threading.Thread(target=kill, daemon=True)
     thread.start()
@@ -106,7 +108,7 @@ def test_without_its_head_a_sweep_ends_and_resumes_elsewhere(
     command = [sys.executable, "-u", "-c", SCRIPT, tmp_path / "plan.yaml", prepared, tmp_path / "ray"]
     pipe = subprocess.PIPE
     with subprocess.Popen(list(map(str, command)), stdout=pipe, stderr=pipe, text=True) as process:
-        wait_for_checkpoints(tmp_path / "ray")
+        wait_for_a_checkpoint(tmp_path / "ray")
         pull_the_plug(process_of(cluster.head_node, "gcs_server"), process_of(cluster.head_node, "raylet"))
         _, errors = process.communicate()
     assert process.returncode == 2
