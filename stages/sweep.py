@@ -13,6 +13,7 @@ def main() -> None:
     name = name_argument()
     sweep = load_sweep(files.config(name))
     portable.pin(name, sweep)
+    from convlab.campaign.ahead import ahead_of
     from convlab.pipeline.trainings import (  # PyTorch, which must not be loaded before `pin`
         ITERATION,
         Trainings,
@@ -20,7 +21,7 @@ def main() -> None:
     )
 
     trainings = Trainings(name, sweep, files.PROCESSED / name, files.ledger(name))
-    records, curves, timing, ended = [], [], {}, trainings.run()
+    records, curves, timing, ended = [], [], {}, trainings.run(ahead_of(name))
     (files.MODELS / name).mkdir(parents=True, exist_ok=True)
     for trial, done in ended:
         seed = trial.experiment.seed

@@ -13,13 +13,14 @@ def main() -> None:
     name = name_argument()
     experiment = load_experiment(files.config(name))
     portable.pin(name, experiment)
+    from convlab.campaign.ahead import ahead_of
     from convlab.pipeline.trainings import (  # PyTorch, which must not be loaded before `pin`
         ITERATION,
         Trainings,
     )
 
     trainings = Trainings(name, experiment, files.PROCESSED / name, files.ledger(name))
-    ended = trainings.run()
+    ended = trainings.run(ahead_of(name))
     for trial, done in ended:
         if done.reason:
             trainings.forget_failed()

@@ -84,11 +84,11 @@ def test_what_has_no_result_comes_first(world: Path) -> None:
 def test_without_a_timing_a_step_is_measured_once(world: Path) -> None:
     (result,) = missing_results(("fashion",), None)
     speed = TrainingSpeed()
-    estimate = speed.estimate(result)
+    estimate = speed.estimate(result.name, result.item)
     assert "measured on one step" in estimate.source
     assert estimate.seconds > START
     assert len(speed.measured) == 1
-    assert speed.estimate(result) == estimate
+    assert speed.estimate(result.name, result.item) == estimate
 
 
 def test_with_another_executor_it_says_that_the_estimate_is_of_processes(
@@ -96,7 +96,7 @@ def test_with_another_executor_it_says_that_the_estimate_is_of_processes(
 ) -> None:
     monkeypatch.setenv("CONVLAB_EXECUTOR", "ray")
     (result,) = missing_results(("fashion",), None)
-    estimate = TrainingSpeed().estimate(result)
+    estimate = TrainingSpeed().estimate(result.name, result.item)
     assert estimate.source.endswith("; as if in processes here, not by ray")
 
 

@@ -15,6 +15,7 @@ from convlab.schema import Trial
 from convlab.train.history import History
 from convlab.train.progress import (
     WIDTH,
+    Ahead,
     LiveTable,
     PlainLines,
     Progress,
@@ -101,6 +102,34 @@ def test_what_a_checkpoint_brought_does_not_count_for_the_time_left() -> None:
     total = many(2)
     total.update(Progress("lr 1/2 lr-0.1", 10, 6, seconds=10.0))  # five came, one was trained
     assert total.text() == "0 of 2 trainings, 2 min 20 s left at most"
+
+
+def test_what_all_that_is_selected_takes_stands_beside_the_time_left() -> None:
+    total = Total("lr", {"lr 1/2": 10, "lr 2/2": 10}, Ahead(3, 100.0))
+    assert total.text() == "", "before an epoch nothing is known"
+    total.update(Progress("lr 1/2", 10, 1, seconds=10.0))
+    assert total.text() == "0 of 2 trainings, 3 min 10 s left at most · all selected: about 4 min 50 s"
+    total.ahead = Ahead(3, 100.0, untimed=1)
+    assert total.text().endswith("all selected: about 4 min 50 s, without 1 not timed here")
+    total.ahead = Ahead(3, untimed=3)
+    assert total.text() == "0 of 2 trainings, 3 min 10 s left at most · all selected: 3 more, not timed here"
+    total.ahead = Ahead()
+    assert total.text() == "0 of 2 trainings, 3 min 10 s left at most"
+
+
+def test_a_lone_training_shows_it_after_its_first_epoch_and_at_its_end(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    lines = PlainLines(Total("lr", {"lr": 3}, Ahead(1, 60.0)))
+    for epoch in (1, 2, 3):
+        lines.update(Progress("lr", 3, epoch, 3.0, *HALF, seconds=10.0))
+    lines.update(Progress("lr", 3, ended="ended at 3"))
+    shown = capsys.readouterr().out.splitlines()
+    assert [line for line in shown if "epoch" not in line] == [
+        "lr: all selected: about 1 min 20 s",
+        "lr: ended at 3",
+        "lr: all selected: about 1 min 00 s",
+    ]
 
 
 def test_a_worker_sends_whole_lines(capsys: pytest.CaptureFixture[str]) -> None:

@@ -90,7 +90,7 @@ def ordered(names: Collection[str], seeds: int | None, speed: TrainingSpeed) -> 
     entries = []
     for result in missing_results(names, seeds):
         try:
-            entries.append(Candidate(result, speed.estimate(result)))
+            entries.append(Candidate(result, speed.estimate(result.name, result.item)))
         except InputError as error:
             print(f"campaign: {result.name} is left out ({error})", file=sys.stderr)
     return sorted(entries, key=lambda one: (one.result.rank, -one.result.worth / one.estimate.seconds))

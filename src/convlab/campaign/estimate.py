@@ -13,14 +13,15 @@ import torch
 from pydantic import ValidationError
 
 from convlab import files, results
-from convlab.campaign.missing import MissingResult
 from convlab.config import trials_of
+from convlab.config.seed_counts import Item
 from convlab.data.catalogue import DATASETS
 from convlab.data.dataset import Split
 from convlab.data.transform import Transform
 from convlab.errors import InputError
 from convlab.models.build import build_model
 from convlab.models.layers import InfeasibleGeometry
+from convlab.networks.feasible import check_network
 from convlab.pipeline.executors import EXECUTOR
 from convlab.pipeline.executors.processes import at_once
 from convlab.pipeline.ledger import Ledger
@@ -55,10 +56,18 @@ class Estimate:
     source: str
 
 
-class TrainingSpeed:
-    """Seconds that one image takes in one epoch here, by network: timed in earlier trainings, or measured."""
+class NeverTimed(Exception):
+    """No training of a network was timed on this machine."""
 
-    def __init__(self) -> None:
+
+class TrainingSpeed:
+    """Seconds that one image takes in one epoch here, by network: timed in earlier trainings, or measured.
+
+    `measures`: whether to measure a step of a network that was never timed here.
+    """
+
+    def __init__(self, measures: bool = True) -> None:
+        self.measures = measures
         self.measured: dict[str, float] = {}
         self.timed: dict[str, list[tuple[float, str]]] = defaultdict(list)
         self.epochs: dict[tuple[str, str], list[int]] = defaultdict(list)
@@ -89,23 +98,28 @@ class TrainingSpeed:
 
         Raises:
             InfeasibleGeometry: the network cannot be built.
+            NeverTimed: it was never timed here, and is not to be measured.
         """
         key = _network(experiment)
         if key in self.timed:
             names = sorted({name for _, name in self.timed[key]})
             return median(seconds for seconds, _ in self.timed[key]), f"timed here ({names[0]})"
+        if not self.measures:
+            check_network("", experiment)
+            raise NeverTimed
         if key not in self.measured:
             self.measured[key] = seconds_per_image(experiment)
         return self.measured[key], "measured on one step"
 
-    def estimate(self, result: MissingResult) -> Estimate:
+    def estimate(self, name: str, item: Item) -> Estimate:
         """Return how long those trainings of an item will take that are not in its ledger.
 
         Raises:
             InputError: one of them needs a device that is not here.
+            NeverTimed: one of them was never timed here, and is not to be measured.
         """
-        trials = trials_of(result.name, result.item)
-        done = _done(result)
+        trials = trials_of(name, item)
+        done = _done(name, item)
         missing = [trial for index, trial in enumerate(trials) if index not in done]
         each, sources = [0.0], dict[str, None]()
         for trial in missing:
@@ -113,7 +127,7 @@ class TrainingSpeed:
                 pace, source = self.of(trial.experiment)
             except InfeasibleGeometry:
                 continue
-            known = self.epochs[result.name, trial.name]
+            known = self.epochs[name, trial.name]
             stops = trial.experiment.early_stopping is not None
             epochs = mean(known) if known and stops else trial.experiment.epochs
             if stops and not known:
@@ -129,15 +143,13 @@ class TrainingSpeed:
         )
 
 
-def _done(result: MissingResult) -> set[int]:
+def _done(name: str, item: Item) -> set[int]:
     """Return which trainings are finished in the ledger of an interrupted run."""
     try:
-        jobs = Trainings(
-            result.name, result.item, files.PROCESSED / result.name, files.ledger(result.name)
-        ).jobs
+        jobs = Trainings(name, item, files.PROCESSED / name, files.ledger(name)).jobs
     except InputError:  # nothing prepared yet, so nothing trained
         return set()
-    ledger = Ledger(files.ledger(result.name))
+    ledger = Ledger(files.ledger(name))
     return {index for index, job in enumerate(jobs) if ledger.find(job.key)}
 
 

@@ -31,11 +31,12 @@ CARRIED = (
     ),
     Carried(
         "kernels can be pinned; sweeps write iterations.csv, which has a header even without steps; the "
-        "commits of DVC experiments have timing.json; the other seeds of one that diverged are kept",
+        "commits of DVC experiments have timing.json; the other seeds of one that diverged are kept; what is "
+        "selected besides is shown with its time",
         "the same weights of the digits and of all 24 trainings of their sweeps",
         {
-            "stages/train.py": ("8292f998a90594a4", "3589732c4eaaedf5"),
-            "stages/sweep.py": ("bd7a99b7961933b7", "da0b4014a7c743e5"),
+            "stages/train.py": ("c8709383effec979", "3589732c4eaaedf5"),
+            "stages/sweep.py": ("d5ef5cf5a33347a7", "da0b4014a7c743e5"),
             "stages/evaluate.py": ("327a11518f2157b6", "856971270c30f3fe"),
         },
     ),

@@ -24,7 +24,7 @@ from convlab.pipeline.ledger import Finished, Ledger
 from convlab.pipeline.provenance import fingerprint, hash_data, hash_files
 from convlab.pipeline.syntax import hash_source
 from convlab.schema import MOST_DEVICES, Experiment, Sweep, Trial
-from convlab.train.progress import display
+from convlab.train.progress import NOTHING, Ahead, display
 
 ITERATION = ("iteration", "epoch", "lr", "loss", "accuracy")  # the columns of iterations.csv
 OTHER_FILES = 256  # that this process may have open besides a lock for each training
@@ -49,8 +49,10 @@ class Trainings:
             replace(job, elsewhere=tuple(key for key in job.elsewhere if key not in own)) for job in self.jobs
         ]
 
-    def run(self) -> list[tuple[Trial, Finished]]:
+    def run(self, ahead: Ahead = NOTHING) -> list[tuple[Trial, Finished]]:
         """Run what the ledger does not hold yet, and return every training with how it ended, in order.
+
+        `ahead`: what is to be trained after them, which is shown beside the time left.
 
         Raises:
             InputError: CONVLAB_WORKERS is not a number, CONVLAB_EXECUTOR not an executor; there are fewer
@@ -72,7 +74,8 @@ class Trainings:
             else:
                 missing.append(job)
         if missing:
-            with display(self.name, {job.label: job.trial.experiment.epochs for job in missing}):
+            epochs = {job.label: job.trial.experiment.epochs for job in missing}
+            with display(self.name, epochs, ahead):
                 executor(missing, self.ledger)
         ended = [(job.trial, self._find(job)) for job in self.jobs]
         if best := winner(ended):

@@ -42,6 +42,21 @@ class Progress:
     seconds: float | None = None
 
 
+@dataclass(frozen=True)
+class Ahead:
+    """What else is selected and has yet to be trained, and about how many seconds that takes here.
+
+    `untimed`: how many of these `results` are not in the `seconds`, since nothing like them was timed here.
+    """
+
+    results: int = 0
+    seconds: float = 0.0
+    untimed: int = 0
+
+
+NOTHING = Ahead()
+
+
 class Listener(Protocol):
     """A listener for the progress of trainings."""
 
@@ -51,7 +66,10 @@ class Listener(Protocol):
 
 @dataclass
 class PlainLines:
-    """Plain lines: one per epoch of a single training, a few of each of many, and one at the end of each."""
+    """Plain lines: one per epoch of a single training, a few of each of many, and one at the end of each.
+
+    After a training that ends, and the first epoch of a single one, there is one on what is left in all.
+    """
 
     total: "Total"
     last: dict[str, float] = field(default_factory=dict)  # label → when a line was printed
@@ -61,14 +79,14 @@ class PlainLines:
         self.total.update(progress)
         if progress.ended:
             print_line(progress.label, f": {progress.ended}")
-            if self.total.many and (whole := self.total.text()):
-                print_line(self.total.name, f": {whole}")
+            self._print_total()
             return
         now, many = time.monotonic(), self.total.many
         if progress.losses is None or progress.accuracies is None or progress.done % 1:
             return
         if many and now - self.last.get(progress.label, -LINE_SECONDS) < LINE_SECONDS:
             return
+        before = len(self.last)
         self.last[progress.label] = now
         epoch = f" epoch {progress.done:{len(str(progress.epochs))}.0f}/{progress.epochs}"
         losses = "loss {:.4f} / {:.4f}".format(*progress.losses)
@@ -77,6 +95,12 @@ class PlainLines:
         seconds = [f"{progress.seconds:,.2f} s"] if progress.seconds is not None else []
         left = f"{format_seconds(progress.left or 0)} left"
         print_line(progress.label, " · ".join([epoch, losses, accuracies, *rate, *seconds, left]))
+        if not many and len(self.last) > before:
+            self._print_total()
+
+    def _print_total(self) -> None:
+        if whole := self.total.text():
+            print_line(self.total.name, f": {whole}")
 
 
 @dataclass
@@ -116,10 +140,14 @@ class LiveTable:
 
 @dataclass
 class Total:
-    """How far all trainings of an experiment or a sweep are, by the epochs that they may take at most."""
+    """How far all trainings of an experiment or a sweep are, by the epochs that they may take at most.
+
+    `ahead`: what is selected beside it and comes later.
+    """
 
     name: str
     epochs: dict[str, int]  # label → its epochs
+    ahead: Ahead = NOTHING
     done: dict[str, float] = field(default_factory=dict)
     ended: set[str] = field(default_factory=set)
     started: float | None = None  # without the start of the workers, which is no part of an epoch
@@ -141,13 +169,26 @@ class Total:
             self.ended.add(progress.label)
 
     def text(self) -> str:
-        """Return `3 of 24 trainings, 2 min 05 s left at most`; empty while nothing can be said."""
+        """Return `3 of 24 trainings, 2 min 05 s left at most · all selected: about 4 min 10 s`.
+
+        Empty while nothing can be said.
+        """
         done, here = sum(self.done.values()), sum(self.done.values()) - sum(self.begun.values())
-        if not self.many or here <= 0 or self.started is None:
+        if here <= 0 or self.started is None:
             return ""
         left = (time.monotonic() - self.started) / here * (sum(self.epochs.values()) - done)
         count = f"{len(self.ended)} of {len(self.epochs)} trainings"
-        return f"{count}, {format_seconds(left)} left at most" if left >= 1 else count
+        own = [f"{count}, {format_seconds(left)} left at most" if left >= 1 else count] if self.many else []
+        return " · ".join([*own, *self._all_selected(left)])
+
+    def _all_selected(self, left: float) -> Iterator[str]:
+        """Yield what all that is selected takes, this one `left` seconds; nothing where it is the last."""
+        results, untimed = self.ahead.results, self.ahead.untimed
+        if results and results == untimed:
+            yield f"all selected: {results} more, not timed here"
+        elif results:
+            but = f", without {untimed} not timed here" if untimed else ""
+            yield f"all selected: about {format_seconds(left + self.ahead.seconds)}{but}"
 
 
 _listeners: list[Listener] = [PlainLines(Total("", {}))]
@@ -164,9 +205,9 @@ def reporting_to(listener: Listener) -> Iterator[None]:
 
 
 @contextmanager
-def display(name: str, epochs: dict[str, int]) -> Iterator[None]:
+def display(name: str, epochs: dict[str, int], ahead: Ahead = NOTHING) -> Iterator[None]:
     """Show the trainings of an experiment or a sweep; `epochs`: how many each may take, by its label."""
-    console, total = Console(), Total(name, epochs)
+    console, total = Console(), Total(name, epochs, ahead)
     if not console.is_terminal or not epochs:
         with reporting_to(PlainLines(total)):
             yield
