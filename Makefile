@@ -30,7 +30,7 @@ repro: setup  ## run the pipeline on the selected experiments, then show where t
 	@convlab results
 	@convlab verify
 
-dvc_plots/results/index.html: dvc.lock .dvc/plots/page.html .dvc/plots/trials.json .dvc/plots/steps.json
+dvc_plots/results/index.html: dvc.lock dvc.yaml $(wildcard .dvc/plots/*.*)
 	dvc plots show --out dvc_plots/results
 
 mnist: setup  ## R0 on the real MNIST: baseline, grid, L2 study, to early stopping (EPOCHS=1: a quick look on a CPU)
@@ -59,7 +59,7 @@ test-all: lint test test-campaigns  ## lint, the tests, and the slow ones
 test-campaigns: setup  ## only the slow tests (fault injection, fuzzing, every experiment, a GPU session)
 	pytest $(PARALLEL) -m campaign
 
-test-browser: setup  ## open every page of the book in Chromium (`apt-get install chromium`; SCREENSHOTS=folder: with pictures)
+test-browser: setup  ## open the book's pages, and DVC's of plots, in Chromium (`apt-get install chromium`; SCREENSHOTS=folder: with pictures)
 	pip install --quiet --disable-pip-version-check --no-build-isolation -e '.[export,browser]'
 	-@python -c 'from convlab.book import runtime; runtime.fetch()'
 	pytest tests/browser tests/unit/test_predict.py tests/unit/test_inside.py -rs \
