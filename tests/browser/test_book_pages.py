@@ -9,6 +9,7 @@ import pytest
 from tabs import Tab
 
 from convlab import results
+from convlab.figures import cells
 from convlab.results import QUANTITIES, compare, mean_text
 
 # Pages by the hundred, where Chromium and its driver are installed
@@ -101,43 +102,41 @@ def test_another_quantity_is_drawn_by_keyboard(tab, book):
     page.wait_for_selector("text=error (1 − accuracy)")
 
 
-def test_a_cell_of_a_confusion_matrix_opens_its_images_by_keyboard(chromium, committed):
-    from convlab import files
-    from convlab.book import cells, site
-    from convlab.data.sources import fetch
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(committed)
-        patch.delenv("DVC_ROOT", raising=False)
-        fetch("digits", files.RAW, mirror=None)
-        cells._test_images.cache_clear()
-        site.write(committed / "with_images")
-    tab = Tab(chromium, 1440, "light")
-    page = tab.open(committed / "with_images/reports/others.html")
-    wrong = page.locator("td:not(.diagonal) > [data-cell]").first
-    wrong.focus()
-    page.keyboard.press("Enter")
-    count = int(wrong.inner_text())
-    assert wrong.get_attribute("aria-pressed") == "true"
-    samples = page.locator(".samples .sample")
-    assert samples.count() == min(count, cells.PER_CELL)
-    assert " taken for " in samples.first.get_attribute("aria-label")
-    shown = page.evaluate("getComputedStyle(document.querySelector('.sample')).backgroundImage")
-    assert (Path(unquote(urlparse(shown[5:-2]).path))).is_file()
+@pytest.mark.parametrize("chapter", ["R0", "R1", "R2", "R3", "R4", "beyond", "others"])
+def test_a_cell_of_each_confusion_matrix_opens_its_images_by_keyboard(tab, book, chapter):
+    page = tab.open(book / f"reports/{chapter}.html")
+    matrices = page.locator("[data-cells]")
+    assert matrices.count() == page.locator("h2", has_text="Confusion: ").count() > 0
+    for matrix in matrices.all():
+        wrong = matrix.locator("td:not(.diagonal) > [data-actual]").first
+        wrong.focus()
+        page.keyboard.press("Enter")
+        count = int(wrong.inner_text())
+        assert wrong.get_attribute("aria-pressed") == "true"
+        samples = matrix.locator(".samples .sample")
+        assert samples.count() == min(count, cells.PER_CELL)
+        assert samples.first.get_attribute("aria-label").endswith(
+            f"{wrong.get_attribute('data-actual')}, taken for {wrong.get_attribute('data-predicted')}"
+        )
+        shown = samples.first.evaluate("sample => getComputedStyle(sample).backgroundImage")
+        assert Path(unquote(urlparse(shown[5:-2]).path)).is_file()
     assert not tab.said
     assert not tab.serious()
-    tab.context.close()
 
 
-def test_a_slider_over_lambda_moves_norms(tab, book):
-    page = tab.open(book / "reports/R0.html")
-    study = page.locator("[data-study]").first
-    before = study.locator("dd").all_inner_texts()
-    study.locator("input[type=range]").focus()
-    page.keyboard.press("ArrowRight")
-    assert study.locator("dd").all_inner_texts() != before
-    told = study.locator("input[type=range]").get_attribute("aria-valuetext")
-    assert told == study.locator("output").inner_text() != "λ = 0"
+@pytest.mark.parametrize("chapter", ["R0", "R1", "R3", "others"])
+def test_a_slider_over_lambda_moves_norms_and_what_histograms_there_are(tab, book, chapter):
+    page = tab.open(book / f"reports/{chapter}.html")
+    for study in page.locator("[data-study]").all():
+        norms, histograms = study.locator("dd"), study.locator("[data-histograms] path.now")
+        before, drawn = norms.all_inner_texts(), histograms.count() and histograms.last.get_attribute("d")
+        study.locator("input[type=range]").focus()
+        page.keyboard.press("ArrowRight")
+        assert norms.all_inner_texts() != before
+        assert not drawn or histograms.last.get_attribute("d") != drawn
+        told = study.locator("input[type=range]").get_attribute("aria-valuetext")
+        assert told == study.locator("output").inner_text() != "λ = 0"
+    assert not tab.said
 
 
 def test_no_label_of_an_l2_chart_covers_another(tab, book):

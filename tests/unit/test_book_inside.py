@@ -4,17 +4,15 @@ import json
 import re
 from pathlib import Path
 
-import numpy as np
 import pytest
 import results_world
-from PIL import Image
+import torch
 
 from convlab import files
-from convlab.book import cells, chapter, contents, layers, site, studies
+from convlab.book import chapter, contents, layers, site, studies
 from convlab.config import load_params
-from convlab.data.catalogue import DATASETS
-from convlab.data.readers.registry import read
-from convlab.data.sources import fetch
+from convlab.figures.cells import write_cells
+from convlab.figures.weight_counts import write_weight_counts
 from convlab.models.build import build_model
 from convlab.models.summary import summarise
 
@@ -23,61 +21,69 @@ from convlab.models.summary import summarise
 def world(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DVC_ROOT", raising=False)
-    cells._test_images.cache_clear()
     results_world.build(tmp_path)
     return tmp_path
+
+
+def draw_cells(pairs):
+    """Write the images of a matrix of the classes 0 to 2, given as (actual, predicted) of each image."""
+    labels, predicted = torch.tensor(pairs).T
+    images = torch.zeros(len(pairs), 1, 8, 8, dtype=torch.uint8)
+    write_cells("digits", images, labels, predicted, ["0", "1", "2"], 16)
 
 
 def test_a_page_says_that_its_images_are_not_here(world):
     site.write(Path("book"))
     text = Path("book/reports/R0.html").read_text()
     assert "Its images are not here" in text
-    assert "data-cell=" not in text
+    assert "data-actual=" not in text
 
 
-def test_each_cell_has_its_own_test_images(world):
-    fetch("digits", files.RAW, mirror=None)
-    raw = read("digits", files.RAW)
-    classes = DATASETS["digits"].classes
-    guesses = [(label + (number % 9 == 0)) % 10 for number, label in enumerate(raw.test_labels.tolist())]
-    rows = [
-        {"actual": classes[label], "predicted": classes[guess]}
-        for label, guess in zip(raw.test_labels, guesses, strict=True)
-    ]
-    files.write_csv(files.PLOTS / "digits/confusion.csv", rows)
-    found = cells.cells("digits", "digits", world)
-    assert found is not None
-    pixels = np.asarray(Image.open(world / found["address"]).convert("L"), dtype=int)
-    width, height = found["size"]
-    columns, _ = found["grid"]
-    for cell, places in found["places"].items():
-        actual, predicted = cell.split("|")
-        assert len(places) <= cells.PER_CELL
-        for place, number in places:
-            assert (rows[number]["actual"], rows[number]["predicted"]) == (actual, predicted)
-            top, left = place // columns * height, place % columns * width
-            wanted = raw.test_images[number, 0].astype(int) * 255 // 16
-            shown = pixels[top : top + height, left : left + width]
-            assert np.abs(shown - wanted).mean() < 12  # of WebP's making
+def test_a_cell_of_a_matrix_leads_to_its_images(world):
+    pairs = [(int(actual), int(guess)) for actual, guess in contents.confusion_pairs("digits")]
+    draw_cells(pairs)
     site.write(Path("book"))
-    assert 'data-cell="1|2"' in Path("book/reports/R0.html").read_text()
-
-
-def test_large_images_are_shrunk_to_what_one_file_can_hold(world, monkeypatch):
-    fetch("digits", files.RAW, mirror=None)
-    raw = read("digits", files.RAW)
-    names = [DATASETS["digits"].classes[label] for label in raw.test_labels]
-    files.write_csv(files.PLOTS / "digits/confusion.csv", [{"actual": n, "predicted": n} for n in names])
-    monkeypatch.setattr(cells, "LARGEST", 100)  # 40 digits of 8 pixels in a row are 320
-    found = cells.cells("digits", "digits", world)
+    text = Path("book/reports/R0.html").read_text()
+    assert 'data-actual="1" data-predicted="2"' in text
+    found = re.search(r'<script type="application/json" id="cells-1">(.*?)</script>', text)
     assert found is not None
-    assert found["size"] == [2, 2]
-    assert max(Image.open(world / found["address"]).size) <= 100
+    facts = json.loads(found[1])
+    (wrong,) = (cell for cell in facts["cells"] if (cell["actual"], cell["predicted"]) == ("1", "2"))
+    assert [pairs[number] for number in wrong["images"]] == [(1, 2)] * 3
+    copied = Path("book") / facts["address"]
+    assert copied.read_bytes() == (files.PLOTS / "digits/figures/cells.jpg").read_bytes()
 
 
-def test_images_whose_labels_are_not_the_matrix_are_not_shown(world):
-    fetch("digits", files.RAW, mirror=None)
-    assert cells.cells("digits", "digits", world) is None
+def test_images_of_another_matrix_are_not_shown(world):
+    draw_cells([(0, 0), (1, 1), (2, 2)])
+    site.write(Path("book"))
+    assert "Its images are not here" in Path("book/reports/R0.html").read_text()
+
+
+def test_the_slider_over_lambda_has_the_weights_that_were_counted(world):
+    results_world.build(world, {"sweeps/strides/grid": {"l2": [0.1, 0.0]}})
+    told = results_world.REPORTS.replace("strides-2-1_l2-0.0", "l2-0.0")
+    files.write_text(Path("reports.yaml"), told)
+    assert "the slider moves no histograms" in page_of_the_study()
+    models = {f"l2-{value}": {"dense.weight": torch.full((2, 2), value + 1.0)} for value in (0.1, 0.0)}
+    path = files.PLOTS / "strides/figures/histograms.json"
+    write_weight_counts(path, ["dense"], models)
+    found = re.search(r'id="slider-1">(.*?)</script>', page_of_the_study())
+    assert found is not None
+    slider = json.loads(found[1])
+    assert [row["lambda"] for row in slider["rows"]] == ["0", "1e-1"]
+    (layer,) = slider["layers"]
+    assert (layer["name"], layer["reach"]) == ("dense", 1.1)
+    assert [counts.index(4) for counts in layer["counts"]] == [39, 40]
+    models.pop("l2-0.1")
+    write_weight_counts(path, ["dense"], models)
+    assert "the slider moves no histograms" in page_of_the_study()
+
+
+def page_of_the_study():
+    """Return the page of the report whose rows are the sweep's."""
+    site.write(Path("book"))
+    return Path("book/reports/R0.html").read_text()
 
 
 def test_steps_are_means_of_as_many_points_as_a_page_can_draw(world):

@@ -88,6 +88,8 @@ def test_an_experiment_is_drawn_whatever_it_got_right(results, predict, augment,
     pairs = files.read_json(files.PLOTS / "net/figures/pairs.json")
     assert bool(pairs["wrong_samples"]) == wrong
     assert bool(pairs["layers"]) == ("pairs.png" in expected)
+    cells = files.read_json(files.PLOTS / "net/figures/cells.json")["cells"]
+    assert any(cell["actual"] != cell["predicted"] for cell in cells) == wrong
 
 
 def test_chosen_images_have_their_feature_maps(results, monkeypatch):
@@ -167,6 +169,22 @@ def swept(workplace, recipe):
 def test_what_differs_in_l2_alone_has_histograms_over_each_other(swept, points, histograms):
     drawn = sorted(path.name for path in draw_sweep("net", swept(points)))
     assert drawn == ["curves.png", "curves_train.png", *histograms, "trials.png"]
+    numbers = sorted(path.name for path in (files.PLOTS / "net/figures").glob("*.json"))
+    assert numbers == [name.replace(".png", ".json") for name in histograms]
+
+
+def test_the_weights_of_a_study_are_counted_over_the_same_bins(swept):
+    draw_sweep("net", swept({"x": {"l2": 0.0}, "y": {"l2": 0.1}}))
+    layers = files.read_json(files.PLOTS / "net/figures/histograms.json")
+    x, y = (files.read_tensors(files.weights("net", 1, name)) for name in ("x", "y"))
+    assert layers
+    for layer in layers:
+        assert list(layer["counts"]) == ["x", "y"]
+        own = y[f"{layer['name']}.weight"]
+        reach = max(float(one[f"{layer['name']}.weight"].abs().max()) for one in (x, y))
+        assert layer["reach"] == pytest.approx(reach, rel=0.01)
+        assert sum(layer["counts"]["y"]) == own.numel()
+        assert layer["counts"]["y"][-1] == int((own > reach * (1 - 2 / 41)).sum())
 
 
 def test_the_steps_of_trials_are_drawn_where_the_recipe_records_them(swept):

@@ -5,7 +5,6 @@ from typing import Any
 
 from convlab.book import contents as source
 from convlab.book import studies
-from convlab.book.cells import cells
 from convlab.book.contents import Chapter, Contents
 from convlab.book.images import SECTIONS, Images
 from convlab.book.layers import layers
@@ -35,7 +34,7 @@ def context(contents: Contents, one: Chapter, images: Images) -> dict[str, Any]:
         "grids": [found for name in one.names if (found := studies.grid(contents, one, name))],
         "studies": [found for name in one.names if (found := studies.l2(contents, one, name))],
         "matrices": [
-            {**found, **_images(contents, name, images)}
+            {**found, "cells": images.cells(name, found["counts"])}
             for name in one.names
             if (found := studies.confusion(name))
         ],
@@ -52,12 +51,6 @@ def context(contents: Contents, one: Chapter, images: Images) -> dict[str, Any]:
         },
         "claims": [{**c, "shown": claims.shown(c), "symbol": SYMBOLS[c["verdict"]]} for c in one.claims],
     }
-
-
-def _images(contents: Contents, name: str, images: Images) -> dict[str, Any]:
-    """Return what a confusion matrix shows on a click."""
-    dataset = contents.params(name).get("dataset", "")
-    return {"dataset": dataset, "cells": cells(name, dataset, images.folder.parent)}
 
 
 def _table(one: Chapter) -> dict[str, Any]:

@@ -1,8 +1,11 @@
 """The figures of a result as the book shows them: small files, each with a caption and an alt text."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from convlab import files
 from convlab.book.contents import figures
 
 QUALITY = 82  # of WebP: half a PNG's size, no visible difference
@@ -64,6 +67,24 @@ class Images:
         found = {path.stem: path for path in figures(name)}
         order = [*(kind for kind in KINDS if kind in found), *sorted(found.keys() - KINDS.keys())]
         return [self._put(name, kind, found[kind]) for kind in order]
+
+    def cells(self, name: str, matrix: Collection[tuple[str, str]]) -> dict[str, Any] | None:
+        """Return where the images behind the cells of a confusion matrix are; None where there are none.
+
+        `address` is that of the picture, the rest as in cells.json (see figures/cells.py). `matrix`: the
+        cells (actual, predicted) that are not empty; the images of another training's are not shown.
+        """
+        source = files.PLOTS / name / "figures/cells.jpg"
+        if not source.is_file():
+            return None
+        facts = files.read_json(source.with_suffix(".json"))
+        if {(cell["actual"], cell["predicted"]) for cell in facts["cells"]} != set(matrix):
+            return None
+        target = self.folder / name / source.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(source.read_bytes())
+        address = target.relative_to(self.folder.parent).as_posix()
+        return {"address": address, **facts}
 
     def _put(self, name: str, kind: str, path: Path) -> Image:
         caption, section = _told(kind)

@@ -8,12 +8,11 @@ from typing import Any
 
 from convlab import files
 from convlab.book.contents import Chapter, Contents
-from convlab.book.weights import histograms
+from convlab.figures.cells import MOST_CLASSES
 from convlab.results import mean_text
 from convlab.results.quantities import QUANTITIES, text_of
 from convlab.results.single_result_claims import confusions
 
-MOST_CLASSES = 20  # of a confusion matrix that is drawn as a table
 GRID = ("model.strides", "model.kernels")
 LEGEND = {"orient": "top", "labelLimit": 400, "columns": 1, "symbolOpacity": 1}
 PAIRS = {  # of pairs.json
@@ -121,7 +120,7 @@ def l2(contents: Contents, one: Chapter, name: str) -> dict[str, Any] | None:
         )
     return {
         "name": name,
-        "slider": {"rows": _slider(rows), "layers": histograms([str(row["result"]) for row in rows])},
+        "slider": {"rows": _slider(rows), "layers": _histograms(name, rows)},
         "columns": [QUANTITIES[key].title for key in L2_COLUMNS],
         "rows": rows,
         "spec": _l2_chart(drawn),
@@ -152,6 +151,19 @@ def _slider(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         }
         for row in rows
     ]
+
+
+def _histograms(name: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the histogram of each layer, its counts in the order of the rows; none where not all are drawn.
+
+    The stage that draws a sweep's figures counts the weights; earlier ones did not.
+    """
+    path = files.PLOTS / name / "figures/histograms.json"
+    layers = files.read_json(path) if path.is_file() else []
+    trials = [row["result"].partition("/")[2] for row in rows]
+    if not all(trial in layer["counts"] for layer in layers for trial in trials):
+        return []
+    return [{**layer, "counts": [layer["counts"][trial] for trial in trials]} for layer in layers]
 
 
 def _l2_chart(drawn: list[dict[str, Any]]) -> dict[str, Any]:

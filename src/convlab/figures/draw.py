@@ -14,6 +14,7 @@ from convlab.data.catalogue import DATASETS
 from convlab.data.dataset import Split, Statistics, load_split, load_statistics
 from convlab.figures.activation import activation_curve
 from convlab.figures.augmentation import augmentation_grid
+from convlab.figures.cells import write_cells
 from convlab.figures.confused import confused
 from convlab.figures.confusion import confusion
 from convlab.figures.curves import iteration_curves, learning_curves
@@ -28,6 +29,7 @@ from convlab.figures.style import save, styled
 from convlab.figures.trial_curves import trial_curves
 from convlab.figures.trial_iterations import trial_iterations
 from convlab.figures.trials import trial_table
+from convlab.figures.weight_counts import write_weight_counts
 from convlab.models.build import build_model, load_model
 from convlab.models.layers import ACTIVATIONS
 from convlab.schema import Experiment, Sweep, Trial
@@ -39,7 +41,8 @@ ORIGINALS, VERSIONS = 5, 7  # images that are augmented, and how often
 
 @styled()
 def draw_experiment(name: str, experiment: Experiment) -> list[Path]:
-    """Draw what the report shows of an experiment, and write the distances of its pairs into pairs.json.
+    """Draw what the report shows of an experiment, and write what the book takes from the same files: the
+    distances of its pairs (pairs.json), and the images of its confusion matrix (cells.jpg, cells.json).
 
     Reads the weights of the first seed, its predictions on the test images, and the prepared data.
     """
@@ -70,12 +73,17 @@ def draw_experiment(name: str, experiment: Experiment) -> list[Path]:
     figures |= _activation(name, experiment)
     if experiment.augment:
         figures["augmentation.png"] = _augmentation(name, experiment, load_split(folder, "train"), statistics)
+    largest = DATASETS[experiment.dataset].max_value
+    write_cells(name, test.images, test.labels, predictions.predicted, statistics.classes, largest)
     return _save(name, figures)
 
 
 @styled()
 def draw_sweep(name: str, sweep: Sweep) -> list[Path]:
-    """Draw the trials' learning curves, their results side by side, and histograms where L2 is varied."""
+    """Draw the trials' learning curves, their results side by side, and histograms where L2 is varied.
+
+    The histograms' numbers are written beside them (histograms.json), for the book's slider over λ.
+    """
     rows = files.read_json(files.trainings(name))
     finished = {(row["name"], row["seed"]) for row in rows if row["status"] == "finished"}
     figures = _trials(name, rows)
@@ -83,9 +91,13 @@ def draw_sweep(name: str, sweep: Sweep) -> list[Path]:
         [trial for trial in sweep.trials if (trial.name, trial.experiment.seed) in finished]
     )
     for study in studies:
-        key = "histograms.png" if len(studies) == 1 else f"histograms_{study[0].name}.png"
+        key = "histograms" if len(studies) == 1 else f"histograms_{study[0].name}"
         title = name if len(studies) == 1 else f"{name}, {study[0].name}"
-        figures[key] = _l2_histograms(name, title, study)
+        layers, weights = _l2_weights(name, study)
+        labels = {trial.name: f"λ = {trial.experiment.l2:g}" for trial in study}
+        models = {labels[trial]: tensors for trial, tensors in weights.items()}
+        figures[f"{key}.png"] = parameter_histograms(title, layers, models)
+        write_weight_counts(_folder(name) / f"{key}.json", layers, weights)
     return _save(name, figures)
 
 
@@ -170,17 +182,15 @@ def _l2_studies(trials: list[Trial]) -> list[list[Trial]]:
     return [list(group.values()) for group in groups.values() if len(group) > 1]
 
 
-def _l2_histograms(name: str, title: str, trials: list[Trial]) -> Figure:
+def _l2_weights(name: str, trials: list[Trial]) -> tuple[list[str], dict[str, dict[str, Tensor]]]:
+    """Return the layers of a study, and the weights of each trial by its name."""
     weights = {
-        f"λ = {trial.experiment.l2:g}": files.read_tensors(
-            files.weights(name, trial.experiment.seed, trial.name)
-        )
+        trial.name: files.read_tensors(files.weights(name, trial.experiment.seed, trial.name))
         for trial in trials
     }
     first = trials[0].experiment
     statistics = load_statistics(files.PROCESSED / name / first.data_key())
-    layers = _layers(build_model(first, statistics.input_shape, len(statistics.classes)))
-    return parameter_histograms(title, layers, weights)
+    return _layers(build_model(first, statistics.input_shape, len(statistics.classes))), weights
 
 
 def _layers(model: nn.Module) -> list[str]:

@@ -12,31 +12,31 @@ function element(tag, text, name) {
 
 // ------------------------------------------------------------------------------------------------ confusion
 
-function openCell(matrix, cells, button) {
+function openCell(matrix, facts, button) {
   for (const other of matrix.querySelectorAll("button[aria-pressed=true]")) other.ariaPressed = "false";
   button.ariaPressed = "true";
-  const [actual, predicted] = button.dataset.cell.split("|");
-  const places = cells.places[button.dataset.cell], total = Number(button.textContent.replaceAll(",", ""));
-  const [width, height] = cells.size, [columns, rows] = cells.grid, scale = 56 / height;
+  const { actual, predicted } = button.dataset, total = Number(button.textContent.replaceAll(",", ""));
+  const { first, images } = facts.cells.find(cell => cell.actual === actual && cell.predicted === predicted);
+  const [width, height] = facts.size, [columns, rows] = facts.grid, scale = 56 / height;
   const title = actual === predicted ? `${actual}, rightly taken for it` : `${actual}, taken for ${predicted}`;
   const list = element("ul", "", "samples");
-  for (const [place, number] of places) {
-    const item = element("li"), image = element("span", "", "sample");
+  for (const [index, number] of images.entries()) {
+    const place = first + index, item = element("li"), image = element("span", "", "sample");
     image.setAttribute("role", "img");
     image.setAttribute("aria-label", `Test image ${number}: ${title}`);
-    image.style.cssText = `width:${width * scale}px;height:${height * scale}px;background-image:url("${matrix.dataset.root}${cells.address}");background-size:${columns * width * scale}px ${rows * height * scale}px;background-position:${-(place % columns) * width * scale}px ${-Math.floor(place / columns) * height * scale}px`;
+    image.style.cssText = `width:${width * scale}px;height:${height * scale}px;background-image:url("${matrix.dataset.root}${facts.address}");background-size:${columns * width * scale}px ${rows * height * scale}px;background-position:${-(place % columns) * width * scale}px ${-Math.floor(place / columns) * height * scale}px`;
     item.append(image, element("small", `#${number}`));
     list.append(item);
   }
-  const shown = places.length < total ? `the first ${places.length} of ${total}` : total === 1 ? "one image" : `all ${total}`;
+  const shown = images.length < total ? `the first ${images.length} of ${total}` : total === 1 ? "one image" : `all ${total}`;
   matrix.querySelector("[data-images]").replaceChildren(element("p", `${title}: ${shown}`), list);
 }
 
 for (const matrix of document.querySelectorAll("[data-cells]")) {
-  const cells = read(matrix.dataset.cells);
+  const facts = read(matrix.dataset.cells);
   matrix.addEventListener("click", event => {
-    const button = event.target.closest("[data-cell]");
-    if (button) openCell(matrix, cells, button);
+    const button = event.target.closest("[data-actual]");
+    if (button) openCell(matrix, facts, button);
   });
 }
 
