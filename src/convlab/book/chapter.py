@@ -81,18 +81,12 @@ def _table(one: Chapter) -> dict[str, Any]:
 
 
 def _cell(line: Line, quantity: str) -> tuple[str, str]:
-    theirs, ours = getattr(line.row, quantity), line.ours.values(quantity)
-    left = (
-        ("≈ " if quantity in line.row.about else "") + text_of(quantity, theirs) if theirs is not None else ""
-    )
-    if quantity == "test_accuracy" and line.row.goal:
-        left = f"≥ {text_of(quantity, line.row.goal)}"
-    return left, mean_text(quantity, ours)
+    return line.theirs(quantity), mean_text(quantity, line.ours.values(quantity))
 
 
 def _epochs(line: Line) -> tuple[str, str]:
     theirs, ours = _cell(line, "epochs")
-    return theirs, ours + (f" of {line.ours.planned}" if line.ours.shortened else "")
+    return theirs, ours + line.ours.of_planned
 
 
 def _plain(contents: Contents, one: Chapter) -> dict[str, Any]:
@@ -102,9 +96,7 @@ def _plain(contents: Contents, one: Chapter) -> dict[str, Any]:
     for result in one.results:
         found = contents.found(result)
         cells = [("", mean_text(key, found.values(key))) for key in columns]
-        epochs = mean_text("epochs", found.values("epochs")) + (
-            f" of {found.planned}" if found.shortened else ""
-        )
+        epochs = mean_text("epochs", found.values("epochs")) + found.of_planned
         rows.append(
             {
                 "what": result,

@@ -49,9 +49,7 @@ def _side(
         "status": found.status,
         "numbers": [(seed, text_of(judged["metric"], number)) for seed, number in numbers],
         "mean": text_of(judged["metric"], mean(number for _, number in numbers)) if numbers else None,
-        "epochs": f"{mean(epochs):.0f}" + (f" of {found.planned}" if found.shortened else "")
-        if epochs
-        else "–",
+        "epochs": f"{mean(epochs):.0f}{found.of_planned}" if epochs else "–",
         "hardware": ", ".join(found.hardware()) or "–",
     }
 

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from statistics import mean
 from typing import Any
 
@@ -38,15 +38,13 @@ def grid(contents: Contents, one: Chapter, name: str) -> dict[str, Any] | None:
 
     Trials that also vary something else are in the tables alone.
     """
-    points_of = _alike(
-        {r: contents.params(r) for r in one.results if r.startswith(f"{name}/") and contents.params(r)}
-    )
-    varied = set(_varied(list(points_of.values())))
+    trials = _alike(_trials(contents, name, one.results))
+    varied = set(_varied(list(trials.values())))
     if not varied or not varied <= set(GRID):
         return None
     theirs = {line.row.result: line.row.test_accuracy for line in one.lines}
     cells: dict[tuple[str, str], dict[str, Any]] = {}
-    for result, params in points_of.items():
+    for result, params in trials.items():
         ours = contents.found(result).values("test_accuracy")
         cells[params[GRID[0]], params[GRID[1]]] = {
             "result": result,
@@ -72,14 +70,23 @@ def _sizes(text: str) -> list[int]:
     return [int(number) for number in re.findall(r"\d+", text)]
 
 
-def _alike(points_of: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+def _trials(contents: Contents, name: str, among: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Return the configurations of those trials of a sweep that have run, by result."""
+    return {
+        result: params
+        for result in among
+        if result.startswith(f"{name}/") and (params := contents.params(result))
+    }
+
+
+def _alike(trials: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
     """Return the trials that differ only in strides and kernels, if they are most of a sweep."""
     groups: dict[tuple[tuple[str, str], ...], dict[str, dict[str, str]]] = {}
-    for result, params in points_of.items():
+    for result, params in trials.items():
         rest = tuple((key, text) for key, text in params.items() if key not in GRID)
         groups.setdefault(rest, {})[result] = params
     largest = max(groups.values(), key=len, default={})
-    return largest if 2 * len(largest) > len(points_of) else {}
+    return largest if 2 * len(largest) > len(trials) else {}
 
 
 def _varied(several: Sequence[dict[str, str]]) -> list[str]:
@@ -90,9 +97,8 @@ def _varied(several: Sequence[dict[str, str]]) -> list[str]:
 
 def l2(contents: Contents, one: Chapter, name: str) -> dict[str, Any] | None:
     """Lay out a sweep that varies λ alone: its rows, and what the chart draws; None for any other sweep."""
-    trials = {r: contents.params(r) for r in one.results if r.startswith(f"{name}/") and contents.params(r)}
-    everything = {r: contents.params(r) for r in contents.labels if r.startswith(f"{name}/")}
-    if _varied(list(everything.values())) != ["l2"] or not trials:
+    everything = _trials(contents, name, contents.labels)
+    if _varied(list(everything.values())) != ["l2"] or not _trials(contents, name, one.results):
         return None
     lines = {line.row.result: line for line in one.lines}
     rows, drawn = [], []

@@ -20,8 +20,7 @@ def facts(line: Line) -> list[str]:
     found = line.ours
     if not found.trainings:
         return []
-    epochs = mean(found.values("epochs"))
-    trained = f"{epochs:.0f}" + (f" of {found.planned}" if found.shortened else "")
+    trained = f"{mean(found.values('epochs')):.0f}{found.of_planned}"
     dates = sorted(
         {row["timing"]["started_at"][:10] for row in found.trainings if "started_at" in row["timing"]}
     )

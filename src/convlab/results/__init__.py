@@ -1,13 +1,12 @@
 """What has been trained, and what is said about it: `rows`, `frame` and their like are in read.py."""
 
+from convlab.results.plans import Plan, load_plans
 from convlab.results.quantities import OF_TRAININGS, QUANTITIES, TrainingRow, difference_text, text_of, value
 from convlab.results.read import (
     TIMING_COLUMNS,
     Found,
-    Plan,
     find,
     frame,
-    load_plans,
     mean_and_spread,
     mean_text,
     own_timing,

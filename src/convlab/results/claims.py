@@ -16,8 +16,9 @@ from convlab import markdown, results
 from convlab.data.catalogue import DATASETS
 from convlab.results import intervals, lending, single_result_claims
 from convlab.results.intervals import CONFIDENCE, Borrowed, Difference
+from convlab.results.plans import Plan
 from convlab.results.quantities import QUANTITIES, difference_text
-from convlab.results.read import Found, Plan, rounded
+from convlab.results.read import Found, rounded
 from convlab.results.rerun import rerun
 from convlab.schema import Claim, Experiment, Params, Relation
 from convlab.schema.study import Than

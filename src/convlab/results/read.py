@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convlab import files
-from convlab.config import load_params
 from convlab.pipeline.made_from import TrainingRecord
 from convlab.results.folders import load, read, stamp
+from convlab.results.plans import Plan, load_plans
 from convlab.results.quantities import OF_TRAININGS, QUANTITIES, TrainingRow, value
 from convlab.results.states import StateKind, differences, state_of_training
-from convlab.schema import SPLITS, Experiment, Params
+from convlab.schema import SPLITS, Experiment
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -107,17 +107,6 @@ def rounded(number: float | None) -> float | None:
     return None if number is None else float(f"{number:.6g}")
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What params.yaml says of a result: the epochs that its experiment states (a sweep may shorten them),
-    its settings as they are resolved now, and its `base`, the experiment that it is or varies."""
-
-    planned: int
-    stops_early: bool
-    experiment: Experiment | None = None
-    base: str = ""
-
-
 def shortened(row: TrainingRow, planned: int) -> bool:
     """Tell whether a training had fewer epochs, and not because early stopping ended it."""
     own = row["configuration"]
@@ -142,6 +131,11 @@ class Found:
     def values(self, quantity: str) -> list[float]:
         """Return a number of each training."""
         return values(self.trainings, quantity)
+
+    @property
+    def of_planned(self) -> str:
+        """What stands behind the epochs: ` of 40` where a training has fewer, else nothing."""
+        return f" of {self.planned}" if self.shortened else ""
 
     def timing_conditions(self) -> set[tuple[Any, ...]]:
         """Return what decides the seconds of the trainings, besides what they compute."""
@@ -195,31 +189,6 @@ def _with_settings(
         if facts["name"] == (trial or name):
             own = {"seed": facts["seed"], "seeds": 1}
             yield facts, scores, plan.experiment.model_copy(update=own) if plan.experiment else None
-
-
-def load_plans(params: Params | None = None) -> dict[str, Plan]:
-    """Return the plan of every result that params.yaml can have, by the result's name.
-
-    `params`: what params.yaml says, where it has been read already.
-
-    Raises:
-        InputError: params.yaml is wrong.
-    """
-    params = params or load_params(files.PARAMS)
-    plans = {}
-    for name, experiment in params.experiments.items():
-        plans[name] = _plan(experiment, experiment.epochs, name)
-    for name, sweep in params.sweeps.items():
-        for trial in sweep.trials:
-            base = trial.base or trial.name
-            whole = params.experiments.get(base, trial.experiment)
-            plan = _plan(trial.experiment, whole.epochs, base)
-            plans.setdefault(f"{name}/{trial.name}", plan)  # further seeds of a trial have the same plan
-    return plans
-
-
-def _plan(experiment: Experiment, planned: int, base: str) -> Plan:
-    return Plan(planned, experiment.early_stopping is not None, experiment, base)
 
 
 def frame(plans: Mapping[str, Plan] | None = None) -> "DataFrame":

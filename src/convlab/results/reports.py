@@ -16,8 +16,9 @@ from convlab.config import read_yaml
 from convlab.config.explain import nearest, show, validate
 from convlab.config.names import check_name
 from convlab.errors import InputError
-from convlab.results.quantities import QUANTITIES, difference_text
-from convlab.results.read import Found, Plan, rounded
+from convlab.results.plans import Plan
+from convlab.results.quantities import QUANTITIES, difference_text, text_of
+from convlab.results.read import Found, rounded
 from convlab.schema.section import Count, Float, NonNegative, Positive, Section, refused
 
 REPORTS = Path("reports.yaml")
@@ -113,6 +114,14 @@ class Line:
     def dataset(self) -> str | None:
         """The data set of our trainings; None without any."""
         return next((row.get("configuration", {}).get("dataset") for row in self.ours.trainings), None)
+
+    def theirs(self, quantity: str) -> str:
+        """Return the report's number as text, or the goal: `99.53%`, `≈ 0.08`, `≥ 94.00%`; "" without one."""
+        if quantity == "test_accuracy" and self.row.goal:
+            return f"≥ {text_of(quantity, self.row.goal)}"
+        number = getattr(self.row, quantity)
+        roughly = "≈ " if quantity in self.row.about else ""
+        return "" if number is None else f"{roughly}{text_of(quantity, number)}"
 
     def difference(self, quantity: str) -> float | None:
         """Compute our mean minus the report's number (or the goal); None without both."""

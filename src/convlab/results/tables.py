@@ -9,7 +9,7 @@ from convlab import files, git, markdown, results
 from convlab.config import load_params
 from convlab.data.catalogue import DATASETS
 from convlab.results import claims, observations, report_consistency
-from convlab.results.quantities import QUANTITIES, text_of
+from convlab.results.quantities import QUANTITIES
 from convlab.results.replicates import Noise, noise_by_dataset
 from convlab.results.reports import (
     ACCURACIES,
@@ -150,21 +150,15 @@ def _headline(line: Line, quantity: str) -> str:
 
 def _cell(line: Line, quantity: str, says: str = "–") -> str:
     """Show theirs / ours, ours as mean ± standard deviation; `says` stands for a result that has not run."""
-    row, ours = line.row, line.ours.values(quantity)
-    theirs = getattr(row, quantity)
-    left = (
-        f"{'≈ ' if quantity in row.about else ''}{text_of(quantity, theirs)}" if theirs is not None else "–"
-    )
-    if quantity == "test_accuracy" and row.goal:
-        left = f"≥ {text_of(quantity, row.goal)}"
+    left, ours = line.theirs(quantity) or "–", line.ours.values(quantity)
     right = results.mean_text(quantity, ours) or ("–" if line.ours.trainings else says)
-    if left == "–" and (right == "–" or not row.result):
+    if left == "–" and (right == "–" or not line.row.result):
         return "–"
     return f"{left} / {right}"
 
 
 def _epochs(line: Line) -> str:
-    return _cell(line, "epochs") + (f" of {line.ours.planned}" if line.ours.shortened else "")
+    return _cell(line, "epochs") + line.ours.of_planned
 
 
 def _hardware(report: Report, lines: Sequence[Line]) -> str:
