@@ -7,7 +7,6 @@ what is allowed or what to do; DVC ends with 255 and has lines of its own beside
 """
 
 import gzip
-import os
 import subprocess
 import sys
 import tempfile
@@ -15,6 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from bench import work_tree
 from convlab import markdown
 from convlab.errors import run
 
@@ -163,16 +164,7 @@ def row(clone: Path, case: Case) -> tuple[str, str, str, int, bool]:
 
 def tell(clone: Path, command: str) -> tuple[int, str]:
     """Run a command as a user types it; return its exit status and its stderr."""
-    environment = {
-        **{
-            key: value
-            for key, value in os.environ.items()
-            if not key.startswith(("DVC_", "GIT_", "CONVLAB_"))
-        },
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "PYTHONPATH": str(clone / "src"),
-        "CUDA_VISIBLE_DEVICES": "",
-    }
+    environment = work_tree.environment(clone) | {"CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(
         ["bash", "-c", command], cwd=clone, env=environment, capture_output=True, text=True, timeout=300
     )

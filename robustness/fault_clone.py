@@ -12,7 +12,6 @@ import shutil
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -74,12 +73,7 @@ class Clone:
 
     def start(self, *command: str, stdout: Any = None, **environment: str) -> Process:
         """Start a command in the clone, as the leader of a session, as from a terminal."""
-        kept = {
-            key: value for key, value in os.environ.items() if not key.startswith(("DVC_", "MLFLOW_", "GIT_"))
-        }
-        kept |= {
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-            "PYTHONPATH": str(self.folder / "src"),
+        kept = work_tree.environment(self.folder) | {
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
             "DVC_SITE_CACHE_DIR": str(self.folder / ".dvc/tmp/site"),

@@ -22,13 +22,13 @@ import torch
 import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from bench import work_tree
 from bench.options import Parser
 from convlab import markdown
 from convlab.errors import InputError, run
 from convlab.files import write_json
 from convlab.pipeline.provenance import environment, run_context
 from robustness.remote_servers import S3, Folder, Remote, Ssh
-from robustness.servers import cleared
 
 ROOT = Path(__file__).parents[1]
 OUT, PAGE = Path("robustness/results/remotes.json"), Path("docs/scale.md")
@@ -229,7 +229,7 @@ def call(folder: Path, *command: str, status: int | None = 0) -> "subprocess.Com
     """
     site = {"DVC_SITE_CACHE_DIR": str(folder / ".dvc/tmp/site"), "DVC_NO_ANALYTICS": "1"}
     done = subprocess.run(
-        command, cwd=folder, env=cleared(folder) | NOBODY | site, capture_output=True, text=True
+        command, cwd=folder, env=work_tree.environment(folder) | NOBODY | site, capture_output=True, text=True
     )
     if status is not None and done.returncode != status:
         raise InputError(f"{' '.join(command)}: exit status {done.returncode}: {done.stdout}{done.stderr}")

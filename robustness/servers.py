@@ -16,14 +16,6 @@ from convlab.errors import InputError
 PATIENCE = 120.0  # seconds for a start
 UNPRIVILEGED = "postgres"  # PostgreSQL refuses to run as root; Debian's package makes this user
 
-OF_ITS_USER = ("CONVLAB_", "DVC_", "GIT_", "MLFLOW_")  # what a trial must not take from who starts it
-
-
-def cleared(folder: Path) -> dict[str, str]:
-    """Return the environment for commands in a clone: its own code, and no settings of its user."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(OF_ITS_USER)}
-    return kept | {"PYTHONPATH": str(folder / "src")}
-
 
 class MlflowServer:
     """MLflow's server on a port of this machine, with one worker."""

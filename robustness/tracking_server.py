@@ -32,12 +32,13 @@ import torch
 import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from bench import work_tree
 from bench.options import Parser, count
 from convlab import markdown
 from convlab.errors import InputError, run
 from convlab.files import METRICS, STUDIES, write_json
 from convlab.pipeline.provenance import environment, run_context
-from robustness.servers import MlflowServer, Postgres, cleared, find_postgres
+from robustness.servers import MlflowServer, Postgres, find_postgres
 
 ROOT = Path(__file__).parents[1]
 OUT, PAGE = Path("robustness/results/tracking_server.json"), Path("docs/scale.md")
@@ -222,7 +223,7 @@ def sweep(folder: Path, uri: str) -> list[str]:
     done = subprocess.run(
         command,
         cwd=folder,
-        env=cleared(folder) | {"MLFLOW_TRACKING_URI": uri},
+        env=work_tree.environment(folder) | {"MLFLOW_TRACKING_URI": uri},
         capture_output=True,
         text=True,
     )
@@ -244,7 +245,7 @@ def track(folder: Path, uri: str) -> int:
                 subprocess.run(
                     command,
                     cwd=folder,
-                    env=cleared(folder) | {"MLFLOW_TRACKING_URI": uri},
+                    env=work_tree.environment(folder) | {"MLFLOW_TRACKING_URI": uri},
                     stdout=log,
                     stderr=log,
                 ).returncode

@@ -80,12 +80,8 @@ class Simulation:
     def shell(self, command: str, folder: Path, **more: str) -> subprocess.CompletedProcess[str]:
         """Run a command with this Python first on the path, without MLflow, and show what it says."""
         print(f"simulate: {folder.name}$ {command}", flush=True)
-        kept = {
-            key: value for key, value in os.environ.items() if not key.startswith(("DVC_", "MLFLOW_", "GIT_"))
-        }
         environment = {
-            **kept,
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            **work_tree.environment(folder),
             "PYTHONPATH": f"{folder / 'src'}:{self.folder / 'without'}",
             "LEASE": str(self.lease),
             "LEASE_PYTHONPATH": str(self.folder / "without"),
