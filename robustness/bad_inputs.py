@@ -140,7 +140,7 @@ def main() -> int:
         clone = Path(folder) / "clone"
         subprocess.run(["git", "clone", "-q", REPOSITORY, clone], check=True)
         for prepare in (RESOLVE, "python stages/download.py", "python stages/preprocess.py digits"):
-            ended, said = tell(clone, prepare)
+            ended, said = typed(clone, prepare)
             assert ended == 0, said
         identity = ("-c", "user.name=nobody", "-c", "user.email=nobody@example.org")
         subprocess.run(["git", "-C", clone, "add", "--all", "--force", "data/configs"], check=True)
@@ -155,14 +155,14 @@ def main() -> int:
 def row(clone: Path, case: Case) -> tuple[str, str, str, int, bool]:
     """Run one, and set the clone back: title, command, what was said, exit status, whether that is right."""
     case.change(clone)
-    status, said = tell(clone, f"{case.environment} {case.command}".strip())
+    status, said = typed(clone, f"{case.environment} {case.command}".strip())
     subprocess.run(["git", "-C", clone, "reset", "-q", "--hard"], check=True)
     dvc = case.command.startswith("dvc")
     good = bool(said) and (status == 255 if dvc else status == 2 and len(said.splitlines()) == 1)
     return case.title, f"{case.environment} {case.command}".strip(), said, status, good
 
 
-def tell(clone: Path, command: str) -> tuple[int, str]:
+def typed(clone: Path, command: str) -> tuple[int, str]:
     """Run a command as a user types it; return its exit status and its stderr."""
     environment = work_tree.environment(clone) | {"CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(

@@ -22,7 +22,7 @@ def test_a_run_is_read_back_from_its_files(recipe):
     assert run.tags["fingerprint"] == fingerprint
     assert run.tags["state"] == "finished"
     assert run.tags["hardware"] == "a CPU (fp32)"
-    assert run.training.weights == files.weights("one", 1)
+    assert run.origin.weights == files.weights("one", 1)
     assert run.children == []
     assert run.dataset == "digits"
     assert finished() == ["one"]

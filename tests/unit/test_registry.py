@@ -85,9 +85,9 @@ def test_the_champion_answers_for_raw_images_as_it_was_evaluated(network, recipe
     import mlflow
 
     answers = mlflow.pyfunc.load_model("models:/digits@champion")
-    training = read_run("one").training
-    statistics = load_statistics(training.prepared)
-    model = load_model(training.experiment, statistics, training.weights)
+    origin = read_run("one").origin
+    statistics = load_statistics(origin.prepared)
+    model = load_model(origin.experiment, statistics, origin.weights)
     logits = logits_of(model, digits.test, statistics.transform(), "fp32", augmentation)
     images = digits.test.images.numpy()
     assert images.dtype == np.uint8
@@ -130,7 +130,7 @@ def test_weights_that_are_not_here_are_said_and_the_next_best_is_taken(network, 
 def test_weights_in_git_are_promoted_where_nothing_was_trained(network, recipe, digits, capsys):
     network("one", 0.9)
     weights = files.weights("one", 1)
-    (hashed,) = (run.training.hash for run in read_run("one").trainings())
+    (hashed,) = (run.origin.hash for run in read_run("one").trainings())
     champions.keep("one", hashed, files.read_tensors(weights), digits.statistics)
     shutil.rmtree(files.PROCESSED)
     weights.unlink()

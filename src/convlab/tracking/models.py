@@ -37,30 +37,30 @@ class Served(nn.Module):
         return logits
 
 
-def missing(training: Origin) -> Path | None:
+def missing(origin: Origin) -> Path | None:
     """Return a file that is neither here nor, as a champion's, in git; None where there is all of a network.
 
     Raises:
         InputError: the champion's file is damaged.
     """
-    absent = training.missing()
-    return None if absent is None or _in_git(training) else absent
+    absent = origin.missing()
+    return None if absent is None or _in_git(origin) else absent
 
 
-def served(training: Origin) -> Served:
+def served(origin: Origin) -> Served:
     """Build the network of a training, from weights that are verified to be its own.
 
     Raises:
         InputError: a file is missing or damaged, or the weights are of another training.
     """
-    weights, statistics = _files(training)
-    model = load_model(training.experiment, statistics, weights)
-    if training.hash is not None and hash_weights(model) != training.hash:
-        raise InputError(f"{weights}: not the weights that metrics/{training.item} is about")
-    return Served(statistics.transform(), model, training.experiment.test_time_augmentation).eval()
+    weights, statistics = _files(origin)
+    model = load_model(origin.experiment, statistics, weights)
+    if origin.hash is not None and hash_weights(model) != origin.hash:
+        raise InputError(f"{weights}: not the weights that metrics/{origin.item} is about")
+    return Served(statistics.transform(), model, origin.experiment.test_time_augmentation).eval()
 
 
-def log(client: "MlflowClient", run_id: str, training: Origin) -> str:
+def log(client: "MlflowClient", run_id: str, origin: Origin) -> str:
     """Export a training's network into a run of MLflow's; return its address there, `models:/m-…`.
 
     Raises:
@@ -69,8 +69,8 @@ def log(client: "MlflowClient", run_id: str, training: Origin) -> str:
     import mlflow.pytorch
     from mlflow.models import infer_signature
 
-    model = served(training)
-    images = _example(training)
+    model = served(origin)
+    images = _example(origin)
     with torch.inference_mode():
         signature = infer_signature(images.numpy(), model(images).numpy())
     with warnings.catch_warnings(), mlflow.start_run(run_id=run_id):
@@ -87,20 +87,20 @@ def log(client: "MlflowClient", run_id: str, training: Origin) -> str:
     return str(logged.model_uri)
 
 
-def _in_git(training: Origin) -> tuple[Path, Statistics] | None:
-    return champions.find(training.item, training.hash) if training.trial is None else None
+def _in_git(origin: Origin) -> tuple[Path, Statistics] | None:
+    return champions.find(origin.item, origin.hash) if origin.trial is None else None
 
 
-def _files(training: Origin) -> tuple[Path, Statistics]:
+def _files(origin: Origin) -> tuple[Path, Statistics]:
     """Return the weights, and how images become the network's input: what was trained here goes first."""
-    if training.missing() and (kept := _in_git(training)):
+    if origin.missing() and (kept := _in_git(origin)):
         return kept
-    return training.weights, load_statistics(training.prepared)
+    return origin.weights, load_statistics(origin.prepared)
 
 
-def _example(training: Origin) -> Tensor:
+def _example(origin: Origin) -> Tensor:
     """Return two images of noise as they are published, uint8 [2, C, H, W]: a single one would fix N."""
-    channels, _, _ = DATASETS[training.experiment.dataset].shape
-    _, height, width = training.experiment.input_shape
+    channels, _, _ = DATASETS[origin.experiment.dataset].shape
+    _, height, width = origin.experiment.input_shape
     noise = torch.Generator().manual_seed(0)
     return torch.randint(256, (2, channels, height, width), dtype=torch.uint8, generator=noise)

@@ -133,7 +133,7 @@ class _Reader:
             data=_data(experiment),
             curves=self.curves.get((trial or self.name, experiment.seed), []),
             timing=timing,
-            training=Origin(self.name, experiment, trial, row.get("weights")),
+            origin=Origin(self.name, experiment, trial, row.get("weights")),
         )
 
     def _together(
@@ -153,7 +153,7 @@ class _Reader:
             about=_common(runs),
             curves=_mean_curves([run.curves for run in runs]),
             timing=_sum([run.timing for run in runs]),
-            training=None,
+            origin=None,
             children=[replace(first, exported=own), *runs[1:]],
         )
 

@@ -144,18 +144,18 @@ def _is_stale(champion: Mapping[str, str], fresh: Collection[str]) -> bool:
 
 def _register(client: "MlflowClient", name: str, run: Run) -> str:
     """Make a version of the registered model from a training; return its number."""
-    training = run.training
-    assert training is not None
+    origin = run.origin
+    assert origin is not None
     tags = {
         "title": _title(run),
         "result": run.result,
-        "seed": str(training.experiment.seed),
+        "seed": str(origin.experiment.seed),
         "fingerprint": run.fingerprint,
         "validation_accuracy": str(run.metrics[SCORE]),
         "test_accuracy": str(run.metrics["test_accuracy"]),
     }
     known = descriptions.load()
-    run_id = writer.put(client, records.read_run(training.item, known))[run.result, run.fingerprint]
+    run_id = writer.put(client, records.read_run(origin.item, known))[run.result, run.fingerprint]
     address = client.get_run(run_id).data.tags.get(writer.MODEL) or writer.export(client, run_id, run)
     if not client.search_registered_models(f"name = '{name}'"):
         client.create_registered_model(
@@ -179,13 +179,13 @@ def _champion(client: "MlflowClient", name: str) -> Any:
 
 def _title(run: Run) -> str:
     """Return the name of a training: its result, and the seed where there are several."""
-    assert run.training is not None
-    return f"{run.result} seed {run.training.experiment.seed}" if run.kind == "seed" else run.result
+    assert run.origin is not None
+    return f"{run.result} seed {run.origin.experiment.seed}" if run.kind == "seed" else run.result
 
 
 def _missing(run: Run) -> Path | None:
-    assert run.training is not None
-    return models.missing(run.training)
+    assert run.origin is not None
+    return models.missing(run.origin)
 
 
 def _ahead(found: Sequence[Run], here: Sequence[Run]) -> str:

@@ -61,7 +61,7 @@ class Run:
     """A run: a training, several of one result that differ by the seed, or a whole sweep.
 
     `result` is `EXPERIMENT`, `SWEEP/TRIAL` or `SWEEP`; `curves` are rows of curves.csv, `metrics` single
-    numbers, `timing` what timing.json says, `training` whose weights it has where it is a single one.
+    numbers, `timing` what timing.json says, `origin` whose weights it has where it is a single one.
     """
 
     name: str
@@ -77,7 +77,7 @@ class Run:
     curves: list[dict[str, Any]] = field(default_factory=list)
     timing: dict[str, Any] = field(default_factory=dict)
     artifacts: list[Path] = field(default_factory=list)
-    training: Origin | None = None
+    origin: Origin | None = None
     exported: bool = False  # whether the network itself goes to MLflow
     children: list["Run"] = field(default_factory=list)
 
@@ -102,7 +102,7 @@ class Run:
     @property
     def exportable(self) -> bool:
         """Whether the network itself goes to MLflow, and can."""
-        return self.exported and self.training is not None and self.training.missing() is None
+        return self.exported and self.origin is not None and self.origin.missing() is None
 
     def digest(self) -> str:
         """Hash everything that is mirrored but the clock, which is of the training and never changes."""
@@ -114,6 +114,6 @@ class Run:
 
     def trainings(self) -> list["Run"]:
         """List the runs below this one, or itself, that are a single training."""
-        if self.training is not None:
+        if self.origin is not None:
             return [self]
         return [run for child in self.children for run in child.trainings()]

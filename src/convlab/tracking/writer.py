@@ -178,8 +178,8 @@ def export(client: "MlflowClient", run_id: str, run: Run) -> str:
     """
     from convlab.tracking import models  # brings torch: only where it is needed
 
-    assert run.training is not None
-    address = models.log(client, run_id, run.training)
+    assert run.origin is not None
+    address = models.log(client, run_id, run.origin)
     client.set_tag(run_id, MODEL, address)
     _end(client, run_id, run)
     return address
