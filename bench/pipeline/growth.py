@@ -1,6 +1,7 @@
 """How costs grow: CPU seconds of each command with 10, 100, … experiments selected and computed.
 
-    python bench/pipeline/growth.py [N …] [--only trials] [--rounds 3]     (10 100 500; nothing is trained)
+    python bench/pipeline/growth.py [N …] [--only trials] [--rounds 3] [--commands convlab]
+                                                  (10 100 500, all commands; nothing is trained)
 
 The experiments are copies of the digits with other seeds; after them come as many trials, in one sweep of
 the digits. Their outputs are stood in for: DVC looks at files and their hashes alone, `convlab` at the
@@ -36,7 +37,8 @@ ROOT = Path(__file__).parents[2]
 # What DVC does at the end of each stage that ran: it reads all of dvc.lock, and writes it again
 WRITE_LOCK = "from dvc.utils.serialize import modify_yaml\nwith modify_yaml('dvc.lock'): pass"
 COMMANDS = {
-    "dvc repro, no-op": ["dvc", "repro"],
+    growth_page.DVC_NO_OP: ["dvc", "repro"],
+    growth_page.NO_OP: ["python", "-m", "convlab.cli", "repro"],
     "dvc status": ["dvc", "status"],
     "convlab list": ["python", "-m", "convlab.cli", "list"],
     "convlab validate": ["python", "-m", "convlab.cli", "validate"],
@@ -155,11 +157,13 @@ def main() -> None:
     parser.add_argument("counts", metavar="N", type=count, nargs="*", default=[10, 100, 500])
     parser.add_argument("--only", choices=FORMS)
     parser.add_argument("--rounds", type=count, default=3)
+    parser.add_argument("--commands", metavar="TEXT", default="", help="only those that contain TEXT")
     options = parser.parse_args()
+    commands = {name: command for name, command in COMMANDS.items() if options.commands in name}
     for number, form in itertools.product(options.counts, [options.only] if options.only else FORMS):
         one = "digits" if form == "trials" else names(number)[0]
         with cloned(form, number) as clone:
-            for _, (name, command) in itertools.product(range(options.rounds), COMMANDS.items()):
+            for _, (name, command) in itertools.product(range(options.rounds), commands.items()):
                 wall, cpu = run(clone, [part.replace("NAME", one) for part in command])
                 print(f"{number:>5} {form:<11} {name:<33} wall {wall:.2f} s  CPU {cpu:.2f} s", flush=True)
                 results = add(form, number, name, {"wall": wall, "cpu": cpu})
