@@ -104,6 +104,15 @@ def test_what_a_checkpoint_brought_does_not_count_for_the_time_left() -> None:
     assert total.text() == "0 of 2 trainings, 2 min 20 s left at most"
 
 
+def test_epochs_that_a_training_did_not_have_do_not_count_for_the_pace() -> None:
+    total = many(4)
+    total.update(Progress("lr 1/4 lr-0.1", 10, ended="infeasible: no image is left"))
+    total.update(Progress("lr 2/4 lr-0.2", 10, ended="already finished by another process"))
+    total.update(Progress("lr 3/4 lr-0.3", 10, 1, seconds=10.0))
+    total.update(Progress("lr 3/4 lr-0.3", 10, ended="stopped early at 1"))
+    assert total.text() == "3 of 4 trainings, 1 min 40 s left at most"
+
+
 def test_what_all_that_is_selected_takes_stands_beside_the_time_left() -> None:
     total = Total("lr", {"lr 1/2": 10, "lr 2/2": 10}, Ahead(3, 100.0))
     assert total.text() == "", "before an epoch nothing is known"

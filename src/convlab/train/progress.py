@@ -164,19 +164,24 @@ class Total:
             if self.started is None:
                 self.started = time.monotonic() - (progress.seconds or 0.0)
             self.begun.setdefault(progress.label, progress.done - 1)  # the first report comes after an epoch
-        self.done[progress.label] = progress.epochs if progress.ended else progress.done
-        if progress.ended:
+        if (
+            progress.ended
+        ):  # stopped early, infeasible, or by another process: it had the epochs that were reported
             self.ended.add(progress.label)
+        else:
+            self.done[progress.label] = progress.done
 
     def text(self) -> str:
         """Return `3 of 24 trainings, 2 min 05 s left at most · all selected: about 4 min 10 s`.
 
         Empty while nothing can be said.
         """
-        done, here = sum(self.done.values()), sum(self.done.values()) - sum(self.begun.values())
+        here = sum(self.done.values()) - sum(self.begun.values())
         if here <= 0 or self.started is None:
             return ""
-        left = (time.monotonic() - self.started) / here * (sum(self.epochs.values()) - done)
+        waiting = self.epochs.keys() - self.ended
+        epochs = sum(self.epochs[label] - self.done.get(label, 0.0) for label in waiting)
+        left = (time.monotonic() - self.started) / here * epochs
         count = f"{len(self.ended)} of {len(self.epochs)} trainings"
         own = [f"{count}, {format_seconds(left)} left at most" if left >= 1 else count] if self.many else []
         return " · ".join([*own, *self._all_selected(left)])

@@ -59,7 +59,8 @@ def train_job(
     portable.check(job.label, job.trial.experiment)
     with asked() as request, ledger.turn(job.key, job.label, request):
         if ledger.find(job.key):
-            print(f"{job.label}: already finished by another process", flush=True)
+            epochs = job.trial.experiment.epochs
+            report(Progress(job.label, epochs, ended="already finished by another process"))
         else:
             _train(job, ledger, at_once, request)
     if request.number is not None:  # too late for a checkpoint
