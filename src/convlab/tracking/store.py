@@ -20,9 +20,8 @@ if TYPE_CHECKING:
 
 LOCK_SECONDS = 10.0  # for another program that is writing
 VIEW = "convlab"  # the name of the view of runs that `convlab ui` opens
-# Its columns: what tells runs apart, then how good they are, then what they cost
+# Its columns, beside names: how good runs are, then what they cost; what is far to the right needs scrolling
 COLUMNS = (
-    "attributes.`Dataset`",
     "metrics.`test_accuracy`",
     "metrics.`test_accuracy_sd`",
     "metrics.`n`",
