@@ -145,6 +145,28 @@ def test_the_page_knows_how_a_picture_becomes_an_image_of_the_data_set(tab, trai
     assert facts.items() <= known.items()
 
 
+@pytest.mark.parametrize("dataset", ["digits", "mnist", "fashion_mnist", "cifar10"])
+def test_a_test_image_that_is_picked_is_shown_to_the_networks_of_its_data_set(tab, book, dataset):
+    if not (book / "explore.html").is_file():
+        pytest.skip(NO_RUNTIME)
+    page = tab.open(book / "explore.html")
+    labels = list(DATASETS[dataset].classes)
+    group = page.locator(f"#example optgroup[label='{dataset}, test images'] option")
+    assert group.all_text_contents() == labels
+    for name in page.locator("input[name=network]:checked").evaluate_all("all => all.map(box => box.value)"):
+        page.uncheck(f"input[name=network][value={name}]")
+    for label in labels:
+        page.select_option("#example", f"{dataset}/{label}")
+        page.wait_for_selector("input[name=network]:checked", state="attached")
+        (name,) = page.locator("input[name=network]:checked").evaluate_all("all => all.map(box => box.value)")
+        page.wait_for_function(
+            "told => document.getElementById('status').textContent === told", arg=f"{name}: {label}"
+        )
+        assert page.evaluate("name => NETWORKS[name].dataset", name) == dataset
+        assert page.locator("[data-network]:visible .best").count() == 1
+    assert not tab.said
+
+
 def test_gradcam_is_drawn_and_another_class_can_be_chosen(tab, trained):
     page = tab.open(trained[0] / "explore.html")
     page.select_option("#example", "7")

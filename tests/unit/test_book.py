@@ -97,6 +97,7 @@ def test_the_numbers_are_those_of_the_files(here):
 
 def test_what_has_not_run_or_was_cut_short_is_said(here):
     text = page(here, "index.html")
+    assert ", 1 has not. 2 of those that ran were shortened, " in text
     assert "Not run: never." in text
     assert "Shortened: baseline (4 of 40 epochs); stride 2" in text
 

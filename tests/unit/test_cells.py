@@ -1,5 +1,7 @@
 """The images behind the cells of a confusion matrix: each cell has its own, in a small picture."""
 
+import io
+
 import numpy as np
 import pytest
 import torch
@@ -44,6 +46,20 @@ def test_each_cell_has_its_first_images(prepared, recipe):
             assert np.abs(shown - wanted.numpy()).mean() < 12  # of JPEG's making
         seen += len(cell["images"])
     assert len(facts["cells"]) == len(set(zip(labels.tolist(), predicted.tolist(), strict=True)))
+
+
+def test_of_each_class_the_first_image_that_was_recognised_can_be_read():
+    images = torch.zeros(41, 1, 8, 8, dtype=torch.uint8)
+    images[1], images[40] = 16, 8
+    labels = torch.tensor([0, 0, *[2] * 38, 1])
+    predicted = torch.tensor([1, 0, *[3] * 38, 1])
+    cells.write_cells("net", images, labels, predicted, CLASSES, 16)
+    found = dict(cells.right_images(files.PLOTS / "net/figures"))
+    assert list(found) == ["0", "1"]
+    for label, brightness in (("0", 255), ("1", 128)):
+        pixels = np.asarray(Image.open(io.BytesIO(found[label])))
+        assert pixels.shape == (8, 8)
+        assert np.abs(pixels.astype(int) - brightness).max() < 6
 
 
 def test_large_images_are_shrunk_and_keep_their_shape_and_their_colour():

@@ -1,15 +1,18 @@
 """The explore page: trained networks that run in the browser, on what is drawn or dropped there."""
 
+import base64
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from convlab import files
 from convlab.book import runtime
 from convlab.book.contents import Contents
 from convlab.data.card import fit_of
 from convlab.data.catalogue import DATASETS, Background, imported
 from convlab.errors import InputError
+from convlab.figures.cells import right_images
 from convlab.results import mean_text
 from convlab.schema.datasets import Fit
 
@@ -124,9 +127,23 @@ def context(folder: Path, found: list[Explorable], absent: list[Absent]) -> dict
         "absent": absent,
         "checked": checked,
         "examples": EXAMPLES,
+        "pictures": pictures(found),
         "data": data(found),
         "megabytes": f"{sum(path.stat().st_size for path in loaded) / 1e6:.1f}",
     }
+
+
+def pictures(found: list[Explorable]) -> dict[str, dict[str, str]]:
+    """Return a test image of each class by data set and class, as PNG in base64; none of a data set whose
+    networks have no confusion matrix with images."""
+    shown: dict[str, dict[str, str]] = {}
+    for network in found:
+        folder = files.PLOTS / network.name / "figures"
+        if network.dataset not in shown and (folder / "cells.jpg").is_file():
+            shown[network.dataset] = {
+                label: base64.b64encode(content).decode() for label, content in right_images(folder)
+            }
+    return shown
 
 
 def data(found: list[Explorable]) -> dict[str, Any]:

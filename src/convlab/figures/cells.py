@@ -5,6 +5,8 @@ The book shows them when a cell is clicked; the prepared data is not in git, and
 
 import io
 import math
+from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import torch.nn.functional as F
@@ -48,6 +50,20 @@ def write_cells(
     folder = files.PLOTS / name / "figures"
     files.write_bytes(folder / "cells.jpg", _side_by_side(pixels))
     files.write_json(folder / "cells.json", facts)
+
+
+def right_images(folder: Path) -> Iterator[tuple[str, bytes]]:
+    """Yield each class of which an image was recognised, and the first such image as PNG."""
+    facts = files.read_json(folder / "cells.json")
+    width, height = facts["size"]
+    with Image.open(folder / "cells.jpg") as picture:
+        for cell in facts["cells"]:
+            if cell["actual"] == cell["predicted"]:
+                row, column = divmod(cell["first"], facts["grid"][0])
+                left, top = column * width, row * height
+                buffer = io.BytesIO()
+                picture.crop((left, top, left + width, top + height)).save(buffer, "PNG")
+                yield cell["actual"], buffer.getvalue()
 
 
 def _small(images: Tensor, largest: int) -> NDArray[np.uint8]:

@@ -9,6 +9,7 @@ const EXAMPLES = { // strokes on a square of 1 × 1
   4: [[[.56, .18], [.32, .58], [.7, .58]], [[.58, .4], [.58, .84]]],
   7: [[[.3, .2], [.7, .2], [.52, .5], [.44, .82]]],
 };
+const PICTURES = JSON.parse(document.getElementById("pictures").textContent); // test images, by data set and class
 const pad = document.getElementById("pad");
 const ink = pad.getContext("2d", { willReadFrequently: true });
 const status = document.getElementById("status");
@@ -245,17 +246,32 @@ pad.addEventListener("pointermove", event => { if (!last) return; const now = at
 for (const kind of ["pointerup", "pointercancel"]) pad.addEventListener(kind, () => { if (last) predict(); last = null; });
 
 document.getElementById("clear").addEventListener("click", () => { clear(); predict(); });
+// A test image of a data set is for its networks: those that are chosen, or the first
+function chooseNetworksOf(dataset) {
+  const boxes = [...document.querySelectorAll("input[name=network]")], own = boxes.filter(box => NETWORKS[box.value].dataset === dataset);
+  const chosen = own.filter(box => box.checked);
+  for (const box of boxes) box.checked = chosen.length ? chosen.includes(box) : box === own[0];
+}
+
 example.addEventListener("change", () => {
+  const { dataset, label } = example.selectedOptions[0].dataset;
+  if (dataset) {
+    show(new Blob([decoded(PICTURES[dataset][label])]), example, dataset);
+    return;
+  }
   clear(example);
   for (const points of EXAMPLES[example.value] ?? []) stroke(points.map(([x, y]) => [280 * x, 280 * y]));
   predict();
 });
 
-async function show(file, from) {
-  const found = await pictures.open(file);
+let shown = 0;
+async function show(file, from, dataset) {
+  const turn = ++shown, found = await pictures.open(file);
+  if (turn !== shown) return; // another was chosen in the meantime
   if (!found) { status.textContent = `${file.name} is no image that the browser can read.`; chooser.value = ""; return; }
   clear(from);
   picture = found;
+  if (dataset) chooseNetworksOf(dataset);
   const { channels, height, width, data } = found, scale = pad.width / Math.max(width, height);
   ink.drawImage(painted([channels, height, width], data, 255), (pad.width - scale * width) / 2, (pad.height - scale * height) / 2, scale * width, scale * height);
   predict();

@@ -11,9 +11,10 @@ const load = address => new Promise((resolve, reject) => {
   document.head.append(script);
 });
 
+const decoded = text => Uint8Array.from(atob(text), letter => letter.charCodeAt(0));
+
 async function unpack(text) {
-  const bytes = Uint8Array.from(atob(text), letter => letter.charCodeAt(0));
-  return new Uint8Array(await new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).arrayBuffer());
+  return new Uint8Array(await new Response(new Blob([decoded(text)]).stream().pipeThrough(new DecompressionStream("gzip"))).arrayBuffer());
 }
 
 // A promise by its name, made once; what failed is tried again when it is asked for again
