@@ -64,11 +64,6 @@ CARRIED = (
         {"stages/visualize.py": ("9a9ae60bea24dc92", "299e4be9704bb8fb")},
     ),
     Carried(
-        "an import has no effects; trials with a penalty on biases have histograms beside the one without",
-        "all figures of digits and digits_l2, to the byte; R3's two sweeps get theirs when next trained",
-        {"figures.draw": ("41e2b5646cb653de", "d966c924b4ba7de5")},
-    ),
-    Carried(
         "moved, or names changed, their own or of what they import",
         "the same syntax trees but for names",
         {
