@@ -47,7 +47,7 @@ def test_repro_writes_every_declared_result(clone):
 
 def test_git_holds_no_data_and_no_weights_but_the_champions(clone):
     tracked = clone.run("git", "ls-files", ":!champions").stdout
-    assert "safetensors" not in tracked
+    assert ".safetensors" not in tracked
     assert "data/raw" not in tracked
     assert "data/configs" not in tracked
 

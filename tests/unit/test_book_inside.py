@@ -15,6 +15,7 @@ from convlab.figures.cells import write_cells
 from convlab.figures.weight_counts import write_weight_counts
 from convlab.models.build import build_model
 from convlab.models.summary import summarise
+from convlab.results.single_result_claims import confusions
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ def test_a_page_says_that_its_images_are_not_here(world):
 
 
 def test_a_cell_of_a_matrix_leads_to_its_images(world):
-    pairs = [(int(actual), int(guess)) for actual, guess in contents.confusion_pairs("digits")]
+    pairs = [(int(actual), int(guess)) for actual, guess in confusions("digits")]
     draw_cells(pairs)
     site.write(Path("book"))
     text = Path("book/reports/R0.html").read_text()

@@ -6,7 +6,7 @@ from params import write
 from bench.gpu import restore_cells
 from convlab import files
 from convlab.data.catalogue import DATASETS
-from convlab.data.readers import read
+from convlab.data.readers.registry import read
 from convlab.data.sources import fetch
 from convlab.errors import InputError
 

@@ -136,8 +136,8 @@ def test_seeds_are_runs_below_that_of_their_mean(repository: Path) -> None:
     assert [child.name for child in found.children] == [f"digits seed={seed}" for seed in (7, 8, 9)]
     assert found.metrics["test_accuracy"] == mean(score["test"]["accuracy"] for score in scores)
     for one, seed, score in zip(found.children, (7, 8, 9), scores, strict=True):
-        assert one.training is not None
-        assert one.training.missing() is None
+        assert one.origin is not None
+        assert one.origin.missing() is None
         assert one.params["seed"] == str(seed)
         assert [row["seed"] for row in one.curves] == [seed, seed]
         assert one.metrics["test_accuracy"] == score["test"]["accuracy"]

@@ -64,6 +64,13 @@ CARRIED = (
         {"stages/visualize.py": ("9a9ae60bea24dc92", "299e4be9704bb8fb")},
     ),
     Carried(
+        "an import has no effects; trials with a penalty on biases have histograms beside the one without; "
+        "the images of a confusion matrix and the numbers of histograms are written beside the figures",
+        "all figures of digits, digits_l2 and mnist_2x2_l2, to the byte; R3's two sweeps get histograms, and "
+        "five L2 studies without weights the numbers of theirs, when next trained",
+        {"figures.draw": ("03edde9e4ae33ab6", "d966c924b4ba7de5")},
+    ),
+    Carried(
         "moved, or names changed, their own or of what they import",
         "the same syntax trees but for names",
         {
