@@ -43,6 +43,10 @@ def train(name: str) -> None:
     deps = [{"path": str(path), "md5": hashlib.md5(path.read_bytes()).hexdigest()} for path in paths]
     deps.append({"path": f"data/processed/{name}", "md5": "0" * 32 + ".dir"})
     stages[f"train@{name}"] = {"cmd": "…", "deps": deps}
+    prepare = files.code(name, "prepare")
+    files.write_text(prepare, "data.preprocess: abc\n")
+    md5 = hashlib.md5(prepare.read_bytes()).hexdigest()
+    stages[f"preprocess@{name}"] = {"cmd": "…", "deps": [{"path": str(prepare), "md5": md5}]}
     lock.write_text(yaml.safe_dump({"schema": "2.0", "stages": stages}))
     (files.MODELS / name).mkdir(parents=True)
 
@@ -68,9 +72,10 @@ def test_what_is_computed_is_not_ahead() -> None:
     assert ahead_of("fashion") == NOTHING
 
 
-def test_computed_is_what_dvc_would_not_run() -> None:
+@pytest.mark.parametrize("phase", ["prepare", "train"])
+def test_computed_is_what_dvc_would_not_run(phase: str) -> None:
     train("digits")
-    files.code("digits", "train").write_text("models.digits: edited\n")
+    files.code("digits", phase).write_text("models.digits: edited\n")
     assert computed() == set()
     train("fashion")
     (files.MODELS / "fashion").rmdir()

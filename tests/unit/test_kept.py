@@ -15,8 +15,9 @@ import pytest
 from conftest import ROOT
 
 from convlab import files
+from convlab.errors import InputError
 from convlab.files import write_text
-from convlab.pipeline.kept import MARK, elsewhere, restorable, selecting, write_timing
+from convlab.pipeline.kept import MARK, elsewhere, restorable, selecting, stages, write_timing
 
 PARAMS = "run: [a]    # my own comment\nrun_sweeps: []\n"
 LOCK = "stages:\n  train@b: {}\n  sweep@c: {}\n"
@@ -58,6 +59,12 @@ def test_the_command_sees_everything_and_params_are_as_before() -> None:
     assert Path("params.yaml").read_text() == PARAMS
     assert kept(sys.executable, "-c", "raise SystemExit(3)").returncode == 3
     assert Path("params.yaml").read_text() == PARAMS
+
+
+def test_a_lock_file_with_conflicts_is_one_line() -> None:
+    Path("dvc.lock").write_text("schema: '2.0'\n<<<<<<< HEAD\nstages: {}\n")
+    with pytest.raises(InputError, match=r"dvc.lock: not what DVC writes; resolve the conflicts in it"):
+        stages()
 
 
 def test_what_another_machine_computed_is_no_question_of_dvc_gc(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Progress output: short lines without a terminal, a live table on one, a line when a training ends."""
 
 import io
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -104,6 +105,13 @@ def test_what_a_checkpoint_brought_does_not_count_for_the_time_left() -> None:
     assert total.text() == "0 of 2 trainings, 2 min 20 s left at most"
 
 
+@pytest.fixture
+def stopped_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no time pass: each millisecond of a loaded machine counts for all epochs that are left."""
+    monkeypatch.setattr("convlab.train.progress.time", SimpleNamespace(monotonic=lambda: 1000.0))
+
+
+@pytest.mark.usefixtures("stopped_clock")
 def test_epochs_that_a_training_did_not_have_do_not_count_for_the_pace() -> None:
     total = many(4)
     total.update(Progress("lr 1/4 lr-0.1", 10, ended="infeasible: no image is left"))
@@ -113,6 +121,7 @@ def test_epochs_that_a_training_did_not_have_do_not_count_for_the_pace() -> None
     assert total.text() == "3 of 4 trainings, 1 min 40 s left at most"
 
 
+@pytest.mark.usefixtures("stopped_clock")
 def test_what_all_that_is_selected_takes_stands_beside_the_time_left() -> None:
     total = Total("lr", {"lr 1/2": 10, "lr 2/2": 10}, Ahead(3, 100.0))
     assert total.text() == "", "before an epoch nothing is known"
@@ -126,6 +135,7 @@ def test_what_all_that_is_selected_takes_stands_beside_the_time_left() -> None:
     assert total.text() == "0 of 2 trainings, 3 min 10 s left at most"
 
 
+@pytest.mark.usefixtures("stopped_clock")
 def test_a_lone_training_shows_it_after_its_first_epoch_and_at_its_end(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

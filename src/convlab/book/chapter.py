@@ -34,9 +34,7 @@ def context(contents: Contents, one: Chapter, images: Images) -> dict[str, Any]:
         "grids": [found for name in one.names if (found := studies.grid(contents, one, name))],
         "studies": [found for name in one.names if (found := studies.l2(contents, one, name))],
         "matrices": [
-            {**found, "cells": images.cells(name, found["counts"])}
-            for name in one.names
-            if (found := studies.confusion(name))
+            {**found, "cells": images.cells(name)} for name in one.names if (found := studies.confusion(name))
         ],
         "distances": [found for name in one.names if (found := studies.distances(name))],
         "sections": {

@@ -9,6 +9,7 @@ from typing import Any
 from convlab import files
 from convlab.book import runtime
 from convlab.book.contents import Contents
+from convlab.book.images import cells_of
 from convlab.data.card import fit_of
 from convlab.data.catalogue import DATASETS, Background, imported
 from convlab.errors import InputError
@@ -139,7 +140,7 @@ def pictures(found: list[Explorable]) -> dict[str, dict[str, str]]:
     shown: dict[str, dict[str, str]] = {}
     for network in found:
         folder = files.PLOTS / network.name / "figures"
-        if network.dataset not in shown and (folder / "cells.jpg").is_file():
+        if network.dataset not in shown and cells_of(network.name):
             shown[network.dataset] = {
                 label: base64.b64encode(content).decode() for label, content in right_images(folder)
             }

@@ -1,12 +1,12 @@
 """The figures of a result as the book shows them: small files, each with a caption and an alt text."""
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from convlab import files
 from convlab.book.contents import figures
+from convlab.results.single_result_claims import confusions
 
 QUALITY = 82  # of WebP: half a PNG's size, no visible difference
 # What each kind of figure shows, in the order of a page: its caption, and its section
@@ -68,18 +68,14 @@ class Images:
         order = [*(kind for kind in KINDS if kind in found), *sorted(found.keys() - KINDS.keys())]
         return [self._put(name, kind, found[kind]) for kind in order]
 
-    def cells(self, name: str, matrix: Collection[tuple[str, str]]) -> dict[str, Any] | None:
+    def cells(self, name: str) -> dict[str, Any] | None:
         """Return where the images behind the cells of a confusion matrix are; None where there are none.
 
-        `address` is that of the picture, the rest as in cells.json (see figures/cells.py). `matrix`: the
-        cells (actual, predicted) that are not empty; the images of another training's are not shown.
+        `address` is that of the picture, the rest as in cells.json (see figures/cells.py).
         """
+        if (facts := cells_of(name)) is None:
+            return None
         source = files.PLOTS / name / "figures/cells.jpg"
-        if not source.is_file():
-            return None
-        facts = files.read_json(source.with_suffix(".json"))
-        if {(cell["actual"], cell["predicted"]) for cell in facts["cells"]} != set(matrix):
-            return None
         target = self.folder / name / source.name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(source.read_bytes())
@@ -98,6 +94,21 @@ class Images:
             size = _write_webp(path, target)
         address = target.relative_to(self.folder.parent).as_posix()
         return Image(address, *size, caption, section, name)
+
+
+def cells_of(name: str) -> dict[str, Any] | None:
+    """Return cells.json of an experiment; None where it or its picture is missing or another training's."""
+    folder = files.PLOTS / name / "figures"
+    if not all((folder / file).is_file() for file in ("cells.jpg", "cells.json")):
+        return None
+    facts: dict[str, Any] = files.read_json(folder / "cells.json")
+    pairs = confusions(name)
+    own = all(
+        pairs[index : index + 1] == [(cell["actual"], cell["predicted"])]
+        for cell in facts["cells"]
+        for index in cell["images"]
+    )
+    return facts if own else None
 
 
 def _told(kind: str) -> tuple[str, str]:

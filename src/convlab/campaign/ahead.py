@@ -8,8 +8,10 @@ from convlab import files
 from convlab.config import load_item, read_yaml
 from convlab.errors import InputError
 from convlab.pipeline.executors import EXECUTOR
-from convlab.pipeline.kept import LOCK, SELECTORS
+from convlab.pipeline.kept import SELECTORS, stages
 from convlab.train.progress import NOTHING, Ahead
+
+UP_TO_TRAINING = ("preprocess", "preprocess_sweep", *SELECTORS.values())
 
 
 def ahead_of(name: str) -> Ahead:
@@ -30,21 +32,20 @@ def ahead_of(name: str) -> Ahead:
 
 def computed() -> set[str]:
     """Return the experiments and sweeps that DVC need not train: as dvc.lock has them, with weights there."""
-    stages = read_yaml(LOCK).get("stages", {}) if LOCK.is_file() else {}
-    own = {stage.partition("@")[2]: content for stage, content in stages.items() if _trains(stage)}
+    own: dict[str, dict[str, list[dict[str, str]]]] = {}
+    for stage, content in stages().items():
+        kind, _, name = stage.partition("@")
+        own.setdefault(name, {})[kind] = content.get("deps", [])
     return {
         name
-        for name, content in own.items()
-        if (files.MODELS / name).is_dir() and not any(_changed(**dep) for dep in content["deps"])
+        for name, kinds in own.items()
+        if kinds.keys() & {*SELECTORS.values()} and (files.MODELS / name).is_dir()
+        if not any(_changed(**dep) for kind in kinds if kind in UP_TO_TRAINING for dep in kinds[kind])
     }
 
 
-def _trains(stage: str) -> bool:
-    return stage.partition("@")[0] in SELECTORS.values()
-
-
 def _changed(path: str, md5: str, **_: object) -> bool:
-    """Return whether a dependency differs; of the prepared data, which follow from the others, never."""
+    """Return whether a file that a stage depends on differs. Folders are not read, not even data/raw."""
     file = Path(path)
     settled = md5.endswith(".dir") or (file.is_file() and hashlib.md5(file.read_bytes()).hexdigest() == md5)
     return not settled

@@ -21,12 +21,12 @@ DELETE FROM Cache WHERE {recorded};
 def exclude_results() -> None:
     """Have DVC record no output under metrics/ and plots/ in this working copy, and forget those it has.
 
-    Without a DVC repository, or with a table laid out differently, nothing is done: `bring_back` remains.
+    Without a DVC repository, or with another table than DVC 3's, nothing is done: `bring_back` remains.
     """
     from dvc.exceptions import NotDvcRepoError
     from dvc.repo import Repo  # takes a quarter of a second: only where it is needed
 
-    with suppress(NotDvcRepoError, sqlite3.OperationalError):
+    with suppress(NotDvcRepoError, sqlite3.DatabaseError):
         with closing(Repo()) as repo:
             database = f"{repo.state.links.directory}/cache.db"
         with closing(sqlite3.connect(database, timeout=60)) as connection, connection:

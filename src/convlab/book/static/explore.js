@@ -223,7 +223,9 @@ async function predict() {
 // --------------------------------------------------------------------------------------------------- input
 
 // Empty the pad for what `from` holds; the other input loses what was chosen, which can then be chosen again
+let shown = 0; // how often something else was chosen: an image that is still being read then comes too late
 function clear(from) {
+  shown += 1;
   for (const input of [example, chooser]) if (input !== from) input.value = "";
   picture = null;
   drawn = false;
@@ -241,7 +243,7 @@ function stroke(points, width = 20) {
 
 let last = null;
 const at = event => { const box = pad.getBoundingClientRect(); return [(event.clientX - box.left) * pad.width / box.width, (event.clientY - box.top) * pad.height / box.height]; };
-pad.addEventListener("pointerdown", event => { if (picture) clear(); example.value = ""; pad.setPointerCapture(event.pointerId); last = at(event); stroke([last, last]); });
+pad.addEventListener("pointerdown", event => { if (picture) clear(); shown += 1; example.value = ""; pad.setPointerCapture(event.pointerId); last = at(event); stroke([last, last]); });
 pad.addEventListener("pointermove", event => { if (!last) return; const now = at(event); stroke([last, now]); last = now; });
 for (const kind of ["pointerup", "pointercancel"]) pad.addEventListener(kind, () => { if (last) predict(); last = null; });
 
@@ -264,10 +266,9 @@ example.addEventListener("change", () => {
   predict();
 });
 
-let shown = 0;
 async function show(file, from, dataset) {
   const turn = ++shown, found = await pictures.open(file);
-  if (turn !== shown) return; // another was chosen in the meantime
+  if (turn !== shown) return;
   if (!found) { status.textContent = `${file.name} is no image that the browser can read.`; chooser.value = ""; return; }
   clear(from);
   picture = found;
