@@ -94,6 +94,23 @@ def commit_of(revision: str) -> str | None:
     )
 
 
+def why_no_commit(revision: str, found: str) -> str:
+    """Return why `commit_of` gives none of a revision, and what to do; `found`: how the message names it."""
+    try:
+        named = [one for one in dvc_experiments() if one.name == revision]
+    except GitError:
+        named = []
+    if refused := ownership_hint():
+        return refused
+    if named:
+        commits = ", ".join(one.commit[:12] for one in named)
+        return f"{found}, the name of several DVC experiments; allowed: the commit of one ({commits})"
+    return (
+        f"{found}; allowed: a branch, tag, commit or DVC experiment of this git repository "
+        "(`git fetch` brings those that are elsewhere)"
+    )
+
+
 def ownership_hint() -> str:
     """Return what to do if git refuses a repository of another user; empty if it does not refuse."""
     try:

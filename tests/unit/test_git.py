@@ -51,3 +51,24 @@ def test_a_repository_of_another_user_has_a_hint(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
     monkeypatch.setenv("LANGUAGE", "de")  # the message is read, and git translates it where it can
     assert "git config --global --add safe.directory" in git.ownership_hint()
+
+
+@pytest.mark.usefixtures("repository")
+def test_why_there_is_no_commit(monkeypatch: pytest.MonkeyPatch) -> None:
+    author = ("-c", "user.name=t", "-c", "user.email=t@example.org")
+    commits = []
+    for number in (1, 2):  # two experiments with one name, of commits that are not the current one
+        git.run(*author, "commit", "-q", "--allow-empty", "-m", str(number))
+        commits.append(git.run("rev-parse", "HEAD").strip())
+        git.run("update-ref", f"refs/exps/{'a' * 2}/{str(number) * 38}/fast-lark", "HEAD")
+    assert git.commit_of("fast-lark") is None
+    told = git.why_no_commit("fast-lark", "found 'fast-lark'")
+    assert told.startswith(
+        "found 'fast-lark', the name of several DVC experiments; allowed: the commit of one ("
+    )
+    assert all(commit[:12] in told for commit in commits)
+    assert git.why_no_commit("nowhere", "found 'nowhere'").startswith(
+        "found 'nowhere'; allowed: a branch, tag,"
+    )
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    assert git.why_no_commit("HEAD", "found 'HEAD'").startswith("git refuses ")

@@ -219,13 +219,8 @@ def _present() -> Iterator[tuple[str, str | bytes]]:
 
 def _committed(revision: str) -> Iterator[tuple[str, str | bytes]]:
     commit = git.commit_of(revision)
-    if commit is None and (refused := git.ownership_hint()):
-        raise InputError(f"--against: {refused}")
     if commit is None:
-        raise InputError(
-            f"--against: found {revision!r}; allowed: a branch, tag, commit or DVC experiment of this git "
-            "repository (`git fetch` brings those that are elsewhere)"
-        )
+        raise InputError(f"--against: {git.why_no_commit(revision, f'found {revision!r}')}")
     listed = git.output_or_none("ls-tree", "-r", "--name-only", commit, f"{files.METRICS}/") or ""
     for path in sorted(path for path in listed.splitlines() if PurePosixPath(path).name in FILES):
         yield f"{revision}:{path}", git.output_or_none("show", f"{commit}:./{path}") or ""

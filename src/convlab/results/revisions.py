@@ -19,10 +19,7 @@ def checked_out(result: str, revision: str, *more: Path) -> Iterator[None]:
     """
     commit, name = git.commit_of(revision), result.partition("/")[0]
     if commit is None:
-        raise InputError(
-            f"found {revision!r} after the @; allowed: a branch, tag, commit or DVC experiment of this git "
-            "repository"
-        )
+        raise InputError(git.why_no_commit(revision, f"found {revision!r} after the @"))
     wanted = (files.METRICS / name, files.PLOTS / name / "curves.csv", *files.DECLARED, *more)
     listed = git.output_or_none(
         "ls-tree", "-r", "--name-only", "-z", commit, "--", *(path.as_posix() for path in wanted)
