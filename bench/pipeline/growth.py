@@ -30,6 +30,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from bench.options import Parser, count
 from bench.pipeline import growth_page
 from convlab import errors, files
+from convlab.errors import InputError
 from convlab.pipeline.provenance import environment, run_context
 from convlab.train.device import select_device
 
@@ -160,7 +161,9 @@ def main() -> None:
     parser.add_argument("--commands", metavar="TEXT", default="", help="only those that contain TEXT")
     options = parser.parse_args()
     commands = {name: command for name, command in COMMANDS.items() if options.commands in name}
-    for number, form in itertools.product(options.counts, [options.only] if options.only else FORMS):
+    forms = [options.only] if options.only else list(FORMS)
+    check_all_again(read(), facts(), set(itertools.product(forms, commands, map(str, options.counts))))
+    for number, form in itertools.product(options.counts, forms):
         one = "digits" if form == "trials" else names(number)[0]
         with cloned(form, number) as clone:
             for _, (name, command) in itertools.product(range(options.rounds), commands.items()):
@@ -170,13 +173,54 @@ def main() -> None:
     growth_page.write(results)
 
 
+def read() -> dict[str, Any]:
+    """Return the recorded results; none where there are none."""
+    path = ROOT / growth_page.RESULTS
+    return files.read_json(path) if path.exists() else {}
+
+
+def facts() -> dict[str, Any]:
+    """Return what all results of one file have in common: the commit, DVC, the machine."""
+    found = environment(select_device("cpu")) | {"git_commit": run_context()["git_commit"]}
+    return found | {"dvc": version("dvc")}
+
+
+def differing(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """Return the facts by which recorded results are not of this commit, DVC and machine."""
+    return [key for key, value in now.items() if before.get(key) != value]
+
+
+def check_all_again(before: dict[str, Any], now: dict[str, Any], again: set[tuple[str, str, str]]) -> None:
+    """Check that what is measured drops no recorded result that it does not replace.
+
+    Args:
+        before: the recorded results.
+        now: see `facts`.
+        again: (form, command, number) of each result that is measured.
+
+    Raises:
+        InputError: the recorded results are of other facts, and not all are measured again.
+    """
+    recorded = {
+        (form, name, number)
+        for form, found in before.get("seconds", {}).items()
+        for name, numbers in found.items()
+        for number in numbers
+    }
+    others, dropped = differing(before, now), recorded - again
+    if others and dropped:
+        key = others[0]
+        raise InputError(
+            f"{growth_page.RESULTS}: its {key} is {before.get(key)}, now it is {now[key]}, and "
+            f"{len(dropped)} of its {len(recorded)} results would be dropped without being measured again; "
+            "measure them all, or remove the file"
+        )
+
+
 def add(form: str, number: int, name: str, took: dict[str, float]) -> dict[str, Any]:
     """Add a run to the results, and return them; those of another commit, DVC or machine are replaced."""
-    facts = environment(select_device("cpu")) | {"git_commit": run_context()["git_commit"]}
-    facts |= {"dvc": version("dvc")}
-    path = ROOT / growth_page.RESULTS
-    before = files.read_json(path) if path.exists() else {}
-    same = all(before.get(key) == value for key, value in facts.items())
+    before, now = read(), facts()
+    same = not differing(before, now)
     seconds = before["seconds"] if same else {form: {} for form in FORMS}
     numbers = seconds[form].setdefault(name, {})
     runs = numbers.setdefault(str(number), {key: [] for key in took})
@@ -184,8 +228,8 @@ def add(form: str, number: int, name: str, took: dict[str, float]) -> dict[str, 
         runs[key].append(round(value, 2))
     seconds[form][name] = {key: numbers[key] for key in sorted(numbers, key=int)}
     load = max(os.getloadavg()[2], before["load"] if same else 0.0)
-    results = facts | {"load": round(load, 1), "seconds": seconds}
-    files.write_json(path, results)
+    results = now | {"load": round(load, 1), "seconds": seconds}
+    files.write_json(ROOT / growth_page.RESULTS, results)
     return results
 
 

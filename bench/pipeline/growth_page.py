@@ -58,7 +58,7 @@ def table(results: dict[str, Any]) -> str:
         lines += ["", *_rows(form, found)] if found else []
     lines.append("")
     for name in (DVC_NO_OP, NO_OP):
-        no_op = forms["experiments"][name]
+        no_op = forms["experiments"].get(name, {})
         lines += [_goal(name, int(count), no_op[count]["cpu"]) for count in no_op if int(count) in GOALS]
     return "\n".join(lines) + "\n"
 
@@ -100,20 +100,21 @@ def growth(seconds: Seconds) -> tuple[float, float | None]:
 
 
 def figure(results: dict[str, Any]) -> Figure:
-    """Draw the CPU seconds of each command by the number of experiments, and the goals."""
+    """Draw the CPU seconds of each measured command by the number of experiments, and the goals."""
     drawing, axes = plt.subplots(figsize=(7, 3.8))
     axes.set_xscale("log")
     axes.set_yscale("log")
     found: dict[str, Seconds] = results["seconds"]["experiments"]
+    colors = {name: color for name, color in zip(DRAWN, PALETTE, strict=False) if name in found}
     ends = []
-    for name, color in zip(DRAWN, PALETTE, strict=False):
+    for name, color in colors.items():
         counts = [int(count) for count in found[name]]
         cpu = [median(runs["cpu"]) for runs in found[name].values()]
         axes.plot(counts, cpu, "o-", color=color, label=name, markersize=4)
         ends.append((cpu[-1], name))
     axes.plot(list(GOALS), list(GOALS.values()), "k_", markersize=14, label=GOAL)
     axes.xaxis.set_major_locator(
-        FixedLocator(sorted({int(count) for name in DRAWN for count in found[name]}))
+        FixedLocator(sorted({int(count) for name in colors for count in found[name]}))
     )
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     for axis in (axes.xaxis, axes.yaxis):
