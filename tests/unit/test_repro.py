@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -41,19 +42,28 @@ stages:
       plots:
       - figures/${item}: {cache: false}
 """
+DATA_SET = Path("imported/images.dvc")
+CONVLAB_REPRO = [sys.executable, "-m", "convlab.cli", "repro"]
+CALLBACK = "  note:\n    cmd: echo noted >> notes\n"
+
+
+def dvc(*arguments: str, **options: Any) -> None:
+    subprocess.run([sys.executable, "-m", "dvc", *arguments, "--quiet"], check=True, **options)
 
 
 @pytest.fixture(scope="module")
 def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small pipeline of two experiments, reproduced."""
+    """A small pipeline of two experiments, reproduced, and a data set that DVC tracks."""
     folder = tmp_path_factory.mktemp("reproduced")
     (folder / "dvc.yaml").write_text(PIPELINE)
     (folder / "params.yaml").write_text("run: [a, b]\n")
     (folder / "source").write_text("1")
     (folder / "code").write_text("1")
     environment = {**os.environ, "DVC_SITE_CACHE_DIR": str(folder / "site")}
-    for command in (["init", "--no-scm", "--quiet"], ["repro"]):
-        subprocess.run([sys.executable, "-m", "dvc", *command], cwd=folder, env=environment, check=True)
+    (folder / "imported/images").mkdir(parents=True)
+    (folder / "imported/images/1").write_text("image")
+    for command in (["init", "--no-scm"], ["add", "imported/images"], ["repro"]):
+        dvc(*command, cwd=folder, env=environment)
     return folder
 
 
@@ -77,7 +87,9 @@ def found_by_dvc() -> set[str]:
 def cached(name: str) -> Path:
     """The file of the cache that is an output."""
     entries = yaml.safe_load(Path("dvc.lock").read_text())["stages"].values()
-    (md5,) = (out["md5"] for entry in entries for out in entry["outs"] if out["path"] == name)
+    outs = [out for entry in entries for out in entry["outs"]]
+    outs += [{**out, "path": "imported/images"} for out in yaml.safe_load(DATA_SET.read_text())["outs"]]
+    (md5,) = (out["md5"] for out in outs if out["path"] == name)
     return Path(".dvc/cache/files/md5", md5[:2], md5[2:])
 
 
@@ -85,6 +97,11 @@ def replace(path: str, old: str, new: str) -> None:
     text = Path(path).read_text()
     assert old in text
     Path(path).write_text(text.replace(old, new))
+
+
+def append(path: str, text: str) -> None:
+    with Path(path).open("a") as file:
+        file.write(text)
 
 
 CASES: dict[str, tuple[Callable[[], object], list[str]]] = {
@@ -112,6 +129,30 @@ CASES: dict[str, tuple[Callable[[], object], list[str]]] = {
         lambda: replace("dvc.yaml", "    deps: [source]", "    deps: [source]\n    always_changed: true"),
         ["resolve"],
     ),
+    "always, as it neither reads nor writes": (
+        lambda: (append("dvc.yaml", CALLBACK), dvc("repro", "note")),
+        ["note"],
+    ),
+    "two that experiments share": (
+        lambda: (append("dvc.yaml", CALLBACK), Path("source").write_text("2")),
+        ["resolve", "note"],
+    ),
+}
+# What DVC has to tell, as the files beside dvc.yaml concern it, or as it fails
+NOT_TOLD: dict[str, tuple[Callable[[], object], set[str] | str]] = {
+    "a data set": (lambda: append("imported/images/1", "2"), {str(DATA_SET)}),
+    "a data set is gone": (lambda: shutil.rmtree("imported/images"), {str(DATA_SET)}),
+    "the cache lacks a data set": (lambda: cached("imported/images").unlink(), {str(DATA_SET)}),
+    "a stage of another folder": (
+        lambda: (Path("other").mkdir(), Path("other/dvc.yaml").write_text(f"stages:\n{CALLBACK}")),
+        {"other/dvc.yaml:note"},
+    ),
+    "an output is ignored": (lambda: append(".dvcignore", "shared\n"), "is ignored by"),
+    "an output's folder is ignored": (lambda: append(".dvcignore", "models/*\n"), "is ignored by"),
+    "ignored within a folder": (
+        lambda: Path("models/a/.dvcignore").write_text("x\n"),
+        "should not be in collected dir path",
+    ),
 }
 
 
@@ -123,9 +164,22 @@ def test_what_dvc_finds_changed_is_reproduced(copy: Path, case: str) -> None:
     assert {one.partition("@")[2] for one in found_by_dvc()} == {one.partition("@")[2] for one in targets}
 
 
+@pytest.mark.parametrize("case", NOT_TOLD)
+def test_what_only_dvc_can_tell_is_left_to_it(copy: Path, case: str) -> None:
+    change, found = NOT_TOLD[case]
+    assert repro.to_reproduce() == []
+    change()
+    assert repro.to_reproduce() is None
+    match found:
+        case set():
+            assert found_by_dvc() == found
+        case str():
+            with pytest.raises(Exception, match=found):
+                found_by_dvc()
+
+
 def convlab_repro(status: int = 0) -> str:
-    command = [sys.executable, "-m", "convlab.cli", "repro"]
-    done = subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    done = subprocess.run(CONVLAB_REPRO, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     assert done.returncode == status, done.stdout
     return done.stdout
 
@@ -168,17 +222,33 @@ def test_a_failure_keeps_dvcs_words_and_status(copy: Path) -> None:
     assert "dvc.yaml' is invalid" in convlab_repro(status=255)
 
 
-def test_an_interrupt_ends_it_and_its_stage(copy: Path) -> None:
-    replace("dvc.yaml", "cmd: cp source shared", "cmd: touch started && sleep 1000")
-    command = [sys.executable, "-m", "convlab.cli", "repro"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, process_group=0) as process:
-        while not Path("started").exists():
+def test_a_stage_that_always_runs_does_so_once(copy: Path) -> None:
+    append("dvc.yaml", CALLBACK)
+    assert convlab_repro().endswith("Data and pipelines are up to date.\n")
+    assert Path("notes").read_text() == "noted\n"
+
+
+def test_data_that_the_cache_lacks_is_not_up_to_date(copy: Path) -> None:
+    append("imported/images/1", "2")
+    replace("dvc.yaml", "deps: [source]", "deps: [source, imported/images]")
+    assert "Verifying data sources in stage: 'imported/images.dvc'" in convlab_repro()
+    assert repro.to_reproduce() == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+def test_a_signal_to_it_alone_ends_it_and_its_stage(copy: Path, number: signal.Signals) -> None:
+    replace("dvc.yaml", "cmd: cp source shared", "cmd: echo $$ > started && exec sleep 1000")
+    started = Path("started")
+    with subprocess.Popen(CONVLAB_REPRO, stderr=subprocess.PIPE, text=True) as process:
+        while not (started.exists() and started.read_text()):
             assert process.poll() is None
             time.sleep(0.05)
-        os.killpg(process.pid, signal.SIGINT)
+        process.send_signal(number)
         _, said = process.communicate()
-    assert process.returncode == 128 + signal.SIGINT
-    assert said.splitlines()[-1] == "cli: SIGINT: `dvc repro` stopped; run it again to resume"
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(started.read_text()), 0)
+    assert process.returncode == 128 + number
+    assert said.splitlines()[-1] == f"cli: {number.name}: `dvc repro` stopped; run it again to resume"
 
 
 def test_the_last_stage_of_a_name_depends_on_all_others_of_it() -> None:
