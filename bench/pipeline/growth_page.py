@@ -34,6 +34,7 @@ GOAL = "goal of repro, no-op"
 LINEAR = (
     0.5  # what takes no more than this share beyond the line; a quadratic cost takes several times as much
 )
+CONSTANT = 1.25  # times the least: within the spread of a run, where a line through two of three says nothing
 DRAWN = (
     *(DVC_NO_OP, "dvc status", "dvc exp show", "convlab report", "convlab validate", "convlab list"),
     NO_OP,
@@ -71,11 +72,19 @@ def _rows(form: str, found: dict[str, Seconds]) -> list[str]:
     for name, seconds in found.items():
         cells = [f"{median(seconds[count]['cpu']):.1f}" if count in seconds else "" for count in counts]
         slope, beyond = growth(seconds)
-        kind = (
-            "" if beyond is None else f"{'linear' if beyond < LINEAR else '**not linear**'} ({beyond:+.0%})"
-        )
-        lines.append(markdown.row([TITLES.get(name, f"`{name}`"), *cells, f"{1000 * slope:.1f}", kind]))
+        cells += [f"{1000 * slope:.1f}", _kind(seconds, beyond)]
+        lines.append(markdown.row([TITLES.get(name, f"`{name}`"), *cells]))
     return lines
+
+
+def _kind(seconds: Seconds, beyond: float | None) -> str:
+    """Return how a cost grows, in words; empty where there are fewer than three numbers."""
+    cpu = [median(runs["cpu"]) for runs in seconds.values()]
+    if beyond is None:
+        return ""
+    if max(cpu) < CONSTANT * min(cpu):
+        return "constant"
+    return f"{'linear' if beyond < LINEAR else '**not linear**'} ({beyond:+.0%})"
 
 
 def _goal(name: str, count: int, cpu: list[float]) -> str:

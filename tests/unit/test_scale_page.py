@@ -62,6 +62,19 @@ def test_a_linear_cost_has_a_slope_and_a_quadratic_one_is_told() -> None:
     assert growth_page.growth({"10": {"cpu": [1.0], "wall": [1.0]}}) == (0, None)
 
 
+@pytest.mark.parametrize(
+    ("cost", "kind"),
+    [
+        (lambda count: 0.8 - 0.1 * (count == 100), "constant"),
+        (lambda count: 2 + 0.05 * count, "linear (+0%)"),
+        (lambda count: 2 + 1e-4 * count**2, "**not linear** (+"),
+    ],
+)
+def test_how_a_cost_grows_is_said_in_words(cost: Callable[[int], float], kind: str) -> None:
+    *_, row = growth_page._rows("trials", {"resolve": seconds(cost)})
+    assert kind in row
+
+
 def test_a_remote_ended_well_only_if_all_did() -> None:
     assert remotes.good(FOUND)
     assert remotes.good({"lacks": "sshd"})
