@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -34,6 +34,7 @@ from convlab.train.progress import LiveTable, Total, reporting_to
 needs_ray = pytest.mark.skipif(
     find_spec("ray") is None, reason="Ray is not installed here: pip install '.[ray]'"
 )
+LONG = 120  # epochs: seconds on any machine, so that there is a checkpoint, which takes a second of training
 SCRIPT = """
 import sys
 from pathlib import Path
@@ -100,6 +101,13 @@ def ray_workers(parent: int) -> list[int]:
             continue
         found += [process] if command.startswith(b"ray::Worker") else []
     return found
+
+
+def wait_for_a_checkpoint(ledger: Path, over: Callable[[], bool]) -> bool:
+    """Return whether there was a checkpoint before the trainings were `over`."""
+    while not (found := list(ledger.glob("*/checkpoints/[0-9]*"))) and not over():
+        time.sleep(0.05)
+    return bool(found)
 
 
 # ------------------------------------------------------------------------------------------------- which one
@@ -210,7 +218,7 @@ def test_the_progress_of_workers_is_reported_here(
     total = Total("lr", {job.label: 6 for job in trainings.jobs})
     live = LiveTable(Live(console=Console(file=io.StringIO(), force_terminal=True)), total)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("convlab.pipeline.trainings.display", lambda name, epochs: reporting_to(live))
+        patch.setattr("convlab.pipeline.trainings.display", lambda name, epochs, ahead: reporting_to(live))
         trainings.run()
     assert total.ended == set(total.epochs)  # one total for all
     assert sum(total.done.values()) == 3 * 6
@@ -276,20 +284,20 @@ def test_a_trial_whose_worker_is_killed_resumes_in_another_from_its_checkpoint(
 ) -> None:
     if where == "unshared":
         request.getfixturevalue("unshared")
-    plan = sweep(*THREE[:2], epochs=15)
+    plan = sweep(*THREE[:2], epochs=LONG)
     on_ray = Trainings("lr", plan, prepared, tmp_path / "ray")
-    killed = []
+    killed, over = [], threading.Event()
 
     def kill() -> None:
-        while not list(tmp_path.glob("ray/*/checkpoints/[0-9]*")):
-            time.sleep(0.05)
-        killed.extend(ray_workers(os.getpid()))
+        if wait_for_a_checkpoint(tmp_path / "ray", over.is_set):
+            killed.extend(ray_workers(os.getpid()))
         for process in killed:
             os.kill(process, signal.SIGKILL)
 
     thread = threading.Thread(target=kill, daemon=True)
     thread.start()
     ended = on_ray.run()
+    over.set()
     thread.join()
     printed = capfd.readouterr()
     assert killed
@@ -307,7 +315,7 @@ def test_a_trial_whose_worker_is_killed_resumes_in_another_from_its_checkpoint(
 def test_trainings_on_ray_that_are_asked_to_end_write_checkpoints_and_resume(
     sweep: Make, prepared: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
-    plan = sweep(*THREE[:2], epochs=80)  # 15 are over before the first is printed, half a second later
+    plan = sweep(*THREE[:2], epochs=LONG)
     files.write_text(tmp_path / "plan.yaml", dump_item(plan))
     command = [sys.executable, "-u", "-c", SCRIPT, tmp_path / "plan.yaml", prepared, tmp_path / "ray"]
     pipe = subprocess.PIPE

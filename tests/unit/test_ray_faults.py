@@ -5,13 +5,20 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from test_executors import SCRIPT, ray_workers, run_serially, same, unshared  # noqa: F401
+from test_executors import (
+    LONG,
+    SCRIPT,
+    ray_workers,
+    run_serially,
+    same,
+    unshared,  # noqa: F401
+    wait_for_a_checkpoint,
+)
 from test_trainings_cut_off import children
 from training import THREE, Make
 
@@ -60,11 +67,6 @@ def pull_the_plug(*processes: int) -> None:
         os.kill(one, signal.SIGKILL)
 
 
-def wait_for_a_checkpoint(ledger: Path) -> None:
-    while not list(ledger.glob("*/checkpoints/[0-9]*")):
-        time.sleep(0.05)
-
-
 @pytest.mark.parametrize("where", ["shared", "unshared"])
 def test_the_trials_of_a_node_that_is_gone_resume_on_another(
     sweep: Make,
@@ -81,16 +83,17 @@ def test_the_trials_of_a_node_that_is_gone_resume_on_another(
     cluster = start(num_cpus=0)
     raylets = [process_of(cluster.add_node(num_cpus=1), "raylet") for _ in range(2)]
     monkeypatch.setenv("CONVLAB_WORKERS", "1")  # on either node
-    plan = sweep(*THREE[:2], epochs=40)
+    plan, over = sweep(*THREE[:2], epochs=LONG), threading.Event()
 
     def kill() -> None:
-        wait_for_a_checkpoint(tmp_path / "ray")
-        pull_the_plug(*(raylet for raylet in raylets if ray_workers(raylet)))
+        if wait_for_a_checkpoint(tmp_path / "ray", over.is_set):
+            pull_the_plug(*(raylet for raylet in raylets if ray_workers(raylet)))
 
     thread = threading.Thread(target=kill, daemon=True)
     thread.start()
     trainings = Trainings("lr", plan, prepared, tmp_path / "ray")
     ended = trainings.run()
+    over.set()
     thread.join()
     printed = capfd.readouterr()
     assert "its worker died; resuming in another one" in printed.err
@@ -103,12 +106,12 @@ def test_without_its_head_a_sweep_ends_and_resumes_elsewhere(
     sweep: Make, prepared: Path, tmp_path: Path, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cluster = start(num_cpus=4)
-    plan = sweep(*THREE[:2], epochs=15)
+    plan = sweep(*THREE[:2], epochs=LONG)
     files.write_text(tmp_path / "plan.yaml", dump_item(plan))
     command = [sys.executable, "-u", "-c", SCRIPT, tmp_path / "plan.yaml", prepared, tmp_path / "ray"]
     pipe = subprocess.PIPE
     with subprocess.Popen(list(map(str, command)), stdout=pipe, stderr=pipe, text=True) as process:
-        wait_for_a_checkpoint(tmp_path / "ray")
+        assert wait_for_a_checkpoint(tmp_path / "ray", lambda: process.poll() is not None)
         pull_the_plug(process_of(cluster.head_node, "gcs_server"), process_of(cluster.head_node, "raylet"))
         _, errors = process.communicate()
     assert process.returncode == 2

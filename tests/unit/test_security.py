@@ -13,9 +13,11 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 
 from convlab import files
 from convlab.errors import InputError
+from convlab.pipeline import kept
 from convlab.tracking import ui
 
 ROOT = Path(__file__).parents[2]
@@ -77,7 +79,11 @@ def test_nothing_runs_what_a_file_or_a_string_says(path: Path) -> None:
         assert options.get("shell") in (None, "False"), f"line {call.lineno}: a shell"
         assert options.get("allow_pickle") in (None, "False")
         if name_of(call.func) == "yaml.load":
-            assert options["Loader"] == "_StrictLoader"
+            assert options["Loader"] in ("_StrictLoader", "_SafeLoader")
+
+
+def test_the_fast_loader_builds_plain_values_alone() -> None:
+    assert issubclass(kept._SafeLoader, yaml.constructor.SafeConstructor)
 
 
 def test_one_module_alone_opens_pickles() -> None:
@@ -119,8 +125,6 @@ def test_the_workflow_gives_a_shell_no_text_that_a_stranger_writes() -> None:
 
 
 def jobs() -> dict[str, Any]:
-    import yaml
-
     return dict(yaml.safe_load(WORKFLOW.read_text())["jobs"])
 
 

@@ -25,7 +25,7 @@ from convlab.config.strict_yaml import read_yaml
 from convlab.errors import InputError, run
 
 LOCK = Path("dvc.lock")
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # PyYAML may have been built without libyaml
+_SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # PyYAML may have been built without libyaml
 MARK = (
     b"# For as long as `convlab campaign` or `python -m convlab.pipeline.kept` runs: your own is "
     b".convlab/params.yaml.before\n"
@@ -72,7 +72,7 @@ def stages() -> dict[str, Any]:
         InputError: it cannot be read.
     """
     try:
-        return yaml.load(LOCK.read_bytes(), Loader=_LOADER).get("stages", {}) if LOCK.is_file() else {}
+        return yaml.load(LOCK.read_bytes(), Loader=_SafeLoader).get("stages", {}) if LOCK.is_file() else {}
     except (yaml.YAMLError, AttributeError):
         raise InputError(f"{LOCK}: not what DVC writes; resolve the conflicts in it, or take git's") from None
 
