@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-from convlab.interrupt import Interrupted, end_with_dvc
+from convlab.interrupt import Interrupted, end_with_dvc, spare_imports
 
 # Why a file cannot be written, where its user can help it
 UNWRITABLE = {
@@ -75,6 +75,7 @@ def run(main: Callable[[], int | None]) -> None:
     replace_unprintable()
     use_headless_matplotlib()
     end_with_dvc()
+    spare_imports()
     try:
         status = main()
     except InputError as error:

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM during a training: finish the step, write a checkpoint, then end."""
+"""SIGINT and SIGTERM: a training ends its step and writes a checkpoint first, an import is not broken off."""
 
 import multiprocessing
 import os
@@ -11,6 +11,7 @@ from pathlib import Path
 from types import FrameType
 
 POLL = 0.5  # seconds between checks whether DVC is still running
+IMPORT_POLL = 0.05  # seconds between checks whether an import is still running
 
 
 def _parent_of(process: int) -> int | None:
@@ -81,6 +82,27 @@ def deferred() -> Iterator[Request]:
         yield request
     finally:
         restore()
+
+
+def spare_imports() -> None:
+    """Let SIGINT raise KeyboardInterrupt as usual, but only once an import that is running has ended.
+
+    Inside one, a library may swallow the exception, or keep a module half made: a training went on after
+    Ctrl-C, or ended in NumPy's endless recursion. Where SIGINT is ignored or handled, nothing changes.
+    """
+    main = threading.current_thread() is threading.main_thread()
+    if main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGALRM, lambda number, frame: os.kill(os.getpid(), signal.SIGINT))
+        signal.signal(signal.SIGINT, _interrupt)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    running = frame
+    while running and running.f_code.co_filename != "<frozen importlib._bootstrap>":
+        running = running.f_back
+    if running is None:
+        signal.default_int_handler(number, frame)
+    signal.setitimer(signal.ITIMER_REAL, IMPORT_POLL)
 
 
 def end_with_parent() -> None:

@@ -1,4 +1,4 @@
-"""What a stage does when the `dvc repro` that started it is killed alone."""
+"""What a stage does on Ctrl-C, and when the `dvc repro` that started it is killed alone."""
 
 import os
 import signal
@@ -49,3 +49,40 @@ def test_a_stage_ends_with_its_dvc_and_a_plain_command_does_not(tmp_path, starte
         parent.communicate()
     else:
         assert ends
+
+
+# As a library's optional import: it takes whatever is raised for a reason to do without
+SLOW = """
+import pathlib, time
+pathlib.Path("importing").touch()
+try:
+    time.sleep(0.5)
+except BaseException:
+    pathlib.Path("swallowed").touch()
+"""
+IMPORTING = """
+import time
+from convlab.errors import run
+
+def main():
+    import slow
+    while True:
+        time.sleep(1)
+
+run(main)
+"""
+
+
+def test_an_import_ends_before_an_interrupt_is_raised(tmp_path):
+    (tmp_path / "slow.py").write_text(SLOW)
+    (tmp_path / "stage.py").write_text(IMPORTING)
+    process = subprocess.Popen(
+        [sys.executable, "stage.py"], cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    while not (tmp_path / "importing").exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate()
+    assert (process.returncode, errors) == (130, "stage: SIGINT\n")
+    assert not (tmp_path / "swallowed").exists()
