@@ -60,9 +60,12 @@ try:
 except BaseException:
     pathlib.Path("swallowed").touch()
 """
+# What a shell starts in the background ignores SIGINT, and its children inherit that
 IMPORTING = """
-import time
+import signal, time
 from convlab.errors import run
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def main():
     import slow
