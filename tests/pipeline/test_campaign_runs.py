@@ -1,5 +1,6 @@
-"""A real campaign on the digits: killed, blocking a second one, resumed, and out of time."""
+"""A real campaign on the digits: killed, blocking a second one, resumed, out of time, and with more seeds."""
 
+import json
 import os
 import re
 import shutil
@@ -136,3 +137,22 @@ def test_seeds_that_could_not_be_trained_are_not_left_in_params(other: Clone) ->
     assert "experiments.second.seeds: 2" in done.stdout
     assert "campaign: second: failed" in done.stdout
     assert (other.folder / "params.yaml").read_bytes() == params
+
+
+def test_more_seeds_are_trained_beside_those_that_are_there(clone: Clone) -> None:
+    folder = clone.folder / "metrics/digits_l2"
+    before = json.loads((folder / "trainings.json").read_text())
+    timings = json.loads((folder / "timing.json").read_text())
+    plan = clone.run("convlab", "campaign", "digits_l2", "--seeds", "4", "--plan").stdout
+    assert re.search(r"digits_l2 +n = 3 of 4 +2 of 8", plan), plan
+    done = clone.run("convlab", "campaign", "digits_l2", "--seeds", "4").stdout
+    assert "campaign: digits_l2: 6 of 8 trainings kept" in done
+    assert done.count("already finished, kept") == 6
+    after = json.loads((folder / "trainings.json").read_text())
+    assert len(after) == 8
+    assert [one for one in after if one in before] == before
+    assert timings.items() <= json.loads((folder / "timing.json").read_text()).items()
+    assert "digits_l2" in clone.run("convlab", "list").stdout
+    assert "nothing trained; 0 left" in clone.run("convlab", "campaign", "digits_l2", "--seeds", "4").stdout
+    assert "Running stage" not in clone.run("dvc", "repro").stdout
+    clone.run("git", "reset", "-q", "--hard")

@@ -93,6 +93,27 @@ REPOSITORYS = read_params(ROOT / "params.yaml")
 DEFAULTS = {key: value for key, value in REPOSITORYS.items() if key not in STUDIES}
 VALID: dict[str, Any] = DEFAULTS | yaml.safe_load(OURS)
 Changes = dict[str, Any]
+# A network of the digits that takes a fraction of a second
+SMALL: Changes = {
+    "experiments/digits/model": {
+        "name": "cnn",
+        "filters": [4],
+        "convolutions": 1,
+        "kernels": [3],
+        "strides": [1],
+        "pools": [2],
+        "norm": "none",
+        "activation": "relu",
+        "block_dropout": [0.0],
+        "dense": [],
+        "dropout": 0.0,
+    },
+    "experiments/digits/epochs": 2,
+    "iterations": True,
+    "device": "cpu",
+    "precision": "fp32",
+    "threads": 1,
+}
 
 
 def changed(changes: Changes) -> dict[str, Any]:
@@ -139,6 +160,14 @@ def resolve(folder: Path, changes: Changes) -> tuple[int, str]:
     """Run the resolve stage on VALID with changes."""
     write(folder, changes)
     return stage(folder, "resolve")
+
+
+def run(folder: Path, name: str, changes: Changes, *scripts: str) -> None:
+    """Run the stages of an experiment or a sweep up to `scripts`, on VALID and SMALL with changes."""
+    assert resolve(folder, {**SMALL, "sweeps": {}, "claims": {}, **changes, "run_sweeps": []}) == (0, "")
+    for script in ("download", "preprocess", *scripts):
+        status, message = stage(folder, script, name)
+        assert status == 0, message
 
 
 def refusal(folder: Path, changes: Changes) -> str:

@@ -204,6 +204,27 @@ def test_where_the_first_seed_failed_another_gives_the_histograms(swept):
     assert "histograms.png" in [path.name for path in draw_sweep("net", sweep)]
 
 
+def test_histograms_are_of_the_first_seed_whose_weights_are_all_here(swept):
+    sweep = swept({"x": {"l2": 0.0}, "y": {"l2": 0.1}})
+    files.weights("net", 1, "y").unlink()
+    draw_sweep("net", sweep)
+    (layer, *_) = files.read_json(files.PLOTS / "net/figures/histograms.json")
+    own = files.read_tensors(files.weights("net", 2, "x"))[f"{layer['name']}.weight"]
+    assert layer["counts"]["x"][20] == int((own.abs() < layer["reach"] / 41).sum()), "of x too, the second"
+
+
+def test_trainings_without_weights_have_no_histograms(swept):
+    sweep = swept({"x": {"l2": 0.0}, "y": {"l2": 0.1}})
+    for name in ("x", "y"):
+        files.weights("net", 1, name).unlink()
+    files.weights("net", 2, "y").unlink()
+    assert [path.name for path in draw_sweep("net", sweep)] == [
+        "trials.png",
+        "curves.png",
+        "curves_train.png",
+    ]
+
+
 def test_a_sweep_of_which_nothing_finished_is_drawn(swept):
     sweep = swept({"x": {"lr": 0.1}}, broken=[("x", 1), ("x", 2)])
     assert [path.name for path in draw_sweep("net", sweep)] == ["trials.png"]

@@ -6,7 +6,7 @@ from statistics import mean
 from typing import Any
 
 import pytest
-from params import Changes, resolve, stage
+from params import SMALL, Changes, run
 from training import rows as rows_of
 
 from convlab import files
@@ -17,26 +17,6 @@ from convlab.pipeline.trainings import Trainings
 from convlab.schema import Sweep
 from convlab.tracking import records
 
-SMALL: Changes = {
-    "experiments/digits/model": {
-        "name": "cnn",
-        "filters": [4],
-        "convolutions": 1,
-        "kernels": [3],
-        "strides": [1],
-        "pools": [2],
-        "norm": "none",
-        "activation": "relu",
-        "block_dropout": [0.0],
-        "dense": [],
-        "dropout": 0.0,
-    },
-    "experiments/digits/epochs": 2,
-    "iterations": True,
-    "device": "cpu",
-    "precision": "fp32",
-    "threads": 1,
-}
 OTHER = {"split": {"method": "last", "validation": 400}, "preprocess": {"scaling": "zscore_channel"}}
 
 
@@ -46,13 +26,6 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setitem(sys.modules, "mlflow", None)
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def run(folder: Path, name: str, changes: Changes, *scripts: str) -> None:
-    assert resolve(folder, {**SMALL, "sweeps": {}, "claims": {}, **changes, "run_sweeps": []}) == (0, "")
-    for script in ("download", "preprocess", *scripts):
-        status, message = stage(folder, script, name)
-        assert status == 0, message
 
 
 def sweep_of(**entry: Any) -> Changes:

@@ -19,6 +19,7 @@ from convlab.campaign.missing import (
     rows_with_fewer_epochs,
     undecided_claims,
 )
+from convlab.campaign.reuse import fill_ledger, reusable
 from convlab.campaign.running import campaign_lock, reproduce, reproduce_selection
 from convlab.config.seed_counts import seeds_of, set_seeds
 from convlab.errors import InputError
@@ -90,7 +91,8 @@ def ordered(names: Collection[str], seeds: int | None, speed: TrainingSpeed) -> 
     entries = []
     for result in missing_results(names, seeds):
         try:
-            entries.append(Candidate(result, speed.estimate(result.name, result.item)))
+            kept = reusable(result.name, result.item)
+            entries.append(Candidate(result, speed.estimate(result.name, result.item, kept)))
         except InputError as error:
             print(f"campaign: {result.name} is left out ({error})", file=sys.stderr)
     return sorted(entries, key=lambda one: (one.result.rank, -one.result.worth / one.estimate.seconds))
@@ -194,6 +196,9 @@ def _train(entry: Candidate, lock: IO[str], until: float | None, console: Consol
             if result.more_seeds:
                 for line in set_seeds(PARAMS, {result.name: seeds_of(result.item)}):
                     console.print(f"campaign: {line}", highlight=False)
+            if kept := fill_ledger(result.name, result.item):
+                says = f"campaign: {result.name}: {kept} of {entry.estimate.of} trainings kept"
+                console.print(says, highlight=False)
             how = reproduce(result.name, isinstance(result.item, Sweep), lock, until)
         except OSError:  # a full disk
             restore()

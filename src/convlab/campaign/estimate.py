@@ -4,7 +4,7 @@ import json
 import os
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from statistics import mean, median
 from typing import Any
@@ -46,7 +46,7 @@ class Estimate:
 
     What a cluster has room for is not asked: with another executor, the `source` says so.
 
-    `done`: how many the ledger already holds from an interrupted run; `of`: how many there are.
+    `done`: how many an interrupted run or an earlier result has already; `of`: how many there are.
     """
 
     seconds: float
@@ -111,15 +111,15 @@ class TrainingSpeed:
             self.measured[key] = seconds_per_image(experiment)
         return self.measured[key], "measured on one step"
 
-    def estimate(self, name: str, item: Item) -> Estimate:
-        """Return how long those trainings of an item will take that are not in its ledger.
+    def estimate(self, name: str, item: Item, kept: Collection[int] = ()) -> Estimate:
+        """Return how long those trainings of an item will take that are neither in its ledger nor `kept`.
 
         Raises:
             InputError: one of them needs a device that is not here.
             NeverTimed: one of them was never timed here, and is not to be measured.
         """
         trials = trials_of(name, item)
-        done = _done(name, item)
+        done = {*kept, *_done(name, item)}
         missing = [trial for index, trial in enumerate(trials) if index not in done]
         each, sources = [0.0], dict[str, None]()
         for trial in missing:
@@ -139,7 +139,7 @@ class TrainingSpeed:
         side_by_side = at_once([trial.experiment for trial in missing]) if missing else 1
         seconds = START + max(sum(each) / side_by_side, max(each))
         return Estimate(
-            seconds, START + max(each), len(done), len(trials), "; ".join(sources) or "in the ledger"
+            seconds, START + max(each), len(done), len(trials), "; ".join(sources) or "all trained"
         )
 
 

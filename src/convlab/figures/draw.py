@@ -82,13 +82,18 @@ def draw_experiment(name: str, experiment: Experiment) -> list[Path]:
 def draw_sweep(name: str, sweep: Sweep) -> list[Path]:
     """Draw the trials' learning curves, their results side by side, and histograms where L2 is varied.
 
-    The histograms' numbers are written beside them (histograms.json), for the book's slider over λ.
+    The histograms' numbers are written beside them (histograms.json), for the book's slider over λ, of
+    those λ whose weights are here: trainings of another machine may be without.
     """
     rows = files.read_json(files.trainings(name))
     finished = {(row["name"], row["seed"]) for row in rows if row["status"] == "finished"}
     figures = _trials(name, rows)
     studies = _l2_studies(
-        [trial for trial in sweep.trials if (trial.name, trial.experiment.seed) in finished]
+        [
+            trial
+            for trial in sweep.trials
+            if (trial.name, trial.experiment.seed) in finished and _weights(name, trial).is_file()
+        ]
     )
     for study in studies:
         key = "histograms" if len(studies) == 1 else f"histograms_{study[0].name}"
@@ -173,24 +178,32 @@ def _augmentation(name: str, experiment: Experiment, train: Split, statistics: S
 
 
 def _l2_studies(trials: list[Trial]) -> list[list[Trial]]:
-    """Group trials that differ in λ alone, with the first seed of each λ."""
-    groups: dict[str, dict[float, Trial]] = {}
+    """Group trials that differ in λ alone, each with the first seed that all of its group have."""
+    groups: dict[str, dict[float, dict[int, Trial]]] = {}
     for trial in trials:
         alike = {"l2": 0.0, "l2_on": "kernels", "seed": 0}  # without a penalty it is on nothing
         rest = trial.experiment.model_copy(update=alike).model_dump_json()
-        groups.setdefault(rest, {}).setdefault(trial.experiment.l2, trial)
-    return [list(group.values()) for group in groups.values() if len(group) > 1]
+        seeds = groups.setdefault(rest, {}).setdefault(trial.experiment.l2, {})
+        seeds.setdefault(trial.experiment.seed, trial)
+    studies = []
+    for group in groups.values():
+        first, *others = group.values()
+        common = [seed for seed in first if all(seed in seeds for seeds in others)]
+        if others and common:
+            studies.append([seeds[common[0]] for seeds in group.values()])
+    return studies
 
 
 def _l2_weights(name: str, trials: list[Trial]) -> tuple[list[str], dict[str, dict[str, Tensor]]]:
     """Return the layers of a study, and the weights of each trial by its name."""
-    weights = {
-        trial.name: files.read_tensors(files.weights(name, trial.experiment.seed, trial.name))
-        for trial in trials
-    }
+    weights = {trial.name: files.read_tensors(_weights(name, trial)) for trial in trials}
     first = trials[0].experiment
     statistics = load_statistics(files.PROCESSED / name / first.data_key())
     return _layers(build_model(first, statistics.input_shape, len(statistics.classes))), weights
+
+
+def _weights(name: str, trial: Trial) -> Path:
+    return files.weights(name, trial.experiment.seed, trial.name)
 
 
 def _layers(model: nn.Module) -> list[str]:

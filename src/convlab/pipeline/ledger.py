@@ -98,9 +98,12 @@ class Ledger:
                 return
 
     def add(self, key: str, finished: Finished, trained: Trained | None) -> None:
-        """Record a finished training, with its weights if it has any."""
+        """Record a finished training, with its weights if it has any: trained now, or earlier."""
+        weights = self.folder / key / "model.safetensors"
         if trained:
-            files.write_tensors(self.folder / key / "model.safetensors", trained.model.state_dict())
+            files.write_tensors(weights, trained.model.state_dict())
+        elif finished.weights:
+            files.copy(finished.weights, weights)
         content = {name: value for name, value in asdict(finished).items() if name != "weights"}
         files.write_json(self.folder / key / FINISHED, content)
         shutil.rmtree(self.checkpoints(key), ignore_errors=True)

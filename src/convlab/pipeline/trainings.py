@@ -21,12 +21,14 @@ from convlab.pipeline import executors
 from convlab.pipeline.executors.job import Job
 from convlab.pipeline.executors.workers import workers_asked_for
 from convlab.pipeline.ledger import Finished, Ledger
-from convlab.pipeline.provenance import fingerprint, hash_data, hash_files
+from convlab.pipeline.made_from import hash_test
+from convlab.pipeline.provenance import fingerprint, hash_data
 from convlab.pipeline.syntax import hash_source
 from convlab.schema import MOST_DEVICES, Experiment, Sweep, Trial
 from convlab.train.progress import NOTHING, Ahead, display
 
 ITERATION = ("iteration", "epoch", "lr", "loss", "accuracy")  # the columns of iterations.csv
+_hash_once = cache(hash_source)  # of what scores a training: a comment there costs a sweep no trial
 OTHER_FILES = 256  # that this process may have open besides a lock for each training
 
 
@@ -38,7 +40,7 @@ class Trainings:
         self.uses: list[Lock] = []
         trials = trials_of(name, item)
         scored = isinstance(item, Sweep)
-        hashed = cache(partial(_hashed, scored=scored))  # most trials have the same data
+        hashed = cache(partial(_hashes, scored=scored))  # most trials have the same data
         self.jobs = []
         for number, trial in enumerate(trials, start=1):
             folder = prepared / trial.experiment.data_key()
@@ -148,27 +150,28 @@ def winner(ended: Sequence[tuple[Trial, Finished]]) -> str:
     return f"best on the validation images: {first}, {best:.2%}{seeds}{more}"
 
 
-def _hashed(folder: Path, scored: bool) -> tuple[str, str]:
-    """Return a hash of what a training sees, and the end of its key: a hash of what it is scored by."""
+def ledger_key(trial: Trial, fingerprint: str, test: str | None) -> str:
+    """Return the key of a training in the ledger; `test`: for a sweep, the hash of its test images."""
+    scored_by = f"-{_hash_once(Path(evaluation.__file__))[:8]}{test[:8]}" if test else ""
+    return f"{files.training(trial.experiment.seed, trial.name)}-{fingerprint}{scored_by}"
+
+
+def _hashes(folder: Path, scored: bool) -> tuple[str, str | None]:
+    """Return the hashes of what a training sees, and of what it is scored by, if it is."""
     try:
-        data = hash_data(folder)
-        if not scored:
-            return data, ""
-        scored_by = hash_source(Path(evaluation.__file__))  # a comment there costs a sweep no trial
-        return data, f"-{scored_by[:8]}{hash_files([folder / 'test.safetensors'])[:8]}"
+        return hash_data(folder), hash_test(folder) if scored else None
     except FileNotFoundError as error:
         raise InputError(f"{error.filename}: not there; `dvc repro` writes it") from None
 
 
-def _job(label: str, trial: Trial, folder: Path, scored: bool, data: str, end: str) -> Job:
+def _job(label: str, trial: Trial, folder: Path, scored: bool, data: str, test: str | None) -> Job:
     prints = {
         devices: fingerprint(trial.experiment.model_copy(update={"devices": devices}), data)
         for devices in range(1, MOST_DEVICES + 1)
     }
     own = prints.pop(trial.experiment.devices)
-    start = files.training(trial.experiment.seed, trial.name)
-    elsewhere = tuple(f"{start}-{other}{end}" for other in prints.values())
-    return Job(label, trial, folder, own, f"{start}-{own}{end}", scored, elsewhere)
+    elsewhere = tuple(ledger_key(trial, other, test) for other in prints.values())
+    return Job(label, trial, folder, own, ledger_key(trial, own, test), scored, elsewhere)
 
 
 def _label(name: str, item: Experiment | Sweep, trial: Trial, number: int) -> str:
