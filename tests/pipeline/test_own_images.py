@@ -109,3 +109,18 @@ def test_pictures_that_change_are_trained_on_again(own: Clone) -> None:
         assert f"Running stage '{stage}'" in done
     own.run("dvc", "repro", "preprocess@shapes_cnn")
     assert "Running stage 'train@shapes_cnn'" in own.run("dvc", "repro", "--dry").stdout
+
+
+def test_an_import_is_undone(own: Clone) -> None:
+    own.run("dvc", "remove", "--outs", "data/imported/shapes.dvc")
+    (own.folder / "datasets/shapes.json").unlink()
+    assert not (own.folder / "data/imported/shapes").exists()
+    said = own.run("convlab", "validate", status=2).stdout
+    assert "'shapes', which is declared, but not imported yet" in said
+
+    def take_out(params: dict) -> None:
+        params["experiments"].pop("shapes_cnn")
+        params |= {"datasets": {}, "run": ["digits"]}
+
+    own.edit(take_out)
+    assert "is valid: run digits" in own.run("convlab", "validate").stdout
