@@ -34,6 +34,25 @@ def test_an_mlflow_error_is_one_warning_and_no_exception(monkeypatch, tmp_path, 
     assert len(warning.splitlines()) == 1
 
 
+def test_a_server_out_of_reach_is_named_in_a_few_words(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    assert mirror_one("one") is False
+    expected = "mlflow: one is not mirrored (127.0.0.1:9: Connection refused); `make track` catches up\n"
+    assert capsys.readouterr().err == expected
+
+
+def test_a_driver_that_is_not_installed_is_named(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql+psycopg://me:secret@127.0.0.1:9/runs")
+    assert mirror_one("one") is False
+    (warning,) = capsys.readouterr().err.splitlines()
+    assert (
+        "(psycopg, which MLFLOW_TRACKING_URI needs, is not installed; for PostgreSQL: `pip install" in warning
+    )
+
+
 def test_an_mlflow_error_for_all_results_is_one_warning_too(monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")  # nobody listens on discard

@@ -18,6 +18,8 @@ from convlab.errors import InputError
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+# What urllib3 says of a server that cannot be reached, within what requests and MLflow say of that
+NO_CONNECTION = re.compile(r"host='([^']+)', port=(\d+)\).*?\[Errno -?\d+\] ([^'\")\]]+)")
 LOCK_SECONDS = 10.0  # for another program that is writing
 VIEW = "convlab"  # the name of the view of runs that `convlab ui` opens
 # Its columns, beside names: how good runs are, then what they cost; what is far to the right needs scrolling
@@ -53,6 +55,8 @@ def reason(error: Exception) -> str:
     """Return in a few words, on one line, what went wrong."""
     if isinstance(error, InputError):
         return str(error)
+    if found := NO_CONNECTION.search(str(error)):
+        return "{}:{}: {}".format(*found.groups())
     return _without_password((str(error).splitlines() or [type(error).__name__])[0])[:200]
 
 
@@ -78,7 +82,12 @@ def load_mlflow() -> None:
 
 @contextmanager
 def connected() -> "Iterator[MlflowClient]":
-    """Open MLflow's client, one writer at a time: creating the database concurrently crashes."""
+    """Open MLflow's client, one writer at a time: creating the database concurrently crashes.
+
+    Raises:
+        ImportError: MLflow is not installed.
+        InputError: the driver of the tracking URI's database is not, or its SQLite file is damaged.
+    """
     load_mlflow()
     from filelock import FileLock
     from mlflow import MlflowClient, set_tracking_uri
@@ -89,8 +98,16 @@ def connected() -> "Iterator[MlflowClient]":
     with FileLock(files.scratch() / "mlflow.lock", timeout=60):
         _check_database(tracking_uri())
         set_tracking_uri(tracking_uri())
-        client = MlflowClient()
-        client.search_experiments(max_results=1)  # an unreachable server is noticed once, not for each result
+        try:
+            client = MlflowClient()
+            client.search_experiments(
+                max_results=1
+            )  # an unreachable server is noticed once, not for each result
+        except ImportError as error:
+            raise InputError(
+                f"{error.name}, which MLFLOW_TRACKING_URI needs, is not installed; "
+                "for PostgreSQL: `pip install '.[postgres]'`"
+            ) from None
         yield client
 
 
