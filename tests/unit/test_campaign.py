@@ -23,6 +23,7 @@ from convlab.campaign.missing import missing_results, rows_with_fewer_epochs
 from convlab.campaign.running import campaign_lock
 from convlab.errors import InputError
 from convlab.pipeline.provenance import cpu_name
+from convlab.schema import Experiment
 
 
 @pytest.fixture
@@ -117,6 +118,28 @@ def test_seconds_come_from_trainings_of_the_same_network_here(
     assert source == "timed here (one)"
     assert pace == pytest.approx(12.0 / 4 / (1437 - 250))
     assert "measured" in speed.of(recipe({"model.filters": [4, 8]}))[1]
+
+
+@pytest.mark.parametrize(
+    ("known", "limit", "epochs"), [(18, 40, 18), (2, 2, 40), (40, 40, 40), (50, 60, 40), (45, 45, 40)]
+)
+def test_where_early_stopping_ends_a_training_is_known_from_one_that_could_have_gone_on(
+    known: int, limit: int, epochs: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recipe: Recipe
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def of(limit: int) -> Experiment:
+        return recipe(epochs=limit, early_stopping={"patience": 7})
+
+    facts = {
+        "configuration": of(limit).model_dump(mode="json", exclude_defaults=True),
+        "environment": {"device_name": cpu_name()},
+        "epochs": known,
+    }
+    one = training("digits", of(limit).seed, **facts)
+    put([one], [evaluation(one)], clock(one, seconds=1000.0 * known))
+    seconds = TrainingSpeed().estimate("digits", of(40)).seconds
+    assert epochs * 1000 < seconds < (epochs + 1) * 1000
 
 
 @pytest.mark.parametrize(

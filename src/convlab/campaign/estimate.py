@@ -70,7 +70,7 @@ class TrainingSpeed:
         self.measures = measures
         self.measured: dict[str, float] = {}
         self.timed: dict[str, list[tuple[float, str]]] = defaultdict(list)
-        self.epochs: dict[tuple[str, str], list[int]] = defaultdict(list)
+        self.epochs: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)  # and of how many
         for name in finished():
             self._learn(name)
 
@@ -82,10 +82,10 @@ class TrainingSpeed:
         for record in folder.trainings:
             if record["status"] != "finished":
                 continue
-            self.epochs[name, record["name"]].append(record["epochs"])
             timing = results.own_timing(record, timings)
             try:
                 experiment = Experiment.model_validate(record["configuration"])
+                self.epochs[name, record["name"]].append((record["epochs"], experiment.epochs))
                 here = _device_name(experiment)
             except (ValidationError, InputError):  # of another version of the schema; a GPU where none is
                 continue
@@ -127,9 +127,10 @@ class TrainingSpeed:
                 pace, source = self.of(trial.experiment)
             except InfeasibleGeometry:
                 continue
-            known = self.epochs[name, trial.name]
-            stops = trial.experiment.early_stopping is not None
-            epochs = mean(known) if known and stops else trial.experiment.epochs
+            limit, stops = trial.experiment.epochs, trial.experiment.early_stopping is not None
+            # Not of a training that a lower limit ended: a look at two epochs says nothing of where it stops
+            known = [one for one, of in self.epochs[name, trial.name] if one < of or of >= limit]
+            epochs = min(mean(known), limit) if known and stops else limit
             if stops and not known:
                 source += ", at most"
             sources[source] = None

@@ -164,7 +164,13 @@ def _epochs(line: Line) -> str:
 def _hardware(report: Report, lines: Sequence[Line]) -> str:
     ours = "; ".join(sorted({name for line in lines for name in line.ours.hardware()})) or "not run"
     theirs = f"Report: {report.hardware or 'hardware not stated'}. "
-    return f"{'' if any(line.row.goal for line in lines) else theirs}Ours: {ours}."
+    most = max(
+        (row["timing"].get("at_once") or 1 for line in lines for row in line.ours.trainings), default=1
+    )
+    together = (
+        f" Up to {most} trainings ran at once, which lengthens the seconds of each." if most > 1 else ""
+    )
+    return f"{'' if any(line.row.goal for line in lines) else theirs}Ours: {ours}.{together}"
 
 
 def _within(line: Line, quantity: str, noise: Mapping[str, Noise]) -> str:
