@@ -84,6 +84,9 @@ def copy(job: Job, ledger: Ledger, own: Path) -> None:
     finished = ledger.find(job.fingerprint)
     if finished is None:
         raise InputError(f"{job.label}: not in {ledger.folder}")
+    if finished.weights:
+        (own / job.key).mkdir(parents=True)
+        os.link(finished.weights, own / job.key / "model.safetensors")
     Ledger(own).add(job.key, without_scores(finished) if not job.scored else finished, None)
 
 

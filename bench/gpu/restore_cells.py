@@ -15,7 +15,7 @@ from convlab.data.readers.registry import read
 from convlab.data.sources import fetch, mirror_from_environment
 from convlab.errors import InputError, Parser, run
 from convlab.figures.cells import write_cells
-from convlab.results.single_result_claims import confusions
+from convlab.results.folders import confusions
 
 
 def main() -> None:

@@ -97,8 +97,13 @@ def csv_text(rows: Iterable[Mapping[str, Any]], columns: Sequence[str] = ()) -> 
     """Lay rows with the same keys out as CSV.
 
     Floats are the shortest text that reads back equal; text with a comma, a quote or a line end is quoted.
+
+    Raises:
+        ValueError: rows have different keys, or in another order.
     """
     rows = list(rows)
+    if other := [row for row in rows if list(row) != list(rows[0])]:
+        raise ValueError(f"rows with {', '.join(rows[0])} and with {', '.join(other[0])}")
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     head = list(rows[0]) if rows else columns

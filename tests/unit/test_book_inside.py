@@ -15,7 +15,7 @@ from convlab.figures.cells import write_cells
 from convlab.figures.weight_counts import write_weight_counts
 from convlab.models.build import build_model
 from convlab.models.summary import summarise
-from convlab.results.single_result_claims import confusions
+from convlab.results.folders import confusions
 
 
 @pytest.fixture

@@ -27,6 +27,15 @@ def full_disk(left: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
+def test_rows_of_other_columns_are_not_written_as_one_table(tmp_path: Path) -> None:
+    files.write_csv(tmp_path / "curves.csv", [{"epoch": 1, "loss": 0.5}])
+    with pytest.raises(ValueError, match="rows with epoch, loss and with epoch, loss, penalty"):
+        files.write_csv(
+            tmp_path / "curves.csv", [{"epoch": 1, "loss": 0.5}, {"epoch": 1, "loss": 0.5, "penalty": 0}]
+        )
+    assert (tmp_path / "curves.csv").read_text() == "epoch,loss\n1,0.5\n"
+
+
 def test_a_write_creates_parent_folders_and_leaves_no_temporary(tmp_path: Path) -> None:
     path = tmp_path / "a/b/results.json"
     files.write_json(path, {"accuracy": 0.1, "name": "ü"})

@@ -98,3 +98,46 @@ def test_a_folder_is_read_again_when_a_file_of_it_has_changed() -> None:
     assert load("one") is load("one")
     put([ONE], [evaluation(ONE, 0.5)])
     assert results.rows("one")[0]["test"]["accuracy"] == 0.5
+
+
+def predicted(*pairs: str) -> None:
+    """Put a result whose test images are `actual predicted`, with the scores of each class."""
+    labels = [pair.split() for pair in pairs]
+    per_class = {
+        "cat": {"precision": 0.5, "recall": 1.0, "images": 1},
+        "dog": {"precision": 1.0, "recall": 0.5, "images": 2},
+        "elk": {"precision": 0.0, "recall": 0.0, "images": 0},
+    }
+    put([ONE], [evaluation(ONE, per_class=per_class)])
+    rows = [{"actual": actual, "predicted": guess} for actual, guess in labels]
+    files.write_csv(files.PLOTS / "one/confusion.csv", rows, ("actual", "predicted"))
+
+
+def test_predictions_that_have_the_recorded_scores_belong_to_them() -> None:
+    predicted("cat cat", "dog cat", "dog dog")
+    assert load("one").problem == ""
+
+
+@pytest.mark.parametrize(
+    ("pairs", "label"),
+    [
+        (["cat cat", "dog dog", "dog dog"], "cat"),
+        (["cat cat", "dog elk", "dog dog"], "cat"),  # as many right
+        (["cat cat", "dog cat", "dog dog", "dog dog"], "dog"),
+        (["dog cat", "cat cat", "dog dog", "elk elk"], "elk"),
+    ],
+    ids=["more right", "wrong in another way", "more images", "another class"],
+)
+def test_predictions_of_another_evaluation_are_named(pairs: list[str], label: str) -> None:
+    predicted(*pairs)
+    told = f"plots/one/confusion.csv does not match metrics/one/scores.json in '{label}'"
+    assert load("one").problem.startswith(told)
+    assert results.rows("one") == []
+
+
+@pytest.mark.parametrize("text", [b"", b"actual,guess\n1,2\n", b"actual,predicted\n1\n", b"\xff\xfe"])
+def test_predictions_that_are_no_table_are_one_line(text: bytes) -> None:
+    predicted("cat cat", "dog cat", "dog dog")
+    files.write_bytes(files.PLOTS / "one/confusion.csv", text)
+    with pytest.raises(InputError, match=r"^plots/one/confusion\.csv: unreadable"):
+        load("one")

@@ -27,6 +27,16 @@ def test_two_seeds_of_a_trial_are_two_runs_below_the_trial(mirror, recipe):
         assert run.data.tags["fingerprint"] == fingerprints[seed - 1]
 
 
+def test_a_seed_more_counts_in_the_seconds_above_it(mirror, recipe):
+    put_sweep(recipe, seeds=1)
+    found = mirror("many")
+    assert found[None, "many"].data.metrics["timing/seconds"] == 2, "of a and b"
+    put_sweep(recipe, seeds=2)  # the first began when it did before
+    found = mirror("many")
+    assert found["many", "many/a"].data.metrics["timing/seconds"] == 3
+    assert found[None, "many"].data.metrics["timing/seconds"] == 6
+
+
 def test_the_run_above_several_seeds_has_their_mean_and_deviation(mirror, recipe):
     put(recipe, seeds=3)
     found = mirror("one")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from conftest import ROOT
-from result import evaluation, put, scores_of, training
+from result import clock, evaluation, put, scores_of, training
 
 from convlab import cli, files
 from convlab.pipeline.made_from import TrainingRecord
@@ -59,6 +59,21 @@ def test_what_was_not_computed_here_is_not_called_reproduced() -> None:
     )
     put([one], scores, timing={"started_at": "2026-11-27T10:00:00+00:00"})
     assert verify("digits").kind == "reproduced to the last bit"
+
+
+def test_it_is_said_how_many_trainings_a_campaign_kept() -> None:
+    rows = [trial("a", 0.9), trial("b", 0.8), training("grid", 1, "c", status="infeasible")]
+    clocks: dict[str, Any] = {
+        "a_seed-1": clock(rows[0], 3.0),
+        "b_seed-1": clock(rows[1], 3.0),
+        "c_seed-1": {},
+    }
+    put(rows, timing=clocks)
+    commit()
+    assert verify("grid").kind == "not compared"
+    put(rows, timing=clocks | {"b_seed-1": clock(rows[1], 4.0)})
+    kept = "1 of 2 trainings not computed since the commit"
+    assert str(verify("grid")) == f"grid: reproduced to the last bit: test 80.00% to 90.00%; {kept}"
 
 
 def test_other_weights_are_noise_as_far_as_the_test_images_cannot_tell_them_apart() -> None:

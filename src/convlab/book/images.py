@@ -6,7 +6,7 @@ from typing import Any
 
 from convlab import files
 from convlab.book.contents import figures
-from convlab.results.single_result_claims import confusions
+from convlab.results.folders import confusions
 
 QUALITY = 82  # of WebP: half a PNG's size, no visible difference
 # What each kind of figure shows, in the order of a page: its caption, and its section

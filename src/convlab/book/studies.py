@@ -10,8 +10,8 @@ from convlab import files
 from convlab.book.contents import Chapter, Contents
 from convlab.figures.cells import MOST_CLASSES
 from convlab.results import mean_text
+from convlab.results.folders import confusions
 from convlab.results.quantities import QUANTITIES, text_of
-from convlab.results.single_result_claims import confusions
 
 GRID = ("model.strides", "model.kernels")
 LEGEND = {"orient": "top", "labelLimit": 400, "columns": 1, "symbolOpacity": 1}

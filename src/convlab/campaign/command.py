@@ -19,7 +19,7 @@ from convlab.campaign.missing import (
     rows_with_fewer_epochs,
     undecided_claims,
 )
-from convlab.campaign.reuse import fill_ledger, reusable
+from convlab.campaign.reuse import fill_ledger, forget, reusable
 from convlab.campaign.running import campaign_lock, reproduce, reproduce_selection
 from convlab.config.seed_counts import seeds_of, set_seeds
 from convlab.errors import InputError
@@ -191,19 +191,24 @@ def _train(entry: Candidate, lock: IO[str], until: float | None, console: Consol
     result = entry.result
     seconds, source = format_duration(entry.estimate.seconds), entry.estimate.source
     console.print(f"campaign: {result.name} ({result.why}): {seconds}, {source}", highlight=False)
+    kept = fill_ledger(result.name, result.item)  # before DVC removes them with the outputs
+    if kept:
+        bare = sum(one.finished.weights is None for one in kept)
+        without = f", {bare} of them without weights, so not in histograms" if bare else ""
+        says = f"campaign: {result.name}: {len(kept)} of {entry.estimate.of} trainings kept{without}"
+        console.print(says, highlight=False)
     with restorable((PARAMS, STUDIES) if result.more_seeds else ()) as restore:
         try:
             if result.more_seeds:
                 for line in set_seeds(PARAMS, {result.name: seeds_of(result.item)}):
                     console.print(f"campaign: {line}", highlight=False)
-            if kept := fill_ledger(result.name, result.item):
-                says = f"campaign: {result.name}: {kept} of {entry.estimate.of} trainings kept"
-                console.print(says, highlight=False)
             how = reproduce(result.name, isinstance(result.item, Sweep), lock, until)
         except OSError:  # a full disk
             restore()
             raise
         if how == "failed":  # else its result would lack trainings
             restore()
+    if how == "done":
+        forget(result.name, kept)
     console.print(f"campaign: {result.name}: {how}", highlight=False)
     return how

@@ -3,7 +3,7 @@
 A training that is kept has the record that it had: when, where and with which versions it ran.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,20 +12,18 @@ from convlab import files, results
 from convlab.config import trials_of
 from convlab.config.seed_counts import Item
 from convlab.data.catalogue import DATASETS
+from convlab.errors import InputError
 from convlab.models.build import build_model
 from convlab.models.weights import hash_weights
 from convlab.networks import champions
 from convlab.pipeline.ledger import Finished, Ledger
+from convlab.pipeline.made_from import TrainingRecord, results_of, surroundings
 from convlab.pipeline.trainings import ledger_key
 from convlab.results import folders, states
 from convlab.schema import Sweep, Trial
 
-# What a record says beside the results that the ledger holds of a training: see made_from.of_training
-FACTS = {"of", "name", "overrides", "status", "configuration", "data", "code", "environment", "seal"}
-SAME = ("fresh", "other hardware")  # states of what the settings, the data and the code would give again
-LABELS = ("trial", "seed")  # columns of the tables that name a training
-COUNTS = ("epoch", "iteration")  # columns of whole numbers
-Rows = list[dict[str, Any]]
+NEEDED = "penalty"  # a column that curves of early versions lack: rows of a table have the same columns
+LABELS = ("trial", "seed")  # columns of curves.csv that name a training
 
 
 class Reusable(NamedTuple):
@@ -35,87 +33,96 @@ class Reusable(NamedTuple):
     finished: Finished
 
 
-def fill_ledger(name: str, item: Item) -> int:
-    """Put into the ledger of an experiment or a sweep what is `reusable`, and return how many trainings.
+def fill_ledger(name: str, item: Item) -> list[Reusable]:
+    """Put into the ledger of an experiment or a sweep what is `reusable`, and return what was not there yet.
 
     Raises:
-        InputError: a file of its result is damaged.
+        InputError: its result is damaged.
     """
-    found, ledger = reusable(name, item), Ledger(files.ledger(name))
-    for one in found.values():
-        ledger.add(one.key, one.finished, None)
-    return len(found)
+    ledger = Ledger(files.ledger(name))
+    return [one for one in reusable(name, item).values() if ledger.keep(one.key, one.finished)]
+
+
+def forget(name: str, kept: Iterable[Reusable]) -> None:
+    """Remove from the ledger what the stage has left there, for DVC's run cache had its outputs: another
+    run, forced, is to train."""
+    Ledger(files.ledger(name)).drop(one.key for one in kept)
 
 
 def reusable(name: str, item: Item) -> dict[int, Reusable]:
     """Return those trainings of a result that the settings, the data and the code would give again, by their
     place among the item's.
 
-    Each is whole: with its curves, its seconds, its steps where they are recorded, and for an experiment,
-    whose evaluation reads them, its weights. (A sweep is scored as it is trained; git has no weights of it.)
+    Each is whole: with its curves, its seconds, and for an experiment, whose evaluation reads them, its
+    weights. (A sweep is scored as it is trained; git has no weights of it.) Where steps are recorded, the
+    first seed is none of them: nothing proves that iterations.csv, which git does not have, is of it.
 
     Raises:
-        InputError: a file of its result is damaged.
+        InputError: its result is damaged.
     """
     folder = folders.load(name)
     records = {(one["name"], one["seed"]): one for one in folder.trainings if one["status"] == "finished"}
     if not records:
         return {}
-    sweep, curves, timings = isinstance(item, Sweep), folders.curves(name), results.timings(name)
-    steps = _steps(name, list(records))
-    found = {}
+    sweep, curves, timings = isinstance(item, Sweep), folders.curves(name), _timings(name)
+    found: dict[int, Reusable] = {}
+    firsts: set[str] = set()
     for place, trial in enumerate(trials_of(name, item)):
+        first = trial.name not in firsts
+        firsts.add(trial.name)
         of = trial.name, trial.experiment.seed
-        record = records.get(of)
-        if record is None or states.state_of_training(folder, record, trial.experiment).kind not in SAME:
+        record, rows = records.get(of), curves.get(of, [])
+        if record is None or not _same(folder, record, trial) or (first and trial.experiment.iterations):
             continue
-        timing, weights = results.own_timing(record, timings), _weights(name, trial, record.get("weights"))
-        has_steps = of in steps or not trial.experiment.iterations
-        if timing and (weights or sweep) and of in curves and has_steps:
-            own = {key: value for key, value in record.items() if key not in FACTS}
-            timing = {key: value for key, value in timing.items() if key != "seeds"}
-            rows = _rows(curves[of]), steps.get(of, [])
-            key = ledger_key(trial, record["fingerprint"], record["data"]["test"] if sweep else None)
-            found[place] = Reusable(key, Finished("finished", own, None, *rows, timing, weights))
+        timing, weights = _timing(record, timings, sweep), _weights(name, trial, record, sweep)
+        test = record["data"].get("test")  # of a trial: an experiment's record has no scores
+        whole = record["environment"] == surroundings(timing) and bool(rows) and NEEDED in rows[0]
+        if whole and sweep == bool(test) and (weights or sweep):
+            key = ledger_key(trial, record["fingerprint"], test)
+            kept = Finished("finished", results_of(record), None, _rows(rows), [], timing, weights)
+            found[place] = Reusable(key, kept)
     return found
 
 
-def _steps(name: str, trainings: Sequence[tuple[str, int]]) -> dict[tuple[str, int], Rows]:
-    """Return the recorded steps of trainings, by name and seed: a trial's first seed has some, others none.
-
-    The first is left out where its steps are not in iterations.csv, a file that git does not have.
-    """
-    path = files.PLOTS / name / "iterations.csv"
-    kept: dict[str, Rows] = {}
-    for row in files.read_curves(path) if path.is_file() else []:
-        kept.setdefault(row.get("trial", name), []).append(row)
-    found: dict[tuple[str, int], Rows] = {}
-    firsts: dict[str, int] = {}
-    for trial, seed in trainings:
-        if firsts.setdefault(trial, seed) != seed:
-            found[trial, seed] = []
-        elif trial in kept:
-            found[trial, seed] = _rows(kept[trial])
-    return found
+def _same(folder: folders.Folder, record: TrainingRecord, trial: Trial) -> bool:
+    """Return whether a training is what would be trained now, on whatever machine unless it is portable."""
+    state = states.state_of_training(folder, record, trial.experiment).kind
+    return state == "fresh" or (state == "other hardware" and not trial.experiment.portable)
 
 
-def _rows(rows: Rows) -> Rows:
-    """Return rows of a table as the training recorded them: without its name, with whole numbers."""
+def _timings(name: str) -> dict[str, Any]:
+    """Return the content of timing.json; nothing where it is damaged: training again writes it anew."""
+    with suppress(InputError):
+        return dict(folders.read(name, "timing.json") or {})
+    return {}
+
+
+def _timing(record: TrainingRecord, timings: Mapping[str, Any], sweep: bool) -> dict[str, Any]:
+    """Return a training's own timing; of a sweep by its name, for trials may have the same settings."""
+    if sweep:
+        known = [timings.get(files.training(record["seed"], record["name"]), {})]
+    else:
+        known = [{key: value for key, value in timings.items() if key != "seeds"}, *timings.get("seeds", [])]
+    return results.own_timing(record, known)
+
+
+def _rows(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return rows of curves.csv as the training recorded them."""
     return [
-        {key: int(value) if key in COUNTS else value for key, value in row.items() if key not in LABELS}
+        {key: int(value) if key == "epoch" else value for key, value in row.items() if key not in LABELS}
         for row in rows
     ]
 
 
-def _weights(name: str, trial: Trial, known: str | None) -> Path | None:
-    """Return the file of the weights that have this hash, from data/models/ or from git; None without any."""
-    experiment = trial.experiment
-    own = files.weights(name, experiment.seed, None if trial.name == name else trial.name)
+def _weights(name: str, trial: Trial, record: TrainingRecord, sweep: bool) -> Path | None:
+    """Return the file of a training's weights, from data/models/ or from git; None where neither has them."""
+    experiment, known = trial.experiment, record.get("weights")
+    own = files.weights(name, experiment.seed, trial.name if sweep else None)
     if own.is_file():
         model = build_model(experiment, experiment.input_shape, len(DATASETS[experiment.dataset].classes))
-        with suppress(RuntimeError):  # of another network
+        with suppress(RuntimeError, InputError):  # of another network, or damaged
             model.load_state_dict(files.read_tensors(own))
-        if hash_weights(model) == known:
-            return own
-    champion = champions.find(trial.name, known)
+            if hash_weights(model) == known:
+                return own
+    champion = None if sweep else champions.find(name, known)
     return champion[0] if champion else None

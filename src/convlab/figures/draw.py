@@ -178,20 +178,15 @@ def _augmentation(name: str, experiment: Experiment, train: Split, statistics: S
 
 
 def _l2_studies(trials: list[Trial]) -> list[list[Trial]]:
-    """Group trials that differ in λ alone, each with the first seed that all of its group have."""
-    groups: dict[str, dict[float, dict[int, Trial]]] = {}
+    """Group trials that differ in λ alone, of the seed that most of a group have, of several the first."""
+    groups: dict[str, dict[int, dict[float, Trial]]] = {}
     for trial in trials:
         alike = {"l2": 0.0, "l2_on": "kernels", "seed": 0}  # without a penalty it is on nothing
         rest = trial.experiment.model_copy(update=alike).model_dump_json()
-        seeds = groups.setdefault(rest, {}).setdefault(trial.experiment.l2, {})
-        seeds.setdefault(trial.experiment.seed, trial)
-    studies = []
-    for group in groups.values():
-        first, *others = group.values()
-        common = [seed for seed in first if all(seed in seeds for seeds in others)]
-        if others and common:
-            studies.append([seeds[common[0]] for seeds in group.values()])
-    return studies
+        seeds = groups.setdefault(rest, {}).setdefault(trial.experiment.seed, {})
+        seeds.setdefault(trial.experiment.l2, trial)
+    most = [max(seeds.values(), key=len) for seeds in groups.values()]
+    return [list(group.values()) for group in most if len(group) > 1]
 
 
 def _l2_weights(name: str, trials: list[Trial]) -> tuple[list[str], dict[str, dict[str, Tensor]]]:

@@ -98,15 +98,33 @@ class Ledger:
                 return
 
     def add(self, key: str, finished: Finished, trained: Trained | None) -> None:
-        """Record a finished training, with its weights if it has any: trained now, or earlier."""
-        weights = self.folder / key / "model.safetensors"
+        """Record a finished training, with its weights if it has any."""
         if trained:
-            files.write_tensors(weights, trained.model.state_dict())
-        elif finished.weights:
-            files.copy(finished.weights, weights)
+            files.write_tensors(self.folder / key / "model.safetensors", trained.model.state_dict())
         content = {name: value for name, value in asdict(finished).items() if name != "weights"}
         files.write_json(self.folder / key / FINISHED, content)
         shutil.rmtree(self.checkpoints(key), ignore_errors=True)
+
+    def keep(self, key: str, finished: Finished) -> bool:
+        """Record a training of an earlier result, with its weights if it has any, and return True.
+
+        Return False if the training is here already, or another process is training it.
+        """
+        used, turn = self.use(key), Lock.exclusive(self.folder / key / TRAINING)
+        try:
+            if turn is None or self.find(key):
+                return False
+            weights = self.folder / key / "model.safetensors"
+            if finished.weights:
+                files.copy(finished.weights, weights)
+            else:
+                weights.unlink(missing_ok=True)  # of one that was killed before it was finished
+            self.add(key, finished, None)
+            return True
+        finally:
+            used.release()
+            if turn:
+                turn.release()
 
     def contents(self, key: str) -> dict[str, bytes]:
         """Return the files of a training, by their place in its folder: what `put` takes on another machine.

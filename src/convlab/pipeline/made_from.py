@@ -25,6 +25,8 @@ from convlab.config.explain import validate
 from convlab.errors import InputError
 
 TrainingRecord = dict[str, Any]
+# What the record of a finished training says besides its results
+FACTS = {"of", "name", "overrides", "status", "configuration", "data", "code", "environment", "seal"}
 SURROUNDINGS = (  # the entries of timing.json that stay the same when a machine trains again
     "device_name",
     "threads",
@@ -62,6 +64,11 @@ def of_training(of: str, trial: Trial, finished: "Finished", folder: Path, score
             "environment": surroundings(finished.timing),
         }
     )
+
+
+def results_of(record: TrainingRecord) -> dict[str, Any]:
+    """Return what the ledger holds of a training that finished: the reverse of `of_training`."""
+    return {key: value for key, value in record.items() if key not in FACTS}
 
 
 def of_evaluation(

@@ -4,19 +4,26 @@ Numbers of one training beside the curves or the configuration of another, or a 
 are not a result: each reader gets the reason from here, and shows no number.
 """
 
+import csv
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from math import isclose
 from pathlib import Path
 from typing import Any
 
 from convlab import files
+from convlab.errors import InputError
 from convlab.pipeline import summaries
 from convlab.pipeline.made_from import TrainingRecord, problem_of
 from convlab.schema.curve_quantities import of_curve
 
 PARTS = ("trainings.json", "scores.json", "train.json", "evaluate.json", "trials.json")
 MEND = "`git checkout` or `dvc repro` brings back what belongs together"
+
+
+Confused = tuple[str, str]  # actual class, predicted class
 
 
 @dataclass(frozen=True)
@@ -49,7 +56,10 @@ def load(name: str) -> Folder:
     Raises:
         InputError: a file is damaged.
     """
-    paths = (*(files.METRICS / name / file for file in PARTS), files.PLOTS / name / "curves.csv")
+    paths = (
+        *(files.METRICS / name / file for file in PARTS),
+        *(files.PLOTS / name / file for file in ("curves.csv", "confusion.csv")),
+    )
     return _load(name, Path.cwd(), tuple(stamp(path) for path in paths))
 
 
@@ -105,7 +115,7 @@ def _problem(name: str, trainings: Any, scores: Any) -> str:
         if found != sums.get(file) and (found is not None or file in sums):
             other = "scores.json" if file == "evaluate.json" else "trainings.json"
             return f"{files.METRICS / name / file} does not match {other}; {MEND}"
-    return _of_other_curves(name, trainings)
+    return _of_other_curves(name, trainings) or _of_other_predictions(name, scores)
 
 
 def _of_other_curves(name: str, trainings: Sequence[TrainingRecord]) -> str:
@@ -122,6 +132,47 @@ def _of_other_curves(name: str, trainings: Sequence[TrainingRecord]) -> str:
         if (one["name"], one["seed"], one["best_epoch"], one["validation_loss"]) not in kept:
             return f"{path} belongs to a different training than {files.trainings(name)}; {MEND}"
     return ""
+
+
+def _of_other_predictions(name: str, scores: Sequence[TrainingRecord]) -> str:
+    """Return why confusion.csv is not of the first seed's scores, each class's precision and recall."""
+    per_class = scores[0].get("per_class", {}) if scores else {}
+    pairs = confusions(name) if per_class else []
+    if not pairs:
+        return ""
+    actual, predicted = (Counter(labels) for labels in zip(*pairs, strict=True))
+    right = Counter(label for label, guess in pairs if label == guess)
+    for label, own in per_class.items():
+        found = right[label] / max(predicted[label], 1), right[label] / max(actual[label], 1)
+        if actual[label] != own["images"] or not _close(found, (own["precision"], own["recall"])):
+            return f"{_confusion(name)} does not match {files.scores(name)} in {label!r}; {MEND}"
+    return ""
+
+
+def confusions(name: str) -> list[Confused]:
+    """Return (actual, predicted) of each test image, of the first seed; empty where there is none.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    path = _confusion(name)
+    if not path.is_file():
+        return []
+    try:
+        head, *rows = csv.reader(path.read_text(encoding="utf-8").splitlines())
+        if head != ["actual", "predicted"]:
+            raise ValueError(f"its columns are {', '.join(head)}")
+        return [(actual, predicted) for actual, predicted in rows]
+    except (ValueError, csv.Error) as error:
+        raise InputError(f"{path}: unreadable ({error}); remove it and run `dvc repro`") from None
+
+
+def _confusion(name: str) -> Path:
+    return files.PLOTS / name / "confusion.csv"
+
+
+def _close(found: Sequence[float], recorded: Sequence[float]) -> bool:
+    return all(isclose(one, other, abs_tol=1e-9) for one, other in zip(found, recorded, strict=True))
 
 
 def finished() -> list[str]:

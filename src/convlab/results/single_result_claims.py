@@ -3,7 +3,6 @@
 They are of the first seed's network, over its wrong test images: another network may confuse others.
 """
 
-import csv
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from typing import assert_never
 
 from convlab import files
 from convlab.errors import InputError
+from convlab.results.folders import Confused, confusions
 from convlab.results.intervals import Difference
 from convlab.schema import Claim
 from convlab.schema.study import Than
@@ -20,8 +20,6 @@ from convlab.schema.study import Than
 PAIR = re.compile(r"(?P<one>[^/>]+?)(?P<way>/|->)(?P<other>[^/>]+)")
 # Of a normal distribution: a median has the standard error 1.2533 σ / √n, and the quartiles are 1.349 σ apart
 MEDIAN_ERROR = 1.2533 / 1.349
-
-Confused = tuple[str, str]  # actual class, predicted class
 
 
 def difference(name: str, claim: Claim) -> Difference | None:
@@ -41,18 +39,6 @@ def difference(name: str, claim: Claim) -> Difference | None:
     confused = confusions(claim.a)
     assert claim.pairs is not None, "the schema demands them"
     return of_pairs(name, confused, claim.pairs, claim.than) if confused else None
-
-
-def confusions(name: str) -> list[Confused]:
-    """Return (actual, predicted) of each test image, of the first seed; empty where there is none."""
-    path = files.PLOTS / name / "confusion.csv"
-    if not path.is_file():
-        return []
-    rows = csv.DictReader(path.read_text(encoding="utf-8").splitlines())
-    try:
-        return [(row["actual"], row["predicted"]) for row in rows]
-    except KeyError as error:
-        raise InputError(f"{path}: unreadable (no column {error}); remove it and run `dvc repro`") from None
 
 
 def of_pairs(

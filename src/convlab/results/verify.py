@@ -14,7 +14,7 @@ from typing import Any, Literal
 from convlab import files, git
 from convlab.errors import InputError
 from convlab.pipeline.made_from import TrainingRecord
-from convlab.results.folders import load
+from convlab.results.folders import load, read
 from convlab.results.regressions import CONFIDENCE, Scored, over_images
 from convlab.results.states import changed, format_reasons
 
@@ -60,21 +60,34 @@ def verify(name: str, revision: str = "HEAD") -> Outcome:
             name, "not compared", f"settings differ from the committed result: {format_reasons(other)}"
         )
     if _same(before, folder.trainings) and _same(scores, folder.scores):
-        if _untouched(name, revision):
+        kept, timed = _not_computed(name, revision)
+        if kept and kept == timed:
             return Outcome(
                 name, "not compared", "not computed since the commit: the files are the committed ones"
             )
         means = [one.mean for one in _results(folder.trainings, folder.scores).values() if one.accuracies]
         spread = dict.fromkeys(f"{end:.2%}" for end in (min(means), max(means))) if means else {}
-        return Outcome(name, "reproduced to the last bit", f"test {' to '.join(spread)}" if spread else "")
+        parts = [f"test {' to '.join(spread)}"] if spread else []
+        parts += [f"{kept} of {timed} trainings not computed since the commit"] if kept else []
+        return Outcome(name, "reproduced to the last bit", "; ".join(parts))
     return _within_noise(name, _results(before, scores), _results(folder.trainings, folder.scores))
 
 
-def _untouched(name: str, revision: str) -> bool:
-    """Tell whether a result's clock, which every training sets anew, is the committed one."""
-    clock = files.METRICS / name / TIMING
-    committed = git.output_or_none("show", f"{revision}:./{clock.as_posix()}")
-    return clock.is_file() and clock.read_text(encoding="utf-8") == committed
+def _not_computed(name: str, revision: str) -> tuple[int, int]:
+    """Return how many trainings have the committed clock, which every training sets anew, and how many have
+    one at all."""
+    committed = git.output_or_none("show", f"{revision}:./{(files.METRICS / name / TIMING).as_posix()}")
+    try:
+        before = json.loads(committed or "{}")
+    except ValueError:
+        before = {}
+    now = read(name, TIMING) or {}
+    if "fingerprint" in now:  # of an experiment: the first seed's, and all of them where there are several
+        before, now = (
+            {str(n): one for n, one in enumerate(side.get("seeds", [side]))} for side in (before, now)
+        )
+    clocks = {key: clock for key, clock in now.items() if clock}  # what was infeasible took no time
+    return sum(before.get(key) == clock for key, clock in clocks.items()), len(clocks)
 
 
 def _missing(revision: str) -> str:

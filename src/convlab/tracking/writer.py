@@ -132,13 +132,15 @@ def _ours(run: Any) -> bool:
 
 
 def _unchangeable(found: Any, run: Run) -> bool:
-    """Return whether MLflow's run holds what MLflow never changes: another value of a parameter, or a score
-    that the files no longer have."""
+    """Return whether MLflow's run holds what MLflow never changes: another value of a parameter, a score that
+    the files no longer have, or other seconds: of a result with more seeds, some of them trained before."""
     if DIGEST not in found.data.tags or not _ours(found):
         return False
     params, metrics = found.data.params, found.data.metrics
     other = any(params.get(key, value) != value for key, value in run.params.items())
-    return other or any(key in metrics and key not in run.metrics for key in SCORES)
+    other = other or any(key in metrics and key not in run.metrics for key in SCORES)
+    clock = {f"timing/{key}": run.timing[key] for key in TIMES if run.timing.get(key) is not None}
+    return other or any(metrics.get(key, value) != value for key, value in clock.items())
 
 
 def _log(client: "MlflowClient", found: Any, run: Run) -> None:
