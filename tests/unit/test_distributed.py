@@ -1,5 +1,6 @@
 """One training on two devices is the training on one, but for the order of additions. Here: two processes."""
 
+import errno
 import os
 import shutil
 import signal
@@ -8,7 +9,9 @@ import time
 from collections.abc import Callable
 from functools import partial
 from multiprocessing import active_children
+from multiprocessing.connection import wait
 from pathlib import Path
+from traceback import format_exception
 from typing import Any
 
 import pytest
@@ -16,7 +19,7 @@ import torch
 import torch.distributed as dist
 from pydantic import ValidationError
 from test_recipes import ALL
-from torch import multiprocessing, nn
+from torch import OutOfMemoryError, multiprocessing, nn
 from training import CPU, Make, Recipe, first
 
 from convlab import files
@@ -26,6 +29,7 @@ from convlab.interrupt import Interrupted, Request
 from convlab.locks import Lock
 from convlab.models.build import build_model
 from convlab.pipeline.devices import require_devices, train_on_devices
+from convlab.pipeline.executors.job import train_job
 from convlab.pipeline.identity import identity
 from convlab.pipeline.ledger import TRAINING, Ledger
 from convlab.pipeline.run import train
@@ -232,6 +236,105 @@ def test_asked_to_end_both_processes_do_so_after_the_same_step(
     asking.join()
     assert ended.value.number == signal.SIGINT
     assert not active_children()
+
+
+class Faulty(type(Path())):  # type: ignore[misc]
+    """A folder of checkpoints into which one of the processes cannot look."""
+
+    rank: int
+    error: Exception
+
+    def __reduce__(self) -> Any:
+        return faulty, (str(self), self.rank, self.error)
+
+    def glob(self, pattern: str) -> Any:
+        if dist.is_initialized() and dist.get_rank() == self.rank:  # the parent may look
+            raise self.error
+        return super().glob(pattern)
+
+
+def faulty(folder: str, rank: int, error: Exception) -> Faulty:
+    found = Faulty(folder)
+    found.rank, found.error = rank, error
+    return found
+
+
+SHORT = OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+UNREADABLE = InputError("data/processed: found nothing; run `dvc repro`")
+FULL = OSError(errno.ENOSPC, "No space left on device", "weights.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("rank", "error"),
+    [
+        pytest.param(0, SHORT, marks=pytest.mark.campaign),
+        (1, SHORT),
+        pytest.param(1, UNREADABLE, marks=pytest.mark.campaign),
+        pytest.param(1, FULL, marks=pytest.mark.campaign),
+        pytest.param(1, KeyError("statistics"), marks=pytest.mark.campaign),
+    ],
+)
+def test_an_error_of_any_process_is_that_of_the_training(
+    rank: int, error: Exception, recipe: Recipe, prepared: Path, tmp_path: Path
+) -> None:
+    settings = recipe(GENTLE, devices=2)
+    folder = faulty(str(tmp_path), rank, error)
+    known = type(error) if error in (SHORT, UNREADABLE, FULL) else RuntimeError
+    with pytest.raises(known) as ended:  # and not what gloo tells the other one
+        train_on_devices("digits", settings, prepared / settings.data_key(), Checkpoints(folder))
+    assert type(ended.value) is known
+    told = "".join(format_exception(ended.value))
+    assert f"{type(error).__name__}: {error}" in told
+    assert "in glob" in told  # where it occurred
+    assert "gloo" not in told
+    assert not active_children()
+
+
+def test_a_gpu_short_of_memory_is_one_line_with_several_devices_too(
+    recipe: Recipe, prepared: Path, tmp_path: Path
+) -> None:
+    class Short(Ledger):
+        def checkpoints(self, key: str) -> Path:
+            return faulty(str(super().checkpoints(key)), 1, SHORT)
+
+    (job,) = Trainings("digits", recipe(devices=2), prepared, tmp_path).jobs
+    with pytest.raises(InputError, match="digits: batch_size: found 64, for which the GPU has too little"):
+        train_job(job, Short(tmp_path), 1)
+
+
+class Patient(type(Path())):  # type: ignore[misc]
+    """A folder of checkpoints in which the first process is asked to end, and then waits to write."""
+
+    def glob(self, pattern: str) -> Any:
+        found = list(super().glob(pattern))
+        if dist.get_rank() == 0 and not found:
+            os.kill(os.getpid(), signal.SIGTERM)
+        while dist.get_rank() == 0 and found and not (self / "go on").exists():
+            time.sleep(0.01)
+        return found
+
+
+@pytest.mark.campaign
+def test_it_sleeps_until_the_first_process_answers_when_another_has_ended(
+    recipe: Recipe, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = recipe(GENTLE, devices=2)
+    ready: list[int] = []
+
+    def counted(connections: Any, timeout: float) -> Any:
+        found = wait(connections, timeout)
+        if found or ready:
+            ready.append(len(found))
+        if len(ready) == 3:
+            (tmp_path / "go on").touch()
+        return found
+
+    monkeypatch.setattr("convlab.pipeline.devices.wait", counted)
+    with pytest.raises(Interrupted, match="SIGTERM: digits stopped at epoch 1, step 1"):
+        train_on_devices(
+            "digits", settings, prepared / settings.data_key(), Checkpoints(Patient(tmp_path), label="digits")
+        )
+    assert ready[:3] == [1, 0, 0]  # the other one's end wakes it once
 
 
 @pytest.mark.campaign

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from safetensors.torch import load, save
+from torch import OutOfMemoryError
 
 from convlab.data.dataset import load_statistics
 from convlab.errors import InputError
@@ -37,8 +38,9 @@ from convlab.train.engine import EAGER
 from convlab.train.history import Diverged
 
 POLL = 0.5  # seconds between checks for a request to end
-GRACE = 5.0  # seconds in which the others notice that one is gone, and end
 LOOPBACK = "lo" if sys.platform == "linux" else "lo0"
+# Errors that a command tells apart, as it does those of a training in one process
+AS_OF_ONE = (Diverged, InfeasibleGeometry, InputError, OSError, OutOfMemoryError)
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,8 @@ def train_on_devices(
 
     Raises:
         InputError: there are fewer devices than that, or a process was killed from outside.
-        InfeasibleGeometry, Diverged, Interrupted: as `train` does.
+        InfeasibleGeometry, Diverged, Interrupted, OutOfMemoryError, OSError: as `train` does, whichever
+            process meets it.
     """
     require_devices(experiment)
     checkpoints = checkpoints or Checkpoints()
@@ -89,10 +92,9 @@ def train_on_devices(
         told = (label, experiment, folder, checkpoints.folder, checkpoints.seconds)
         task = Task(*told, experiment.devices, threads, Path(place, "meeting"))
         outcome = _outcome(task, checkpoints.request)
-    if isinstance(outcome, Interrupted) and checkpoints.request.number is not None:
-        raise Interrupted(checkpoints.request.number, outcome.message)
-    if isinstance(outcome, Exception):
-        raise outcome
+    if isinstance(outcome, Interrupted):
+        asked = checkpoints.request.number  # passed on as SIGTERM, whatever it was
+        raise Interrupted(outcome.number if asked is None else asked, outcome.message)
     statistics = load_statistics(folder)
     model = build_model(experiment, statistics.input_shape, len(statistics.classes))
     model.load_state_dict(load(outcome.pop("weights")))
@@ -100,7 +102,7 @@ def train_on_devices(
 
 
 def _outcome(task: Task, request: Request) -> Any:
-    """Return what the first process sends: an error of the training, or its result."""
+    """Return what the first process sends: that it was interrupted, or its result."""
     spawn = multiprocessing.get_context("spawn")
     processes = list[BaseProcess]()
     answers: list[Connection] = []
@@ -120,51 +122,55 @@ def _outcome(task: Task, request: Request) -> Any:
 
 
 def _awaited(task: Task, processes: list[BaseProcess], answers: list[Connection], request: Request) -> Any:
-    passed_on = False
+    """Return what the first process sends, unless one of them fails before: raise the error of that one."""
+    unheard, passed_on = answers, False
     while True:
-        wait([answers[0], *(process.sentinel for process in processes)], POLL)
+        ready = wait(unheard, POLL)  # for an answer, or the end of a process
+        said = {rank: _heard(answer) for rank, answer in enumerate(answers) if answer in ready}
+        unheard = [answer for answer in unheard if answer not in ready]
+        if any(word is None or isinstance(word, Failed) for word in said.values()):
+            raise _cause(task, processes, said, request)
+        if 0 in said:
+            return said[0]
         if request.number is not None and not passed_on:
             passed_on = True
             with suppress(ProcessLookupError):
                 os.kill(processes[0].pid or 0, signal.SIGTERM)
-        if answers[0].poll():
-            with suppress(EOFError):
-                outcome = answers[0].recv()
-                if not isinstance(outcome, Failed):
-                    return outcome
-                raise _death(task, processes, answers, outcome)
-        if any(process.exitcode for process in processes):
-            if request.number is not None:  # before the first one could defer it, while it imported PyTorch
-                raise Interrupted(request.number, f"{task.label} stopped while its processes started")
-            raise _death(task, processes, answers)
+
+
+def _heard(answer: Connection) -> Any:
+    """Return what a process has sent, or None if it has ended without a word."""
+    with suppress(EOFError, OSError):  # killed before it began to send, or while it did
+        return answer.recv()
+    return None
 
 
 @dataclass(frozen=True)
 class Failed:
-    """A process ended with an error other than those of a training: its traceback."""
+    """A process ended with an error, at a time by the clock that all of them read."""
 
-    text: str
+    error: Exception
+    at: float
 
 
-def _death(
-    task: Task, processes: list[BaseProcess], answers: list[Connection], failed: Failed | None = None
-) -> Exception:
-    """Return the error that says which process died, and why, once the others have noticed."""
-    end = monotonic() + GRACE
-    for process in processes:
-        process.join(max(0.0, end - monotonic()))
-    for rank, process in enumerate(processes):
-        if (process.exitcode or 0) < 0:
-            number = signal.Signals(-(process.exitcode or 0)).name
+def _cause(task: Task, processes: list[BaseProcess], said: dict[int, Any], request: Request) -> Exception:
+    """Return the error that ends the training: the first one, as the other processes only notice its end."""
+    for rank, word in said.items():
+        if word is not None:
+            continue
+        if request.number is not None:  # before the first one could defer it, while it imported PyTorch
+            return Interrupted(request.number, f"{task.label} stopped while its processes started")
+        processes[rank].join()
+        status = processes[rank].exitcode or 0
+        if status < 0:
             return InputError(
                 f"{task.label}: the process of device {rank + 1} of {task.ranks} was killed from outside "
-                f"({number}; out of memory?); run it again to resume from its last checkpoint"
+                f"({signal.Signals(-status).name}; out of memory?); run it again to resume from its last "
+                "checkpoint"
             )
-    for answer in answers:
-        with suppress(EOFError):
-            if failed is None and answer.poll():
-                failed = answer.recv()
-    return RuntimeError(failed.text if failed else f"{task.label}: a process ended without a word")
+        return RuntimeError(f"{task.label}: a process ended without a word, with exit status {status}")
+    failed = [word for word in said.values() if isinstance(word, Failed)]
+    return min(failed, key=lambda one: one.at).error
 
 
 def _run(task: Task, rank: int, answer: Connection) -> None:
@@ -178,11 +184,13 @@ def _run(task: Task, rank: int, answer: Connection) -> None:
         sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115 — one process prints
     try:
         answer.send(_trained(task, rank))
-    except (Diverged, InfeasibleGeometry, InputError, Interrupted) as error:
-        answer.send(error)
+    except Interrupted as ended:  # the first one is still to write its checkpoint: no failure of another
+        answer.send(ended)
+    except AS_OF_ONE as error:
+        error.add_note(traceback.format_exc())
+        answer.send(Failed(error, monotonic()))
     except Exception:
-        answer.send(Failed(traceback.format_exc()))
-        sys.exit(1)
+        answer.send(Failed(RuntimeError(traceback.format_exc()), monotonic()))
 
 
 def _trained(task: Task, rank: int) -> dict[str, Any]:
