@@ -67,7 +67,7 @@ test-browser: setup  ## open the book's pages, and DVC's of plots, in Chromium (
 
 test-ray: setup  ## the executors with Ray, which this installs as well (requirements-ray.lock)
 	pip install --quiet --disable-pip-version-check --require-hashes -r requirements-ray.lock
-	pytest tests/unit/test_executors.py tests/unit/test_ray_faults.py -rs $(if $(CI),--no-skips)
+	pytest tests/unit/test_executors.py tests/unit/test_ray_faults.py tests/unit/test_ray_driver.py -rs $(if $(CI),--no-skips)
 
 check: setup  ## the gate: exit status 1 when a metric is below its threshold in studies.yaml
 	@convlab check

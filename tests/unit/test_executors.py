@@ -12,10 +12,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.console import Console
 from rich.live import Live
@@ -25,11 +26,13 @@ from training import THREE, Make, rows, weights
 from convlab import files
 from convlab.config import dump_item
 from convlab.errors import InputError
+from convlab.pipeline.executors import ray_worker
 from convlab.pipeline.executors.job import Job
 from convlab.pipeline.ledger import Ledger
+from convlab.pipeline.provenance import hash_files
 from convlab.pipeline.trainings import Trainings
 from convlab.schema import Sweep
-from convlab.train.progress import LiveTable, Total, reporting_to
+from convlab.train.progress import LiveTable, PlainLines, Total, reporting_to
 
 needs_ray = pytest.mark.skipif(
     find_spec("ray") is None, reason="Ray is not installed here: pip install '.[ray]'"
@@ -40,6 +43,7 @@ import sys
 from pathlib import Path
 from convlab.config import load_sweep
 from convlab.errors import run
+from convlab.pipeline.provenance import hash_files
 from convlab.pipeline.trainings import Trainings
 plan, prepared, ledger = map(Path, sys.argv[1:])
 run(lambda: Trainings("lr", load_sweep(plan), prepared, ledger).run() and None)
@@ -183,6 +187,32 @@ def test_a_sweep_on_ray_ends_as_in_processes_to_the_last_byte(
     assert same(on_ray, run_serially(plan, prepared, tmp_path / "serial"))
     on_ray.clear()
     assert not (tmp_path / "ray").exists()  # nothing is left there
+
+
+def test_a_worker_that_shares_nothing_checks_data_once(
+    sweep: Make, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each trial would hash them again: 0.1 s for CIFAR-10, beside trials of a second."""
+    hashed: list[Path] = []
+
+    def counted(paths: Iterable[Path]) -> str:
+        found = list(paths)
+        hashed.extend(found)
+        return hash_files(found)
+
+    monkeypatch.setattr(ray_worker, "hash_files", counted)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("convlab.train.device.ALL_THREADS", 1)
+    monkeypatch.chdir(tmp_path)
+    jobs = Trainings("lr", sweep(*THREE[:2], epochs=1), prepared, tmp_path / "driver").jobs
+    sent = {path.name: np.fromfile(path, np.uint8) for path in sorted(jobs[0].folder.iterdir())}
+    data = hash_files(jobs[0].folder / name for name in sent)
+    with reporting_to(PlainLines(Total("lr", {}))):
+        worker = ray_worker.Worker(1)
+        assert not worker.where("elsewhere", tmp_path, tmp_path / "not seen").shared
+        made = [worker.run(job, tmp_path / "driver", 1, sent, data, {})[1] for job in jobs]
+    assert all("finished.json" in contents for contents in made)
+    assert len(hashed) == 2 * len(sent)  # when they are not there yet, and once they are
 
 
 def test_a_further_executor_is_one_function(

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from bench.pipeline import executors, growth_page
+from bench.pipeline import driver, executors, growth_page
 from convlab.files import read_json
 from robustness import remote_servers, remotes, tracking_speed
 
@@ -19,6 +19,7 @@ PAGE = Path("docs/scale.md")
 TABLES: dict[str, tuple[Path, Callable[[dict[str, Any]], str]]] = {
     "growth": (growth_page.RESULTS, growth_page.table),
     "executors": (executors.RESULTS, executors.table),
+    "driver": (driver.RESULTS, driver.table),
     "remotes": (remotes.OUT, remotes.table),
     "tracking-speed": (tracking_speed.OUT, tracking_speed.table),
 }

@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 import tempfile
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -33,14 +33,14 @@ from convlab.pipeline.executors.ray_cluster import (
     cluster,
     share_of,
 )
-from convlab.pipeline.executors.ray_worker import Worker
+from convlab.pipeline.executors.ray_worker import Report, Worker
 from convlab.pipeline.executors.relay import show
 from convlab.pipeline.ledger import Ledger
 from convlab.pipeline.provenance import hash_files
 from convlab.train.device import ALL_THREADS
 
-MAX_DEATHS = 3  # of one training's workers, before the run ends with an error
-POLL = 0.5  # seconds between checks for output, and for a request to end
+MAX_DEATHS = 3  # of workers with the same training, or in one place before they start; then the run ends
+POLL = 0.5  # seconds between polls of all workers for output, and between checks for a request to end
 CHECKPOINT_SECONDS = 30.0  # between checkpoints of one training that are sent here
 START_SECONDS = 30.0  # without any worker, before a line says so
 GONE_SECONDS = 30.0  # without an answer: one that restarts (KubeRay) is back before; Ray itself ends after 60
@@ -69,10 +69,14 @@ def run_on_ray(jobs: Sequence[Job], ledger: Ledger) -> None:
 
 @dataclass
 class _Slot:
-    """A worker with its pending answer and its job (None while it starts)."""
+    """A worker with its pending answer and its job (None while it starts).
+
+    `failed_starts`: the workers that died in its place, one after the other, while they started.
+    """
 
     actor: Any
     answer: Any
+    failed_starts: int = 0
     job: Job | None = None
     shared: bool = True
     poll: Any = None
@@ -85,11 +89,12 @@ class _Pool:
     def __init__(self, jobs: Sequence[Job], ledger: Ledger, share: dict[str, float], at_once: int):
         self.waiting = deque(jobs)
         self.ledger, self.share, self.at_once = ledger, share, at_once
-        self.deaths: dict[str, int] = {}
+        self.deaths = Counter[str]()  # of workers with a job, by its label
         self.prepared: dict[Path, tuple[Any, str]] = {}  # data in the object store, with their hash
         self.marker = _marked(ledger.folder)
         self.head = ray.get_runtime_context().gcs_address
         self.unstarted = True
+        self.poll_at = 0.0
         self.began = self.asked_at = self.answered_at = (
             monotonic()
         )  # when the head was asked, and answered, last
@@ -107,18 +112,21 @@ class _Pool:
             while self._unfinished() and request.number is None:
                 self._check_head()
                 self._check_start()
-                for slot in self._ready(POLL):
+                for slot in self._ready():
                     self._advance(slot)
-                self._poll_output()
+                if monotonic() >= self.poll_at:
+                    self._poll_output()
+                    self.poll_at = monotonic() + POLL
         except BaseException:
             self._stop(signal.SIGTERM)
             raise
         if request.number is not None:
             self._stop(request.number)
 
-    def _start_worker(self) -> _Slot:
+    def _start_worker(self, failed_starts: int = 0) -> _Slot:
         actor = self.actors.remote(ALL_THREADS)
-        return _Slot(actor, actor.where.remote(socket.gethostname(), Path.cwd(), self.marker))
+        answer = actor.where.remote(socket.gethostname(), Path.cwd(), self.marker)
+        return _Slot(actor, answer, failed_starts)
 
     def _unfinished(self) -> bool:
         return bool(self.waiting) or any(slot.job for slot in self.slots)
@@ -156,9 +164,12 @@ class _Pool:
                 "came here, is kept: run it again"
             ) from None
 
-    def _ready(self, seconds: float) -> list[_Slot]:
-        done, _ = ray.wait([slot.answer for slot in self.slots], timeout=seconds)
-        return [slot for slot in self.slots if slot.answer in done]
+    def _ready(self) -> list[_Slot]:
+        """Wait for an answer until the next poll; return the workers of all that are there."""
+        answers = [slot.answer for slot in self.slots]
+        ray.wait(answers, timeout=max(0.0, self.poll_at - monotonic()))
+        there = _there(answers)
+        return [slot for slot in self.slots if slot.answer in there]
 
     def _advance(self, slot: _Slot) -> None:
         """Take a worker's answer, and give it the next job, if there is one."""
@@ -186,8 +197,9 @@ class _Pool:
                 )
             slot.shared = answer.shared
             return
-        self._show_output(slot, last=True)
-        self.ledger.put(slot.job.key, answer)
+        if slot.poll:
+            self._take_poll(slot)
+        self._take(slot.job, answer)
         slot.job = None
 
     def _assign(self, slot: _Slot, job: Job) -> None:
@@ -201,10 +213,13 @@ class _Pool:
 
     def _replace(self, slot: _Slot, error: RayError) -> None:
         """Let another worker take the place of one that died, and resume its job."""
-        label = slot.job.label if slot.job else "a worker"
-        self.deaths[label] = self.deaths.get(label, 0) + 1
+        if slot.job:
+            label, failed_starts = slot.job.label, 0
+            self.deaths[label] += 1
+        else:  # a lost node may have had many that were starting: each counts in its own place
+            label, failed_starts = "a worker", slot.failed_starts + 1
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        if self.deaths[label] >= MAX_DEATHS:
+        if max(self.deaths[label], failed_starts) >= MAX_DEATHS:
             raise InputError(
                 f"{label}: its worker died {MAX_DEATHS} times (out of memory?): {reason}; the finished ones "
                 "are kept: run it again, with fewer at once (CONVLAB_WORKERS) if memory is short"
@@ -213,29 +228,32 @@ class _Pool:
         self.slots.remove(slot)
         if slot.job:
             self.waiting.appendleft(slot.job)
-        self.slots.append(self._start_worker())
+        self.slots.append(self._start_worker(failed_starts))
 
     def _poll_output(self) -> None:
         """Show what workers have reported, and keep the checkpoints of those that share no folder."""
+        there = _there([slot.poll for slot in self.slots if slot.poll])
         for slot in self.slots:
+            if slot.poll in there:
+                self._take_poll(slot)
             if slot.job and slot.poll is None:
                 wanted = not slot.shared and monotonic() - slot.sent_at > CHECKPOINT_SECONDS
                 slot.sent_at = monotonic() if wanted else slot.sent_at
                 slot.poll = slot.actor.poll.remote(wanted)
-            elif slot.poll is not None and ray.wait([slot.poll], timeout=0)[0]:
-                self._show_output(slot)
 
-    def _show_output(self, slot: _Slot, last: bool = False) -> None:
-        """Show what a poll found; after the `last`, nothing is left."""
-        polls = [slot.poll, slot.actor.poll.remote(False) if last else None]
-        slot.poll = None
-        for poll in filter(None, polls):
-            with suppress(RayError):  # that it died is seen from its answer
-                output, checkpoint = ray.get(poll)
-                for message in output:
-                    show(message)
-                if slot.job:
-                    self.ledger.put(slot.job.key, checkpoint)
+    def _take_poll(self, slot: _Slot) -> None:
+        """Take what a poll has found."""
+        poll, slot.poll = slot.poll, None
+        with suppress(RayError):  # that it died is seen from its answer
+            self._take(slot.job, ray.get(poll))
+
+    def _take(self, job: Job | None, report: Report) -> None:
+        """Show what a worker has written, and keep what belongs into the ledger."""
+        output, contents = report
+        for message in output:
+            show(message)
+        if job:
+            self.ledger.put(job.key, contents)
 
     def _stop(self, number: int) -> None:
         """Let every training write a checkpoint, and end."""
@@ -245,6 +263,11 @@ class _Pool:
         for slot in busy:
             with suppress(RayError):
                 self._collect(slot)
+
+
+def _there(answers: list[Any]) -> set[Any]:
+    """Return those of the answers that have come (with one call: one for each answer costs far more)."""
+    return set(ray.wait(answers, num_returns=len(answers), timeout=0)[0]) if answers else set()
 
 
 def _marked(folder: Path) -> Path:

@@ -7,6 +7,7 @@ prepared data through the object store, once, and its results are sent back.
 import os
 import socket
 import tempfile
+import threading
 from collections import deque
 from collections.abc import Mapping
 from contextlib import nullcontext, redirect_stderr, redirect_stdout, suppress
@@ -28,6 +29,7 @@ from convlab.train import device, progress
 Sent = Mapping[
     str, np.ndarray
 ]  # the bytes of prepared files by name: the object store returns arrays without a copy
+Report = tuple[list[Message], dict[str, bytes]]  # since the last one; what the driver's ledger has to hold
 
 
 @dataclass(frozen=True)
@@ -46,13 +48,15 @@ class Worker:
         # What `threads: null` means must not depend on the node: the last bits depend on it.
         device.ALL_THREADS = threads
         self.request = Request()
-        self.messages = deque[Message]()  # one thread adds, another takes
+        self.messages = deque[Message]()  # one thread adds, both take
+        self.taking = threading.Lock()
         self.output = Relay(self.messages.append)
         progress.report_to(self.output)
         self.near = True  # on the driver's machine
         self.ledger: Ledger | None = None  # this node's own, if nothing is shared
         self.key = ""
         self.sent = ""  # the checkpoint that was sent last
+        self.prepared: dict[str, Path] = {}  # folders of prepared data that were checked, by their hash
 
     def where(self, host: str, folder: Path, marker: Path) -> Node:
         """Go to work in the `folder` of `host` if `marker` is seen, else in a folder of this node's own."""
@@ -69,7 +73,7 @@ class Worker:
 
     def run(
         self, job: Job, ledger: Path, at_once: int, prepared: Sent | None, data: str, begun: dict[str, bytes]
-    ) -> dict[str, bytes]:
+    ) -> Report:
         """Train a job, or resume it.
 
         Args:
@@ -81,30 +85,37 @@ class Worker:
             begun: the existing checkpoints, if nothing is shared.
 
         Return:
-            What the driver's ledger has to hold: the outcome or, if it was asked to end, checkpoints.
-            Nothing on the same machine. (On a shared file system, a file may appear only after a minute.)
+            What no poll has returned yet, and the outcome or, if it was asked to end, checkpoints: none on
+            the same machine. (On a shared file system, a file may appear only after a minute.)
         """
         with redirect_stdout(self.output), redirect_stderr(self.output), suppress(Interrupted):
             if self.ledger is None:
                 train_job(job, Ledger(ledger), at_once, lambda: nullcontext(self.request))
-                return {} if self.near else Ledger(ledger).contents(job.key)
+                return self._output(), {} if self.near else Ledger(ledger).contents(job.key)
             assert prepared is not None
             use = self.ledger.use(job.key)
             self.ledger.put(job.key, begun)
             self.key, self.sent = job.key, ""
-            here = replace(job, folder=_laid_out(prepared, data))
+            if data not in self.prepared:  # once: a worker would hash them for every trial
+                self.prepared[data] = _laid_out(prepared, data)
+            here = replace(job, folder=self.prepared[data])
             train_job(here, self.ledger, at_once, lambda: nullcontext(self.request))
         if self.ledger is None:
-            return {}
+            return self._output(), {}
         self.key = ""
         made = self.ledger.contents(job.key)
         use.release()
         self.ledger.drop([job.key])
-        return made
+        return self._output(), made
 
-    def poll(self, checkpoint: bool) -> tuple[list[Message], dict[str, bytes]]:
-        """Return the messages since the last poll and, if wanted and not shared, a newer checkpoint."""
-        output = [self.messages.popleft() for _ in range(len(self.messages))]
+    def _output(self) -> list[Message]:
+        """Return what has been written since the last time."""
+        with self.taking:
+            return [self.messages.popleft() for _ in range(len(self.messages))]
+
+    def poll(self, checkpoint: bool) -> Report:
+        """Return what it has written and, if wanted and not shared, a newer checkpoint."""
+        output = self._output()
         if not (checkpoint and self.ledger and self.key):
             return output, {}
         found = self.ledger.contents(self.key)
