@@ -161,7 +161,25 @@ def test_a_revision_without_the_network_is_one_line(
     assert says in refused("predict", "pictures/00.png", "--model", name)
 
 
+def test_a_revision_whose_parts_do_not_belong_together_is_told(
+    refused: Callable[..., str], revised: str
+) -> None:
+    subprocess.run(["git", "checkout", "-q", "metrics"], check=True)
+    spoil()
+    commit("metrics")
+    assert (
+        "digits@HEAD: metrics/digits/train.json does not match trainings.json; another revision may have what"
+    ) in refused("predict", "pictures", "--model", "digits@HEAD")
+    assert hash_weights(load_trained("digits@HEAD~").model) == revised
+
+
 # ---------------------------------------------------------------------------------------------------- predict
+
+
+def spoil() -> None:
+    """Change a number of a result, as an editor might."""
+    path = files.METRICS / "digits/train.json"
+    files.write_json(path, files.read_json(path) | {"epochs": 3})
 
 
 @pytest.mark.usefixtures("here")
@@ -271,6 +289,27 @@ def test_a_selected_experiment_is_trained_by_repro(refused: Callable[..., str], 
         "predict", "pictures", "--model", "digits"
     )
     assert trained_here() == []
+
+
+@pytest.mark.parametrize(
+    ("spoiling", "says"),
+    [
+        (
+            spoil,
+            "metrics/digits/train.json does not match trainings.json; `git checkout` or `dvc repro` brings",
+        ),
+        (lambda: files.write_text(files.METRICS / "digits/train.json", "{"), "metrics/digits/train.json: "),
+    ],
+)
+def test_a_result_that_git_brings_back_is_not_to_be_trained(
+    refused: Callable[..., str], spoiling: Callable[[], None], says: str
+) -> None:
+    spoiling()
+    assert refused("predict", "pictures", "--model", "digits").startswith(f"convlab: {says}")
+    said = refused("predict", "pictures", "--model", "digits@champion")
+    assert said.startswith(f"convlab: --model: no network for digits is trained here; {says}")
+    assert trained_here() == []
+    assert "trained here: nothing" in refused("predict", "pictures")
 
 
 def test_weights_of_another_network_are_not_used(

@@ -62,9 +62,9 @@ def load_trained(name: str) -> TrainedNetwork:
     """Load a trained network, of the configuration that it was trained with.
 
     Raises:
-        InputError: no such result, not trained here (names the command that trains it), something needed
-            besides the weights is gone, the weights are those of another training, or its data set has been
-            imported again with another shape or other classes.
+        InputError: no such result, not trained here (names the command that trains it), its files are damaged
+            or do not belong together, something needed besides the weights is gone, the weights are those of
+            another training, or its data set has been imported again with another shape or other classes.
     """
     result, at, revision = name.partition("@")
     if name.endswith(CHAMPION):
@@ -98,6 +98,9 @@ def _of_revision(result: str, revision: str) -> TrainedNetwork:
     """Load a network as it was at a revision, with weights from git or, by its dvc.lock, from DVC's cache."""
     there, name = kept.cache(), result.partition("/")[0]
     with checked_out(result, revision, files.champion(name), kept.LOCK):
+        if problem := folders.load(name).problem:
+            what = problem.removesuffix(f"; {folders.MEND}")
+            raise InputError(f"{result}@{revision}: {what}; another revision may have what belongs together")
         if not _records(name):
             raise InputError(f"--model: found {result!r}, which has not run at {revision}")
         try:
@@ -131,7 +134,11 @@ def trained_here() -> list[str]:
     """Return the results whose weights are here, sorted; of a sweep each trial."""
     found = []
     for name in folders.finished():
-        for trial, record in _records(name).items():
+        try:
+            records = _records(name)
+        except InputError:
+            continue  # `load_trained` of it says why
+        for trial, record in records.items():
             result = name if trial == name else f"{name}/{trial}"
             if _is_here(result, record):
                 found.append(result)
@@ -148,7 +155,11 @@ def shown_here() -> str:
 
 
 def _find(result: str) -> TrainingRecord:
-    """Return the record of a result's first training."""
+    """Return the record of a result's first training.
+
+    Raises:
+        InputError: it has none; its files are damaged or do not belong together.
+    """
     name, _, trial = result.partition("/")
     records = _records(name) if Path(name).name == name else {}
     if trial and list(records) == [name]:
@@ -166,9 +177,15 @@ def _find(result: str) -> TrainingRecord:
 
 
 def _records(name: str) -> dict[str, TrainingRecord]:
-    """Return the first finished training of each trial, by its name; of an experiment under its own."""
-    found: dict[str, TrainingRecord] = {}
-    for record in folders.load(name).trainings:
+    """Return the first finished training of each trial, by its name; of an experiment under its own.
+
+    Raises:
+        InputError: its files are damaged or do not belong together.
+    """
+    folder, found = folders.load(name), dict[str, TrainingRecord]()
+    if folder.problem:
+        raise InputError(folder.problem)
+    for record in folder.trainings:
         if record["status"] == "finished":
             found.setdefault(record["name"], record)
     return found
@@ -210,6 +227,11 @@ def _champion(dataset: str) -> str:
     if not found:
         params = load_params(files.PARAMS)
         names = [name for name, one in params.experiments.items() if one.dataset == dataset]
+        for name in names:
+            try:
+                _records(name)
+            except InputError as error:  # what `git checkout` brings back takes no training
+                raise InputError(f"--model: no network for {dataset} is trained here; {error}") from None
         hint = f"; {_training(names[0])} trains {names[0]}" if names else ""
         raise InputError(f"--model: no network for {dataset} is trained here{hint}")
     return max(found, key=found.__getitem__)
