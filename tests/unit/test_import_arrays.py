@@ -3,7 +3,9 @@
 import hashlib
 import io
 import pickle
+import re
 import struct
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -76,6 +78,15 @@ def test_labels_may_have_a_type_in_each_part(run: Run, tmp_path: Path) -> None:
             "the train images are float64 [30, 10, 10]; allowed: uint8",
         ),
         ({"images": GREY[0], "labels": LABELS}, "the train images are uint8 [10, 10]"),
+        (
+            {"images": GREY[:, :0], "labels": LABELS},
+            "the train images are uint8 [30, 0, 10]; allowed: uint8, [N, H, W] or [N, H, W, 3], of one pixel",
+        ),
+        ({"images": GREY[:, :, :0, None], "labels": LABELS}, "the train images are uint8 [30, 10, 0]"),
+        (
+            {"images": GREY, "labels": LABELS.astype(np.uint64) + np.uint64(2**63)},
+            "found the train label 9223372036854775810; allowed: at most 9223372036854775807",
+        ),
         ({"images": GREY, "labels": LABELS[:29]}, "the train labels are int64 [29] for 30 images"),
         ({"images": GREY, "labels": LABELS / 2}, "the train labels are float64"),
         (
@@ -99,7 +110,7 @@ def test_labels_may_have_a_type_in_each_part(run: Run, tmp_path: Path) -> None:
             "is not an .npz of plain arrays (Object arrays cannot",
         ),
     ],
-    ids=range(13),
+    ids=range(16),
 )
 def test_arrays_that_make_no_data_set(
     refused: Callable[..., str], tmp_path: Path, content: dict[str, Any], words: str
@@ -116,6 +127,55 @@ def test_what_is_no_npz(refused: Callable[..., str], tmp_path: Path) -> None:
     whole = (tmp_path / "own.npz").read_bytes()
     (tmp_path / "own.npz").write_bytes(whole[: len(whole) // 2])
     assert "is not an .npz of plain arrays" in refused(declaration)
+
+
+def encrypted(whole: bytes) -> bytes:
+    """Return a zip with the bit set that says a member is encrypted, in both places."""
+    return re.sub(b"(PK\x03\x04.{2}|PK\x01\x02.{4}).", lambda found: found[1] + b"\x01", whole, flags=re.S)
+
+
+def claiming(whole: bytes, shape: bytes) -> bytes:
+    """Return a zip, stored plainly, whose images have another shape in their header, of the same length."""
+    with zipfile.ZipFile(io.BytesIO(whole)) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    head, tail = re.split(rb"\(30, 10, 10\)[^\n]*", members["images.npy"], maxsplit=1)
+    room = len(members["images.npy"]) - len(head) - len(tail)
+    members["images.npy"] = head + shape.ljust(room) + tail
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return written.getvalue()
+
+
+def spoilt_lzma(whole: bytes) -> bytes:
+    """Return a zip with members packed by LZMA, and their first bytes spoilt."""
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("images.npy", whole)
+    place = written.getvalue().index(b"images.npy") + len("images.npy") + 12
+    return written.getvalue()[:place] + bytes(40) + written.getvalue()[place + 40 :]
+
+
+@pytest.mark.parametrize(
+    ("damaged", "says"),
+    [
+        (encrypted, "is not an .npz of plain arrays (File 'images.npy' is encrypted"),
+        (
+            lambda whole: claiming(whole, b"(1000000000000000, 10, 10), }"),
+            "own.npz does not fit into memory (Unable to allocate ",
+        ),
+        (lambda whole: claiming(whole, b"((((("), "is not an .npz of plain arrays ("),
+        (spoilt_lzma, "is not an .npz of plain arrays (Corrupt input data"),
+    ],
+    ids=["encrypted", "a shape of petabytes", "a header that does not end", "LZMA"],
+)
+def test_an_npz_that_is_damaged_in_an_odd_way(
+    refused: Callable[..., str], tmp_path: Path, damaged: Callable[[bytes], bytes], says: str
+) -> None:
+    declaration = npz(tmp_path, images=GREY, labels=LABELS)
+    (tmp_path / "own.npz").write_bytes(damaged((tmp_path / "own.npz").read_bytes()))
+    assert says in refused(declaration)
 
 
 # ------------------------------------------------------------------------------------------------ torchvision

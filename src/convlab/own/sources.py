@@ -1,7 +1,5 @@
 """Where your own images come from: a folder, an .npz file, one of torchvision's sets."""
 
-import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -10,7 +8,6 @@ from pathlib import Path
 from typing import Any, assert_never
 
 import numpy as np
-from numpy.lib.format import read_array
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -19,16 +16,11 @@ from convlab.config.explain import short, show
 from convlab.data.pictures import open_picture
 from convlab.data.sources import MIRROR, mirror_from_environment
 from convlab.errors import InputError
+from convlab.own.npz import Part, read_npz
 from convlab.schema.datasets import DatasetEntry, Published
 
 PARTS = ("train", "test")
-# Names of the arrays in an .npz: ours and MedMNIST's, Keras'
-SPLIT_NAMES = (
-    ("train_images", "train_labels", "test_images", "test_labels"),
-    ("x_train", "y_train", "x_test", "y_test"),
-)
-WHOLE_NAMES = (("images", "labels"), ("x", "y"))
-LARGEST = 4 << 30  # bytes of an .npz when unpacked
+LARGEST_LABEL = np.iinfo(np.int64).max
 LITTER = ("Thumbs.db", "desktop.ini", "__MACOSX")  # what file managers leave
 LONGEST = 60  # characters of a class's name
 FORBIDDEN = set("<>&\"'`/\\|$")  # special in HTML, in a path, or in the text of a figure
@@ -68,7 +60,8 @@ def read_source(where: str, entry: DatasetEntry) -> Source:
         folder = _at_home(f"{where}.folder", entry.folder)
         return _check(f"{where}.folder", _from_folder(f"{where}.folder", folder))
     if entry.npz is not None:
-        return _check(f"{where}.npz", _from_npz(f"{where}.npz", _at_home(f"{where}.npz", entry.npz)))
+        arrays = read_npz(f"{where}.npz", _at_home(f"{where}.npz", entry.npz))
+        return _check(f"{where}.npz", _from_arrays(f"{where}.npz", *arrays))
     assert entry.torchvision is not None
     return _check(f"{where}.torchvision", _from_torchvision(f"{where}.torchvision", entry.torchvision))
 
@@ -156,63 +149,25 @@ def _litter(path: Path) -> bool:
 # ----------------------------------------------------------------------------------------------------- arrays
 
 
-def _from_npz(where: str, path: Path) -> Source:
-    arrays = _load_npz(where, path)
-    for train_images, train_labels, test_images, test_labels in SPLIT_NAMES:
-        if {train_images, train_labels, test_images, test_labels} <= set(arrays):
-            parts = {
-                "train": (arrays[train_images], arrays[train_labels]),
-                "test": (arrays[test_images], arrays[test_labels]),
-            }
-            break
-    else:
-        whole = [names for names in WHOLE_NAMES if set(names) <= set(arrays)]
-        if not whole:
-            options = " | ".join(", ".join(names) for names in (*SPLIT_NAMES, *WHOLE_NAMES))
-            found = ", ".join(arrays) or "nothing"
-            raise InputError(f"{where}: {path} holds {short(found)}; allowed: the arrays {options}")
-        parts = {"train": (arrays[whole[0][0]], arrays[whole[0][1]])}
-    names = [str(name) for name in arrays["classes"].ravel()] if "classes" in arrays else None
-    return _from_arrays(where, parts, names)
-
-
-def _load_npz(where: str, path: Path) -> dict[str, NDArray[Any]]:
-    """Read the arrays of an .npz, which is a zip of .npy files; one that holds objects is refused."""
-    arrays = {}
-    try:
-        with zipfile.ZipFile(path) as archive:
-            if sum(member.file_size for member in archive.infolist()) > LARGEST:
-                raise InputError(f"{where}: {path} is larger than {LARGEST:,} bytes when unpacked")
-            for name in archive.namelist():
-                with archive.open(name) as file:
-                    arrays[name.removesuffix(".npy")] = read_array(file, allow_pickle=False)
-    except FileNotFoundError:
-        raise InputError(f"{where}: found {show(str(path))}, which is not there") from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(
-            f"{where}: {path} is not an .npz of plain arrays ({short(reason)}); "
-            "np.savez_compressed writes one"
-        ) from None
-    return arrays
-
-
-def _from_arrays(
-    where: str, parts: dict[str, tuple[NDArray[Any], NDArray[Any]]], names: list[str] | None
-) -> Source:
+def _from_arrays(where: str, parts: dict[str, Part], names: list[str] | None) -> Source:
     """Make a source of arrays: images uint8 [N, H, W], [N, H, W, 1] or [N, H, W, 3], labels [N] or [N, 1]."""
     for part, (images, labels) in parts.items():
         images = images[..., 0] if images.ndim == 4 and images.shape[3] == 1 else images
-        if images.dtype != np.uint8 or not (images.ndim == 3 or (images.ndim == 4 and images.shape[3] == 3)):
+        laid_out = images.ndim == 3 or (images.ndim == 4 and images.shape[3] == 3)
+        if images.dtype != np.uint8 or not laid_out or 0 in images.shape[1:]:
             raise InputError(
                 f"{where}: the {part} images are {images.dtype} {list(images.shape)}; allowed: uint8, "
-                "[N, H, W] or [N, H, W, 3]"
+                "[N, H, W] or [N, H, W, 3], of one pixel or more"
             )
         labels = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
         if labels.shape != images.shape[:1] or labels.dtype.kind not in "iuU":
             raise InputError(
                 f"{where}: the {part} labels are {labels.dtype} {list(labels.shape)} for {len(images):,} "
                 "images; allowed: one whole number or name for each"
+            )
+        if labels.dtype.kind == "u" and (labels > LARGEST_LABEL).any():
+            raise InputError(
+                f"{where}: found the {part} label {labels.max()}; allowed: at most {LARGEST_LABEL}"
             )
         named = labels.dtype.kind == "U"
         parts[part] = images, labels if named else labels.astype(np.int64)
