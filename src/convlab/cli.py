@@ -9,6 +9,7 @@ from typing import Any
 from convlab import __version__, files
 from convlab.campaign.durations import parse_duration
 from convlab.commands import checks, models, pages, results, tracked, trainings
+from convlab.config.explain import short
 from convlab.errors import Parser, run
 
 MOST_SEEDS = 100  # of a campaign
@@ -52,7 +53,7 @@ def _main() -> int:
         for name, function in COMMANDS.items()
     }
     parsers["summary"].add_argument("experiment", metavar="EXPERIMENT", help="or SWEEP/TRIAL")
-    parsers["summary"].add_argument("--svg", metavar="FILE", type=Path, help="also draw the network")
+    parsers["summary"].add_argument("--svg", metavar="FILE", type=_path, help="also draw the network")
     parsers["import"].add_argument(
         "name", metavar="NAME", help="a data set declared under `datasets` in params.yaml"
     )
@@ -78,7 +79,7 @@ def _main() -> int:
     )
     predict_options = parsers["predict"]
     predict_options.add_argument(
-        "images", metavar="IMAGE", nargs="+", type=Path, help="a picture, or a folder of them"
+        "images", metavar="IMAGE", nargs="+", type=_path, help="a picture, or a folder of them"
     )
     predict_options.add_argument(
         "--model",
@@ -86,14 +87,14 @@ def _main() -> int:
         help="EXPERIMENT or SWEEP/TRIAL, with @REV of a git revision or DVC experiment; or DATASET@champion: "
         "the best network of a data set that is here",
     )
-    predict_options.add_argument("--explain", metavar="FILE", type=Path, help="draw Grad-CAM")
+    predict_options.add_argument("--explain", metavar="FILE", type=_path, help="draw Grad-CAM")
     predict_options.add_argument("--json", dest="as_json", action="store_true", help="print JSON")
     predict_options.add_argument(
-        "--csv", metavar="FILE", type=Path, help="write a table (for a folder, the default is to print it)"
+        "--csv", metavar="FILE", type=_path, help="write a table (for a folder, the default is to print it)"
     )
     parsers["export"].add_argument("model", metavar="NAME", help="as in `convlab predict --model`")
     kinds = parsers["export"].add_mutually_exclusive_group(required=True)
-    kinds.add_argument("--onnx", metavar="FILE", type=Path, help="write it as ONNX")
+    kinds.add_argument("--onnx", metavar="FILE", type=_path, help="write it as ONNX")
     kinds.add_argument(
         "--keep", action="store_true", help="put its weights into champions/, for git: see docs/pipeline.md"
     )
@@ -104,7 +105,7 @@ def _main() -> int:
         help="EXPERIMENT or SWEEP/TRIAL; with @REV, of a git revision or DVC experiment",
     )
     parsers["book"].add_argument(
-        "--out", metavar="FOLDER", type=Path, default=files.BOOK, help=f"where (default: {files.BOOK})"
+        "--out", metavar="FOLDER", type=_path, default=files.BOOK, help=f"where (default: {files.BOOK})"
     )
     parsers["book"].add_argument(
         "--fetch", action="store_true", help="fetch with npm what the explore page needs, once"
@@ -127,6 +128,18 @@ def _main() -> int:
     options = vars(parser.parse_args())
     command: Callable[..., int] = COMMANDS[options.pop("command")]
     return command(**options)
+
+
+def _path(text: str) -> Path:
+    if not text:  # which `Path` takes for the current folder
+        raise argparse.ArgumentTypeError("found ''; allowed: the name of a file or a folder")
+    try:
+        Path(text).exists()
+    except OSError as error:
+        raise argparse.ArgumentTypeError(
+            f"found {short(text)!r}, which cannot be used: {error.strerror}"
+        ) from None
+    return Path(text)
 
 
 def _port(text: str) -> int:

@@ -53,8 +53,20 @@ def ledger(name: str) -> Path:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write atomically: temporary file in the same folder, fsync, rename. Readers see the old or the new."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write atomically: temporary file in the same folder, fsync, rename. Readers see the old or the new.
+
+    Raises:
+        OSError: it cannot be written; `filename` is that of the file itself.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write_beside(path, content)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def _write_beside(path: Path, content: bytes) -> None:
+    """Write a temporary file beside another, and give it the other's name."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:

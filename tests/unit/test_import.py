@@ -1,6 +1,7 @@
 """`convlab import`: folders of pictures become data sets, or are refused in a line."""
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -230,6 +231,20 @@ def test_parts_with_other_classes(refused: Callable[..., str], tmp_path: Path) -
     )
 
 
+@pytest.mark.parametrize(
+    "name", ["circle/gone.png", "triangle", "train", "train/square/gone.png", "test/circle"]
+)
+def test_a_link_to_nothing_is_not_left_out(refused: Callable[..., str], tmp_path: Path, name: str) -> None:
+    parts = ["train", "test"] if name.startswith("t") and "/" in name else ["."]
+    for part in parts:
+        draw_into(tmp_path / "shapes" / part, {"circle": 5, "square": 5})
+    if name == "test/circle":
+        shutil.rmtree(tmp_path / "shapes" / name)
+    (tmp_path / "shapes" / name).symlink_to("nowhere")
+    said = refused({"folder": "shapes", "size": 8})
+    assert f"datasets.own.folder: found {name}, a link to nothing (nowhere); repair or remove it" in said
+
+
 def test_a_folder_in_a_class(refused: Callable[..., str], tmp_path: Path) -> None:
     draw_into(tmp_path / "shapes", {"circle": 5, "square": 5})
     draw_into(tmp_path / "shapes/circle", {"square": 1})
@@ -253,6 +268,10 @@ def test_a_folder_in_a_class(refused: Callable[..., str], tmp_path: Path) -> Non
         ({"folder": "a", "size": 8, "test": 0.9}, "datasets.own.test: found 0.9"),
         ({"folder": "a", "size": 8, "grayscale": True}, "did you mean `greyscale`?"),
         ({"torchvision": "CIFAR-100", "size": 32}, "did you mean `CIFAR100`?"),
+        ({"folder": "", "size": 8}, "datasets.own.folder: found '' (str)"),
+        ({"npz": "", "size": 8}, "datasets.own.npz: found '' (str)"),
+        ({"folder": "x" * 300, "size": 8}, "…', which cannot be used: File name too long"),
+        ({"npz": "x" * 300, "size": 8}, "…', which cannot be used: File name too long"),
         ([], "datasets.own: found [] (list); allowed: a mapping of keys to values"),
     ],
 )

@@ -260,6 +260,17 @@ def test_no_name_is_read_as_mathematics(convlab: Command, here: Path) -> None:
     [
         (["params.yaml", "--model", "digits"], "params.yaml: not a picture; allowed: PNG"),
         (["nothing.png", "--model", "digits"], "nothing.png: not there"),
+        (["", "--model", "digits"], "IMAGE: found ''; allowed: the name of a file or a folder"),
+        (["x" * 300, "--model", "digits"], "IMAGE: found 'xxx"),
+        (["x" * 300, "--model", "digits"], "x…', which cannot be used: File name too long"),
+        (["pictures", "--model", "x" * 300], "xxx'; trained here: digits"),
+        (["pictures", "--model", "digits", "--csv", ""], "--csv: found ''; allowed: the name of a file"),
+        (["pictures", "--model", "digits", "--csv", "x" * 300], "which cannot be used: File name too long"),
+        (["pictures", "--model", "digits", "--csv", "metrics"], "--csv: found 'metrics', which is a folder"),
+        (
+            ["pictures/00.png", "--model", "digits", "--explain", "a.svg"],
+            "--explain: found 'a.svg', which is",
+        ),
         (["metrics", "--model", "digits"], "metrics: no pictures in it"),
         (["pictures"], "--model: not given; allowed: DATASET@champion, or what is trained here: digits"),
         (
@@ -276,11 +287,22 @@ def test_no_name_is_read_as_mathematics(convlab: Command, here: Path) -> None:
         (["pictures", "--model", "nist@champion"], "found the data set 'nist'"),
         (["pictures", "--model", "digits", "--explain", "a.png"], "--explain: found 20 pictures; allowed"),
         (["pictures/00.png", "--model", "digits", "--explain", "a.txt"], "ends in .png or .svg"),
-        (["pictures/00.png", "--model", "digits", "--csv", "params.yaml/a.csv"], "cannot be written"),
+        (
+            ["pictures/00.png", "--model", "digits", "--csv", "params.yaml/a.csv"],
+            "params.yaml/a.csv: cannot be",
+        ),
     ],
 )
-def test_bad_input_is_one_line(refused: Callable[..., str], arguments: list[str], words: str) -> None:
+def test_bad_input_is_one_line(
+    refused: Callable[..., str], here: Path, arguments: list[str], words: str
+) -> None:
+    (here / "a.svg").mkdir()
     assert words in refused("predict", *arguments)
+
+
+def test_a_link_to_nothing_is_not_left_out_of_a_folder(refused: Callable[..., str], here: Path) -> None:
+    (here / "pictures/99.png").symlink_to("gone.png")
+    assert "pictures/99.png: not there" in refused("predict", "pictures", "--model", "digits")
 
 
 def test_a_selected_experiment_is_trained_by_repro(refused: Callable[..., str], here: Path) -> None:

@@ -36,6 +36,9 @@ def command(
         raise InputError(f"--explain: found {len(paths):,} pictures; allowed: at most {MOST_EXPLAINED}")
     if explain is not None and explain.suffix not in (".png", ".svg"):
         raise InputError(f"--explain: found {str(explain)!r}; allowed: a file that ends in .png or .svg")
+    for option, path in (("--explain", explain), ("--csv", csv)):
+        if path is not None and path.is_dir():
+            raise InputError(f"{option}: found {str(path)!r}, which is a folder; allowed: a file to write")
     trained = load_trained(_chosen(model))
     predictions = predict(trained, paths)
     try:
@@ -74,7 +77,8 @@ def pictures(images: list[Path]) -> list[Path]:
         if not path.is_dir():
             found.append(path)
             continue
-        inside = [one for one in sorted(path.rglob("*")) if one.suffix.lower() in SUFFIXES and one.is_file()]
+        inside = [one for one in sorted(path.rglob("*")) if one.suffix.lower() in SUFFIXES]
+        inside = [one for one in inside if one.is_file() or one.is_symlink()]  # to nothing: not left out
         inside = [
             one for one in inside if not any(part.startswith(".") for part in one.relative_to(path).parts)
         ]

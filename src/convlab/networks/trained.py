@@ -12,6 +12,7 @@ from torch import nn
 from convlab import files, results
 from convlab.config import load_params
 from convlab.config.explain import nearest
+from convlab.config.names import can_name_a_file
 from convlab.data.catalogue import DATASETS, Dataset, card, imported
 from convlab.data.dataset import Statistics, load_statistics
 from convlab.data.preprocess import prepare
@@ -161,7 +162,7 @@ def _find(result: str) -> TrainingRecord:
         InputError: it has none; its files are damaged or do not belong together.
     """
     name, _, trial = result.partition("/")
-    records = _records(name) if Path(name).name == name else {}
+    records = _records(name) if can_name_a_file(name) else {}
     if trial and list(records) == [name]:
         raise InputError(f"--model: found {result!r}, but {name} is an experiment and has no trials")
     if (trial or name) in records:

@@ -68,9 +68,13 @@ def read_source(where: str, entry: DatasetEntry) -> Source:
 
 def _at_home(where: str, path: str) -> Path:
     try:
-        return Path(path).expanduser()
+        found = Path(path).expanduser()
+        found.exists()
     except RuntimeError:
         raise InputError(f"{where}: found {short(path)!r}; there is no such user here") from None
+    except OSError as error:
+        raise InputError(f"{where}: found {short(path)!r}, which cannot be used: {error.strerror}") from None
+    return found
 
 
 def _check(where: str, source: Source) -> Source:
@@ -103,6 +107,7 @@ def _from_folder(where: str, folder: Path) -> Source:
         raise InputError(f"{where}: found {show(str(folder))}, which is not a folder here")
     layout = "one folder per class, or train/ and test/ with one per class in each"
     inside = _folders(folder)
+    _check_links(where, folder, [folder, *(path for path in inside if path.name in PARTS)])
     if not inside:
         held = "images, but no classes" if _files(folder) else "nothing"
         raise InputError(f"{where}: {folder} holds {held}; allowed: {layout}")
@@ -127,11 +132,22 @@ def _labelled(where: str, folder: Path, part: Path, classes: list[str]) -> list[
         if _folders(part / name):
             inner = _folders(part / name)[0].relative_to(folder)
             raise InputError(f"{where}: found the folder {inner} in a class; allowed: images alone")
+        _check_links(where, folder, [part / name])
         for path in _files(part / name):
             found.append(
                 LabelledImage(path.relative_to(folder).as_posix(), label, partial(open_picture, path))
             )
     return found
+
+
+def _check_links(where: str, folder: Path, parts: list[Path]) -> None:
+    """Refuse a link to nothing: what it led to would be left out without a word."""
+    for path in sorted(path for part in parts for path in part.iterdir() if not _litter(path)):
+        if not path.exists():
+            inner = path.relative_to(folder).as_posix()
+            raise InputError(
+                f"{where}: found {inner}, a link to nothing ({path.readlink()}); repair or remove it"
+            )
 
 
 def _folders(folder: Path) -> list[Path]:

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from convlab.schema.section import Float, Section, refused
 
 Fit = Literal["pad", "crop", "stretch"]
+Place = Annotated[str, Field(min_length=1)]  # an empty one would be the current folder
 # Named as in torchvision; EMNIST comes in several splits
 Published = Literal["CIFAR100", "SVHN", "KMNIST", "EMNIST-balanced", "EMNIST-letters", "EMNIST-digits"]
 
@@ -19,8 +20,8 @@ class DatasetEntry(Section):
     no test images of its own, a share `test` of each class is taken, chosen by `seed`.
     """
 
-    folder: str | None = None
-    npz: str | None = None
+    folder: Place | None = None
+    npz: Place | None = None
     torchvision: Published | None = None
     size: Annotated[int, Field(ge=4, le=512)]
     greyscale: bool = False
