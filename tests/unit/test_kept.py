@@ -17,7 +17,7 @@ from conftest import ROOT
 from convlab import files
 from convlab.errors import InputError
 from convlab.files import write_text
-from convlab.pipeline.kept import MARK, elsewhere, restorable, selecting, stages, write_timing
+from convlab.pipeline.kept import MARK, cache, elsewhere, restorable, selecting, stages, write_timing
 
 PARAMS = "run: [a]    # my own comment\nrun_sweeps: []\n"
 LOCK = "stages:\n  train@b: {}\n  sweep@c: {}\n"
@@ -67,7 +67,29 @@ def test_a_lock_file_with_conflicts_is_one_line() -> None:
         stages()
 
 
-def test_what_another_machine_computed_is_no_question_of_dvc_gc(tmp_path: Path) -> None:
+def test_dvc_is_that_of_this_environment_whatever_is_on_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ENVIRONMENT, "PATH", "")
+    done = kept("dvc", "version")
+    assert (done.returncode, done.stdout.split()[:2]) == (0, ["DVC", "version:"])
+    assert Path("params.yaml").read_text() == PARAMS
+
+
+def test_a_command_that_cannot_be_run_is_one_line() -> None:
+    for name, why in (("nonsense", "No such file or directory"), ("./params.yaml", "Permission denied")):
+        done = kept(name)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+        assert f"found the command '{name}', which cannot be run: {why}" in done.stderr
+        assert Path("params.yaml").read_text() == PARAMS
+
+
+def test_without_a_repository_of_dvc_there_is_no_cache(tmp_path: Path) -> None:
+    assert cache(tmp_path) is None
+    assert elsewhere() == set()
+
+
+def test_what_another_machine_computed_is_no_question_of_dvc_gc(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """`a` is here, `b` is not but for data that it shares with `a`, of `c` is a part here that is its own."""
     outs = {
         "preprocess@a": ["00a1.dir"],
@@ -82,6 +104,7 @@ def test_what_another_machine_computed_is_no_question_of_dvc_gc(tmp_path: Path) 
     write_text(tmp_path / ".dvc/config", "[core]\nno_scm = true\nanalytics = false\ncheck_update = false\n")
     for md5 in ("a1.dir", "a2.dir", "c1.dir"):
         write_text(tmp_path / ".dvc/cache/files/md5/00" / md5, "[]")
+    monkeypatch.setenv("PATH", "")
     assert elsewhere() == {"b"}
 
 

@@ -38,6 +38,7 @@ from convlab.networks import champions
 from convlab.networks.onnx_model import OPSET, FromPixels, export
 from convlab.networks.predict import predict
 from convlab.networks.trained import _statistics, load_trained, trained_here
+from convlab.pipeline import kept
 from convlab.pipeline.identity import facts_key, facts_of
 from convlab.schema import Experiment
 
@@ -104,16 +105,18 @@ def commit(*paths: str) -> None:
 
 
 @pytest.fixture
-def revised(here: Path) -> str:
-    """Commit what was trained, its weights in DVC's cache, and remove it; return the hash of the weights."""
+def revised(here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Commit what was trained, its weights in DVC's cache, which has a relative path, and remove it; return
+    the hash of the weights. Of the programs, git alone is on the PATH."""
     subprocess.run(["git", "init", "-q"], check=True)
-    subprocess.run(["dvc", "init", "-q"], check=True)
+    subprocess.run([*kept.DVC, "init", "-q"], check=True)
+    subprocess.run([*kept.DVC, "config", "cache.dir", "../store"], check=True)
     (record,) = files.read_json(files.trainings("digits"))
     weights = files.weights("digits", record["seed"])
 
     def stored(content: bytes, suffix: str = "") -> str:
         md5 = hashlib.md5(content).hexdigest() + suffix
-        files.write_bytes(Path(".dvc/cache/files/md5") / md5[:2] / md5[2:], content)
+        files.write_bytes(tmp_path / "store/files/md5" / md5[:2] / md5[2:], content)
         return md5
 
     listing = [{"md5": stored(weights.read_bytes()), "relpath": weights.name}]
@@ -122,6 +125,11 @@ def revised(here: Path) -> str:
     commit("params.yaml", "metrics", "plots", "dvc.lock")
     shutil.rmtree("metrics")
     shutil.rmtree("data")
+    git = shutil.which("git")
+    assert git is not None
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/git").symlink_to(git)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     return str(record["weights"])
 
 
@@ -139,7 +147,7 @@ def test_a_network_of_a_revision_has_its_weights_from_git(revised: str) -> None:
     champions.keep("digits", revised, trained.model.state_dict(), trained.statistics)
     commit("champions")
     shutil.rmtree("champions")
-    shutil.rmtree(".dvc/cache")
+    shutil.rmtree("../store")
     assert hash_weights(load_trained("digits@HEAD").model) == revised
 
 
@@ -157,7 +165,7 @@ def test_a_network_of_a_revision_has_its_weights_from_git(revised: str) -> None:
 def test_a_revision_without_the_network_is_one_line(
     refused: Callable[..., str], name: str, says: str
 ) -> None:
-    shutil.rmtree(".dvc/cache")
+    shutil.rmtree("../store")
     assert says in refused("predict", "pictures/00.png", "--model", name)
 
 

@@ -19,8 +19,8 @@ COMMAND = (sys.executable, "-m", "convlab.cli", "ui")
 
 
 def environment() -> dict[str, str]:
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    return os.environ | {"PYTHONPATH": str(ROOT / "src"), "PATH": path}
+    """Return variables with a PATH that leads to no `mlflow`."""
+    return os.environ | {"PYTHONPATH": str(ROOT / "src"), "PATH": os.defpath}
 
 
 def test_a_taken_port_is_one_line_at_once_that_names_another(tmp_path):

@@ -97,7 +97,7 @@ def load_trained(name: str) -> TrainedNetwork:
 
 def _of_revision(result: str, revision: str) -> TrainedNetwork:
     """Load a network as it was at a revision, with weights from git or, by its dvc.lock, from DVC's cache."""
-    there, name = kept.cache(), result.partition("/")[0]
+    here, name = Path.cwd(), result.partition("/")[0]
     with checked_out(result, revision, files.champion(name), kept.LOCK):
         if problem := folders.load(name).problem:
             what = problem.removesuffix(f"; {folders.MEND}")
@@ -108,8 +108,9 @@ def _of_revision(result: str, revision: str) -> TrainedNetwork:
             record = _find(result)
             if champions.find(result, record.get("weights")) is None:
                 needed = _own_weights(result, record), _kept_statistics(result, configuration(record))
+                cache = kept.cache(here)
                 for path in needed:
-                    if found := kept.cached(path, there):
+                    if cache and (found := kept.cached(path, cache)):
                         path.parent.mkdir(parents=True, exist_ok=True)
                         path.symlink_to(found)
             if not _is_here(result, record):

@@ -25,6 +25,7 @@ from convlab.config.strict_yaml import read_yaml
 from convlab.errors import InputError, run
 
 LOCK = Path("dvc.lock")
+DVC = (sys.executable, "-m", "dvc")  # of this environment, which need not be on the PATH
 _SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # PyYAML may have been built without libyaml
 MARK = (
     b"# For as long as `convlab campaign` or `python -m convlab.pipeline.kept` runs: your own is "
@@ -103,6 +104,8 @@ def elsewhere() -> set[str]:
     `dvc gc` cannot tell what is in their folders; it would ask about each, and fail where it cannot ask.
     """
     there = cache()
+    if there is None:
+        return set()  # `dvc gc` itself says why
     outs: dict[str, set[str]] = {}
     for stage, content in stages().items():
         outs.setdefault(stage.partition("@")[2], set()).update(out["md5"] for out in content.get("outs", ()))
@@ -115,9 +118,12 @@ def elsewhere() -> set[str]:
     return {name for name in outs if name not in whole and here[name] <= shared}
 
 
-def cache() -> Path:
-    """Return the folder of DVC's cache, whose files are named by their MD5s."""
-    return Path(subprocess.check_output(["dvc", "cache", "dir"], text=True).strip()) / "files/md5"
+def cache(repository: Path = Path()) -> Path | None:
+    """Return the folder of DVC's cache, whose files are named by their MD5s; None where there is no DVC, or
+    no repository of it."""
+    asked = [*DVC, "cache", "dir"]
+    done = subprocess.run(asked, cwd=repository, capture_output=True, text=True)
+    return None if done.returncode else repository / done.stdout.strip() / "files/md5"
 
 
 def cached(path: Path, there: Path) -> Path | None:
@@ -204,8 +210,15 @@ def main() -> int:
         )
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _end)
+    program, *arguments = sys.argv[1:]
+    command = [*(DVC if program == "dvc" else [program]), *arguments]
     with everything_selected(but=elsewhere() if sys.argv[1:3] == ["dvc", "gc"] else ()):
-        return subprocess.run(sys.argv[1:]).returncode
+        try:
+            return subprocess.run(command).returncode
+        except OSError as error:
+            raise InputError(
+                f"found the command {program!r}, which cannot be run: {error.strerror}"
+            ) from None
 
 
 def _end(number: int, frame: Any) -> None:

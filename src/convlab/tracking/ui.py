@@ -3,13 +3,13 @@
 import errno
 import os
 import socket
+import sys
 
 from convlab.errors import InputError
 from convlab.results.folders import finished
 from convlab.tracking import mirror_all, store
 
 HOST, PORT = "127.0.0.1", 5000
-NOT_INSTALLED = "mlflow: not installed here; `make setup` installs it"
 
 
 def serve(port: int) -> int:
@@ -28,7 +28,7 @@ def serve(port: int) -> int:
     try:
         print_views(store.shown_uri().rstrip("/") if remote else f"http://{HOST}:{port}")
     except ImportError:
-        raise InputError(NOT_INSTALLED) from None
+        raise InputError("mlflow: not installed here; `make setup` installs it") from None
     except Exception as error:  # whatever a server may raise
         raise InputError(
             f"ui: {store.shown_uri()} does not answer ({store.reason(error)}); see MLFLOW_TRACKING_URI"
@@ -37,11 +37,9 @@ def serve(port: int) -> int:
         return 0
     print("Ctrl-C stops it", flush=True)
     os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # seven processes of 200 MB, for GenAI
-    command = ["mlflow", "server", "--backend-store-uri", uri, "--host", HOST, "--port", str(port)]
-    try:
-        os.execvp("mlflow", [*command, "--workers", "1"])
-    except FileNotFoundError:
-        raise InputError(NOT_INSTALLED) from None
+    mlflow = [sys.executable, "-m", "mlflow"]  # of this environment, which need not be on the PATH
+    command = [*mlflow, "server", "--backend-store-uri", uri, "--host", HOST, "--port", str(port)]
+    os.execv(sys.executable, [*command, "--workers", "1"])
 
 
 def require_free(port: int) -> None:
