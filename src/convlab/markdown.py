@@ -12,6 +12,18 @@ def row(cells: Iterable[object]) -> str:
     return f"| {' | '.join(map(str, cells))} |"
 
 
+def read(page: Path) -> str:
+    """Return a page's text.
+
+    Raises:
+        InputError: it is not there, or is not UTF-8.
+    """
+    try:
+        return page.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise InputError(f"{page}: unreadable ({error}); `git checkout {page}` brings it back") from None
+
+
 def insert(text: str, name: str, content: str, page: Path) -> str:
     """Return a page's text with the part of this name replaced.
 
@@ -31,6 +43,6 @@ def rewrite(page: Path, name: str, content: str) -> None:
     """Replace the part of this name in a page.
 
     Raises:
-        InputError: the page lacks the markers.
+        InputError: the page lacks the markers, or cannot be read.
     """
-    files.write_text(page, insert(page.read_text(encoding="utf-8"), name, content, page))
+    files.write_text(page, insert(read(page), name, content, page))

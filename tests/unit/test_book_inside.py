@@ -2,6 +2,7 @@
 
 import json
 import re
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import torch
 from convlab import files
 from convlab.book import chapter, contents, layers, site, studies
 from convlab.config import load_params
+from convlab.errors import InputError
 from convlab.figures.cells import write_cells
 from convlab.figures.weight_counts import write_weight_counts
 from convlab.models.build import build_model
@@ -133,3 +135,57 @@ def test_a_penalty_is_written_as_the_reports_do(number: float, text: str) -> Non
 def test_a_grid_is_in_the_order_of_its_strides_and_kernels() -> None:
     texts = ["[9, 9]", "[3, 3]", "[[2, 2], 3]", "2", "[15, 15]"]
     assert sorted(texts, key=studies._sizes) == ["2", "[[2, 2], 3]", "[3, 3]", "[9, 9]", "[15, 15]"]
+
+
+BROKEN = {
+    "nothing": lambda content: b"",
+    "no text": lambda content: b"\xff\xfe\x00",
+    "half of it": lambda content: content[: len(content) // 2],
+    "[{}]": lambda content: b"[{}]",
+    "NaN": lambda content: content.replace(b"0.5", b"NaN"),
+    "another table": lambda content: b"a,b\n1,2\n",
+}
+
+
+@pytest.mark.parametrize("way", BROKEN)
+@pytest.mark.parametrize("beside", ["metrics", "plots/digits", "plots/digits/figures", "docs"])
+def test_a_damaged_file_is_named_in_a_line_or_leaves_the_rest_whole(world, beside, way):
+    draw_cells([(int(actual), int(guess)) for actual, guess in confusions("digits")])
+    files.write_text(files.PLOTS / "digits/figures/model.svg", '<svg viewBox="0 0 80.5 60"/>\n')
+    steps = [{"iteration": n, "epoch": 1, "lr": 0.1, "loss": 0.5, "accuracy": 0.5} for n in (1, 2)]
+    files.write_csv(files.PLOTS / "digits/iterations.csv", steps)
+    pattern = "*/timing.json" if beside == "metrics" else "*.*"
+    for path in sorted(path for path in Path(beside).glob(pattern) if path.is_file()):
+        content = path.read_bytes()
+        path.write_bytes(BROKEN[way](content))
+        with suppress(InputError):
+            site.write(Path("book"))
+            path.write_bytes(content)  # what is damaged was left out
+        if path.read_bytes() != content:
+            with pytest.raises(InputError, match=path.name):
+                site.write(Path("book"))
+            path.write_bytes(content)
+    site.write(Path("book"))
+
+
+def test_histograms_that_are_none_are_named(world):
+    files.write_json(files.PLOTS / "strides/figures/histograms.json", [{}])
+    with pytest.raises(InputError, match=r"histograms\.json: 0\.name: Field required; `git checkout` or"):
+        studies._histograms("strides", [{"result": "strides/l2-0.1"}])
+
+
+def test_nothing_is_shown_of_a_result_whose_parts_do_not_belong_together(world):
+    draw_cells([(int(actual), int(guess)) for actual, guess in confusions("digits")])
+    curves = files.PLOTS / "digits/curves.csv"
+    files.write_text(curves, curves.read_text().replace("0.8", "nan"))
+    site.write(Path("book"))
+    text = Path("book/reports/R0.html").read_text()
+    said = "so nothing of it is shown:</b> plots/digits/curves.csv has nan as validation_loss of epoch 1"
+    assert said in text
+    assert said in Path("book/index.html").read_text()
+    assert "Confusion: " not in text
+    assert "Pairs, layer by layer" not in text
+    assert "<figure>" not in text
+    assert not Path("book/images").exists()
+    files.write_text(files.PLOTS / "digits/figures/pairs.json", "{}")
+    site.write(Path("book"))

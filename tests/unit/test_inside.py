@@ -133,3 +133,16 @@ def test_a_head_whose_derivative_is_not_written_out_is_refused(load: Callable[..
     trained.model.add_module("softmax", nn.Softmax(1))
     with pytest.raises(InputError, match=r"net: Grad-CAM is not implemented for a head of .*Softmax"):
         Inside(trained)
+
+
+class Undecided(nn.Module):
+    """A model of one's own whose path depends on the image, which no exporter can follow."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return images.float() if images.sum() > 0 else -images.float()
+
+
+def test_a_model_that_cannot_be_exported_is_one_line(load: Callable[..., TrainedNetwork]) -> None:
+    pytest.importorskip("onnxscript", reason="`pip install onnx onnxscript` exports networks")
+    with pytest.raises(InputError, match="net: cannot be exported as ONNX: "):
+        graph(load({}), Undecided(), ["logits"])

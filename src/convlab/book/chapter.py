@@ -9,7 +9,7 @@ from convlab.book.contents import Chapter, Contents
 from convlab.book.images import SECTIONS, Images
 from convlab.book.layers import layers
 from convlab.book.words import SYMBOLS, facts, joined, states
-from convlab.results import claims, mean_text
+from convlab.results import claims, folders, mean_text
 from convlab.results.quantities import QUANTITIES, text_of
 from convlab.results.reports import Line, points
 from convlab.results.tables import columns_of, noted
@@ -20,7 +20,8 @@ STEPS = 300  # points of a curve over steps: each the mean of as many consecutiv
 
 def context(contents: Contents, one: Chapter, images: Images) -> dict[str, Any]:
     """Return what the template of a report's page needs; its figures are put into the book's folder."""
-    pictures = [image for name in one.names for image in images.of(name)]
+    whole = [name for name in one.names if not folders.load(name).problem]
+    pictures = [image for name in whole for image in images.of(name)]
     table = _table(one) if one.lines else _plain(contents, one)
     return {
         "chapter": one,
@@ -34,9 +35,9 @@ def context(contents: Contents, one: Chapter, images: Images) -> dict[str, Any]:
         "grids": [found for name in one.names if (found := studies.grid(contents, one, name))],
         "studies": [found for name in one.names if (found := studies.l2(contents, one, name))],
         "matrices": [
-            {**found, "cells": images.cells(name)} for name in one.names if (found := studies.confusion(name))
+            {**found, "cells": images.cells(name)} for name in whole if (found := studies.confusion(name))
         ],
-        "distances": [found for name in one.names if (found := studies.distances(name))],
+        "distances": [found for name in whole if (found := studies.distances(name))],
         "sections": {
             title: own
             for key, title in SECTIONS.items()
@@ -135,8 +136,7 @@ def data(contents: Contents) -> dict[str, Any]:
 
 
 def _columns(curves: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    keys = ("train_accuracy", "validation_accuracy", "train_loss", "validation_loss", "lr")
-    columns = {key: [float(f"{row[key]:.5g}") for row in curves] for key in keys}
+    columns = {key: [float(f"{row[key]:.5g}") for row in curves] for key in source.CURVES}
     return {"seed": curves[0]["seed"], **columns}
 
 

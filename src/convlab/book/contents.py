@@ -7,14 +7,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convlab import files, results
+from convlab import files, markdown, results
 from convlab.config import load_params
 from convlab.results import Found, Plan, claims, compare, folders, report_consistency, reports, tables
+from convlab.results.figure_data import readable
 from convlab.results.reports import Line, Report
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+CURVES = ("train_accuracy", "validation_accuracy", "train_loss", "validation_loss", "lr")  # what is drawn
 OTHERS = "others"  # the page of the results that no report has
 
 
@@ -95,9 +97,16 @@ def load() -> Contents:
 
 
 def curves(name: str) -> dict[str, list[list[dict[str, Any]]]]:
-    """Return the rows of curves.csv of an experiment or a sweep: by result, a list per seed."""
+    """Return the rows of curves.csv of an experiment or a sweep: by result, a list per seed.
+
+    Raises:
+        InputError: the file is damaged, or lacks a column of CURVES.
+    """
     found: dict[str, list[list[dict[str, Any]]]] = {}
     for (trial, _), rows in folders.curves(name).items():
+        with readable(files.PLOTS / name / "curves.csv"):
+            if missing := [key for key in CURVES if key not in rows[0]]:
+                raise ValueError(f"no column {', '.join(missing)}")
         found.setdefault(f"{name}/{trial}" if "trial" in rows[0] else name, []).append(rows)
     return found
 
@@ -106,17 +115,27 @@ def steps(name: str, most: int) -> dict[str, list[float]]:
     """Return the steps of an experiment's first seed, as columns of at most `most` means.
 
     Empty if there are none here: DVC keeps iterations.csv, git does not.
+
+    Raises:
+        InputError: the file is damaged.
     """
+    import numpy
     import pandas
 
     path = files.PLOTS / name / "iterations.csv"
     if not path.is_file() or not path.stat().st_size:
         return {}
-    table = pandas.read_csv(path)
+    columns = ["iteration", "loss", "accuracy", "lr"]
+    with readable(path):
+        table = pandas.read_csv(path)
+        if missing := [key for key in columns if key not in table]:
+            raise ValueError(f"no column {', '.join(missing)}")
+        if not numpy.isfinite(table[columns].astype(float)).all(axis=None):
+            raise ValueError("a number is missing or not finite")
     if "seed" in table:
         table = table[table["seed"] == table["seed"].iloc[0]]
     size = -(-len(table) // most) or 1
-    means = table[["iteration", "loss", "accuracy", "lr"]].groupby(lambda row: row // size).mean()
+    means = table[columns].groupby(lambda row: row // size).mean()
     return {key: [float(f"{value:.5g}") for value in column] for key, column in means.items()}
 
 
@@ -130,7 +149,7 @@ def prose(name: str) -> str:
     """Return what docs/reports.md says beside a report's table, as Markdown without links and images."""
     if not tables.PAGE.is_file():
         return ""
-    sections = re.split(r"^## .*\n", tables.PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    sections = re.split(r"^## .*\n", markdown.read(tables.PAGE), flags=re.MULTILINE)
     section = next((text for text in sections if f"<!-- {name} -->" in text), "")
     section = re.sub(rf"<!-- {name} -->.*<!-- /{name} -->", "", section, flags=re.DOTALL)
     section = re.sub(r"(?<!!)\[([^\]]*)\]\([^)]*\)", r"\1", section)

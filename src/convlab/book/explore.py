@@ -71,8 +71,8 @@ def missing() -> str:
 
 def networks(contents: Contents) -> tuple[list[tuple[Explorable, str]], list[Absent]]:
     """Return the networks whose weights are here, each with its packed ONNX file, the best first; and the
-    experiments whose weights are missing, or are not those that were scored: the page would show the
-    accuracy of another network."""
+    experiments whose weights are missing, or are not those that were scored (the page would show the accuracy
+    of another network), and those that cannot be exported."""
     from convlab.networks.inside import Inside
     from convlab.networks.onnx_model import graph
     from convlab.networks.trained import load_trained
@@ -86,17 +86,17 @@ def networks(contents: Contents) -> tuple[list[tuple[Explorable, str]], list[Abs
         accuracy = mean_text("test_accuracy", accuracies)
         try:
             trained = load_trained(name)
-            inside = Inside(trained)
             size = trained.weights.stat().st_size
             if size > LARGEST:
                 most = f"{LARGEST / 1e6:.0f} MB"
                 raise InputError(f"{size / 1e6:.0f} MB of weights, and a page unpacks at most {most}")
+            inside = Inside(trained)
+            text = runtime.packed(graph(trained, inside, [*OUTPUTS, *inside.layers]))
         except InputError as error:
             reason = str(error).removeprefix(f"{name}: ")
             absent.append((max(accuracies), Absent(name, recorded, accuracy, reason)))
             continue
         dataset = trained.dataset
-        text = runtime.packed(graph(trained, inside, [*OUTPUTS, *inside.layers]))
         network = Explorable(
             name,
             recorded,

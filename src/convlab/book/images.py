@@ -2,11 +2,17 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree
 
 from convlab import files
 from convlab.book.contents import figures
+from convlab.results import figure_data
+from convlab.results.figure_data import readable
 from convlab.results.folders import confusions
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
 
 QUALITY = 82  # of WebP: half a PNG's size, no visible difference
 # What each kind of figure shows, in the order of a page: its caption, and its section
@@ -88,7 +94,7 @@ class Images:
         target.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix == ".svg":
             target.write_bytes(path.read_bytes())
-            size = _size_of_svg(path.read_text(encoding="utf-8"))
+            size = _size_of_svg(path)
         else:
             target = target.with_suffix(".webp")
             size = _write_webp(path, target)
@@ -97,18 +103,26 @@ class Images:
 
 
 def cells_of(name: str) -> dict[str, Any] | None:
-    """Return cells.json of an experiment; None where it or its picture is missing or another training's."""
+    """Return cells.json of an experiment; None where it or its picture is missing or another training's.
+
+    Raises:
+        InputError: one of them is damaged.
+    """
     folder = files.PLOTS / name / "figures"
     if not all((folder / file).is_file() for file in ("cells.jpg", "cells.json")):
         return None
-    facts: dict[str, Any] = files.read_json(folder / "cells.json")
+    if (facts := figure_data.cells(name)) is None:
+        return None
+    (width, height), (columns, rows) = facts.size, facts.grid
+    if _decoded(folder / "cells.jpg").size != (columns * width, rows * height):
+        return None
     pairs = confusions(name)
     own = all(
-        pairs[index : index + 1] == [(cell["actual"], cell["predicted"])]
-        for cell in facts["cells"]
-        for index in cell["images"]
+        pairs[index : index + 1] == [(cell.actual, cell.predicted)]
+        for cell in facts.cells
+        for index in cell.images
     )
-    return facts if own else None
+    return facts.model_dump(mode="json") if own else None
 
 
 def _told(kind: str) -> tuple[str, str]:
@@ -120,18 +134,23 @@ def _told(kind: str) -> tuple[str, str]:
 
 
 def _write_webp(path: Path, target: Path) -> tuple[int, int]:
-    from PIL import Image as Picture
-
-    with Picture.open(path) as picture:
-        if not target.exists():
-            picture.convert("RGB").save(target, quality=QUALITY, method=4)
-        return picture.size
+    picture = _decoded(path)
+    if not target.exists():
+        picture.save(target, quality=QUALITY, method=4)
+    return picture.size
 
 
-def _size_of_svg(text: str) -> tuple[int, int]:
+def _decoded(path: Path) -> "Picture":
+    """Return the pixels of a picture."""
+    from PIL import Image as pillow
+
+    with readable(path), pillow.open(path) as picture:
+        return picture.convert("RGB")
+
+
+def _size_of_svg(path: Path) -> tuple[int, int]:
     """Return width and height of a drawing, from its viewBox."""
-    import re
-
-    found = re.search(r'viewBox="[\d.-]+ [\d.-]+ ([\d.]+) ([\d.]+)"', text)
-    width, height = (round(float(number)) for number in found.groups()) if found else (800, 600)
+    with readable(path):
+        box = ElementTree.parse(path).getroot().get("viewBox", "0 0 800 600")
+        _, _, width, height = (round(float(number)) for number in box.split())
     return width, height

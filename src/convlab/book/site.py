@@ -12,6 +12,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markdown_it import MarkdownIt
 
+from convlab import markdown
 from convlab.book import chapter, claim, comparison, explore, front, runtime
 from convlab.book.contents import Chapter, Contents, load
 from convlab.book.explore import Absent, Explorable
@@ -127,9 +128,9 @@ def _environment(contents: Contents, extras: list[str]) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    markdown = MarkdownIt("commonmark", {"html": False})
-    environment.filters["markdown"] = markdown.render
-    environment.filters["inline"] = markdown.renderInline
+    parser = MarkdownIt("commonmark", {"html": False})
+    environment.filters["markdown"] = parser.render
+    environment.filters["inline"] = parser.renderInline
     environment.filters["anchor"] = lambda text: re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
     environment.globals |= {
         "mark": MARK,
@@ -155,7 +156,7 @@ def vega() -> str:
     Raises:
         InputError: they are not in it.
     """
-    page = DVC_PAGE.read_text(encoding="utf-8") if DVC_PAGE.is_file() else ""
+    page = markdown.read(DVC_PAGE) if DVC_PAGE.is_file() else ""
     found = re.findall(
         r"<!-- (vega\S* [\d.]+, BSD-3-Clause).*? -->\s*<script>(.*?)</script>", page, re.DOTALL
     )

@@ -6,10 +6,9 @@ from collections.abc import Iterable, Sequence
 from statistics import mean
 from typing import Any
 
-from convlab import files
 from convlab.book.contents import Chapter, Contents
 from convlab.figures.cells import MOST_CLASSES
-from convlab.results import mean_text
+from convlab.results import figure_data, mean_text
 from convlab.results.folders import confusions
 from convlab.results.quantities import QUANTITIES, text_of
 
@@ -164,12 +163,14 @@ def _histograms(name: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
     The stage that draws a sweep's figures counts the weights; earlier ones did not.
     """
-    path = files.PLOTS / name / "figures/histograms.json"
-    layers = files.read_json(path) if path.is_file() else []
+    layers = figure_data.weight_counts(name)
     trials = [row["result"].partition("/")[2] for row in rows]
-    if not all(trial in layer["counts"] for layer in layers for trial in trials):
+    if not all(trial in layer.counts for layer in layers for trial in trials):
         return []
-    return [{**layer, "counts": [layer["counts"][trial] for trial in trials]} for layer in layers]
+    return [
+        {"name": layer.name, "reach": layer.reach, "counts": [layer.counts[trial] for trial in trials]}
+        for layer in layers
+    ]
 
 
 def _l2_chart(drawn: list[dict[str, Any]]) -> dict[str, Any]:
@@ -213,15 +214,14 @@ def _l2_chart(drawn: list[dict[str, Any]]) -> dict[str, Any]:
 
 def distances(name: str) -> dict[str, Any] | None:
     """Return the chart of how far pairs of images are apart at each layer; None where there are none."""
-    path = files.PLOTS / name / "figures/pairs.json"
-    if not path.is_file():
+    found = figure_data.pairs(name)
+    if found is None:
         return None
-    found = files.read_json(path)
     drawn = [
-        {"layer": layer, "pairs": PAIRS[key], **numbers}
-        for layer, kinds in found["layers"].items()
-        for key, numbers in kinds.items()
-        if key in PAIRS
+        {"layer": layer, "pairs": title, **numbers.model_dump()}
+        for layer, kinds in found.layers.items()
+        for key, title in PAIRS.items()
+        if (numbers := getattr(kinds, key)) is not None
     ]
     x = {"field": "layer", "type": "ordinal", "sort": None, "title": None, "axis": {"labelAngle": -40}}
     color = {
@@ -253,7 +253,7 @@ def distances(name: str) -> dict[str, Any] | None:
             },
         ],
     }
-    return {"name": name, "spec": spec, "pairs": found["pairs"], "unit": found["unit"]}
+    return {"name": name, "spec": spec, "pairs": found.pairs, "unit": found.unit}
 
 
 def confusion(name: str) -> dict[str, Any] | None:

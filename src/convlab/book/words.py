@@ -5,6 +5,7 @@ from statistics import mean
 from typing import Any
 
 from convlab.book.contents import Chapter
+from convlab.results import folders
 from convlab.results.reports import Line
 
 SYMBOLS = {"confirmed": "✓", "refuted": "✗", "inconclusive": "?", "not run": "–"}
@@ -29,7 +30,8 @@ def facts(line: Line) -> list[str]:
 
 
 def states(one: Chapter) -> dict[str, Any]:
-    """Name the rows of a report that have not run, were stopped, are stale, or were shortened."""
+    """Name the rows of a report that have not run, were stopped, are stale, or were shortened; and say why a
+    result is inconsistent, of which nothing is shown."""
     rows = [line for line in one.lines if line.row.result]
     return {
         "report": one.name,
@@ -37,8 +39,9 @@ def states(one: Chapter) -> dict[str, Any]:
         "stopped": [
             f"{line.row.what} ({line.ours.status})"
             for line in rows
-            if line.ours.status not in ("finished", "not run")
+            if line.ours.status not in ("finished", "not run", "inconsistent")
         ],
+        "inconsistent": [problem for name in one.names if (problem := folders.load(name).problem)],
         "stale": [
             f"{line.row.what} ({line.ours.stale[0]}{' …' if len(line.ours.stale) > 1 else ''})"
             for line in rows

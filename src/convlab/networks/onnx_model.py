@@ -39,7 +39,7 @@ def export(trained: TrainedNetwork, path: Path) -> int:
     weights. Views of test-time augmentation are left out: it classifies each image as it is.
 
     Raises:
-        InputError: what PyTorch exports with is not installed, or the file cannot be written.
+        InputError: what PyTorch exports with is not installed, or fails, or the file cannot be written.
     """
     content = graph(trained, FromPixels(trained), [OUTPUT])
     try:
@@ -53,11 +53,21 @@ def graph(trained: TrainedNetwork, module: nn.Module, outputs: Sequence[str]) ->
     """Return the ONNX file of a module that takes a network's raw images, with these names for its outputs.
 
     Raises:
-        InputError: what PyTorch exports with is not installed.
+        InputError: what PyTorch exports with is not installed, or the module cannot be exported.
     """
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         raise InputError(f"export: {' and '.join(missing)} not installed; `pip install {' '.join(NEEDED)}`")
+    try:
+        return _exported(trained, module, outputs)
+    except Exception as error:  # of the exporter, of the checker, and of the model's own code: anything
+        reason = next(iter(str(error).splitlines()), "")
+        raise InputError(
+            f"{trained.result}: cannot be exported as ONNX: {type(error).__name__}: {reason}"
+        ) from error
+
+
+def _exported(trained: TrainedNetwork, module: nn.Module, outputs: Sequence[str]) -> bytes:
     import onnx
 
     example = torch.zeros((2, *trained.dataset.shape), dtype=torch.uint8)

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from math import isclose
+from math import isclose, isfinite
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +127,9 @@ def _of_other_curves(name: str, trainings: Sequence[TrainingRecord]) -> str:
     rows = files.read_curves(path)
     if rows and (missing := sorted({"seed", "epoch", "validation_loss"} - rows[0].keys())):
         return f"{path} has no column {', '.join(missing)}; {MEND}"
+    for row in rows:
+        if odd := next((key for key, value in row.items() if key != "trial" and not isfinite(value)), None):
+            return f"{path} has {row[odd]} as {odd} of epoch {row['epoch']:g}; {MEND}"
     kept = {(row.get("trial", name), row["seed"], row["epoch"], row["validation_loss"]) for row in rows}
     for one in ended:
         if (one["name"], one["seed"], one["best_epoch"], one["validation_loss"]) not in kept:

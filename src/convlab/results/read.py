@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convlab import files
+from convlab.errors import InputError
 from convlab.pipeline.made_from import TrainingRecord
 from convlab.results.folders import load, read, stamp
 from convlab.results.plans import Plan, load_plans
@@ -244,7 +245,11 @@ def _row(facts: TrainingRecord, scores: TrainingRecord, timed: list[TrainingRow]
 
 
 def timings(name: str) -> list[TrainingRow]:
-    """Return the timing of each training of an experiment or a sweep."""
+    """Return the timing of each training of an experiment or a sweep.
+
+    Raises:
+        InputError: the file is damaged.
+    """
     return _timings(name, Path.cwd(), stamp(files.METRICS / name / "timing.json"))
 
 
@@ -252,6 +257,10 @@ def timings(name: str) -> list[TrainingRow]:
 def _timings(name: str, root: Path, stamped: Any) -> list[TrainingRow]:
     """Read a file once for as long as it stays as it is: claims ask for the same results again and again."""
     content = read(name, "timing.json") or {}
+    parts = content.values() if isinstance(content, dict) and "fingerprint" not in content else [content]
+    if not all(isinstance(part, dict) for part in parts):
+        path = files.METRICS / name / "timing.json"
+        raise InputError(f"{path}: is not the timing of trainings; `git checkout` or `dvc repro` brings that")
     if "fingerprint" in content:  # an experiment's; a sweep's has the names of its trainings for keys
         return [content, *content.get("seeds", [])]
     return list(content.values())

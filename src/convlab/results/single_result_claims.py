@@ -10,8 +10,8 @@ from itertools import combinations
 from math import hypot, sqrt
 from typing import assert_never
 
-from convlab import files
 from convlab.errors import InputError
+from convlab.results import figure_data
 from convlab.results.folders import Confused, confusions
 from convlab.results.intervals import Difference
 from convlab.schema import Claim
@@ -92,14 +92,11 @@ def _over_depth(name: str) -> Difference | None:
 
     Its standard error is that of two medians of normal distributions, estimated from their quartiles.
     """
-    path = files.PLOTS / name / "figures/pairs.json"
-    if not path.is_file():
+    summary = figure_data.pairs(name)
+    convolutions = list(summary.layers.values())[1:] if summary else []  # the input comes before them
+    if summary is None or len(convolutions) < 2:
         return None
-    summary = files.read_json(path)
-    convolutions = list(summary["layers"].values())[1:]  # the input comes before them
-    if len(convolutions) < 2:
-        return None
-    first, last = (convolutions[index]["taken_for"] for index in (0, -1))
-    spreads = [one["third_quartile"] - one["first_quartile"] for one in (first, last)]
-    error = MEDIAN_ERROR * hypot(*spreads) / sqrt(summary["pairs"])
-    return Difference(1, last["median"] - first["median"], error)
+    first, last = (convolutions[index].taken_for for index in (0, -1))
+    spreads = [one.third_quartile - one.first_quartile for one in (first, last)]
+    error = MEDIAN_ERROR * hypot(*spreads) / sqrt(summary.pairs)
+    return Difference(1, last.median - first.median, error)

@@ -46,7 +46,7 @@ def outputs() -> dict[Path, str]:
     # On the embedded digits a claim is tried on a small scale, not on the report's data
     counted = [claim for claim in judged if not DATASETS[experiments[claim["a"]].dataset].embedded]
 
-    readme, page = (path.read_text(encoding="utf-8") for path in (README, PAGE))
+    readme, page = map(markdown.read, (README, PAGE))
     for name, report in reports.items():
         page = markdown.insert(page, name, table(report, lines[name]), PAGE)
     page = markdown.insert(page, "maps", observations.text(), PAGE)
