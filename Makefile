@@ -99,8 +99,8 @@ report: setup  ## write the tables of results and docs/configuration.md
 	@convlab report
 
 # What the explore page needs is not pinned, and comes from two registries: without it the book says what it lacks.
-book: setup  ## write the book of results into docs/book: a static site that opens offline
-	@python -c 'import onnx, onnxscript' 2>/dev/null || \
+book: setup  ## write the book of results into docs/book, a static site that opens offline, unless it is up to date
+	@python -c 'from importlib.util import find_spec as f; exit(not (f("onnx") and f("onnxscript")))' || \
 		pip install --quiet --disable-pip-version-check --no-build-isolation -e '.[export]' 2>/dev/null || true
 	@python -c 'from convlab.book import runtime; runtime.fetch()' 2>/dev/null || true
 	@convlab book

@@ -204,9 +204,9 @@ def test_without_any_result_the_book_says_that_nothing_has_run(tmp_path, monkeyp
     assert "not run" in page(tmp_path / "book", "claims/strides_cost.html")
 
 
-def test_without_a_runtime_the_explore_page_is_left_out_with_a_message(here, capsys):
-    assert "explore" not in {path.stem for path in here.glob("*.html")}
-    assert pages.book(here, fetch=False) == 0
+def test_without_a_runtime_the_explore_page_is_left_out_with_a_message(here, tmp_path, capsys):
+    assert pages.book(tmp_path / "book", fetch=False) == 0
+    assert "explore" not in {path.stem for path in (tmp_path / "book").glob("*.html")}
     printed = capsys.readouterr().out
     assert "index.html: 4 pages" in printed
     assert "the explore page is left out: " in printed

@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markdown_it import MarkdownIt
 
 from convlab import markdown
-from convlab.book import chapter, claim, comparison, explore, front, runtime
+from convlab.book import chapter, claim, comparison, explore, front, inputs, runtime
 from convlab.book.contents import Chapter, Contents, load
 from convlab.book.explore import Absent, Explorable
 from convlab.book.images import Images
@@ -47,6 +47,7 @@ def write(out: Path) -> Written:
         raise InputError(
             f"--out: found {out}, which is not a book; allowed: a new or empty folder, or that of a book"
         )
+    made_from = inputs.digest()  # before anything is read: what changes meanwhile is found the next time
     contents = load()
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -57,6 +58,7 @@ def write(out: Path) -> Written:
     try:
         book.mkdir()
         left_out = fill(book, contents)
+        inputs.keep(book, made_from, left_out)
         if target.exists():
             target.rename(earlier)
         book.rename(target)

@@ -23,15 +23,21 @@ def report() -> int:
 
 
 def book(out: Path, fetch: bool) -> int:
-    """Write the book of results: a site that opens from a file, made from metrics/ and plots/."""
-    from convlab.book import runtime
-    from convlab.book.site import write
+    """Write the book of results, a site that opens from a file, unless it is there and up to date."""
+    from convlab.book import inputs, runtime
 
     if fetch:
         runtime.fetch()
-    done = write(out)
-    weight = f"{done.bytes / 1e6:.1f} MB, the front page {done.front_bytes / 1e3:.0f} kB"
-    print(f"{done.front}: {done.pages} pages, {weight}")
-    if done.left_out:
-        print(f"the explore page is left out: {done.left_out}")
+    left_out = inputs.left_out_of_current(out)
+    if left_out is not None:
+        print(f"{out / 'index.html'}: up to date")
+    else:
+        from convlab.book.site import write  # brings torch, which takes seconds
+
+        done = write(out)
+        left_out = done.left_out
+        weight = f"{done.bytes / 1e6:.1f} MB, the front page {done.front_bytes / 1e3:.0f} kB"
+        print(f"{done.front}: {done.pages} pages, {weight}")
+    if left_out:
+        print(f"the explore page is left out: {left_out}")
     return 0
