@@ -10,7 +10,7 @@ from tabs import Tab
 
 from convlab import results
 from convlab.figures import cells
-from convlab.results import QUANTITIES, compare, mean_text
+from convlab.results import QUANTITIES, compare, folders, mean_text
 
 # Pages by the hundred, where Chromium and its driver are installed
 pytestmark = pytest.mark.campaign
@@ -93,6 +93,50 @@ def test_a_curve_shows_its_value_under_the_pointer_and_can_be_hidden(tab, book):
     told = page.inner_text("#vg-tooltip-element")
     assert "validation" in told
     assert "%" in told
+
+
+def test_the_wheel_with_shift_zooms_the_axes_and_reset_restores_them(tab, book):
+    page = tab.open(book / "reports/R0.html")
+    page.wait_for_selector("[data-curves] .plot svg .mark-line path")
+    ticks = page.locator("[data-curves] .plot svg .role-axis-label text")
+    before = ticks.all_text_contents()
+    plot = page.locator("[data-curves] .plot svg")
+    plot.scroll_into_view_if_needed()
+    box = plot.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.keyboard.down("Shift")
+    page.mouse.wheel(0, -400)
+    page.keyboard.up("Shift")
+    labels = "document.querySelectorAll('[data-curves] .plot svg .role-axis-label text')"
+    read = f"[...{labels}].map(one => one.textContent)"
+    page.wait_for_function(f"before => JSON.stringify({read}) !== JSON.stringify(before)", arg=before)
+    page.click("[data-reset]")
+    page.wait_for_function(f"before => JSON.stringify({read}) === JSON.stringify(before)", arg=before)
+    assert not tab.said
+
+
+def test_the_numbers_of_the_chosen_curves_are_in_a_table_by_keyboard(tab, book, committed, monkeypatch):
+    monkeypatch.chdir(committed)
+    page = tab.open(book / "reports/R0.html")
+    page.wait_for_selector("[data-curves] .plot svg")
+    page.click("[data-none]")
+    page.check("[data-curves] input[name=row][value=mnist_vgg]")
+    page.locator("details:has([data-numbers]) summary").focus()
+    page.keyboard.press("Enter")
+    cells = "rows => rows.map(row => [...row.cells].slice(1).map(cell => cell.textContent))"
+    told = page.locator("[data-numbers] tbody tr").evaluate_all(cells)
+    kept = {row["seed"]: row for row in folders.load("mnist_vgg").trainings}
+    wanted = []
+    for (_, seed), rows in folders.curves("mnist_vgg").items():
+        best, last = kept[seed]["best_epoch"], len(rows)
+        words = (
+            {best: f"{best}, best", last: f"{last}, last"} if best != last else {best: f"{best}, best, last"}
+        )
+        wanted += [(str(seed), text, rows[epoch - 1]["validation_loss"]) for epoch, text in words.items()]
+    assert [(row[0], row[1]) for row in told] == [(seed, text) for seed, text, _ in wanted]
+    losses = [loss for *_, loss in wanted]
+    assert [float(row[5]) for row in told] == pytest.approx(losses, abs=1e-4)
+    assert not tab.serious()
 
 
 def test_another_quantity_is_drawn_by_keyboard(tab, book):

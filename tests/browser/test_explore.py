@@ -306,6 +306,25 @@ def test_a_digit_that_is_dark_on_light_is_inverted_and_the_page_says_so(
     assert page.inner_text("#status") == "digits: 0 (inverted: it is dark on light)"
 
 
+def test_an_image_that_is_dropped_anywhere_is_classified(tab, trained, tmp_path):
+    picture = dark_on_light(tmp_path / "nought.png", 240, 15).read_bytes()
+    page = tab.open(trained[0] / "explore.html")
+    taken = page.evaluate(
+        """bytes => {
+          const moved = new DataTransfer();
+          moved.items.add(new File([new Uint8Array(bytes)], "nought.png", { type: "image/png" }));
+          const fire = kind => document.querySelector("h1").dispatchEvent(
+            new DragEvent(kind, { dataTransfer: moved, bubbles: true, cancelable: true }));
+          return [fire("dragover"), fire("drop")].map(untouched => !untouched);
+        }""",
+        list(picture),
+    )
+    assert taken == [True, True], "the browser would open the file in place of the page"
+    page.wait_for_function("document.getElementById('status').textContent.startsWith('digits: 0')")
+    assert page.inner_text(".best").startswith("0,")
+    assert not tab.said
+
+
 def test_nothing_stands_out_in_a_dark_picture(tab, trained, tmp_path):
     Image.new("L", (90, 120), 0).save(tmp_path / "dark.png")
     page = tab.open(trained[0] / "explore.html")

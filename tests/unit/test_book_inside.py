@@ -189,3 +189,23 @@ def test_nothing_is_shown_of_a_result_whose_parts_do_not_belong_together(world):
     assert not Path("book/images").exists()
     files.write_text(files.PLOTS / "digits/figures/pairs.json", "{}")
     site.write(Path("book"))
+
+
+def test_a_matrix_of_too_many_classes_leads_to_the_drawn_figure(world):
+    matrix = [{"actual": str(n), "predicted": str(n if n else 1)} for n in range(21)]
+    files.write_csv(files.PLOTS / "digits/confusion.csv", matrix)
+    site.write(Path("book"))
+    text = Path("book/reports/R0.html").read_text()
+    assert "1 of 21 test images are classified wrongly. With 21 classes the matrix is too large" in text
+    assert "<code>dvc repro visualize@digits</code> draws it" in text
+    results_world.picture(files.PLOTS / "digits/figures/confusion.png")
+    site.write(Path("book"))
+    text = Path("book/reports/R0.html").read_text()
+    assert '<a href="../images/digits/confusion.webp">the drawn figure</a> has it' in text
+    assert Path("book/images/digits/confusion.webp").is_file()
+
+
+def test_the_numbers_of_curves_have_the_epoch_that_was_kept(world):
+    seeds = chapter.data(contents.load())["digits"]["seeds"]
+    kept = [(one["seed"], one["best_epoch"]) for one in files.read_json(files.trainings("digits"))]
+    assert [(seed["seed"], seed["best"]) for seed in seeds] == kept

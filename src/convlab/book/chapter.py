@@ -1,6 +1,7 @@
 """The page of a report: its table beside ours, curves, studies, errors, figures, timings."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from convlab.book import contents as source
@@ -22,6 +23,7 @@ def context(contents: Contents, one: Chapter, images: Images) -> dict[str, Any]:
     """Return what the template of a report's page needs; its figures are put into the book's folder."""
     whole = [name for name in one.names if not folders.load(name).problem]
     pictures = [image for name in whole for image in images.of(name)]
+    drawn = {image.name: image.address for image in pictures if Path(image.address).stem == "confusion"}
     table = _table(one) if one.lines else _plain(contents, one)
     return {
         "chapter": one,
@@ -35,7 +37,9 @@ def context(contents: Contents, one: Chapter, images: Images) -> dict[str, Any]:
         "grids": [found for name in one.names if (found := studies.grid(contents, one, name))],
         "studies": [found for name in one.names if (found := studies.l2(contents, one, name))],
         "matrices": [
-            {**found, "cells": images.cells(name)} for name in whole if (found := studies.confusion(name))
+            {**found, "cells": images.cells(name), "figure": drawn.get(name)}
+            for name in whole
+            if (found := studies.confusion(name))
         ],
         "distances": [found for name in whole if (found := studies.distances(name))],
         "sections": {
@@ -124,12 +128,25 @@ def _curves(contents: Contents, one: Chapter) -> Iterator[dict[str, str]]:
 
 
 def data(contents: Contents) -> dict[str, Any]:
-    """Return the curves of every result, for the script that draws them: for each seed a list per column."""
+    """Return the curves of every result, for the script that draws them: for each seed a list per column, and
+    the epoch whose weights were kept."""
     names = dict.fromkeys(result.partition("/")[0] for result in contents.labels)
     seeds = {result: own for name in names for result, own in source.curves(name).items()}
+    best = {
+        (name if one["name"] == name else f"{name}/{one['name']}", one["seed"]): one["best_epoch"]
+        for name in names
+        for one in folders.load(name).trainings
+        if one["status"] == "finished"
+    }
     steps = {name: found for name in names if (found := source.steps(name, STEPS))}
     return {
-        result: {"label": label, "seeds": [_columns(rows) for rows in seeds.get(result, [])]}
+        result: {
+            "label": label,
+            "seeds": [
+                {"best": best.get((result, rows[0]["seed"]), len(rows)), **_columns(rows)}
+                for rows in seeds.get(result, [])
+            ],
+        }
         | ({"steps": steps[result]} if result in steps else {})
         for result, label in contents.labels.items()
     }

@@ -257,13 +257,16 @@ def distances(name: str) -> dict[str, Any] | None:
 
 
 def confusion(name: str) -> dict[str, Any] | None:
-    """Count the test images by actual and predicted class; None if there is no matrix, or it is too large."""
+    """Count the test images by actual and predicted class; None if there is no matrix.
+
+    `drawn_only`: it has too many classes for a table.
+    """
     counts = Counter(confusions(name))
     classes = sorted(
         {label for pair in counts for label in pair},
         key=lambda text: (len(text), text) if text.isdigit() else (0, text),
     )
-    if not classes or len(classes) > MOST_CLASSES:
+    if not classes:
         return None
     most_wrong = max(
         (count for (actual, predicted), count in counts.items() if actual != predicted), default=1
@@ -271,6 +274,7 @@ def confusion(name: str) -> dict[str, Any] | None:
     wrong = sum(count for (actual, predicted), count in counts.items() if actual != predicted)
     return {
         "name": name,
+        "drawn_only": len(classes) > MOST_CLASSES,
         "classes": classes,
         "counts": counts,
         "most_wrong": most_wrong,

@@ -66,6 +66,25 @@ function spec(rows, quantity, domain, range, width, by) {
   };
 }
 
+// The table below the chart: the best and the last epoch of each seed of the chosen results
+function fillNumbers(body, chosen) {
+  const rows = chosen.flatMap(({ result, label }) => window.results[result].seeds.flatMap(seed => {
+    const last = seed.lr.length, percent = share => `${(100 * share).toFixed(2)}%`;
+    return [...new Set([seed.best, last])].map(epoch => [label, seed.seed,
+      [epoch, epoch === seed.best ? "best" : "", epoch === last ? "last" : ""].filter(Boolean).join(", "),
+      ...["train_accuracy", "validation_accuracy"].map(key => percent(seed[key][epoch - 1])),
+      ...["train_loss", "validation_loss"].map(key => seed[key][epoch - 1].toFixed(4)), seed.lr[epoch - 1].toExponential(2)]);
+  }));
+  body.replaceChildren(...rows.map(([label, ...cells]) => {
+    const row = document.createElement("tr"), head = document.createElement("th");
+    head.scope = "row";
+    head.textContent = label;
+    row.append(head);
+    for (const text of cells) { const cell = row.insertCell(); cell.className = "n"; cell.textContent = text; }
+    return row;
+  }));
+}
+
 // Draw into a panel (templates/_parts.html); returns what draws again after its rows have changed.
 function curves(panel) {
   // A row's colour is its place's; where there are many rows to choose from, its place among the chosen
@@ -85,6 +104,7 @@ function curves(panel) {
     const splits = [...panel.querySelectorAll("input[name=split]:checked")].map(box => box.value);
     const plot = panel.querySelector(".plot");
     const by = panel.querySelector("input[name=by]:checked").value;
+    fillNumbers(panel.querySelector("[data-numbers] tbody"), chosen);
     const found = points(chosen, quantity, splits, by);
     if (!found.length) {
       plot.textContent = by === "step" && chosen.length ? "No chosen row has its steps here: `dvc repro` or `dvc pull` brings plots/NAME/iterations.csv, if the experiment records them." : "No curve is chosen.";
