@@ -108,7 +108,9 @@ def test_maps_converge_from_the_first_convolution_to_the_last() -> None:
         "two": layer(0.9, 0.1),
         "last": layer(0.5, 0.4),
     }
-    files.write_json(files.PLOTS / "net/figures/pairs.json", {"pairs": 100, "layers": layers})
+    files.write_json(
+        files.PLOTS / "net/figures/pairs.json", {"pairs": 100, "unit": "median distance", "layers": layers}
+    )
     judged = judge(claim(metric="map_distance", relation="below"))
     assert judged["difference"] == pytest.approx(-0.3)
     assert judged["interval"] == pytest.approx([-0.3 - 1.96 * 0.04645, -0.3 + 1.96 * 0.04645], abs=1e-4)

@@ -33,7 +33,7 @@ from convlab.pipeline.executors.ray_cluster import (
     cluster,
     share_of,
 )
-from convlab.pipeline.executors.ray_worker import Report, Worker
+from convlab.pipeline.executors.ray_worker import Reported, Worker
 from convlab.pipeline.executors.relay import show
 from convlab.pipeline.ledger import Ledger
 from convlab.pipeline.provenance import hash_files
@@ -247,7 +247,7 @@ class _Pool:
         with suppress(RayError):  # that it died is seen from its answer
             self._take(slot.job, ray.get(poll))
 
-    def _take(self, job: Job | None, report: Report) -> None:
+    def _take(self, job: Job | None, report: Reported) -> None:
         """Show what a worker has written, and keep what belongs into the ledger."""
         output, contents = report
         for message in output:

@@ -29,7 +29,7 @@ from convlab.train import device, progress
 Sent = Mapping[
     str, np.ndarray
 ]  # the bytes of prepared files by name: the object store returns arrays without a copy
-Report = tuple[list[Message], dict[str, bytes]]  # since the last one; what the driver's ledger has to hold
+Reported = tuple[list[Message], dict[str, bytes]]  # since the last one; what the driver's ledger has to hold
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Worker:
 
     def run(
         self, job: Job, ledger: Path, at_once: int, prepared: Sent | None, data: str, begun: dict[str, bytes]
-    ) -> Report:
+    ) -> Reported:
         """Train a job, or resume it.
 
         Args:
@@ -113,7 +113,7 @@ class Worker:
         with self.taking:
             return [self.messages.popleft() for _ in range(len(self.messages))]
 
-    def poll(self, checkpoint: bool) -> Report:
+    def poll(self, checkpoint: bool) -> Reported:
         """Return what it has written and, if wanted and not shared, a newer checkpoint."""
         output = self._output()
         if not (checkpoint and self.ledger and self.key):
