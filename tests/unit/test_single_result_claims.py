@@ -97,7 +97,8 @@ def test_without_the_files_a_claim_has_not_run() -> None:
 
 def layer(median: float, spread: float) -> dict[str, dict[str, float]]:
     quartiles = {"first_quartile": median - spread / 2, "third_quartile": median + spread / 2}
-    return {"taken_for": {"median": median, **quartiles}}
+    of_pairs = {"median": median, **quartiles}
+    return {"taken_for": of_pairs, "own_class": of_pairs}
 
 
 def test_maps_converge_from_the_first_convolution_to_the_last() -> None:
