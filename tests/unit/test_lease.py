@@ -25,7 +25,7 @@ from convlab.config.seed_counts import Item, seeds_of, with_seeds
 from convlab.data.dataset import Prepared, save
 from convlab.data.readers.raw import Raw
 from convlab.errors import InputError
-from convlab.pipeline import trainings
+from convlab.pipeline.provenance import hash_files
 from convlab.pipeline.run import fingerprint_of
 from convlab.schema import Experiment
 from convlab.train.history import History
@@ -59,7 +59,7 @@ def test_prepared_data_is_the_same_there_or_refused(
         tmp_path / "here" / part
         for part in ("train.safetensors", "validation.safetensors", "statistics.json")
     ]
-    assert data_hash(manifest["files"]) == trainings.hash_files(parts)
+    assert data_hash(manifest["files"]) == hash_files(parts)
     digits_raw.train_images[0, 0, 0, 0] ^= 1
     try:
         with pytest.raises(InputError, match=r"train\.safetensors has SHA-256"):

@@ -37,9 +37,9 @@ def serve(port: int) -> int:
         return 0
     print("Ctrl-C stops it", flush=True)
     os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # seven processes of 200 MB, for GenAI
-    mlflow = [sys.executable, "-m", "mlflow"]  # of this environment, which need not be on the PATH
-    command = [*mlflow, "server", "--backend-store-uri", uri, "--host", HOST, "--port", str(port)]
-    os.execv(sys.executable, [*command, "--workers", "1"])
+    program = [sys.executable, "-m", "mlflow", "server"]  # of this environment, which need not be on the PATH
+    options = ["--backend-store-uri", uri, "--host", HOST, "--port", str(port), "--workers", "1"]
+    os.execv(sys.executable, [*program, *options])
 
 
 def require_free(port: int) -> None:
