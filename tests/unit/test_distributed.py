@@ -264,15 +264,10 @@ UNREADABLE = InputError("data/processed: found nothing; run `dvc repro`")
 FULL = OSError(errno.ENOSPC, "No space left on device", "weights.safetensors")
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize(
     ("rank", "error"),
-    [
-        pytest.param(0, SHORT, marks=pytest.mark.campaign),
-        (1, SHORT),
-        pytest.param(1, UNREADABLE, marks=pytest.mark.campaign),
-        pytest.param(1, FULL, marks=pytest.mark.campaign),
-        pytest.param(1, KeyError("statistics"), marks=pytest.mark.campaign),
-    ],
+    [(0, SHORT), (1, SHORT), (1, UNREADABLE), (1, FULL), (1, KeyError("statistics"))],
 )
 def test_an_error_of_any_process_is_that_of_the_training(
     rank: int, error: Exception, recipe: Recipe, prepared: Path, tmp_path: Path
@@ -290,6 +285,7 @@ def test_an_error_of_any_process_is_that_of_the_training(
     assert not active_children()
 
 
+@pytest.mark.campaign
 def test_a_gpu_short_of_memory_is_one_line_with_several_devices_too(
     recipe: Recipe, prepared: Path, tmp_path: Path
 ) -> None:
