@@ -70,6 +70,7 @@ def test_what_is_missing_all_the_same_is_back_with_the_next_run(other: Clone) ->
     assert gone(other) == []
 
 
+@pytest.mark.campaign
 def test_a_selection_and_back_leaves_no_configuration_and_brings_results_back(other: Clone) -> None:
     configs, params = other.folder / "data/configs", (other.folder / "params.yaml").read_bytes()
     other.run("dvc", "repro", "resolve")
