@@ -71,6 +71,7 @@ def test_a_rerun_gives_the_same_bytes(clone):
     assert "reproduced to the last bit" in clone.run("convlab", "verify", "digits").stdout
 
 
+@pytest.mark.campaign
 def test_mlflow_mirrors_every_run_once(tracked):
     trials = [f"digits_l2/{name}" for name in ("l2-0.0", "l2-0.001")]
     seeds = [f"{trial} seed={seed}" for trial in trials for seed in range(20250318, 20250321)]
