@@ -125,8 +125,9 @@ def test_predictions_that_have_the_recorded_scores_belong_to_them() -> None:
         (["cat cat", "dog elk", "dog dog"], "cat"),  # as many right
         (["cat cat", "dog cat", "dog dog", "dog dog"], "dog"),
         (["dog cat", "cat cat", "dog dog", "elk elk"], "elk"),
+        ([], "cat"),
     ],
-    ids=["more right", "wrong in another way", "more images", "another class"],
+    ids=["more right", "wrong in another way", "more images", "another class", "none"],
 )
 def test_predictions_of_another_evaluation_are_named(pairs: list[str], label: str) -> None:
     predicted(*pairs)

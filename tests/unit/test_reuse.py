@@ -176,7 +176,8 @@ def test_what_the_ledger_has_is_not_replaced(repository: Path) -> None:
     weights = files.ledger(SWEEP) / one.key / "model.safetensors"
     shutil.rmtree(files.MODELS / SWEEP)
     assert weights.is_file()
-    assert fill_ledger(SWEEP, item) == []
+    (again,) = fill_ledger(SWEEP, item)
+    assert (again.key, again.finished.weights) == (one.key, None)
     assert weights.is_file()
     forget(SWEEP, [one])
     assert not files.ledger(SWEEP).exists()

@@ -34,13 +34,15 @@ class Reusable(NamedTuple):
 
 
 def fill_ledger(name: str, item: Item) -> list[Reusable]:
-    """Put into the ledger of an experiment or a sweep what is `reusable`, and return what was not there yet.
+    """Put into the ledger of an experiment or a sweep what is `reusable`, and return what of it is there.
 
     Raises:
         InputError: its result is damaged.
     """
-    ledger = Ledger(files.ledger(name))
-    return [one for one in reusable(name, item).values() if ledger.keep(one.key, one.finished)]
+    ledger, found = Ledger(files.ledger(name)), reusable(name, item).values()
+    for one in found:
+        ledger.keep(one.key, one.finished)
+    return [one for one in found if ledger.find(one.key)]
 
 
 def forget(name: str, kept: Iterable[Reusable]) -> None:

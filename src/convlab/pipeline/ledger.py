@@ -105,22 +105,19 @@ class Ledger:
         files.write_json(self.folder / key / FINISHED, content)
         shutil.rmtree(self.checkpoints(key), ignore_errors=True)
 
-    def keep(self, key: str, finished: Finished) -> bool:
-        """Record a training of an earlier result, with its weights if it has any, and return True.
-
-        Return False if the training is here already, or another process is training it.
-        """
+    def keep(self, key: str, finished: Finished) -> None:
+        """Record a training of an earlier result, with its weights if it has any; not if the training is here
+        already, or another process is training it."""
         used, turn = self.use(key), Lock.exclusive(self.folder / key / TRAINING)
         try:
             if turn is None or self.find(key):
-                return False
+                return
             weights = self.folder / key / "model.safetensors"
             if finished.weights:
                 files.copy(finished.weights, weights)
             else:
                 weights.unlink(missing_ok=True)  # of one that was killed before it was finished
             self.add(key, finished, None)
-            return True
         finally:
             used.release()
             if turn:

@@ -21,8 +21,6 @@ from convlab.schema.curve_quantities import of_curve
 
 PARTS = ("trainings.json", "scores.json", "train.json", "evaluate.json", "trials.json")
 MEND = "`git checkout` or `dvc repro` brings back what belongs together"
-
-
 Confused = tuple[str, str]  # actual class, predicted class
 
 
@@ -140,10 +138,10 @@ def _of_other_curves(name: str, trainings: Sequence[TrainingRecord]) -> str:
 def _of_other_predictions(name: str, scores: Sequence[TrainingRecord]) -> str:
     """Return why confusion.csv is not of the first seed's scores, each class's precision and recall."""
     per_class = scores[0].get("per_class", {}) if scores else {}
-    pairs = confusions(name) if per_class else []
-    if not pairs:
+    if not per_class or not _confusion(name).is_file():
         return ""
-    actual, predicted = (Counter(labels) for labels in zip(*pairs, strict=True))
+    pairs = confusions(name)
+    actual, predicted = Counter(label for label, _ in pairs), Counter(guess for _, guess in pairs)
     right = Counter(label for label, guess in pairs if label == guess)
     for label, own in per_class.items():
         found = right[label] / max(predicted[label], 1), right[label] / max(actual[label], 1)

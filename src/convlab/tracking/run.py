@@ -105,7 +105,7 @@ class Run:
         return self.exported and self.origin is not None and self.origin.missing() is None
 
     def digest(self) -> str:
-        """Hash everything that is mirrored but the clock, which no training changes later."""
+        """Hash everything that is mirrored but the clock: where that differs, `writer` replaces the run."""
         content = [self.params, self.metrics, self.about, self.description, self.curves, self.exportable]
         digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode())
         for path in self.artifacts:
