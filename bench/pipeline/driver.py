@@ -32,7 +32,7 @@ from convlab.errors import run
 from convlab.interrupt import Request
 from convlab.pipeline.executors.job import Job
 from convlab.pipeline.ledger import Ledger
-from convlab.pipeline.provenance import environment
+from convlab.pipeline.provenance import environment, run_context
 from convlab.schema import Trial
 from convlab.train.device import select_device
 
@@ -191,7 +191,8 @@ def table(results: dict[str, Any]) -> str:
     cost = {name: f"{1e3 * value:.2g}" for name, value in results["costs"].items()}
     heads = ("workers", "a training, s", "least possible, s", "simulated, s", "driver busy", "polls, s apart")
     lines = [
-        f"{results['device_name']}, Python {results['python']}, Ray {results['ray']}. CPU milliseconds of "
+        f"{results['device_name']}, Python {results['python']}, Ray {results['ray']}, commit "
+        f"{results['git_commit'][:7]}. CPU milliseconds of "
         f"the driver: {cost['poll']} to poll a worker, {cost['run']} to hand out a trial, {cost['get']} to "
         f"take an answer, {cost['wait']} to wait, and {cost['wait_each']} for each answer waited for. "
         f"{results['trials']:,} trials:",
@@ -216,6 +217,7 @@ def main() -> None:
         "ray": ray.__version__,
         "trials": TRIALS,
         "load": os.getloadavg()[2],
+        "git_commit": run_context()["git_commit"],
     }
     results |= {"costs": costs, "simulated": found}
     print(table(results))
