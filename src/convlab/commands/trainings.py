@@ -4,7 +4,7 @@ from convlab.commands.console import wide_console
 
 
 def repro() -> int:
-    """Reproduce what has changed, as `dvc repro` does, which takes seconds more per hundred experiments."""
+    """Reproduce what has changed, as `dvc repro` does, but seconds faster per hundred experiments."""
     from convlab.pipeline.repro import repro
 
     return repro()
@@ -18,7 +18,7 @@ def campaign(names: list[str], plan: bool, seconds: int | None, seeds: int | Non
 
 
 def headlines(names: list[str]) -> int:
-    """Surpass every report's headline accuracy on two cores: train what reports.yaml names, print a table."""
+    """Train the networks that surpass every report's headline accuracy, on two cores; print a table."""
     from convlab.headlines.command import command
 
     return command(names, wide_console())

@@ -143,7 +143,7 @@ QUANTITIES = {
     "parameters_in_all": Quantity("parameters with statistics", COUNT, _parameters_in_all),
     "report_flops": Quantity("FLOPs", COUNT, _own("report_flops")),
     "seconds": Quantity("seconds", SECONDS, _seconds),
-    "seconds_per_epoch": Quantity("seconds an epoch", EPOCH_SECONDS, _seconds_per_epoch),
+    "seconds_per_epoch": Quantity("seconds per epoch", EPOCH_SECONDS, _seconds_per_epoch),
     "last_lr": Quantity("last learning rate", RATE, _own("last_lr")),
     "epochs": Quantity("epochs", COUNT, _own("epochs")),
     "gap": Quantity("train − validation gap", SHARE, _own("gap"), images="validation"),

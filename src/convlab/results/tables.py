@@ -167,9 +167,7 @@ def _hardware(report: Report, lines: Sequence[Line]) -> str:
     most = max(
         (row["timing"].get("at_once") or 1 for line in lines for row in line.ours.trainings), default=1
     )
-    together = (
-        f" Up to {most} trainings ran at once, which lengthens the seconds of each." if most > 1 else ""
-    )
+    together = f" Up to {most} trainings ran at once, so each took longer." if most > 1 else ""
     return f"{'' if any(line.row.goal for line in lines) else theirs}Ours: {ours}.{together}"
 
 
@@ -178,7 +176,8 @@ def _within(line: Line, quantity: str, noise: Mapping[str, Noise]) -> str:
     own, difference = noise.get(line.dataset or ""), line.difference(quantity)
     if own is None or difference is None or quantity != "test_accuracy":
         return ""
-    return " °" if abs(difference) <= own.margin(len(line.ours.trainings)) else ""
+    margin = own.margin(len(line.ours.trainings))
+    return " °" if margin is not None and abs(difference) <= margin else ""
 
 
 def _notes(lines: Sequence[Line], rare: Sequence[str], noise: Mapping[str, Noise]) -> list[str]:
