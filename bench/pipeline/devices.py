@@ -53,9 +53,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "lr": 0.01,
         "average": {"name": "ema", "decay": 0.9},
     },
-    "SGD, no norm, L2, affine augmentation": {
-        "optimizer": SGD,
-        "lr": 0.01,
+    "Adam, no norm, L2, affine augmentation": {
         "l2": 0.001,
         "model": {"norm": "none"},
         "augment": [
