@@ -187,7 +187,7 @@ def table(results: dict[str, Any]) -> str:
         "at once",
         "start-up, s",
         "training, s",
-        "overhead a trial, s",
+        "overhead per trial, s",
         "in CPU seconds",
         "bytes",
     )
@@ -206,11 +206,11 @@ def table(results: dict[str, Any]) -> str:
         cells += [f"{took[name]:.2f}", f"`{facts['digest']}`"]
         lines.append(markdown.row([way, at_once, *cells]))
     wall = {name: facts["overhead"] for name, facts in results["ways"].items()}
-    lines += ["", f"The goal is {GOAL:g} s a trial, warm:", ""]
+    lines += ["", f"The goal is {GOAL:g} s per trial, warm:", ""]
     lines += [_verdict("wall seconds", wall), _verdict("CPU seconds", took)]
     lines += [
         "",
-        f"In CPU seconds, one after the other in one process: {cpu['overhead']:.2f} a trial beside "
+        f"In CPU seconds, one after the other in one process: {cpu['overhead']:.2f} per trial beside "
         f"{cpu['training']:.2f} of training (n = {cpu['n']}; a load of {cpu['load']:.0f}).",
     ]
     if copy := results.get("copy"):
