@@ -53,6 +53,7 @@ def test_results_in_git_stay_and_weights_are_back_with_their_selection(other: Cl
     assert "Running stage 'sweep" not in done.stdout
 
 
+@pytest.mark.campaign
 def test_results_that_dvc_wrote_in_this_clone_stay_without_another_run(other: Clone) -> None:
     other.run("git", "checkout", "-q", ".")
     other.run("dvc", "repro", "-q")
