@@ -151,7 +151,7 @@ def prose(name: str) -> str:
         return ""
     sections = re.split(r"^## .*\n", markdown.read(tables.PAGE), flags=re.MULTILINE)
     section = next((text for text in sections if f"<!-- {name} -->" in text), "")
-    section = re.sub(rf"<!-- {name} -->.*<!-- /{name} -->", "", section, flags=re.DOTALL)
+    section = re.sub(rf"<!-- {name} -->.*<!-- /{name} -->|<!-- .*? -->", "", section, flags=re.DOTALL)
     section = re.sub(r"(?<!!)\[([^\]]*)\]\([^)]*\)", r"\1", section)
     kept = (line for line in section.splitlines() if not line.startswith(("|", "![")))
     return "\n".join(kept).strip()

@@ -8,7 +8,7 @@ from typing import Any
 from convlab import files, git, markdown, results
 from convlab.config import load_params
 from convlab.data.catalogue import DATASETS
-from convlab.results import claims, observations, report_consistency
+from convlab.results import claims, inline, observations, report_consistency
 from convlab.results.quantities import QUANTITIES
 from convlab.results.replicates import Noise, noise_by_dataset
 from convlab.results.reports import (
@@ -49,7 +49,7 @@ def outputs() -> dict[Path, str]:
     readme, page = map(markdown.read, (README, PAGE))
     for name, report in reports.items():
         page = markdown.insert(page, name, table(report, lines[name]), PAGE)
-    page = markdown.insert(page, "maps", observations.text(), PAGE)
+    page = inline.fill(markdown.insert(page, "maps", observations.text(), PAGE), plans, PAGE)
     numbers = [number for name in reports for line in lines[name] for number in numbers_of(name, line)]
     return {
         README: markdown.insert(readme, "results", glance(lines, counted), README),
