@@ -1,8 +1,9 @@
 """MLflow, mirrored from the files that the stages write. The files are the source of truth.
 
 `records` reads what is known of each run, `descriptions` what is said about it; `store` opens MLflow,
-`writer` puts runs there, `models` their networks; `registry` moves the champion, and `ui` shows it all.
-Mirroring twice changes nothing, and a failing MLflow costs a warning, never a training.
+`writer` puts runs there, `models` their networks; `registry` moves the champion, and `ui` shows it all;
+`failures` says what went wrong. Mirroring twice changes nothing, and a failing MLflow costs a warning, never
+a training.
 """
 
 import sys
@@ -48,6 +49,6 @@ def mirror_all(names: Sequence[str], base: str = "HEAD", dvc_experiment: str | N
 
 
 def _warn(what: str, error: Exception) -> None:
-    from convlab.tracking.store import reason
+    from convlab.tracking.failures import reason
 
     print(f"mlflow: {what} mirrored ({reason(error)}); `make track` catches up", file=sys.stderr)

@@ -15,7 +15,7 @@ from convlab.results import gate
 from convlab.results.folders import finished
 from convlab.results.states import StateKind, state_of
 from convlab.schema import Params, Sweep
-from convlab.tracking import descriptions, models, records, store, writer
+from convlab.tracking import descriptions, failures, models, records, store, writer
 from convlab.tracking.run import Run
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def promote() -> int:
 
     A champion whose result is no longer eligible is replaced by the best that is.
 
-    Return the exit status: 1 if MLflow does not answer.
+    Return the exit status: 1 if MLflow does not answer, or fails.
 
     Raises:
         InputError: params.yaml is wrong, so that nothing is known to be fresh.
@@ -55,10 +55,7 @@ def promote() -> int:
         print("promote: MLflow is not installed here; no champion has moved", file=sys.stderr)
         return 1
     except Exception as error:  # whatever a registry may raise
-        print(
-            f"promote: {store.shown_uri()} does not answer ({store.reason(error)}); see MLFLOW_TRACKING_URI",
-            file=sys.stderr,
-        )
+        print(f"promote: {failures.explain(error)}", file=sys.stderr)
         return 1
     return 0
 

@@ -18,8 +18,6 @@ from convlab.errors import InputError
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-# What urllib3 says of a server that cannot be reached, within what requests and MLflow say of that
-NO_CONNECTION = re.compile(r"host='([^']+)', port=(\d+)\).*?\[Errno -?\d+\] ([^'\")\]]+)")
 LOCK_SECONDS = 10.0  # for another program that is writing
 VIEW = "convlab"  # the name of the view of runs that `convlab ui` opens
 # Its columns, beside names: how good runs are, then what they cost; what is far to the right needs scrolling
@@ -48,16 +46,12 @@ def tracking_uri() -> str:
 
 def shown_uri() -> str:
     """Return the tracking URI without a name and password that may be in it."""
-    return _without_password(tracking_uri())
+    return without_password(tracking_uri())
 
 
-def reason(error: Exception) -> str:
-    """Return in a few words, on one line, what went wrong."""
-    if isinstance(error, InputError):
-        return str(error)
-    if found := NO_CONNECTION.search(str(error)):
-        return "{}:{}: {}".format(*found.groups())
-    return _without_password((str(error).splitlines() or [type(error).__name__])[0])[:200]
+def without_password(text: str) -> str:
+    """Return a text whose addresses have no name and password."""
+    return re.sub(r"//[^/@\s]*@", "//", text)
 
 
 def clone_id() -> str:
@@ -128,10 +122,6 @@ def experiment_id(client: "MlflowClient", name: str) -> str:
         if tags.get(key) != value:
             client.set_experiment_tag(identity, key, value)
     return str(identity)
-
-
-def _without_password(text: str) -> str:
-    return re.sub(r"//[^/@\s]*@", "//", text)
 
 
 def _check_database(uri: str) -> None:

@@ -7,7 +7,7 @@ import sys
 
 from convlab.errors import InputError
 from convlab.results.folders import finished
-from convlab.tracking import mirror_all, store
+from convlab.tracking import failures, mirror_all, store
 
 HOST, PORT = "127.0.0.1", 5000
 
@@ -18,7 +18,7 @@ def serve(port: int) -> int:
     Where MLFLOW_TRACKING_URI is a server, say where to look there.
 
     Raises:
-        InputError: another program has the port, MLflow is not installed, or the server does not answer.
+        InputError: another program has the port, MLflow is not installed, or the server fails.
     """
     uri = store.tracking_uri()
     remote = uri.startswith(("http://", "https://"))
@@ -30,9 +30,7 @@ def serve(port: int) -> int:
     except ImportError:
         raise InputError("mlflow: not installed here; `make setup` installs it") from None
     except Exception as error:  # whatever a server may raise
-        raise InputError(
-            f"ui: {store.shown_uri()} does not answer ({store.reason(error)}); see MLFLOW_TRACKING_URI"
-        ) from None
+        raise InputError(f"ui: {failures.explain(error)}") from None
     if remote:
         return 0
     print("Ctrl-C stops it", flush=True)
