@@ -1,6 +1,8 @@
 """The champion: which network it is, when the alias moves, and what it predicts."""
 
 import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -8,13 +10,16 @@ import torch
 import yaml
 from conftest import DEFAULTS
 from mirrored import put_network
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
 from result import evaluation
 
 from convlab import files
+from convlab.config import load_params
 from convlab.data.dataset import load_statistics
 from convlab.models.build import load_model
 from convlab.networks import champions
-from convlab.tracking import registry
+from convlab.tracking import registry, server_lock, store
 from convlab.tracking.records import read_run
 from convlab.train.inference import logits_of
 
@@ -268,3 +273,74 @@ def test_a_champion_that_was_trained_again_is_replaced_by_its_successor(network,
     assert capsys.readouterr().out == (
         "digits: champion was one (validation 90.00%, stale), now one (validation 85.00%)\n"
     )
+
+
+@pytest.mark.parametrize("first", ["one", "two"])
+def test_of_two_clones_at_once_the_better_one_is_champion(network, mirror, monkeypatch, first):
+    """The second begins just before the first makes the registered model. The database is one of a server, so
+    to speak: the clones have only the server's lock in common."""
+    monkeypatch.setattr(server_lock, "tracking_uri", lambda: "http://server")
+    network("one", 0.9)
+    network("two", 0.95, lr=0.5)
+    runs = registry.candidates(load_params(files.PARAMS))["digits"]
+    fresh = {run.fingerprint for run in runs}
+    here = {
+        name: [run for run in runs if (run.name == first) == (name == "first")]
+        for name in ("first", "second")
+    }
+    goes_on = threading.Event()  # the second has ended, or waits for the first
+
+    with store.connected() as client, ThreadPoolExecutor() as pool:
+        other = type(client)()
+        create, search = client.create_registered_model, other.search_registered_models
+
+        def second_begins(name, **keys):
+            if name == "digits":
+                ended.append(pool.submit(registry._promote, other, "digits", here["second"], fresh))
+                ended[0].add_done_callback(lambda _: goes_on.set())
+                goes_on.wait()
+            return create(name, **keys)
+
+        def looks(filter_string, **keys):
+            found = search(filter_string, **keys)
+            if found and server_lock.PREFIX in filter_string:
+                goes_on.set()
+            return found
+
+        ended = []
+        monkeypatch.setattr(client, "create_registered_model", second_begins)
+        monkeypatch.setattr(other, "search_registered_models", looks)
+        said = [registry._promote(client, "digits", here["first"], fresh), ended[0].result()]
+    assert champion(mirror).tags["result"] == "two"
+    assert said[0].startswith(f"first champion: {first} ")
+    one_after_the_other = "champion was one (validation 90.00%), now two (validation 95.00%)"
+    assert said[1] == (one_after_the_other if first == "one" else "champion stays two (validation 95.00%)")
+    assert [one.name for one in mirror.client.search_registered_models()] == ["digits"]
+
+
+def test_an_answer_that_got_lost_makes_no_trouble(network, mirror, monkeypatch, capsys):
+    network("one", 0.9)
+    with store.connected() as client:
+        make = type(client).create_registered_model
+
+        def asked_twice(self, name, **keys):
+            make(self, name, **keys)
+            return make(self, name, **keys)
+
+        monkeypatch.setattr(type(client), "create_registered_model", asked_twice)
+    assert registry.promote() == 0
+    assert capsys.readouterr().out == "digits: first champion: one (validation 90.00%)\n"
+
+
+def test_what_a_registry_refuses_is_said_as_what_it_is(network, mirror, monkeypatch, capsys):
+    network("one", 0.9)
+    with store.connected() as client:
+        pass
+
+    def refuse(*_, **__):
+        raise MlflowException("no model may be made here", error_code=PERMISSION_DENIED)
+
+    monkeypatch.setattr(type(client), "create_registered_model", refuse)
+    assert registry.promote() == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == f"promote: {store.shown_uri()} failed: no model may be made here"

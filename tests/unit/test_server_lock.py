@@ -28,7 +28,7 @@ class Registry:
         self.before: Callable[[str, str], None] = lambda call, name: None
         self.one = threading.Lock()
 
-    def create_registered_model(self, name: str) -> None:
+    def create_registered_model(self, name: str, description: str | None = None) -> None:
         with self._call("create", name, there=False):
             self.tags[name] = {}
 

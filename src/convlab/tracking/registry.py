@@ -17,6 +17,7 @@ from convlab.results.states import StateKind, state_of
 from convlab.schema import Params, Sweep
 from convlab.tracking import descriptions, failures, models, records, store, writer
 from convlab.tracking.run import Run
+from convlab.tracking.server_lock import ServerLock
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -109,25 +110,39 @@ def _promote(client: "MlflowClient", name: str, here: Sequence[Run], fresh: Coll
     `here`: the candidates whose weights are here, the best first; `fresh`: the fingerprints of all. The line
     is empty where there is neither a champion nor a candidate.
     """
-    champion = _champion(client, name)
-    before = champion.tags if champion else {}
-    stale = _is_stale(before, fresh)
-    held = float(before.get("validation_accuracy", -1.0))
-    shown = f"{before.get('title')} (validation {held:.2%}{', stale' if stale else ''})"
     for run in here:
-        if run.metrics[SCORE] <= held and not stale:
+        if not _is_better(run, _champion(client, name), fresh):
             break
         try:
-            version = _register(client, name, run)
+            run_id, address = _exported(client, run)
         except InputError as error:
             print(f"promote: {run.name} is left out ({error})", file=sys.stderr)
             continue
-        client.set_registered_model_alias(name, ALIAS, version)
+        with ServerLock(client) as lock:
+            before = _champion(client, name)  # again: another clone may have promoted meanwhile
+            if not _is_better(run, before, fresh):
+                break
+            lock.check()
+            client.set_registered_model_alias(name, ALIAS, _version(client, name, run, run_id, address))
         now = f"{_title(run)} (validation {run.metrics[SCORE]:.2%})"
-        return f"champion was {shown}, now {now}" if champion else f"first champion: {now}"
-    if champion:
-        return f"champion stays {shown}"
+        return f"champion was {_shown(before, fresh)}, now {now}" if before else f"first champion: {now}"
+    if champion := _champion(client, name):
+        return f"champion stays {_shown(champion, fresh)}"
     return "no champion: none of the networks could be exported" if here else ""
+
+
+def _is_better(run: Run, champion: Any, fresh: Collection[str]) -> bool:
+    """Return whether a training replaces a champion (None: there is none yet)."""
+    if champion is None or _is_stale(champion.tags, fresh):
+        return True
+    return run.metrics[SCORE] > float(champion.tags.get("validation_accuracy", -1.0))
+
+
+def _shown(champion: Any, fresh: Collection[str]) -> str:
+    """Return a champion's title, its accuracy, and whether it is stale."""
+    tags = champion.tags
+    stale = ", stale" if _is_stale(tags, fresh) else ""
+    return f"{tags.get('title')} (validation {float(tags.get('validation_accuracy', -1.0)):.2%}{stale})"
 
 
 def _is_stale(champion: Mapping[str, str], fresh: Collection[str]) -> bool:
@@ -139,28 +154,38 @@ def _is_stale(champion: Mapping[str, str], fresh: Collection[str]) -> bool:
     return here and champion.get("fingerprint") not in fresh
 
 
-def _register(client: "MlflowClient", name: str, run: Run) -> str:
-    """Make a version of the registered model from a training; return its number."""
-    origin = run.origin
-    assert origin is not None
+def _exported(client: "MlflowClient", run: Run) -> tuple[str, str]:
+    """Mirror a training with its network; return its run and the network's address in MLflow.
+
+    Raises:
+        InputError: the weights are damaged, or of another training.
+    """
+    assert run.origin is not None
+    mirrored = writer.put(client, records.read_run(run.origin.item, descriptions.load()))
+    run_id = mirrored[run.result, run.fingerprint]
+    address = client.get_run(run_id).data.tags.get(writer.MODEL)
+    return run_id, address or writer.export(client, run_id, run)
+
+
+def _version(client: "MlflowClient", name: str, run: Run, run_id: str, address: str) -> str:
+    """Return the version of the registered model that is a training's network; it is made if there is none.
+
+    To be called under the server's lock, since this looks and then creates.
+    """
+    if not client.search_registered_models(f"name = '{name}'"):
+        store.create_model(client, name, f"{name}: raw uint8 images [N, C, H, W] in, logits out")
+    for version in client.search_model_versions(f"name = '{name}'"):
+        if version.source == address:  # it was champion before, and somebody moved the alias
+            return str(version.version)
+    assert run.origin is not None
     tags = {
         "title": _title(run),
         "result": run.result,
-        "seed": str(origin.experiment.seed),
+        "seed": str(run.origin.experiment.seed),
         "fingerprint": run.fingerprint,
         "validation_accuracy": str(run.metrics[SCORE]),
         "test_accuracy": str(run.metrics["test_accuracy"]),
     }
-    known = descriptions.load()
-    run_id = writer.put(client, records.read_run(origin.item, known))[run.result, run.fingerprint]
-    address = client.get_run(run_id).data.tags.get(writer.MODEL) or writer.export(client, run_id, run)
-    if not client.search_registered_models(f"name = '{name}'"):
-        client.create_registered_model(
-            name, description=f"{name}: raw uint8 images [N, C, H, W] in, logits out"
-        )
-    for version in client.search_model_versions(f"name = '{name}'"):
-        if version.source == address:  # it was champion before, and somebody moved the alias
-            return str(version.version)
     made = client.create_model_version(
         name, address, run_id, tags, description=run.description, model_id=address.removeprefix("models:/")
     )

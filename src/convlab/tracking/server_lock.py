@@ -20,7 +20,7 @@ from threading import Event, Thread
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from convlab.tracking.store import clone_id, tracking_uri
+from convlab.tracking.store import clone_id, create_model, tracking_uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -110,15 +110,9 @@ class ServerLock:
         return present == [self.name]
 
     def _put_name(self) -> None:
-        from mlflow.exceptions import MlflowException
-
         self.name = f"{PREFIX}{uuid.uuid4().hex}-{clone_id()[:8]}"
         self.renewed = time.monotonic()
-        try:
-            self.client.create_registered_model(self.name)
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":  # the answer got lost, and MLflow asked again
-                raise
+        create_model(self.client, self.name)
         self.left = Event()
         self.thread = Thread(target=self._renew, args=(self.name, self.left), daemon=True)
         self.thread.start()

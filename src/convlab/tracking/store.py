@@ -124,6 +124,18 @@ def experiment_id(client: "MlflowClient", name: str) -> str:
     return str(identity)
 
 
+def create_model(client: "MlflowClient", name: str, description: str | None = None) -> None:
+    """Create a registered model; that it is there already is no error: if an answer gets lost, MLflow asks
+    again."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(name, description=description)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+
+
 def _check_database(uri: str) -> None:
     """Raise at once what MLflow would find out by trying to open a database ten times, for 100 seconds."""
     path = Path(uri.removeprefix("sqlite:///"))
