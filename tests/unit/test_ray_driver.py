@@ -10,6 +10,7 @@ pytest.importorskip("ray", reason="Ray is not installed here: pip install '.[ray
 from ray.exceptions import RayActorError
 
 from bench.pipeline.driver import Answer, Cluster, drive, simulate
+from convlab.pipeline.executors.ray_cluster import amounts
 
 COSTS = {"poll": 0.001, "run": 0.001, "get": 0.001, "wait": 0.001, "wait_each": 0.0}
 JOBS = {str(number): 1.0 for number in range(8)}
@@ -39,12 +40,27 @@ class Dying(Cluster):
         return worker
 
 
-def test_a_lost_node_may_have_had_any_number_of_workers_that_were_starting() -> None:
+def test_a_lost_node_may_have_had_any_number_of_workers_that_were_starting(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     cluster = Dying(4)
     drive(cluster, workers=4)
     assert cluster.calls["run"] == len(JOBS)
+    assert capsys.readouterr().err == "Ray: a worker died while it started; starting another\n" * 4
 
 
 def test_where_one_worker_after_the_other_dies_at_its_start_the_run_ends() -> None:
-    with pytest.raises(InputError, match="a worker: its worker died 3 times"):
+    with pytest.raises(InputError, match=r"^Ray: a worker died while it started, 3 times"):
         drive(Dying(100), workers=4)
+
+
+@pytest.mark.parametrize(
+    ("share", "said"),
+    [
+        ({"num_cpus": 1.0}, "1 CPU"),
+        ({"num_cpus": 2.0}, "2 CPUs"),
+        ({"num_cpus": 1.0, "num_gpus": 0.25}, "1 CPU and 0.25 GPU"),
+    ],
+)
+def test_what_a_worker_needs_is_counted(share: dict[str, float], said: str) -> None:
+    assert amounts(share) == said

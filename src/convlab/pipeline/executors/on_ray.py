@@ -214,17 +214,19 @@ class _Pool:
     def _replace(self, slot: _Slot, error: RayError) -> None:
         """Let another worker take the place of one that died, and resume its job."""
         if slot.job:
-            label, failed_starts = slot.job.label, 0
-            self.deaths[label] += 1
+            what, then = f"{slot.job.label}: its worker died", "resuming in another one"
+            self.deaths[slot.job.label] += 1
+            deaths, failed_starts = self.deaths[slot.job.label], 0
         else:  # a lost node may have had many that were starting: each counts in its own place
-            label, failed_starts = "a worker", slot.failed_starts + 1
+            what, then = "Ray: a worker died while it started", "starting another"
+            deaths = failed_starts = slot.failed_starts + 1
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        if max(self.deaths[label], failed_starts) >= MAX_DEATHS:
+        if deaths >= MAX_DEATHS:
             raise InputError(
-                f"{label}: its worker died {MAX_DEATHS} times (out of memory?): {reason}; the finished ones "
-                "are kept: run it again, with fewer at once (CONVLAB_WORKERS) if memory is short"
+                f"{what}, {deaths} times (out of memory?): {reason}; the finished ones are kept: run it "
+                "again, with fewer at once (CONVLAB_WORKERS) if memory is short"
             )
-        print(f"{label}: its worker died; resuming in another one", file=sys.stderr, flush=True)
+        print(f"{what}; {then}", file=sys.stderr, flush=True)
         self.slots.remove(slot)
         if slot.job:
             self.waiting.appendleft(slot.job)

@@ -111,5 +111,7 @@ def share_of(jobs: Sequence[Job], cpus: int) -> tuple[dict[str, float], int]:
 
 
 def amounts(share: Mapping[str, float]) -> str:
-    """Return `1 CPU and 0.25 GPU`."""
-    return " and ".join(f"{amount:g} {RESOURCES[key]}" for key, amount in share.items())
+    """Return `1 CPU and 0.25 GPU`, or `2 CPUs`."""
+    return " and ".join(
+        f"{amount:g} {RESOURCES[key]}{'s' if amount > 1 else ''}" for key, amount in share.items()
+    )
