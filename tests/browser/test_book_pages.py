@@ -214,8 +214,15 @@ def test_every_image_loads(tab, book):
     page.wait_for_function("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
 
 
-def test_the_page_compares_as_the_terminal_does(tab, book, committed, monkeypatch):
-    names = ["mnist_cnn_l2/l2-0.0", "mnist_cnn_l2/l2-0.003", "mnist_vgg"]
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["mnist_cnn_l2/l2-0.0", "mnist_cnn_l2/l2-0.003", "mnist_vgg"],
+        ["cifar10_fast_recipe/epochs_10", "cifar10_simplecnn"],  # of another number of seeds
+        ["cifar10_simplecnn", "cifar10_fast_recipe/epochs_10"],
+    ],
+)
+def test_the_page_compares_as_the_terminal_does(tab, book, committed, monkeypatch, names):
     monkeypatch.chdir(committed)
     if not all(results.rows(name) for name in names):
         pytest.skip("one of the results is not committed")

@@ -1,7 +1,9 @@
 """Results side by side: what differs, by how much, and whether that may be chance."""
 
+import re
 import subprocess
 from contextlib import chdir
+from statistics import mean
 
 import pytest
 import results_world
@@ -112,13 +114,29 @@ def test_the_terminal_shows_both_tables(capsys):
     assert "B − A" in printed
 
 
-def test_the_page_has_the_intervals_of_the_terminal():
+def test_the_page_has_the_differences_and_the_intervals_of_the_terminal():
     data = comparison.data(load())
-    found = compare.difference("test_accuracy", compare.load(ONE), compare.load(OTHER))
-    low, high, over = data["intervals"]["test_accuracy"][f"{ONE}|{OTHER}"]
-    assert (low, high) == pytest.approx(found.interval, rel=1e-5)
-    assert over == found.over
+    several = compare.subjects()
+    uneven = 0
+    for metric, pairs in data["intervals"].items():
+        for pair, (*numbers, over) in pairs.items():
+            a, b = (several[name] for name in pair.split("|"))
+            found = compare.difference(metric, a, b)
+            assert numbers == pytest.approx([found.value, *found.interval], rel=1e-5), pair
+            assert over == found.over
+            of_means = mean(a.values(metric)) - mean(b.values(metric))
+            uneven += found.value != pytest.approx(of_means, rel=1e-5)
+    assert uneven, "digits has two seeds and a trial three: their means are not of the same seeds"
     assert data["subjects"][ONE]["params"][data["params"].index("model.strides")] == "[1, 1]"
+
+
+def test_more_results_than_letters_have_two_letters(capsys):
+    assert compare.letters(3) == ["A", "B", "C"]
+    assert compare.letters(703)[25:28] == ["Z", "AA", "AB"]
+    assert compare.letters(703)[-2:] == ["ZZ", "AAA"]
+    assert commands.compare([ONE] * 28) == 0
+    printed = capsys.readouterr().out
+    assert re.findall(r"^│ (\S+) +│ strides", printed, re.MULTILINE)[24:] == ["Y", "Z", "AA", "AB"]
 
 
 @pytest.mark.parametrize(

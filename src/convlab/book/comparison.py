@@ -19,7 +19,7 @@ def data(contents: Contents) -> dict[str, Any]:
     """Return what the page's script needs.
 
     `subjects` by name: the hardware, the parameters in which any two results differ, each metric as text and
-    as mean; `intervals` by metric and by pair (`A|B`: of A − B): the ends, and what they are taken over.
+    as mean; `intervals` by metric and by pair: see `intervals`; `letters`: what as many columns are called.
     """
     subjects = {name: found for name, found in compare.subjects().items() if name in contents.labels}
     varied = params_that_differ(list(subjects.values()))
@@ -36,19 +36,24 @@ def data(contents: Contents) -> dict[str, Any]:
             for index, (name, found) in enumerate(subjects.items())
         },
         "intervals": intervals(subjects),
+        "letters": compare.letters(len(subjects)),
     }
 
 
 def intervals(subjects: dict[str, Subject]) -> dict[str, dict[str, list[Any]]]:
-    """Return the interval of every difference that has one, by metric and by pair."""
+    """Return every difference that has an interval, by metric and by pair (`A|B`: of A − B): the difference,
+    the interval's ends, and what it is over.
+
+    The difference is not that of the two means where some seeds are left out, since only one side has them.
+    """
     found: dict[str, dict[str, list[Any]]] = {}
     for a, b in combinations(subjects.values(), 2):
         several = min(len(a.found.trainings), len(b.found.trainings)) > 1
         for metric in COMPARED if several else ("test_accuracy",):
             one = compare.difference(metric, a, b)
             if one and one.interval:
-                ends = [rounded(end) for end in one.interval]
-                found.setdefault(metric, {})[f"{a.name}|{b.name}"] = [*ends, one.over]
+                numbers = [rounded(number) for number in (one.value, *one.interval)]
+                found.setdefault(metric, {})[f"{a.name}|{b.name}"] = [*numbers, one.over]
     return found
 
 

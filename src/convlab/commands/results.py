@@ -83,20 +83,20 @@ def list_results(json: bool) -> int:
 def compare(results: list[str]) -> int:
     """Put results side by side: parameters and metrics that differ, with intervals."""
     from convlab.results import QUANTITIES, mean_text
-    from convlab.results.compare import COMPARED, difference, load, params_that_differ
+    from convlab.results.compare import COMPARED, difference, letters, load, params_that_differ
 
     if len(results) < 2:
         raise InputError(f"found one result, {results[0]}; allowed: two or more")
     several = [load(name) for name in results]
-    letters = [chr(ord("A") + index) for index in range(len(several))]
+    columns = letters(len(several))
     names = empty_table("Results", "letter", "experiment", "device")
-    for letter, subject in zip(letters, several, strict=True):
+    for letter, subject in zip(columns, several, strict=True):
         names.add_row(letter, subject.name, ", ".join(subject.found.hardware()))
-    params = empty_table("Parameters that differ", "parameter", *letters)
+    params = empty_table("Parameters that differ", "parameter", *columns)
     for key, row in params_that_differ(several).items():
         params.add_row(key, *row)
     first, *others = several
-    metrics = empty_table("Metrics", "metric", *letters, *(f"{letter} − A" for letter in letters[1:]))
+    metrics = empty_table("Metrics", "metric", *columns, *(f"{letter} − A" for letter in columns[1:]))
     for metric in COMPARED:
         cells = [mean_text(metric, subject.values(metric)) or "–" for subject in several]
         found = [difference(metric, other, first) for other in others]

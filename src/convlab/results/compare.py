@@ -7,7 +7,10 @@ or of a DVC experiment.
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from itertools import chain, islice, product
+from itertools import count as counted
 from statistics import mean
+from string import ascii_uppercase
 
 from convlab import files, results
 from convlab.config import load_params
@@ -173,6 +176,12 @@ def _above(key: str) -> list[str]:
     """Return the sections that a dotted key is in, the innermost first."""
     parts = key.split(".")
     return [".".join(parts[:end]) for end in range(len(parts) - 1, 0, -1)]
+
+
+def letters(count: int) -> list[str]:
+    """Return what `count` subjects are called in a table: A to Z, then AA, AB, …"""
+    by_length = (product(ascii_uppercase, repeat=length) for length in counted(1))
+    return ["".join(signs) for signs in islice(chain.from_iterable(by_length), count)]
 
 
 def difference(metric: str, a: Subject, b: Subject) -> MetricDifference | None:

@@ -2,7 +2,7 @@
 "use strict";
 
 document.addEventListener("DOMContentLoaded", () => {
-  const { metrics, params, subjects, intervals } = window.differences;
+  const { metrics, params, subjects, intervals, letters } = window.differences;
   const boxes = [...document.querySelectorAll("[data-choose] input[name=row]")];
   const panel = document.querySelector("[data-curves]");
   const address = (() => { try { return decodeURIComponent(location.hash.slice(1)); } catch { return ""; } })(); // `#%` is none
@@ -32,6 +32,7 @@ document.addEventListener("DOMContentLoaded", () => {
     return [element("h2", title), box];
   };
 
+  // With an interval, the difference is that of the seeds which the interval is over, not of the means
   const change = (metric, index, a, b) => {
     const [one, other] = [subjects[a].means[index], subjects[b].means[index]];
     if (one === null || other === null) return "–";
@@ -42,12 +43,9 @@ document.addEventListener("DOMContentLoaded", () => {
     };
     const found = intervals[metric.key] ?? {};
     const there = found[`${a}|${b}`], back = found[`${b}|${a}`];
-    const ends = there ?? (back && [-back[1], -back[0], back[2]]);
-    return ends ? [`${show(one - other)} [${show(ends[0])}, ${show(ends[1])}]`, ends[2]] : show(one - other);
+    const [value, low, high, over] = there ?? (back ? [-back[0], -back[2], -back[1], back[3]] : [one - other]);
+    return over === undefined ? show(value) : [`${show(value)} [${show(low)}, ${show(high)}]`, over];
   };
-
-  // A to Z, then AA, AB, …
-  const letter = index => (index < 26 ? "" : letter(Math.floor(index / 26) - 1)) + String.fromCharCode(65 + index % 26);
 
   const show = () => {
     const tables = document.getElementById("tables");
@@ -60,19 +58,19 @@ document.addEventListener("DOMContentLoaded", () => {
       const swatch = element("span", undefined, { class: "swatch" });
       // curves.js gives the colours, when it draws: after this
       setTimeout(() => { swatch.style.background = boxes.find(box => box.value === name).parentElement.querySelector(".swatch").style.background; });
-      item.append(swatch, element("b", letter(index)), ` ${name} · ${subjects[name].hardware} `);
+      item.append(swatch, element("b", letters[index]), ` ${name} · ${subjects[name].hardware} `);
       const button = item.appendChild(element("button", "remove", { type: "button", "aria-label": `Remove ${name}` }));
       button.addEventListener("click", () => { boxes.find(box => box.value === name).click(); });
     }
-    const letters = chosen.map((_, index) => letter(index));
+    const columns = letters.slice(0, chosen.length);
     const differ = params.map((key, index) => [key, ...chosen.map(name => subjects[name].params[index])])
       .filter(row => new Set(row.slice(1)).size > 1);
     const numbers = metrics.map((metric, index) => [
       metric.title, ...chosen.map(name => subjects[name].texts[index]), ...chosen.slice(1).map(name => change(metric, index, name, chosen[0])),
     ]);
     const parts = [element("h2", "Chosen"), list];
-    if (chosen.length > 1) parts.push(...(differ.length ? table("Parameters that differ", ["parameter", ...letters], differ, "Parameters that differ") : [element("p", "Their parameters are the same.")]));
-    parts.push(...table("Metrics", ["metric", ...letters, ...letters.slice(1).map(text => `${text} − A`)], numbers, "Metrics"));
+    if (chosen.length > 1) parts.push(...(differ.length ? table("Parameters that differ", ["parameter", ...columns], differ, "Parameters that differ") : [element("p", "Their parameters are the same.")]));
+    parts.push(...table("Metrics", ["metric", ...columns, ...columns.slice(1).map(text => `${text} − A`)], numbers, "Metrics"));
     parts.push(element("p", "±: standard deviation over seeds; [ , ]: 95 % interval; accuracies: percentage points.", { class: "note" }));
     tables.replaceChildren(...parts);
   };
