@@ -127,6 +127,16 @@ def test_a_network_is_shown_what_predict_shows_it(page, tmp_path, name, picture)
     assert values.max() > values.min()
 
 
+@pytest.mark.parametrize("colour", [0, 60, 128, 255])
+@pytest.mark.parametrize("name", DATASETS)
+def test_nothing_stands_out_where_predict_says_so(page, tmp_path, name, colour):
+    (dataset, fit), path = DATASETS[name], tmp_path / "picture.png"
+    for width, height in ((90, 120), dataset.shape[:0:-1], (1500, 900)):
+        Image.new("RGB", (width, height), (colour,) * 3).save(path)
+        assert show_as(open_picture(path), dataset, fit).blank
+        assert seen_in_browser(page, path.read_bytes(), dataset, fit) is None
+
+
 def test_a_photo_is_turned_upright(page, tmp_path):
     image = photo((90, 120))
     exif = image.getexif()

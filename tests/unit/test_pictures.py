@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from convlab.data.catalogue import DATASETS
+from convlab.data.catalogue import DATASETS, Dataset
 from convlab.data.framing import show_as, turned
 from convlab.data.pictures import MOST_PIXELS, border_of, open_picture, to_pixels
 from convlab.errors import InputError
@@ -177,6 +177,20 @@ def test_a_picture_of_the_sets_own_size_is_left_as_it_is() -> None:
 def test_an_empty_sheet_is_shown_as_one() -> None:
     assert show_as(Image.new("L", (200, 200), 240), MNIST, "pad").pixels.max() == 0
     assert show_as(Image.new("L", (200, 200), 0), MNIST, "pad").pixels.max() == 0
+
+
+@pytest.mark.parametrize("size", [(90, 120), (28, 28), (1, 1), (1500, 900)])
+@pytest.mark.parametrize("colour", [0, 60, 127, 128, 255])
+@pytest.mark.parametrize("dataset", [MNIST, CIFAR])
+def test_nothing_stands_out_in_a_picture_of_one_colour(
+    dataset: Dataset, colour: int, size: tuple[int, int]
+) -> None:
+    seen = show_as(Image.new("L", size, colour), dataset, "pad")
+    assert (seen.blank, seen.inverted, seen.framed) == (True, False, False)
+    assert seen.pixels.shape == dataset.shape
+    marked = Image.new("L", (90, 120), colour)
+    marked.putpixel((40, 50), (colour + 128) % 256)
+    assert not show_as(marked, dataset, "pad").blank
 
 
 def test_photographs_are_neither_inverted_nor_framed() -> None:

@@ -220,6 +220,32 @@ def test_dark_on_light_is_said(convlab: Command) -> None:
     assert "inverted (dark on light, where digits is light on dark); cut out and centred as in digits" in out
 
 
+@pytest.mark.parametrize("colour", ["white", "grey", "black"])
+def test_a_blank_picture_gets_no_class(convlab: Command, here: Path, colour: str) -> None:
+    Image.new("RGB", (90, 120), colour).save("blank.png")
+    _, out, _ = convlab("predict", "blank.png", "pictures/00.png", "--model", "digits")
+    blank, picture, _ = out.splitlines()
+    assert blank == "blank.png: nothing stands out in it"
+    assert "% (then " in picture
+    _, out, _ = convlab("predict", "blank.png", "--model", "digits", "--json")
+    (found,) = json.loads(out)["predictions"]
+    assert found == {
+        "image": "blank.png",
+        "class": None,
+        "probability": None,
+        "inverted": False,
+        "framed": False,
+        "probabilities": None,
+    }
+    asked = ("--model", "digits", "--csv", "table.csv", "--explain", "why.png")
+    status, _, err = convlab("predict", "blank.png", "pictures/00.png", *asked)
+    assert status == 0, err
+    first, second = csv.DictReader((here / "table.csv").open())
+    assert (first["class"], first["probability"]) == ("", "")
+    assert second["class"]
+    assert second["probability"]
+
+
 def test_a_folder_gives_csv_and_several_pictures_do_on_demand(convlab: Command, here: Path) -> None:
     _, out, _ = convlab("predict", "pictures", "--model", "digits")
     rows = list(csv.DictReader(io.StringIO(out)))

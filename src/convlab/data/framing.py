@@ -18,11 +18,13 @@ INK = 0.25  # of the strongest: what is fainter is paper
 
 
 class Seen(NamedTuple):
-    """What a network is shown: uint8 [C, H, W], and what was done to the picture besides resizing."""
+    """What a network is shown: uint8 [C, H, W], and what was done to the picture besides resizing; `blank` if
+    it is of one colour, so that nothing stands out in it."""
 
     pixels: Pixels
     inverted: bool
     framed: bool
+    blank: bool = False
 
 
 def show_as(image: Image.Image, dataset: Dataset, fit: Fit) -> Seen:
@@ -31,13 +33,18 @@ def show_as(image: Image.Image, dataset: Dataset, fit: Fit) -> Seen:
     A picture of exactly the data set's size is assumed to be one of its kind: it is not framed.
     """
     channels, height, width = dataset.shape
-    if dataset.box is None or channels != 1 or image.size == (width, height):
-        pixels, inverted = turned(to_pixels(image, dataset.shape, fit), dataset.background)
-        return Seen(pixels, inverted, framed=False)
-    image = image.copy()
-    image.thumbnail((WORKED_ON, WORKED_ON), SMOOTH)
-    pixels, inverted = turned(to_pixels(image, (1, image.height, image.width), fit), dataset.background)
-    return Seen(_framed(pixels[0], (height, width), dataset.box), inverted, framed=True)
+    box = dataset.box if channels == 1 and image.size != (width, height) else None
+    if box is not None:
+        image = image.copy()
+        image.thumbnail((WORKED_ON, WORKED_ON), SMOOTH)
+    pixels = to_pixels(image, dataset.shape if box is None else (1, image.height, image.width), fit)
+    if (pixels == pixels[:, :1, :1]).all():
+        pixels, _ = turned(to_pixels(image, dataset.shape, fit), dataset.background)
+        return Seen(pixels, inverted=False, framed=False, blank=True)
+    pixels, inverted = turned(pixels, dataset.background)
+    if box is not None:
+        pixels = _framed(pixels[0], (height, width), box)
+    return Seen(pixels, inverted, framed=box is not None)
 
 
 def turned(pixels: Pixels, background: Background) -> tuple[Pixels, bool]:
@@ -59,8 +66,6 @@ def _framed(ink: Pixels, size: tuple[int, int], box: float) -> Pixels:
     image's, its centre of mass in the middle."""
     strong = ink >= max(1.0, INK * ink.max())
     rows, columns = (np.flatnonzero(strong.any(axis)) for axis in (1, 0))
-    if not len(rows):
-        return np.zeros((1, *size), np.uint8)
     cut = Image.fromarray(ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
     scale = box * min(size) / max(cut.size)
     small = cut.resize((max(1, round(cut.width * scale)), max(1, round(cut.height * scale))), SMOOTH)

@@ -42,18 +42,28 @@ def explained(
         row[0].imshow(picture, cmap="gray", vmin=0, vmax=255)
         _title(row[0], prediction.path.name)
         show_image(row[1], seen[position])
+        for axes in row[:2]:
+            _bare(axes)
+        if prediction.blank:
+            _title(row[1], "nothing stands out in it")
+            for axes in row[2:]:
+                axes.set_axis_off()
+            continue
         _title(row[1], "as the network sees it" + (", inverted" if prediction.inverted else ""))
         for axes, heat, (name, share) in zip(row[2:4], heats, prediction.best, strict=False):
             show_image(axes, inputs[position])
             _overlay(axes, heat[position], seen.shape[2:])
             _title(axes, f"for {name} ({share:.1%})")
-        for axes in row[:4]:
-            axes.set(xticks=[], yticks=[])
-            axes.spines[:].set_visible(False)
-            axes.grid(False)
+            _bare(axes)
         _bars(row[4], prediction)
     figure.suptitle(f"{title} · Grad-CAM: where the last maps speak for a class (bright)", fontsize=10)
     return figure
+
+
+def _bare(axes: Axes) -> None:
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)
+    axes.grid(False)
 
 
 def _overlay(axes: Axes, heat: Tensor, size: torch.Size) -> None:

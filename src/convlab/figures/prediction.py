@@ -16,13 +16,15 @@ class Prediction:
     of each class, float32 [classes].
 
     `inverted`: it was dark on light where the network knows light on dark, or the other way round; `framed`:
-    it was cut out and centred as the images of its data set are (see data/framing.py).
+    it was cut out and centred as the images of its data set are (see data/framing.py); `blank`: nothing
+    stands out in it, so what the network makes of it means nothing.
     """
 
     path: Path
     pixels: Pixels
     inverted: bool
     framed: bool
+    blank: bool
     probabilities: Tensor
     classes: Sequence[str]
 
@@ -33,12 +35,12 @@ class Prediction:
         return [(self.classes[index], float(self.probabilities[index])) for index in order]
 
     def row(self) -> dict[str, Any]:
-        """Return it as a row of a table."""
+        """Return it as a row of a table; class and probability are None where nothing stands out."""
         name, probability = self.best[0]
         return {
             "image": str(self.path),
-            "class": name,
-            "probability": round(probability, 6),
+            "class": None if self.blank else name,
+            "probability": None if self.blank else round(probability, 6),
             "inverted": self.inverted,
             "framed": self.framed,
         }

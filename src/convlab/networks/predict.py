@@ -49,7 +49,7 @@ def command(
             with styled():
                 save(explained(trained.says(), trained.model, trained.statistics, predictions), explain)
         if csv is not None:
-            files.write_csv(csv, [prediction.row() for prediction in predictions])
+            files.write_csv(csv, _as_table(predictions))
     except OSError as error:
         raise InputError(f"{error.filename}: cannot be written: {error.strerror}") from None
     except UnicodeEncodeError as error:
@@ -58,7 +58,7 @@ def command(
     if as_json:
         print(json.dumps(_as_json(trained, predictions), indent=2, ensure_ascii=False))
     elif csv is None and any(path.is_dir() for path in images):
-        print(files.csv_text([prediction.row() for prediction in predictions]), end="")
+        print(files.csv_text(_as_table(predictions)), end="")
     else:
         if csv is None:
             _say(trained, predictions)
@@ -102,7 +102,7 @@ def predict(trained: TrainedNetwork, paths: Sequence[Path]) -> list[Prediction]:
     transform, views = trained.statistics.transform(), trained.experiment.test_time_augmentation
     probabilities = logits_of(trained.model, split, transform, "fp32", views).softmax(1)
     return [
-        Prediction(path, image.numpy(), one.inverted, one.framed, row, trained.statistics.classes)
+        Prediction(path, image.numpy(), one.inverted, one.framed, one.blank, row, trained.statistics.classes)
         for path, image, one, row in zip(paths, images, seen, probabilities, strict=True)
     ]
 
@@ -117,6 +117,9 @@ def _chosen(model: str | None) -> str:
 
 def _say(trained: TrainedNetwork, predictions: list[Prediction]) -> None:
     for prediction in predictions:
+        if prediction.blank:
+            print(f"{prediction.path}: nothing stands out in it")
+            continue
         (name, probability), *others = prediction.best[: 1 + THEN]
         then = ", ".join(f"{other} {share:.2%}" for other, share in others)
         print(f"{prediction.path}: {name} {probability:.2%} (then {then}){_done(trained, prediction)}")
@@ -132,13 +135,19 @@ def _done(trained: TrainedNetwork, prediction: Prediction) -> str:
     return "".join(f"; {text}" for text in (inverted, framed) if text)
 
 
+def _as_table(predictions: list[Prediction]) -> list[dict[str, Any]]:
+    """Return the rows of a CSV; a cell is empty where a prediction has nothing to say."""
+    rows = [prediction.row() for prediction in predictions]
+    return [{key: "" if value is None else value for key, value in row.items()} for row in rows]
+
+
 def _as_json(trained: TrainedNetwork, predictions: list[Prediction]) -> dict[str, Any]:
     return {
         "model": trained.result,
         "dataset": trained.experiment.dataset,
         "weights": hash_weights(trained.model),
         "predictions": [
-            prediction.row() | {"probabilities": {name: round(share, 6) for name, share in prediction.best}}
-            for prediction in predictions
+            one.row() | {"probabilities": None if one.blank else {key: round(p, 6) for key, p in one.best}}
+            for one in predictions
         ],
     }

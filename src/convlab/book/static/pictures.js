@@ -148,7 +148,7 @@ window.pictures = (() => {
   }
 
   // The ink of a grey image, light on dark, in one of `width` × `height`: its longer side is `box` of the image's, its centre
-  // of mass in the middle; null if there is none
+  // of mass in the middle
   function framed(image, width, height, box) {
     const least = Math.max(1, INK * image.data.reduce((a, b) => Math.max(a, b), 0));
     let [top, left, bottom, right] = [image.height, image.width, -1, -1];
@@ -157,7 +157,6 @@ window.pictures = (() => {
       const [y, x] = [Math.floor(place / image.width), place % image.width];
       top = Math.min(top, y); bottom = Math.max(bottom, y); left = Math.min(left, x); right = Math.max(right, x);
     });
-    if (bottom < 0) return null;
     const cut = blank(1, bottom - top + 1, right - left + 1);
     for (let y = top; y <= bottom; y++) cut.data.set(image.data.subarray(y * image.width + left, y * image.width + right + 1), (y - top) * cut.width);
     const scale = box * Math.min(width, height) / Math.max(cut.width, cut.height);
@@ -168,19 +167,24 @@ window.pictures = (() => {
     return paste(blank(1, height, width), small, start(width, small.width, atX), start(height, small.height, atY));
   }
 
+  // Whether an image is of one colour
+  function isBlank({ height, width, data }) {
+    const count = height * width;
+    return data.every((value, place) => value === data[place - place % count]);
+  }
+
   // What a network is shown of a picture (see `open`): {pixels, inverted}, or null if nothing stands out in it. `pixels` are
   // of the range of its data set; a picture of exactly the data set's size is assumed to be one of its kind: it is not framed
   function showAs(picture, { shape: [channels, height, width], largest, background, box, fit }) {
     let image = channels === 1 ? grey(picture) : picture, inverted;
-    if (box === null || channels !== 1 || (image.width === width && image.height === height)) {
-      [image, inverted] = turned(fitted(image, width, height, fit), background);
-    } else {
-      const share = Math.min(1, WORKED_ON / Math.max(image.width, image.height));
-      if (share < 1) image = resize(image, Math.max(1, round(share * image.width)), Math.max(1, round(share * image.height)));
-      [image, inverted] = turned(image, background);
-      image = framed(image, width, height, box);
-    }
-    return image && { pixels: Array.from(image.data, value => Math.floor((value * largest + 127) / 255)), inverted };
+    const asItIs = box === null || channels !== 1 || (image.width === width && image.height === height);
+    const share = Math.min(1, WORKED_ON / Math.max(image.width, image.height));
+    if (asItIs) image = fitted(image, width, height, fit);
+    else if (share < 1) image = resize(image, Math.max(1, round(share * image.width)), Math.max(1, round(share * image.height)));
+    if (isBlank(image)) return null;
+    [image, inverted] = turned(image, background);
+    if (!asItIs) image = framed(image, width, height, box);
+    return { pixels: Array.from(image.data, value => Math.floor((value * largest + 127) / 255)), inverted };
   }
 
   return { open, opaque, showAs };
