@@ -245,6 +245,25 @@ def test_a_link_to_nothing_is_not_left_out(refused: Callable[..., str], tmp_path
     assert f"datasets.own.folder: found {name}, a link to nothing (nowhere); repair or remove it" in said
 
 
+@pytest.mark.parametrize("name", ["loose.png", "train/loose.JPG", "test/loose.webp"])
+def test_a_picture_in_no_class_is_not_left_out(
+    refused: Callable[..., str], tmp_path: Path, name: str
+) -> None:
+    for part in ["."] if name == "loose.png" else ["train", "test"]:
+        draw_into(tmp_path / "shapes" / part, {"circle": 5, "square": 5})
+    (tmp_path / "shapes" / name).write_bytes((next((tmp_path / "shapes").rglob("*.png"))).read_bytes())
+    (tmp_path / "shapes/README.txt").write_text("what the classes are")
+    said = refused({"folder": "shapes", "size": 8})
+    assert (
+        f"datasets.own.folder: found {name}, a picture in no class; allowed: pictures in the folder" in said
+    )
+    (tmp_path / "shapes" / name).rename(tmp_path / "shapes" / f"{name}.1.png")
+    (tmp_path / "shapes" / f"{name}.2.png").write_bytes(b"")
+    assert f"found {name}.1.png (and 1 more), a picture in no class" in refused(
+        {"folder": "shapes", "size": 8}
+    )
+
+
 def test_a_folder_in_a_class(refused: Callable[..., str], tmp_path: Path) -> None:
     draw_into(tmp_path / "shapes", {"circle": 5, "square": 5})
     draw_into(tmp_path / "shapes/circle", {"square": 1})

@@ -50,6 +50,48 @@ def test_arrays_with_test_images(run: Run, tmp_path: Path, names: tuple[str, ...
     assert DATASETS["own"].classes == ("0", "1", "2")
 
 
+@pytest.mark.parametrize(
+    ("names", "validation"),
+    [
+        (("train_images", "train_labels", "test_images", "test_labels"), ("val_images", "val_labels")),
+        (("x_train", "y_train", "x_test", "y_test"), ("x_val", "y_val")),
+    ],
+)
+def test_validation_images_join_the_training_images_and_nothing_is_left_out_without_a_word(
+    run: Run, tmp_path: Path, names: tuple[str, ...], validation: tuple[str, str]
+) -> None:
+    parts = (GREY[:12], LABELS[:12, None], GREY[24:], LABELS[24:, None], GREY[12:24], LABELS[12:24])
+    content = dict(zip((*names, *validation), parts, strict=True))
+    status, out, err = run(npz(tmp_path, **content))
+    assert status == 0, err
+    assert "note: its 12 validation images are among the training images; `split` chooses anew\n" in out
+    assert "left out" not in out
+    found = arrays()
+    assert {image.tobytes() for image in found["train_images"]} == {image.tobytes() for image in GREY[:24]}
+    for image, label in zip(found["train_images"], found["train_labels"], strict=True):
+        assert any(np.array_equal(image[0], GREY[i]) and LABELS[i] == label for i in range(24))
+    status, out, err = run(
+        npz(tmp_path, ids=LABELS, **{k: v for k, v in content.items() if k != validation[1]})
+    )
+    assert status == 0, err
+    assert "validation images" not in out
+    assert f"note: left out: the arrays ids, {validation[0]}\n" in out
+    assert len(arrays()["train_images"]) == 12
+
+
+def test_validation_images_are_checked_like_the_others(refused: Callable[..., str], tmp_path: Path) -> None:
+    content = {"x_train": GREY, "y_train": LABELS, "x_test": GREY, "y_test": LABELS}
+    told = refused(npz(tmp_path, **content, x_val=GREY, y_val=LABELS[:3]))
+    assert "the validation labels are int64 [3] for 30 images" in told
+
+
+@pytest.mark.parametrize("name", ["[cat]", ":cat:", "[bold]"])
+def test_a_class_is_shown_by_the_name_that_it_has(run: Run, tmp_path: Path, name: str) -> None:
+    status, out, err = run(npz(tmp_path, images=GREY, labels=LABELS, classes=[name, "y", "z"]))
+    assert status == 0, err
+    assert f"│ {name} " in out
+
+
 def test_arrays_that_are_split_by_the_seed_with_names(run: Run, tmp_path: Path) -> None:
     colour = CHANCE.integers(0, 256, (30, 12, 10, 3), dtype=np.uint8)
     declaration = npz(tmp_path, images=colour, labels=LABELS, classes=["ant", "bee", "cat"])

@@ -20,7 +20,10 @@ def empty_table(title: str, *columns: str) -> "Table":
 
 
 def wide_console() -> "Console":
-    """Return the console for tables; without a terminal it is wide enough for all of them."""
+    """Return the console for tables; without a terminal it is wide enough for all of them.
+
+    It prints what it is given: a class may be called `[cat]` or `:cat:`, a setting may be a list in brackets.
+    """
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() else 120)
+    return Console(width=None if sys.stdout.isatty() else 120, markup=False, emoji=False)

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +75,7 @@ def import_images(declared: Mapping[str, DatasetEntry], name: str, console: Cons
     )
     tracked = _dvc_add(path.parent)
     write_card(name, entry, dataset, counts)
-    _say(name, dataset, counts, _twice(*images), tracked, console)
+    _say(name, dataset, counts, source.notes, _twice(*images), tracked, console)
 
 
 def split(
@@ -159,6 +159,7 @@ def _say(
     name: str,
     dataset: Dataset,
     counts: dict[str, dict[str, int]],
+    notes: Sequence[str],
     twice: str | None,
     tracked: bool,
     console: Console,
@@ -174,6 +175,8 @@ def _say(
     channels, height, width = dataset.shape
     around = {"dark": "dark background", "light": "light background", "any": "no common background"}
     print(f"{'grey' if channels == 1 else 'colour'}, {height} × {width} pixels, {around[dataset.background]}")
+    for note in notes:
+        print(f"note: {note}")
     warnings = [unequal(counts["train"]), twice]
     for warning in filter(None, warnings):
         print(f"warning: {warning}")

@@ -2,7 +2,7 @@
 
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from numpy.lib.format import read_array
 from numpy.typing import NDArray
@@ -10,20 +10,29 @@ from numpy.typing import NDArray
 from convlab.config.explain import short, show
 from convlab.errors import InputError
 
-# Ours and MedMNIST's, Keras'
+# Ours and MedMNIST's, Keras'; the names of validation images are in the same order
 SPLIT_NAMES = (
     ("train_images", "train_labels", "test_images", "test_labels"),
     ("x_train", "y_train", "x_test", "y_test"),
 )
+VALIDATION_NAMES = (("val_images", "val_labels"), ("x_val", "y_val"))
 WHOLE_NAMES = (("images", "labels"), ("x", "y"))
 LARGEST = 4 << 30  # bytes of an .npz when unpacked
 
 Part = tuple[NDArray[Any], NDArray[Any]]  # images, labels
 
 
-def read_npz(where: str, path: Path) -> tuple[dict[str, Part], list[str] | None]:
-    """Read the images and labels of an .npz: by part, `train` alone where nothing says which are for testing,
-    and the names of the classes, if they are in it.
+class Arrays(NamedTuple):
+    """What an .npz holds: images and labels by part, `train` alone where nothing says which are for testing;
+    the names of the classes, if they are in it; the names of the arrays that are none of these."""
+
+    parts: dict[str, Part]
+    classes: list[str] | None
+    unused: list[str]
+
+
+def read_npz(where: str, path: Path) -> Arrays:
+    """Read the images and labels of an .npz.
 
     Args:
         where: the place of its declaration in params.yaml, for messages.
@@ -33,22 +42,26 @@ def read_npz(where: str, path: Path) -> tuple[dict[str, Part], list[str] | None]
         InputError: it is not there, is damaged, too large, or has no arrays of these names.
     """
     arrays = _load(where, path)
-    for train_images, train_labels, test_images, test_labels in SPLIT_NAMES:
-        if {train_images, train_labels, test_images, test_labels} <= set(arrays):
-            parts = {
-                "train": (arrays[train_images], arrays[train_labels]),
-                "test": (arrays[test_images], arrays[test_labels]),
-            }
-            break
-    else:
-        whole = [names for names in WHOLE_NAMES if set(names) <= set(arrays)]
-        if not whole:
-            options = " | ".join(", ".join(names) for names in (*SPLIT_NAMES, *WHOLE_NAMES))
-            found = ", ".join(arrays) or "nothing"
-            raise InputError(f"{where}: {path} holds {short(found)}; allowed: the arrays {options}")
-        parts = {"train": (arrays[whole[0][0]], arrays[whole[0][1]])}
-    names = [str(name) for name in arrays["classes"].ravel()] if "classes" in arrays else None
-    return parts, names
+    named = _named(set(arrays))
+    if named is None:
+        options = " | ".join(", ".join(names) for names in (*SPLIT_NAMES, *WHOLE_NAMES))
+        found = ", ".join(arrays) or "nothing"
+        raise InputError(f"{where}: {path} holds {short(found)}; allowed: the arrays {options}")
+    parts = {part: (arrays[images], arrays[labels]) for part, (images, labels) in named.items()}
+    classes = [str(name) for name in arrays["classes"].ravel()] if "classes" in arrays else None
+    used = {"classes", *(name for names in named.values() for name in names)}
+    return Arrays(parts, classes, [name for name in arrays if name not in used])
+
+
+def _named(there: set[str]) -> dict[str, tuple[str, str]] | None:
+    """Return the names of the images and labels of each part, of those that are there; None for no part."""
+    for (images, labels, test_images, test_labels), validation in zip(
+        SPLIT_NAMES, VALIDATION_NAMES, strict=True
+    ):
+        if {images, labels, test_images, test_labels} <= there:
+            parts = {"train": (images, labels), "test": (test_images, test_labels)}
+            return parts | ({"validation": validation} if set(validation) <= there else {})
+    return next(({"train": names} for names in WHOLE_NAMES if set(names) <= there), None)
 
 
 def _load(where: str, path: Path) -> dict[str, NDArray[Any]]:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, assert_never
@@ -13,7 +13,7 @@ from PIL import Image
 
 from convlab import files
 from convlab.config.explain import short, show
-from convlab.data.pictures import open_picture
+from convlab.data.pictures import SUFFIXES, open_picture
 from convlab.data.sources import MIRROR, mirror_from_environment
 from convlab.errors import InputError
 from convlab.own.npz import Part, read_npz
@@ -38,11 +38,13 @@ class LabelledImage:
 
 @dataclass(frozen=True)
 class Source:
-    """Images by class. `test` is None where the source does not say which are for testing."""
+    """Images by class. `test` is None where the source does not say which are for testing; `notes` say what
+    became of all else that it holds."""
 
     classes: list[str]
     train: list[LabelledImage]
     test: list[LabelledImage] | None
+    notes: tuple[str, ...] = ()
 
 
 def read_source(where: str, entry: DatasetEntry) -> Source:
@@ -60,8 +62,10 @@ def read_source(where: str, entry: DatasetEntry) -> Source:
         folder = _at_home(f"{where}.folder", entry.folder)
         return _check(f"{where}.folder", _from_folder(f"{where}.folder", folder))
     if entry.npz is not None:
-        arrays = read_npz(f"{where}.npz", _at_home(f"{where}.npz", entry.npz))
-        return _check(f"{where}.npz", _from_arrays(f"{where}.npz", *arrays))
+        parts, names, unused = read_npz(f"{where}.npz", _at_home(f"{where}.npz", entry.npz))
+        source = _check(f"{where}.npz", _from_arrays(f"{where}.npz", parts, names))
+        left_out = (f"left out: the arrays {short(', '.join(unused))}",) if unused else ()
+        return replace(source, notes=source.notes + left_out)
     assert entry.torchvision is not None
     return _check(f"{where}.torchvision", _from_torchvision(f"{where}.torchvision", entry.torchvision))
 
@@ -107,15 +111,17 @@ def _from_folder(where: str, folder: Path) -> Source:
         raise InputError(f"{where}: found {show(str(folder))}, which is not a folder here")
     layout = "one folder per class, or train/ and test/ with one per class in each"
     inside = _folders(folder)
+    split = [path for path in inside if path.name in PARTS and _folders(path)]
     _check_links(where, folder, [folder, *(path for path in inside if path.name in PARTS)])
+    if inside:
+        _check_loose(where, folder, [folder, *split])
     if not inside:
         held = "images, but no classes" if _files(folder) else "nothing"
         raise InputError(f"{where}: {folder} holds {held}; allowed: {layout}")
-    split = [path.name for path in inside if path.name in PARTS and _folders(path)]
     if not split:
         classes = [path.name for path in inside]
         return Source(classes, _labelled(where, folder, folder, classes), None)
-    if split != sorted(PARTS) or len(inside) > len(PARTS):
+    if [path.name for path in split] != sorted(PARTS) or len(inside) > len(PARTS):
         raise InputError(f"{where}: {folder} holds {', '.join(p.name for p in inside)}; allowed: {layout}")
     classes = [path.name for path in _folders(folder / "train")]
     others = [path.name for path in _folders(folder / "test")]
@@ -150,6 +156,17 @@ def _check_links(where: str, folder: Path, parts: list[Path]) -> None:
             )
 
 
+def _check_loose(where: str, folder: Path, parts: list[Path]) -> None:
+    """Refuse a picture beside the folders of the classes: it would be left out without a word."""
+    loose = [path for part in parts for path in _files(part) if path.suffix.lower() in SUFFIXES]
+    if loose:
+        more = f" (and {len(loose) - 1:,} more)" if len(loose) > 1 else ""
+        raise InputError(
+            f"{where}: found {loose[0].relative_to(folder).as_posix()}{more}, a picture in no class; "
+            "allowed: pictures in the folder of a class; put it into one, or remove it"
+        )
+
+
 def _folders(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.is_dir() and not _litter(path))
 
@@ -166,7 +183,10 @@ def _litter(path: Path) -> bool:
 
 
 def _from_arrays(where: str, parts: dict[str, Part], names: list[str] | None) -> Source:
-    """Make a source of arrays: images uint8 [N, H, W], [N, H, W, 1] or [N, H, W, 3], labels [N] or [N, 1]."""
+    """Make a source of arrays: images uint8 [N, H, W], [N, H, W, 1] or [N, H, W, 3], labels [N] or [N, 1].
+
+    Validation images join the training images, of which each experiment splits off its own.
+    """
     for part, (images, labels) in parts.items():
         images = images[..., 0] if images.ndim == 4 and images.shape[3] == 1 else images
         laid_out = images.ndim == 3 or (images.ndim == 4 and images.shape[3] == 3)
@@ -210,7 +230,10 @@ def _from_arrays(where: str, parts: dict[str, Part], names: list[str] | None) ->
         ]
         for part, (images, labels) in parts.items()
     }
-    return Source(classes, items["train"], items.get("test"))
+    validation = items.get("validation", [])
+    note = f"its {len(validation):,} validation images are among the training images; `split` chooses anew"
+    train = [*items["train"], *validation]
+    return Source(classes, train, items.get("test"), (note,) if validation else ())
 
 
 # ------------------------------------------------------------------------------------------------ torchvision
