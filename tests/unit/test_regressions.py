@@ -83,8 +83,8 @@ def kinds() -> dict[str, str]:
 )
 def test_with_one_seed_the_interval_is_newcombes(now: int, before: int, low: float, high: float) -> None:
     found = interval(Scored([(1, before / 10)], 10), Scored([(1, now / 10)], 10))
-    assert found[:2] == pytest.approx((low, high), abs=5e-5)
-    assert found[2] == "over 10 images"
+    assert (found.low, found.high) == pytest.approx((low, high), abs=5e-5)
+    assert found.over == "over 10 images"
 
 
 def test_with_seeds_on_both_sides_it_is_the_claims_paired_one() -> None:
@@ -92,14 +92,24 @@ def test_with_seeds_on_both_sides_it_is_the_claims_paired_one() -> None:
         Scored([(1, 0.95), (2, 0.96), (3, 0.94)], 360),
         Scored([(1, 0.97), (2, 0.97), (3, 0.97)], 360),
     )
-    low, high, kind = interval(before, now)
+    value, low, high, kind = interval(before, now)
+    assert value == pytest.approx(-0.02)
     # −2, −1, −3 points: mean −2, standard error 1/√3, t = 4.303 at two degrees of freedom
     assert (low, high) == pytest.approx((-0.02 - 0.043027 / 3**0.5, -0.02 + 0.043027 / 3**0.5), abs=1e-6)
     assert kind == "over 3 seeds"
 
 
+def test_the_rise_is_that_of_the_seeds_which_its_interval_is_over() -> None:
+    before = Scored([(1, 0.90), (2, 0.91)], 360)
+    now = Scored([(1, 0.93), (2, 0.93), (3, 0.99)], 360)
+    rise = interval(before, now)
+    assert (rise.value, rise.over) == (pytest.approx(0.025), "over 2 seeds")
+    assert (rise.low + rise.high) / 2 == pytest.approx(0.025)
+    assert f"{100 * rise.value:+.2f} points [" in regressions._change("one", before, now).text
+
+
 def test_seeds_on_one_side_alone_leave_the_binomial_one() -> None:
-    assert interval(Scored([(1, 0.9), (2, 0.9)], 360), Scored([(1, 0.95)], 360))[2] == "over 360 images"
+    assert interval(Scored([(1, 0.9), (2, 0.9)], 360), Scored([(1, 0.95)], 360)).over == "over 360 images"
 
 
 # ----------------------------------------------------------------------------------------------- the changes

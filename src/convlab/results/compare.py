@@ -209,6 +209,6 @@ def difference(metric: str, a: Subject, b: Subject) -> MetricDifference | None:
         over = f"over {found.n} seeds" if found.n > 1 else lender
         return MetricDifference(found.value, interval, over)
     if metric == "test_accuracy" and single:
-        low, high, over = regressions.interval(b.scored(), a.scored())
-        return MetricDifference(value, (low, high), over)
+        rise = regressions.interval(b.scored(), a.scored())
+        return MetricDifference(rise.value, (rise.low, rise.high), rise.over)
     return MetricDifference(value, None)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from math import hypot
 from pathlib import PurePosixPath
 from statistics import mean
-from typing import Any
+from typing import Any, NamedTuple
 
 from convlab import files, git
 from convlab.errors import InputError
@@ -145,9 +145,9 @@ def _change(name: str, before: Scored | None, now: Scored | None) -> Change:
         return Change(name, NEW, f"is {now.mean:.4f}")
     if [found for _, found in before.accuracies] == [found for _, found in now.accuracies]:
         return Change(name, EQUAL, f"is {now.mean:.4f}")
-    low, high, kind = interval(before, now)
-    text = f"{before.mean:.4f} → {now.mean:.4f}, {100 * (now.mean - before.mean):+.2f} points "
-    text += f"[{100 * low:+.2f}, {100 * high:+.2f}] {kind}"
+    value, low, high, over = interval(before, now)
+    text = f"{before.mean:.4f} → {now.mean:.4f}, {100 * value:+.2f} points "
+    text += f"[{100 * low:+.2f}, {100 * high:+.2f}] {over}"
     return Change(name, FAILED if high < 0 else ROSE if low > 0 else NOISE, text, _level(before, now))
 
 
@@ -156,8 +156,8 @@ def _level(before: Scored, now: Scored) -> float:
     from convlab.results.intervals import level
 
     def settled(confidence: float) -> bool:
-        low, high, _ = interval(before, now, confidence)
-        return low > 0 or high < 0
+        rise = interval(before, now, confidence)
+        return rise.low > 0 or rise.high < 0
 
     return level(settled)
 
@@ -171,15 +171,28 @@ def present() -> dict[str, Scored]:
     return _read(_present())
 
 
-def interval(before: Scored, now: Scored, confidence: float = CONFIDENCE) -> tuple[float, float, str]:
-    """Return the interval of the rise in accuracy, and its kind."""
+class Rise(NamedTuple):
+    """By how much an accuracy rose, both ends of the interval, and what that is over.
+
+    Over seeds that both sides have, the rise is theirs: one side may have others, too.
+    """
+
+    value: float
+    low: float
+    high: float
+    over: str
+
+
+def interval(before: Scored, now: Scored, confidence: float = CONFIDENCE) -> Rise:
+    """Return the rise in accuracy, with its interval."""
     # brings SciPy, which a plain `convlab check` can do without
     from convlab.results.intervals import interval_of_difference
 
     difference = interval_of_difference(now.accuracies, before.accuracies)
-    if difference and (over_seeds := difference.interval(confidence)):
-        return *over_seeds, f"over {difference.n} seeds"
-    return *over_images(before, now, confidence), f"over {now.images:,} images"
+    if difference and (ends := difference.interval(confidence)):
+        return Rise(difference.value, *ends, f"over {difference.n} seeds")
+    ends = over_images(before, now, confidence)
+    return Rise(now.mean - before.mean, *ends, f"over {now.images:,} images")
 
 
 def over_images(before: Scored, now: Scored, confidence: float = CONFIDENCE) -> tuple[float, float]:
