@@ -203,6 +203,17 @@ def test_curves_by_step_are_drawn_or_reported_missing(tab, book):
     page.locator("[data-curves] input[name=quantity][value=loss]").check()
     page.wait_for_selector("[data-curves] .mark-line path")
     assert page.locator("[data-curves] .plot svg").text_content().find("step") >= 0
+    assert page.locator("[data-curves] input[name=split]:disabled").count() == 2
+    page.evaluate("window.results.mnist_vgg.steps.iteration = [2.5, 6.5, 10.5]")
+    page.locator("[data-curves] input[name=quantity][value=accuracy]").check()
+    page.locator("[data-curves] .plot svg").scroll_into_view_if_needed()
+    box = page.locator("[data-curves] .plot svg").bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.move(box["x"] + box["width"] / 2 + 3, box["y"] + box["height"] / 2)
+    page.wait_for_selector("#vg-tooltip-element.visible")
+    told = " ".join(page.inner_text("#vg-tooltip-element").split())
+    assert "split: training" in told
+    assert "mean of: 4 steps" in told
 
 
 def test_every_image_loads(tab, book):

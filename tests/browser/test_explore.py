@@ -241,6 +241,34 @@ def three(trained):
     return book / "three.html"
 
 
+def test_one_pointer_draws_a_stroke_with_its_main_button(tab, trained):
+    page = tab.open(trained[0] / "explore.html")
+    left, top = (page.locator("#pad").bounding_box()[key] for key in ("x", "y"))
+    inked = "([x, y]) => ink.getImageData(x, y, 1, 1).data[0] > 0"
+    page.mouse.move(left + 60, top + 60)
+    page.mouse.down(button="right")
+    page.mouse.move(left + 200, top + 60)
+    page.mouse.up(button="right")
+    assert not page.evaluate(inked, [60, 60])
+    page.mouse.move(left + 60, top + 60)
+    page.mouse.down()
+    page.evaluate(
+        """([left, top]) => {
+      for (const [kind, x] of [["down", 200], ["move", 220], ["up", 220]]) {
+        const place = { pointerId: 77, clientX: left + x, clientY: top + 220 };
+        pad.dispatchEvent(new PointerEvent(`pointer${kind}`, place));
+      }
+    }""",
+        [left, top],
+    )
+    page.mouse.move(left + 60, top + 150)
+    page.mouse.up()
+    assert page.evaluate(inked, [60, 140]), "the stroke goes on where the first pointer is"
+    assert not page.evaluate(inked, [200, 220])
+    assert not page.evaluate(inked, [140, 140]), "no line between the two"
+    assert not tab.said
+
+
 def test_a_network_that_fails_stops_no_other_and_is_tried_again(tab, three, trained):
     page = tab.open(three)
     page.select_option("#example", "7")
@@ -340,8 +368,8 @@ def test_a_file_that_is_no_image_is_refused_in_a_line(tab, trained, tmp_path):
     (tmp_path / "<b>.png").write_text("no image")
     page = tab.open(trained[0] / "explore.html")
     page.set_input_files("#file", tmp_path / "<b>.png")
-    page.wait_for_function("document.getElementById('status').textContent.includes('is no image')")
-    assert page.inner_text("#status") == "<b>.png is no image that the browser can read."
+    page.wait_for_function("document.getElementById('status').textContent.includes('is not an image')")
+    assert page.inner_text("#status") == "<b>.png is not an image that the browser can read."
 
 
 def test_weights_that_do_not_match_the_scores_are_left_out(trained, monkeypatch):

@@ -30,7 +30,8 @@ PAGE = """# Reports
 
 ## R0
 
-The network's widths are a *reading*, see [there](elsewhere.md).
+The network's widths are a *reading*, see [there](elsewhere.md), [as above](#r0);
+[curves](../plots/a.png), [bench/b.md](../bench/b.md#on-a-gpu).
 
 <!-- R0 -->
 | a table |

@@ -1,6 +1,7 @@
 """The book of results: every page exists, shows what the files say, and has no broken link."""
 
 import json
+import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -102,8 +103,12 @@ def test_what_has_not_run_or_was_cut_short_is_said(here):
     assert "Shortened: baseline (4 of 40 epochs); stride 2" in text
 
 
-def test_what_was_read_into_a_report_is_told_without_its_links(here):
-    assert "The network's widths are a reading , see there." in page(here, "reports/R0.html")
+def test_how_we_read_a_report_is_told_with_the_paths_that_it_links_to(here):
+    text = page(here, "reports/R0.html")
+    told = (
+        "The network's widths are a reading , see there, docs/elsewhere.md , as above; curves, plots/a.png , "
+    )
+    assert f"How we read the report {told}bench/b.md ." in text
 
 
 def test_a_title_that_is_html_is_text(here):
@@ -332,13 +337,23 @@ def test_an_interval_of_one_seed_says_what_it_rests_on(reason, said):
     assert claim._one_seed(reason) == said
 
 
+LINKED = {
+    "R3": ["plots/mnist_2x2_kernel_stride/figures/curves_train.png"],
+    "R4": ["bench/engines.md"],
+}
+
+
 @pytest.mark.parametrize("name", ["R0", "R1", "R2", "R3", "R4"])
 def test_what_a_page_takes_from_the_reports_points_to_nothing_outside(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(Path(__file__).parents[2])
-    assert contents.prose(name)
-    assert "](" not in contents.prose(name)
+    told = contents.prose(name)
+    assert told
+    assert "](" not in told
+    assert set(LINKED.get(name, [])) <= {
+        path for path in re.findall(r"`([^`]*)`", told) if Path(path).is_file()
+    }
 
 
 def test_a_result_of_two_machines_names_both_with_their_dates_and_commits(tmp_path, monkeypatch):

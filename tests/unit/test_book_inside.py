@@ -197,7 +197,7 @@ def test_a_matrix_of_too_many_classes_leads_to_the_drawn_figure(world):
     site.write(Path("book"))
     text = Path("book/reports/R0.html").read_text()
     assert "1 of 21 test images are classified wrongly. With 21 classes the matrix is too large" in text
-    assert "<code>dvc repro visualize@digits</code> draws it" in text
+    assert "<code>dvc repro</code> draws it" in text
     results_world.picture(files.PLOTS / "digits/figures/confusion.png")
     site.write(Path("book"))
     text = Path("book/reports/R0.html").read_text()

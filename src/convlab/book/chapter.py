@@ -10,7 +10,7 @@ from convlab.book.contents import Chapter, Contents
 from convlab.book.images import SECTIONS, Images
 from convlab.book.layers import layers
 from convlab.book.words import SYMBOLS, facts, joined, states
-from convlab.results import claims, folders, mean_text
+from convlab.results import claims, folders, mean_text, rerun
 from convlab.results.quantities import QUANTITIES, text_of
 from convlab.results.reports import Line, points
 from convlab.results.tables import columns_of, noted
@@ -28,7 +28,7 @@ def context(contents: Contents, one: Chapter, images: Images) -> dict[str, Any]:
     return {
         "chapter": one,
         "hardware": (one.report.hardware or "hardware not stated") if one.report else None,
-        "goals": any(line.row.goal for line in one.lines),
+        "goals": one.goals,
         "table": table,
         "states": states(one),
         "prose": source.prose(one.name),
@@ -37,7 +37,12 @@ def context(contents: Contents, one: Chapter, images: Images) -> dict[str, Any]:
         "grids": [found for name in one.names if (found := studies.grid(contents, one, name))],
         "studies": [found for name in one.names if (found := studies.l2(contents, one, name))],
         "matrices": [
-            {**found, "cells": images.cells(name), "figure": drawn.get(name)}
+            {
+                **found,
+                "cells": images.cells(name),
+                "figure": drawn.get(name),
+                "command": rerun.training(name),
+            }
             for name in whole
             if (found := studies.confusion(name))
         ],
@@ -129,7 +134,7 @@ def _curves(contents: Contents, one: Chapter) -> Iterator[dict[str, str]]:
 
 def data(contents: Contents) -> dict[str, Any]:
     """Return the curves of every result, for the script that draws them: for each seed a list per column, and
-    the epoch whose weights were kept."""
+    the epoch whose weights were kept; of an experiment its steps, or the command that brings them."""
     names = dict.fromkeys(result.partition("/")[0] for result in contents.labels)
     seeds = {result: own for name in names for result, own in source.curves(name).items()}
     best = {
@@ -138,7 +143,12 @@ def data(contents: Contents) -> dict[str, Any]:
         for one in folders.load(name).trainings
         if one["status"] == "finished"
     }
-    steps = {name: found for name in names if (found := source.steps(name, STEPS))}
+    steps = {name: {"steps": found} for name in names if (found := source.steps(name, STEPS))}
+    absent = {
+        name: {"steps_by": rerun.training(name)}
+        for name in names
+        if name not in steps and contents.params(name).get("iterations") == "true"
+    }
     return {
         result: {
             "label": label,
@@ -147,7 +157,7 @@ def data(contents: Contents) -> dict[str, Any]:
                 for rows in seeds.get(result, [])
             ],
         }
-        | ({"steps": steps[result]} if result in steps else {})
+        | steps.get(result, absent.get(result, {}))
         for result, label in contents.labels.items()
     }
 

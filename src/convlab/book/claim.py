@@ -9,21 +9,20 @@ from convlab.results import QUANTITIES, Found, claims, difference_text, text_of
 from convlab.results.rerun import rerun
 from convlab.schema import WITHIN, Relation
 
-FEWEST = 3  # seeds that give an interval worth having
+FEWEST = 3  # seeds a side, from which an interval rests on their own spread
 LEFT, WIDTH = 20, 660  # the chart's drawing area, in units of its viewBox
 
 
 def context(contents: Contents, judged: dict[str, Any]) -> dict[str, Any]:
     """Return what the template of a claim's page needs."""
-    sides = {side: contents.found(judged[side]) for side in "ab"}
-    if judged["metric"] in WITHIN:
-        sides.pop("b")
+    within = judged["metric"] in WITHIN
+    sides = {side: contents.found(judged[side]) for side in ("a" if within else "ab")}
     numbers = {side: claims.numbers_by_seed(found, judged["metric"]) for side, found in sides.items()}
     return {
         "claim": judged,
         "symbol": SYMBOLS[judged["verdict"]],
         "metric": QUANTITIES[judged["metric"]].title,
-        "within": judged["metric"] in WITHIN,
+        "within": within,
         "expected": _wanted(judged),
         "shown": claims.shown(judged),
         "printed": claims.in_its_table(judged).replace("*", "") if judged["printed"] else None,
@@ -32,10 +31,11 @@ def context(contents: Contents, judged: dict[str, Any]) -> dict[str, Any]:
         "points": _chart(judged["metric"], numbers) if len(sides) == 2 and all(numbers.values()) else None,
         "interval": _interval(judged) if judged["difference"] is not None else None,
         "rerun": rerun(judged),
-        "more": rerun(judged, FEWEST) if judged["n"] < FEWEST else None,
+        "fewest": FEWEST,
+        "more": rerun(judged, FEWEST) if judged["n"] < FEWEST and not within else None,
         "curves": [
             {"result": name, "label": name}
-            for name in dict.fromkeys(judged[side] for side in "ab")
+            for name in dict.fromkeys(judged[side] for side in sides)
             if name in contents.labels
         ],
     }
@@ -59,7 +59,8 @@ def _reading(judged: dict[str, Any]) -> list[str]:
     wanted, because = _wanted(judged), f" ({judged['reason']})" if judged["reason"] else ""
     verdict: claims.Verdict = judged["verdict"]
     if verdict == "not run":
-        return [f"One of the two results has not been run, so there is nothing to compare{because}."]
+        which = "The result" if judged["metric"] in WITHIN else "One of the two results"
+        return [f"{which} has not been run, so there is nothing to compare{because}."]
     if judged["interval"] is None or judged["p"] is None:
         return [f"No verdict is given: the difference may be chance{because}."]
     if judged["n"] == 1:

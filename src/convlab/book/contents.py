@@ -1,5 +1,6 @@
 """All that the book reads, in one place: what ran, how it was configured, curves, what the reports say."""
 
+import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -35,6 +36,11 @@ class Chapter:
     def names(self) -> list[str]:
         """The experiments and sweeps that `results` belong to."""
         return list(dict.fromkeys(result.partition("/")[0] for result in self.results))
+
+    @property
+    def goals(self) -> bool:
+        """Whether its rows have goals of ours where a report has its numbers."""
+        return any(line.row.goal is not None for line in self.lines)
 
 
 @dataclass(frozen=True)
@@ -146,15 +152,25 @@ def figures(name: str) -> list[Path]:
 
 
 def prose(name: str) -> str:
-    """Return what docs/reports.md says beside a report's table, as Markdown without links and images."""
+    """Return what docs/reports.md says beside a report's table, as Markdown without tables and images, which
+    the page has; a link is its text and the path in the repository, which a book may be far from."""
     if not tables.PAGE.is_file():
         return ""
     sections = re.split(r"^## .*\n", markdown.read(tables.PAGE), flags=re.MULTILINE)
     section = next((text for text in sections if f"<!-- {name} -->" in text), "")
     section = re.sub(rf"<!-- {name} -->.*<!-- /{name} -->|<!-- .*? -->", "", section, flags=re.DOTALL)
-    section = re.sub(r"(?<!!)\[([^\]]*)\]\([^)]*\)", r"\1", section)
+    section = re.sub(r"(?<!!)\[([^\]]*)\]\(([^)#]*)[^)]*\)", _unlinked, section)
     kept = (line for line in section.splitlines() if not line.startswith(("|", "![")))
     return "\n".join(kept).strip()
+
+
+def _unlinked(link: re.Match[str]) -> str:
+    """Return a link of docs/reports.md as text: `curves, plots/NAME/figures/curves.png`."""
+    text, target = link.groups()
+    if not target:  # a place in the page itself
+        return text
+    path = target if "://" in target else posixpath.normpath(f"{tables.PAGE.parent}/{target}")
+    return f"`{path}`" if text.strip("`") == path else f"{text}, `{path}`"
 
 
 def _chapters(

@@ -56,18 +56,18 @@ def _cards(one: Chapter) -> Iterator[dict[str, Any]]:
 
 
 def totals(contents: Contents) -> dict[str, int]:
-    """Return the counts in the first sentence of the book."""
-    lines = [line for one in contents.chapters if one.report for line in one.lines if line.row.result]
+    """Return the counts in the first sentences of the book; goals of ours are counted apart."""
+    reports = [one for one in contents.chapters if one.report and not one.goals]
+    lines = [line for one in reports for line in one.lines if line.row.result]
+    goals = [line for one in contents.chapters if one.goals for line in one.lines if line.row.result]
     return {
-        "reports": sum(
-            one.report is not None and not any(line.row.goal for line in one.lines)
-            for one in contents.chapters
-        ),
+        "reports": len(reports),
         "rows": len(lines),
         "run": sum(bool(line.ours.trainings) for line in lines),
         "shortened": sum(line.ours.shortened for line in lines),
         "one_seed": sum(len(line.ours.trainings) == 1 for line in lines),
-        "trainings": contents.trainings["fingerprint"].nunique(),
+        "goals": len(goals),
+        "goals_run": sum(bool(line.ours.trainings) for line in goals),
         "claims": len(contents.claims),
     }
 

@@ -31,7 +31,10 @@ KINDS = {
     "features_correct": ("Feature maps, layer by layer, of a correct image", "inside"),
     "features_wrong": ("Feature maps, layer by layer, of a wrong image", "inside"),
     "pairs": ("Pairs: a wrong image beside a right one of the class it was taken for", "inside"),
-    "pair_distances": ("Distances of such pairs at every layer, over all wrong images", "inside"),
+    "pair_distances": (
+        "Distances of such pairs at every layer, over the wrong images, at most the 500 most confident",
+        "inside",
+    ),
     "activation": ("Its activation function, and the derivative", "network"),
     "model": ("The network, layer by layer", "network"),
 }

@@ -45,7 +45,8 @@ def grid(contents: Contents, one: Chapter, name: str) -> dict[str, Any] | None:
     cells: dict[tuple[str, str], dict[str, Any]] = {}
     for result, params in trials.items():
         ours = contents.found(result).values("test_accuracy")
-        cells[params[GRID[0]], params[GRID[1]]] = {
+        strides, kernels = (params.get(key, "–") for key in GRID)  # a network of one's own may lack one
+        cells[strides, kernels] = {
             "result": result,
             "ours": ours,
             "theirs": theirs.get(result),

@@ -1,7 +1,21 @@
-"""The command that trains what a claim compares."""
+"""The command that trains a result, or both that a claim compares."""
 
 from collections.abc import Mapping
 from typing import Any
+
+from convlab import files
+from convlab.config import load_params
+
+
+def training(result: str) -> str:
+    """Return the command that trains a result, and draws its figures."""
+    name, _, trial = result.partition("/")
+    params = load_params(files.PARAMS)
+    if name in (params.run_sweeps if trial else params.run):
+        return "dvc repro"
+    key, other = ("run_sweeps", "run") if trial else ("run", "run_sweeps")
+    rest = "" if trial else f" -S '{other}=[]'"
+    return f"dvc exp run -S '{key}=[{name}]'{rest}"
 
 
 def rerun(judged: Mapping[str, Any], seeds: int | None = None) -> str:

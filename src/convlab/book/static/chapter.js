@@ -18,7 +18,7 @@ function openCell(matrix, facts, button) {
   const { actual, predicted } = button.dataset, total = Number(button.textContent.replaceAll(",", ""));
   const { first, images } = facts.cells.find(cell => cell.actual === actual && cell.predicted === predicted);
   const [width, height] = facts.size, [columns, rows] = facts.grid, scale = 56 / height;
-  const title = actual === predicted ? `${actual}, rightly taken for it` : `${actual}, taken for ${predicted}`;
+  const title = actual === predicted ? `${actual}, classified correctly` : `${actual}, taken for ${predicted}`;
   const list = element("ul", "", "samples");
   for (const [index, number] of images.entries()) {
     const place = first + index, item = element("li"), image = element("span", "", "sample");

@@ -20,15 +20,17 @@ async function embed(plot, chart) {
   return view;
 }
 
-// One row per point of every chosen result, seed and split; a logarithm leaves out what is not above 0.
+// One row per point of every chosen result, seed and split; a logarithm leaves out what is not above 0. A point over steps is
+// the mean of as many as lie between it and the next.
 function points(chosen, quantity, splits, by) {
   const rows = [];
   if (by === "step") {
     for (const { result, label } of chosen) {
-      const steps = window.results[result].steps;
+      const steps = window.results[result].steps, [first, second] = steps?.iteration ?? [];
+      const over = second - first > 1 ? `${second - first} steps` : "1 step";
       (steps?.[quantity.field] ?? []).forEach((raw, index) => {
         const value = quantity.of ? quantity.of(raw) : raw;
-        if (!quantity.log || value > 0) rows.push({ row: label, split: "both", seed: "first", epoch: Math.round(steps.iteration[index]), value, line: label });
+        if (!quantity.log || value > 0) rows.push({ row: label, split: "training", seed: "first", epoch: Math.round(steps.iteration[index]), over, value, line: label });
       });
     }
     return rows;
@@ -39,7 +41,7 @@ function points(chosen, quantity, splits, by) {
         const values = quantity.field === "lr" ? seed.lr : seed[`${split}_${quantity.field}`];
         values.forEach((raw, index) => {
           const value = quantity.of ? quantity.of(raw) : raw;
-          if (!quantity.log || value > 0) rows.push({ row: label, split: quantity.field === "lr" ? "both" : split, seed: String(seed.seed), epoch: index + 1, value, line: `${label}/${split}/${seed.seed}` });
+          if (!quantity.log || value > 0) rows.push({ row: label, split: quantity.field === "lr" ? "–" : split === "train" ? "training" : split, seed: String(seed.seed), epoch: index + 1, value, line: `${label}/${split}/${seed.seed}` });
         });
       }
     }
@@ -57,13 +59,20 @@ function spec(rows, quantity, domain, range, width, by) {
     layer: [
       { params: [{ name: "zoom", select: { type: "interval", zoom: "wheel![event.shiftKey]" }, bind: "scales" }],
         mark: { type: "line", clip: true, strokeWidth: 1.8 },
-        encoding: { strokeDash: { field: "split", type: "nominal", scale: { domain: ["train", "validation", "both"], range: [[5, 4], [1, 0], [1, 0]] }, legend: null } } },
+        encoding: { strokeDash: { field: "split", type: "nominal", scale: { domain: ["training", "validation", "–"], range: [by === "step" ? [1, 0] : [5, 4], [1, 0], [1, 0]] }, legend: null } } },
       { params: [{ name: "near", select: { type: "point", nearest: true, on: "pointerover", clear: "pointerout" } }],
         mark: { type: "point", filled: true, size: 70, clip: true },
         encoding: { opacity: { condition: { param: "near", empty: false, value: 1 }, value: 0 },
-          tooltip: [{ field: "row" }, { field: "split" }, { field: "seed" }, { field: "epoch", title: by }, { field: "value", format: quantity.format, title: quantity.title }] } },
+          tooltip: [{ field: "row" }, { field: "split" }, { field: "seed" }, { field: "epoch", title: by }, ...(by === "step" ? [{ field: "over", title: "mean of" }] : []), { field: "value", format: quantity.format, title: quantity.title }] } },
     ],
   };
+}
+
+// What is said where no chosen row has its steps: they are not in git, so what records them has to be trained here
+function noSteps(chosen) {
+  const recorded = chosen.filter(({ result }) => window.results[result].steps_by);
+  if (!recorded.length) return "No chosen row recorded its steps: the key `iterations` of an experiment does.";
+  return `No chosen row has its steps here. ${recorded.map(({ result }) => `\`${window.results[result].steps_by}\` brings those of ${result}`).join("; ")}.`;
 }
 
 // The table below the chart: the best and the last epoch of each seed of the chosen results
@@ -104,10 +113,11 @@ function curves(panel) {
     const splits = [...panel.querySelectorAll("input[name=split]:checked")].map(box => box.value);
     const plot = panel.querySelector(".plot");
     const by = panel.querySelector("input[name=by]:checked").value;
+    for (const box of panel.querySelectorAll("input[name=split]")) box.disabled = by === "step" || quantity.field === "lr";
     fillNumbers(panel.querySelector("[data-numbers] tbody"), chosen);
     const found = points(chosen, quantity, splits, by);
     if (!found.length) {
-      plot.textContent = by === "step" && chosen.length ? "No chosen row has its steps here: `dvc repro` or `dvc pull` brings plots/NAME/iterations.csv, if the experiment records them." : "No curve is chosen.";
+      plot.textContent = by === "step" && chosen.length ? noSteps(chosen) : "No curve is chosen.";
       return;
     }
     const width = Math.max(260, plot.clientWidth || 600);

@@ -241,11 +241,20 @@ function stroke(points, width = 20) {
   drawn = true;
 }
 
-let last = null;
+let last = null, drawing = null; // the end of the stroke, and the pointer that draws it: a second finger draws none
 const at = event => { const box = pad.getBoundingClientRect(); return [(event.clientX - box.left) * pad.width / box.width, (event.clientY - box.top) * pad.height / box.height]; };
-pad.addEventListener("pointerdown", event => { if (picture) clear(); shown += 1; example.value = ""; pad.setPointerCapture(event.pointerId); last = at(event); stroke([last, last]); });
-pad.addEventListener("pointermove", event => { if (!last) return; const now = at(event); stroke([last, now]); last = now; });
-for (const kind of ["pointerup", "pointercancel"]) pad.addEventListener(kind, () => { if (last) predict(); last = null; });
+pad.addEventListener("pointerdown", event => {
+  if (drawing !== null || event.button) return; // 0: the main button, a finger, the tip of a pen
+  if (picture) clear();
+  shown += 1;
+  example.value = "";
+  drawing = event.pointerId;
+  pad.setPointerCapture(drawing);
+  last = at(event);
+  stroke([last, last]);
+});
+pad.addEventListener("pointermove", event => { if (event.pointerId !== drawing) return; const now = at(event); stroke([last, now]); last = now; });
+for (const kind of ["pointerup", "pointercancel"]) pad.addEventListener(kind, event => { if (event.pointerId !== drawing) return; drawing = null; predict(); });
 
 document.getElementById("clear").addEventListener("click", () => { clear(); predict(); });
 // A test image of a data set is for its networks: those that are chosen, or the first
@@ -269,7 +278,7 @@ example.addEventListener("change", () => {
 async function show(file, from, dataset) {
   const turn = ++shown, found = await pictures.open(file);
   if (turn !== shown) return;
-  if (!found) { status.textContent = `${file.name} is no image that the browser can read.`; chooser.value = ""; return; }
+  if (!found) { status.textContent = `${file.name} is not an image that the browser can read.`; chooser.value = ""; return; }
   clear(from);
   picture = found;
   if (dataset) chooseNetworksOf(dataset);
