@@ -4,6 +4,7 @@ All paths are relative to the repository's root, where DVC runs every stage.
 """
 
 import csv
+import errno
 import io
 import json
 import os
@@ -83,6 +84,17 @@ def _write_beside(path: Path, content: bytes) -> None:
 def copy(source: Path, target: Path) -> None:
     """Copy a file atomically. A `target` that links into DVC's cache is replaced, not written through."""
     write_bytes(target, source.read_bytes())
+
+
+def move(source: Path, target: Path) -> None:
+    """Move a file over another: atomic, and on a full disk, too, since nothing is written."""
+    try:
+        os.replace(source, target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:  # .convlab may be a link to another disk
+            raise
+        copy(source, target)
+        source.unlink()
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM: a training ends its step and writes a checkpoint first, an import is not broken off."""
+"""SIGINT, SIGTERM, SIGHUP: a training ends its step and writes a checkpoint, an import is not broken off."""
 
 import multiprocessing
 import os
@@ -55,17 +55,19 @@ class Request:
 
 @contextmanager
 def deferred() -> Iterator[Request]:
-    """Record SIGINT and SIGTERM instead of ending; a second one acts as usual.
+    """Record SIGINT, SIGTERM and SIGHUP instead of ending; a second one acts as usual.
 
-    In a worker it does not: Ctrl-C reaches worker and parent, and the parent passes it on. Outside the main
-    thread, where Python allows no handlers, nothing changes.
+    In a worker it does not: Ctrl-C reaches worker and parent, and the parent passes it on. Nor does SIGHUP,
+    which a shell and the kernel both send as a terminal is closed, and which stays ignored where `nohup` has
+    had it ignored. Outside the main thread, where Python allows no handlers, nothing changes.
     """
     request = Request()
     if threading.current_thread() is not threading.main_thread():
         yield request
         return
-    signals = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.getsignal(number) for number in signals}
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    if before[signal.SIGHUP] == signal.SIG_IGN:
+        del before[signal.SIGHUP]
 
     def restore() -> None:
         for number, handler in before.items():
@@ -73,10 +75,10 @@ def deferred() -> Iterator[Request]:
 
     def note(number: int, frame: FrameType | None) -> None:
         request.number = number
-        if multiprocessing.parent_process() is None:
+        if multiprocessing.parent_process() is None and number != signal.SIGHUP:
             restore()
 
-    for number in signals:
+    for number in before:
         signal.signal(number, note)
     try:
         yield request

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import re
 import shutil
 import signal
@@ -104,6 +105,24 @@ def test_it_is_interrupted_and_resumes_to_a_result_of_dvc(other: Clone) -> None:
     assert all(line[1] == " " for line in status), "it names all that a campaign writes"
     assert "Running stage" not in other.run("dvc", "repro").stdout, "it has left DVC as it is after `repro`"
     assert "nothing trained; 0 left" in other.run("convlab", "campaign", "second").stdout
+
+
+def test_its_terminal_is_closed_and_it_resumes(other: Clone) -> None:
+    other.edit(lambda params: params["experiments"]["second"].update(epochs=62))  # not in DVC's run cache
+    params = (other.folder / "params.yaml").read_text()
+    process, terminal = pty.fork()
+    if process == 0:
+        os.chdir(other.folder)
+        os.execve(CAMPAIGN[0], CAMPAIGN, other.environment | {"PYTHONPATH": "src"})
+    said = b""
+    while b"second epoch" not in said:
+        said += os.read(terminal, 1 << 16)
+    os.close(terminal)
+    os.waitpid(process, 0)
+    assert (other.folder / "params.yaml").read_text() == params
+    done = other.run("convlab", "campaign", "second").stdout
+    assert "second: resuming at epoch" in done
+    assert "campaign: second: done" in done
 
 
 def test_it_goes_on_in_another_clone_to_which_its_folder_is_copied(other: Clone, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import errno
+import io
 import os
 import re
 from pathlib import Path
@@ -13,16 +14,17 @@ import results_world
 import torch
 from params import ROOT
 from result import clock, evaluation, put, training
+from rich.console import Console
 from training import Command, Recipe
 
 from convlab import files
-from convlab.campaign.command import Candidate, ordered
+from convlab.campaign.command import Candidate, ordered, show
 from convlab.campaign.durations import format_duration, parse_duration
 from convlab.campaign.estimate import START, Estimate, TrainingSpeed
 from convlab.campaign.missing import missing_results, rows_with_fewer_epochs
-from convlab.campaign.running import campaign_lock
 from convlab.errors import InputError
 from convlab.pipeline.provenance import cpu_name
+from convlab.pipeline.selection_lock import selection_lock
 from convlab.schema import Experiment
 
 
@@ -179,6 +181,18 @@ def test_the_plan_shows_it_and_trains_nothing(world: Path, convlab: Command) -> 
     assert "0 begin within 1 s" in out
 
 
+@pytest.mark.parametrize(("seconds", "fits"), [(200, False), (220, True)])
+def test_the_plan_leaves_the_time_for_a_checkpoint_that_a_campaign_leaves(
+    seconds: int, fits: bool, world: Path
+) -> None:
+    (result,) = missing_results(("fashion",), None)
+    longest = START + 155  # 190.5 s with the margin for its error
+    entry = Candidate(result, Estimate(longest, longest, 0, 1, ""))
+    said = io.StringIO()
+    show([entry], seconds, Console(file=said, width=200))
+    assert ("does not fit" not in said.getvalue()) is fits
+
+
 def test_the_plan_names_what_stays_open_after_it(world: Path, convlab: Command) -> None:
     _, out, _ = convlab("campaign", "--plan")
     assert "with --seeds 3" not in out, "no result here is complete: each is listed above"
@@ -248,12 +262,12 @@ def test_on_a_full_disk_it_ends_with_one_line_and_settings_as_before(
     assert err.splitlines() == ["convlab: no space left on the disk; make room, then run it again"]
     assert Path("params.yaml").read_bytes() == before
     assert [path.name for path in Path(".convlab").iterdir()] == ["campaign.lock"]
-    with campaign_lock():
+    with selection_lock():
         pass  # free again
 
 
 def test_a_second_campaign_is_refused(world: Path) -> None:
-    with campaign_lock(), pytest.raises(InputError, match="a campaign is running here"), campaign_lock():
+    with selection_lock(), pytest.raises(InputError, match="a campaign is running here"), selection_lock():
         pass
-    with campaign_lock():
+    with selection_lock():
         pass  # free again

@@ -8,6 +8,8 @@ import time
 
 import pytest
 
+from convlab.interrupt import deferred
+
 STAGE = """
 import os, pathlib, time
 from convlab.errors import run
@@ -89,3 +91,16 @@ def test_an_import_ends_before_an_interrupt_is_raised(tmp_path):
     _, errors = process.communicate()
     assert (process.returncode, errors) == (130, "stage: SIGINT\n")
     assert not (tmp_path / "swallowed").exists()
+
+
+@pytest.mark.parametrize(("before", "noted"), [(signal.SIG_DFL, signal.SIGHUP), (signal.SIG_IGN, None)])
+def test_a_terminal_that_closes_asks_twice_and_nobody_under_nohup(before, noted):
+    found = signal.signal(signal.SIGHUP, before)
+    try:
+        with deferred() as request:
+            for _ in range(2):  # from the shell and from the kernel
+                os.kill(os.getpid(), signal.SIGHUP)
+            assert request.number == noted
+        assert signal.getsignal(signal.SIGHUP) == before
+    finally:
+        signal.signal(signal.SIGHUP, found)

@@ -1,14 +1,11 @@
 """A command that sees all that was computed leaves params.yaml as it was, however it ends."""
 
-import contextlib
-import errno
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,7 +14,8 @@ from conftest import ROOT
 from convlab import files
 from convlab.errors import InputError
 from convlab.files import write_text
-from convlab.pipeline.kept import MARK, cache, elsewhere, restorable, selecting, stages, write_timing
+from convlab.pipeline.kept import MARK, cache, elsewhere, selecting, stages, write_timing
+from convlab.pipeline.selection_lock import selection_lock
 
 PARAMS = "run: [a]    # my own comment\nrun_sweeps: []\n"
 LOCK = "stages:\n  train@b: {}\n  sweep@c: {}\n"
@@ -121,6 +119,29 @@ def test_after_a_kill_the_next_one_puts_params_back() -> None:
     assert Path("params.yaml").read_text() == PARAMS
 
 
+def test_while_a_campaign_runs_nothing_changes_its_selection() -> None:
+    with selecting(["a"], []):
+        marked = Path("params.yaml").read_bytes()
+        with selection_lock():
+            done = kept("true")
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+        assert "a campaign is running here (process" in done.stderr
+        assert Path("params.yaml").read_bytes() == marked
+
+
+def test_while_it_runs_no_campaign_begins() -> None:
+    waits = [sys.executable, "-c", "import time; print(flush=True); time.sleep(600)"]
+    arguments = [sys.executable, "-m", "convlab.pipeline.kept", *waits]
+    with subprocess.Popen(arguments, env=ENVIRONMENT, stdout=subprocess.PIPE, process_group=0) as process:
+        assert process.stdout
+        process.stdout.readline()
+        with pytest.raises(InputError, match=r"python.* is running here \(process \d+\)"), selection_lock():
+            pass
+        os.killpg(process.pid, signal.SIGTERM)
+    with selection_lock():
+        pass
+
+
 def test_params_edited_in_the_meantime_stay() -> None:
     killed_by(signal.SIGKILL)
     Path("params.yaml").write_text("run: [mine]\nrun_sweeps: []\n")
@@ -128,28 +149,8 @@ def test_params_edited_in_the_meantime_stay() -> None:
     assert Path("params.yaml").read_text() == "run: [mine]\nrun_sweeps: []\n"
 
 
-@pytest.fixture
-def full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
-    """Work on a small disk of its own, which the function given fills; skipped where it cannot be mounted."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounting = ["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(disk)]
-    if shutil.which("mount") is None or subprocess.run(mounting, capture_output=True).returncode:
-        pytest.skip("mounting is not possible here")
-    monkeypatch.chdir(disk)
-    Path("params.yaml").write_text(PARAMS)
-
-    def fill() -> None:
-        with open("ballast", "wb", buffering=0) as file, contextlib.suppress(OSError):
-            while True:
-                file.write(bytes(4096))
-
-    yield fill
-    monkeypatch.undo()
-    subprocess.run(["umount", str(disk)], check=True)
-
-
 def test_params_are_put_back_on_a_full_disk(full_disk: Callable[[], None]) -> None:
+    Path("params.yaml").write_text(PARAMS)
     with selecting(["b"], []):
         assert Path("params.yaml").read_bytes().startswith(MARK)
         full_disk()
@@ -162,34 +163,12 @@ def test_params_are_put_back_on_a_full_disk(full_disk: Callable[[], None]) -> No
 
 
 def test_on_a_full_disk_a_command_ends_with_one_line(full_disk: Callable[[], None]) -> None:
+    Path("params.yaml").write_text(PARAMS)
     Path("dvc.lock").write_text(LOCK)
     full_disk()
     done = kept("true")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "no space left on the disk; make room, then run it again" in done.stderr
-    assert Path("params.yaml").read_text() == PARAMS
-
-
-def test_files_are_put_back_on_a_full_disk(full_disk: Callable[[], None]) -> None:
-    with restorable([Path("params.yaml"), Path("studies.yaml")]) as restore:
-        Path("params.yaml").write_text("run: []\n")
-        full_disk()
-        restore()
-    assert Path("params.yaml").read_text() == PARAMS
-    assert not Path("studies.yaml").exists()
-    assert not list(Path(".convlab").iterdir())
-
-
-def test_files_are_put_back_from_another_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    def across(source: Path, target: Path) -> None:
-        raise OSError(errno.EXDEV, "Invalid cross-device link")
-
-    with restorable([Path("params.yaml")]) as restore:
-        Path("params.yaml").write_text("run: []\n")
-        with monkeypatch.context() as patch:
-            replace = os.replace
-            patch.setattr(os, "replace", lambda a, b: (across if "before" in str(a) else replace)(a, b))
-            restore()
     assert Path("params.yaml").read_text() == PARAMS
 
 

@@ -19,12 +19,14 @@ from convlab.campaign.missing import (
     rows_with_fewer_epochs,
     undecided_claims,
 )
+from convlab.campaign.raised_seeds import raised_seeds
 from convlab.campaign.reuse import fill_ledger, forget, reusable
-from convlab.campaign.running import campaign_lock, reproduce, reproduce_selection
-from convlab.config.seed_counts import seeds_of, set_seeds
+from convlab.campaign.running import Ended, reproduce, reproduce_selection
+from convlab.config.seed_counts import seeds_of
 from convlab.errors import InputError
 from convlab.files import PARAMS, STUDIES
-from convlab.pipeline.kept import put_back, restorable
+from convlab.pipeline.kept import put_back
+from convlab.pipeline.selection_lock import selection_lock
 from convlab.schema import Sweep
 
 NICE = 10
@@ -56,17 +58,17 @@ def campaign(
 
     Raises:
         InputError: a name is unknown, a file is wrong, or another campaign is running.
-        Interrupted: SIGINT or SIGTERM came.
+        Interrupted: SIGINT, SIGTERM or SIGHUP came.
     """
     if plan:
         show(ordered(names, seeds, TrainingSpeed()), seconds, console)
         show_open(names, seeds, console)
         return 0
     began = time.monotonic()
-    with campaign_lock() as lock:
+    with selection_lock() as lock:
         put_back()  # params.yaml, after a campaign that was killed
         os.nice(NICE)
-        ended: dict[str, str] = {}
+        ended: dict[str, Ended] = {}
         while entry := _next(names, seeds, ended, began, seconds, console):
             ended[entry.result.name] = _train(entry, lock, _until(began, seconds), console)
             if ended[entry.result.name] == "out of time":
@@ -116,7 +118,7 @@ def show(entries: Sequence[Candidate], seconds: int | None, console: Console) ->
         table.add_column(title, justify="right" if right else "left", overflow="fold")
     clock, late = 0.0, 0
     for number, (result, estimate) in enumerate(((one.result, one.estimate) for one in entries), start=1):
-        left = None if seconds is None else seconds - clock
+        left = None if seconds is None else _available(seconds) - clock
         fits = Candidate(result, estimate).fits(left)
         clock += min(estimate.seconds, left or estimate.seconds) if fits else 0.0
         late += not fits
@@ -164,7 +166,12 @@ def show_open(names: Collection[str], seeds: int | None, console: Console) -> No
 
 def _until(began: float, seconds: int | None) -> float | None:
     """Return when the running item is asked to end, so that the campaign ends in time."""
-    return None if seconds is None else began + seconds - min(GRACE, SHARE * seconds)
+    return None if seconds is None else began + _available(seconds)
+
+
+def _available(seconds: int) -> float:
+    """Return how much of the time may be used for training; the rest is for a checkpoint."""
+    return seconds - min(GRACE, SHARE * seconds)
 
 
 def _next(
@@ -187,7 +194,7 @@ def _next(
     return None
 
 
-def _train(entry: Candidate, lock: IO[str], until: float | None, console: Console) -> str:
+def _train(entry: Candidate, lock: IO[str], until: float | None, console: Console) -> Ended:
     result = entry.result
     seconds, source = format_duration(entry.estimate.seconds), entry.estimate.source
     console.print(f"campaign: {result.name} ({result.why}): {seconds}, {source}", highlight=False)
@@ -197,17 +204,16 @@ def _train(entry: Candidate, lock: IO[str], until: float | None, console: Consol
         without = f", {bare} of them without weights, so not in histograms" if bare else ""
         says = f"campaign: {result.name}: {len(kept)} of {entry.estimate.of} trainings kept{without}"
         console.print(says, highlight=False)
-    with restorable((PARAMS, STUDIES) if result.more_seeds else ()) as restore:
-        try:
-            if result.more_seeds:
-                for line in set_seeds(PARAMS, {result.name: seeds_of(result.item)}):
-                    console.print(f"campaign: {line}", highlight=False)
+    how: Ended = "failed"
+    wanted = {result.name: seeds_of(result.item)} if result.more_seeds else {}
+    try:
+        with raised_seeds(wanted) as raised:
+            for line in raised.lines:
+                console.print(f"campaign: {line}", highlight=False)
             how = reproduce(result.name, isinstance(result.item, Sweep), lock, until)
-        except OSError:  # a full disk
-            restore()
-            raise
-        if how == "failed":  # else its result would lack trainings
-            restore()
+            raised.stay = how == "done"
+    except InputError as error:  # of this one: the others are trained all the same
+        print(f"campaign: {result.name}: {error}", file=sys.stderr)
     if how == "done":
         forget(result.name, kept)
     console.print(f"campaign: {result.name}: {how}", highlight=False)

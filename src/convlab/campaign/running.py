@@ -1,63 +1,37 @@
 """`dvc repro` of one item, with a deadline, and never alongside another campaign."""
 
-import fcntl
 import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import IO, Literal
 
 from convlab import files
 from convlab.config import load_params
-from convlab.errors import InputError
 from convlab.interrupt import Interrupted, deferred
-from convlab.pipeline.kept import selecting
+from convlab.pipeline.kept import bring_back, selecting
 from convlab.pipeline.repro import command, environment
+from convlab.pipeline.selection_lock import note
 
 POLL = 0.2  # seconds
 Ended = Literal["done", "failed", "out of time"]
 
 
-@contextmanager
-def campaign_lock() -> Iterator[IO[str]]:
-    """Hold the campaign's lock inside the context; a child that inherits its file holds the lock, too.
-
-    So the lock of a campaign that was killed is released only when its `dvc repro` has ended.
-
-    Raises:
-        InputError: another campaign has it.
-    """
-    path = files.scratch() / "campaign.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o644), "r+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(
-                f"{path}: a campaign is running here ({file.read().strip() or 'starting'}); "
-                "wait for it to end, or stop it with `kill -INT PROCESS` (if that was killed: "
-                "`kill -INT -- -GROUP`)"
-            ) from None
-        note(file, f"process {os.getpid()}")
-        yield file
-
-
-def note(lock: IO[str], text: str) -> None:
-    """Write into the lock's file what another campaign will print."""
-    content = text.encode()  # over what is there, and without a buffer: on a full disk that still works
-    os.pwrite(lock.fileno(), content, 0)
-    os.ftruncate(lock.fileno(), len(content))
-
-
 def reproduce(name: str, sweep: bool, lock: IO[str], until: float | None) -> Ended:
-    """Run `dvc repro` for all of an experiment or a sweep, selected or not; see `repro`."""
+    """Run `dvc repro` for all of an experiment or a sweep, selected or not; see `repro`.
+
+    Its former result, which DVC removes before it trains, is restored from git if it did not end, however
+    that came; not if params.yaml selects it, for then the next `dvc repro` goes on with it.
+    """
     params = load_params(files.PARAMS)
     run = params.run if sweep else [*params.run, name]
     run_sweeps = [*params.run_sweeps, name] if sweep else params.run_sweeps
-    with selecting(dict.fromkeys(run), dict.fromkeys(run_sweeps)):
-        return repro([f"{'visualize_sweep' if sweep else 'visualize'}@{name}"], lock, until)
+    try:
+        with selecting(dict.fromkeys(run), dict.fromkeys(run_sweeps)):
+            return repro([f"{'visualize_sweep' if sweep else 'visualize'}@{name}"], lock, until)
+    finally:
+        bring_back([*params.run, *params.run_sweeps])
 
 
 def reproduce_selection(lock: IO[str]) -> None:
@@ -74,7 +48,7 @@ def repro(targets: list[str], lock: IO[str], until: float | None) -> Ended:
     `until`: when, by time.monotonic, they are asked to write a checkpoint and end; None: never.
 
     Raises:
-        Interrupted: SIGINT or SIGTERM came; what was running got SIGINT, and has ended.
+        Interrupted: SIGINT, SIGTERM or SIGHUP came; what was running got SIGINT, and has ended.
     """
     asked = False
     with (

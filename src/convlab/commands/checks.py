@@ -1,6 +1,7 @@
 """Checks of the configuration, of metrics against their thresholds, of results against the committed ones."""
 
 import sys
+from contextlib import suppress
 
 from convlab import files
 from convlab.config import load_params
@@ -11,8 +12,13 @@ def validate() -> int:
     """Check params.yaml, and print what `dvc repro` would compute."""
     from convlab.networks.feasible import check_selected
     from convlab.pipeline.kept import put_back
+    from convlab.pipeline.selection_lock import selection_lock
 
-    put_back()
+    with (
+        suppress(InputError),
+        selection_lock("`convlab validate`"),
+    ):  # else what a campaign selects is checked
+        put_back()
     params = load_params(files.PARAMS)
     check_selected(params)
     sweeps = ", ".join(params.run_sweeps) or "none"

@@ -72,15 +72,24 @@ def set_seeds(path: Path, wanted: Mapping[str, int]) -> list[str]:
 
 
 def edited(text: str, section: str, name: str, seeds: int) -> str:
-    """Return params.yaml or studies.yaml with the number of seeds of one experiment or sweep."""
+    """Return params.yaml or studies.yaml with the number of seeds of one experiment or sweep.
+
+    Raises:
+        InputError: no line begins with its name.
+    """
     lines = text.splitlines(keepends=True)
     start = next((i for i, line in enumerate(lines) if line.startswith(f"{section}:")), len(lines))
-    pattern = re.compile(rf"^  {re.escape(name)}:\s*(#.*)?$")
+    pattern = re.compile(rf"^  {re.escape(name)}: *(\{{.*|#.*)?$")
     place = next((i for i in range(start + 1, len(lines)) if pattern.match(lines[i].rstrip("\n"))), None)
     if place is None:
         raise InputError(
-            f"{section}.{name}: not found as a line of its own; set its seeds to {seeds} by hand"
+            f"{section}.{name}: found no line that begins with `{name}:`; set its seeds to {seeds} by hand"
         )
+    own, opened, rest = lines[place].partition("{")
+    if opened and "#" not in own:  # all on one line: `name: {experiment: …}`
+        rest, known = re.subn(r"\bseeds: *\d+", f"seeds: {seeds}", rest, count=1)
+        lines[place] = f"{own}{{{'' if known else f'seeds: {seeds}, '}{rest}"
+        return "".join(lines)
     end = place + 1
     while end < len(lines) and (lines[end].startswith("    ") or not lines[end].strip()):
         found = re.match(r"^    seeds: *\d+(.*)$", lines[end], re.DOTALL)

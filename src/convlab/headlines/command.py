@@ -8,12 +8,13 @@ from typing import Any
 from rich.console import Console
 
 from convlab.campaign.durations import format_duration
-from convlab.campaign.running import campaign_lock, reproduce, reproduce_selection
+from convlab.campaign.running import reproduce, reproduce_selection
 from convlab.config.explain import nearest
 from convlab.errors import InputError
 from convlab.headlines.contents import Headline, headlines, write_times
 from convlab.headlines.table import table
 from convlab.pipeline.kept import put_back
+from convlab.pipeline.selection_lock import selection_lock
 from convlab.results import TrainingRow
 
 
@@ -23,7 +24,7 @@ def command(names: Collection[str], console: Console) -> int:
 
     Raises:
         InputError: a name is not one of these experiments, or a campaign is running.
-        Interrupted: SIGINT or SIGTERM came.
+        Interrupted: SIGINT, SIGTERM or SIGHUP came.
     """
     found = headlines()
     known = [one.name for one in found]
@@ -32,7 +33,7 @@ def command(names: Collection[str], console: Console) -> int:
             raise InputError(f"NAME: found {name!r}{nearest(name, known)}")
     chosen = [one.name for one in found if (one.name in names if names else one.theirs)]
     began, failed = time.monotonic(), []
-    with campaign_lock() as lock:
+    with selection_lock() as lock:
         put_back()  # params.yaml, after a run that was killed
         for name in chosen:
             started, clock = datetime.now(UTC), time.monotonic()

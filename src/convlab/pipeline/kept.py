@@ -7,13 +7,11 @@ git too. `dvc push` does not see its weights, and `dvc gc -w` deletes them from 
     python -m convlab.pipeline.kept dvc push     (`make push`: a command that sees all that dvc.lock knows)
 """
 
-import errno
 import os
-import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ import yaml
 from convlab import files, git
 from convlab.config.strict_yaml import read_yaml
 from convlab.errors import InputError, run
+from convlab.pipeline.selection_lock import selection_lock
 
 LOCK = Path("dvc.lock")
 DVC = (sys.executable, "-m", "dvc")  # of this environment, which need not be on the PATH
@@ -165,45 +164,17 @@ def put_back() -> None:
     """
     if _saved().exists():
         if files.PARAMS.exists() and files.PARAMS.read_bytes().startswith(MARK):
-            _move(_saved(), files.PARAMS)
+            files.move(_saved(), files.PARAMS)
         else:
             _saved().unlink()
 
 
-@contextmanager
-def restorable(paths: Iterable[Path]) -> Iterator[Callable[[], None]]:
-    """Keep copies of files inside the context, and give a function that puts them back, even on a full disk.
-
-    Paths that do not exist are left out.
-    """
-    folder = files.scratch() / "before"
-    copies = {folder / path.name: path for path in paths if path.exists()}
-
-    def restore() -> None:
-        for copy, path in copies.items():
-            _move(copy, path)
-
-    try:
-        for copy, path in copies.items():
-            files.copy(path, copy)
-        yield restore
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _move(copy: Path, path: Path) -> None:
-    """Move a copy over the file that it is of: atomic, and on a full disk, too, since nothing is written."""
-    try:
-        os.replace(copy, path)
-    except OSError as error:
-        if error.errno != errno.EXDEV:  # .convlab may be a link to another disk
-            raise
-        files.copy(copy, path)
-        copy.unlink()
-
-
 def main() -> int:
-    """Run the command of the command line with everything selected."""
+    """Run the command of the command line with everything selected.
+
+    Raises:
+        InputError: there is none, it cannot be run, or a campaign is running.
+    """
     if len(sys.argv) < 2:
         raise InputError(
             "found no command; allowed: one of DVC's, such as `python -m convlab.pipeline.kept dvc push`"
@@ -212,7 +183,11 @@ def main() -> int:
         signal.signal(number, _end)
     program, *arguments = sys.argv[1:]
     command = [*(DVC if program == "dvc" else [program]), *arguments]
-    with everything_selected(but=elsewhere() if sys.argv[1:3] == ["dvc", "gc"] else ()):
+    who = f"`{' '.join(sys.argv[1:])}`"
+    with (
+        selection_lock(who),
+        everything_selected(but=elsewhere() if sys.argv[1:3] == ["dvc", "gc"] else ()),
+    ):
         try:
             return subprocess.run(command).returncode
         except OSError as error:
