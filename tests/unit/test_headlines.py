@@ -1,15 +1,20 @@
 """The table and the figure of the headlines, from results' files alone."""
 
+import contextlib
+from datetime import UTC, datetime
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import pytest
 import results_world
+from params import ROOT
 from training import Command
 
 from convlab import files
 from convlab.headlines import contents, draw, outputs
 from convlab.headlines.command import _times
-from convlab.headlines.contents import headlines, write_times
+from convlab.headlines.contents import headlines, runs, write_times
+from convlab.headlines.figure import figure
 from convlab.headlines.table import table
 from convlab.results.tables import README
 
@@ -61,21 +66,48 @@ def test_the_table_has_a_line_for_each() -> None:
 
 
 def test_the_seconds_of_the_whole_are_shown_of_the_same_trainings_alone() -> None:
-    prints = [row["fingerprint"] for row in headlines()[0].ours.trainings]
-    write_times({"digits": {"seconds": 300.0, "fingerprints": prints}})
+    ran = runs(headlines()[0].ours.trainings)
+    write_times({"digits": {"seconds": 300.0, **ran}})
     write_times({"other": {"seconds": 1.0, "fingerprints": []}})
     assert headlines()[0].whole == 300.0
     assert "| 5 min |" in table(headlines())
     assert "tested once; 5 min for those that surpass a report (goal 30 min). " in table(headlines()), (
         "without the mere goal"
     )
-    write_times({"digits": {"seconds": 300.0, "fingerprints": ["another"]}})
+    write_times({"digits": {"seconds": 300.0, **ran, "fingerprints": ["another"]}})
     assert headlines()[0].whole is None
 
 
-def test_what_was_trained_before_leaves_no_time_of_the_whole() -> None:
-    from datetime import UTC, datetime
+def test_the_same_training_again_has_not_the_seconds_of_the_former_run() -> None:
+    write_times({"digits": {"seconds": 300.0, **runs(headlines()[0].ours.trainings)}})
+    path = Path("metrics/digits/timing.json")
+    timing = files.read_json(path)
+    timing["seeds"][1]["started_at"] = "2026-01-01T00:00:00+00:00"
+    files.write_json(path, timing)
+    assert headlines()[0].whole is None
+    assert "in all" in table(headlines())
 
+
+def test_the_committed_seconds_hold_all_of_their_trainings() -> None:
+    """Those of this repository: a training of another run would lie outside."""
+    with contextlib.chdir(ROOT):
+        for one in headlines():
+            if one.whole is not None:
+                timings = [row["timing"] for row in one.ours.trainings]
+                began = [datetime.fromisoformat(timing["started_at"]) for timing in timings]
+                seconds = (began[-1] - began[0]).total_seconds() + timings[-1]["seconds"]
+                assert sum(timing["seconds"] for timing in timings) - 1 < seconds < one.whole
+
+
+def test_the_figure_names_the_hardware() -> None:
+    hardware = headlines()[0].ours.hardware()
+    drawn = figure(headlines())
+    (legend,) = drawn.legends
+    assert next(text.get_text() for text in legend.get_texts()) == "\n".join(["ours:", *hardware])
+    plt.close(drawn)
+
+
+def test_what_was_trained_before_leaves_no_time_of_the_whole() -> None:
     assert _times(headlines()[0], datetime.now(UTC), 3.0) is None
     assert _times(headlines()[1], datetime.now(UTC), 3.0) is None, "not run"
 

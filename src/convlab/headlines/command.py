@@ -11,7 +11,7 @@ from convlab.campaign.durations import format_duration
 from convlab.campaign.running import reproduce, reproduce_selection
 from convlab.config.explain import nearest
 from convlab.errors import InputError
-from convlab.headlines.contents import Headline, headlines, write_times
+from convlab.headlines.contents import Headline, headlines, runs, write_times
 from convlab.headlines.table import table
 from convlab.pipeline.kept import put_back
 from convlab.pipeline.selection_lock import selection_lock
@@ -59,10 +59,7 @@ def _times(one: Headline, started: datetime, seconds: float) -> dict[str, Any] |
     """Return what is recorded of the time of a `dvc repro`; None if it did not run all of the trainings."""
     if not one.ours.trainings or not all(_since(row, started) for row in one.ours.trainings):
         return None
-    return {
-        "seconds": round(seconds, 1),
-        "fingerprints": [row["fingerprint"] for row in one.ours.trainings],
-    }
+    return {"seconds": round(seconds, 1), **runs(one.ours.trainings)}
 
 
 def _since(row: TrainingRow, started: datetime) -> bool:

@@ -1,13 +1,13 @@
 """The headlines: the accuracies that the reports reached, and ours, with the time that each took."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
 from convlab import files, results
-from convlab.results import Found, Plan, text_of
+from convlab.results import Found, Plan, TrainingRow, text_of
 from convlab.results.reports import ACCURACIES, ReportRow, load_reports
 
 TIMES = files.METRICS / "headlines.json"
@@ -99,9 +99,24 @@ def _numbers(row: ReportRow) -> tuple[float, bool, float | None]:
     return accuracy, validated, row.seconds
 
 
-def _whole(times: Mapping[str, Any] | None, trainings: list[results.TrainingRow]) -> float | None:
-    same = times is not None and times["fingerprints"] == [row["fingerprint"] for row in trainings]
-    return times["seconds"] if times is not None and same else None
+def _whole(times: Mapping[str, Any] | None, trainings: Sequence[TrainingRow]) -> float | None:
+    """Return the seconds of a `dvc repro`, if these trainings are the very ones that it ran."""
+    if times is None or any(times.get(key) != value for key, value in runs(trainings).items()):
+        return None
+    return float(times["seconds"])
+
+
+def runs(trainings: Sequence[TrainingRow]) -> dict[str, list[str | None]]:
+    """Return which trainings these are, and which runs: another, or elsewhere, takes other seconds."""
+    return {
+        "fingerprints": [row["fingerprint"] for row in trainings],
+        "started_at": [row["timing"].get("started_at") for row in trainings],
+    }
+
+
+def hardware_of(found: Sequence[Headline]) -> list[str]:
+    """Return the hardware on which ours were trained, each once."""
+    return list(dict.fromkeys(name for one in found for name in one.ours.hardware()))
 
 
 def accuracy_text(number: float) -> str:

@@ -11,14 +11,13 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLo
 
 from convlab.campaign.durations import format_duration
 from convlab.figures.style import PALETTE
-from convlab.headlines.contents import Headline, accuracy_text
+from convlab.headlines.contents import Headline, accuracy_text, hardware_of
 
 PATH = Path("docs/headlines.png")
 TICKS = (10, 30, 60, 180, 600, 1800, 7200, 36_000)  # seconds
 ACCURACIES = (0.7, 0.8, 0.85, 0.9, 0.95, 0.98, 0.99, 0.995, 0.997, 0.998)
 OURS, THEIRS = "o", "X"
-KEYS: dict[str, tuple[str, Any]] = {  # marker and line of the legend's black entries
-    "ours, on two cores": (OURS, ""),
+KEYS: dict[str, tuple[str, Any]] = {  # marker and line of the legend's black entries, below that of ours
     "a report's": (THEIRS, ""),
     "a report's, without a time": ("", ":"),
 }
@@ -33,7 +32,7 @@ def figure(found: Sequence[Headline]) -> Figure:
     axes.set_yscale("log")
     handles = [
         Line2D([], [], color="black", marker=marker, linestyle=line, label=label)
-        for label, (marker, line) in KEYS.items()
+        for label, (marker, line) in {_ours(found): (OURS, ""), **KEYS}.items()
     ]
     errors, seconds = [], [float(TICKS[1]), float(TICKS[4])]
     untimed: list[tuple[float, str]] = []
@@ -76,6 +75,11 @@ def figure(found: Sequence[Headline]) -> Figure:
     axes.set_ylabel("accuracy")
     drawing.legend(handles=handles, loc="outside right upper")
     return drawing
+
+
+def _ours(found: Sequence[Headline]) -> str:
+    """Return the legend's entry of ours, with all the hardware that they were trained on."""
+    return "\n".join(["ours:", *hardware]) if (hardware := hardware_of(found)) else "ours"
 
 
 def _labels(lines: Sequence[tuple[float, str]]) -> list[tuple[float, str]]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from convlab import markdown
 from convlab.campaign.durations import format_duration
-from convlab.headlines.contents import Headline, accuracy_text
+from convlab.headlines.contents import Headline, accuracy_text, hardware_of
 from convlab.results import mean_and_spread
 from convlab.results.reports import points
 
@@ -38,7 +38,7 @@ def note(found: Sequence[Headline]) -> str:
     if wholes and len(seconds) == len(wholes):
         total = format_duration(sum(seconds))
         taken = f"; {total} for those that surpass a report (goal {format_duration(GOAL)})"
-    hardware = "; ".join(dict.fromkeys(name for one in found for name in one.ours.hardware()))
+    hardware = "; ".join(hardware_of(found))
     return f"Chosen on validation images, tested once{taken}{f'. {hardware}' if hardware else ''}."
 
 
