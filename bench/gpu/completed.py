@@ -34,11 +34,21 @@ def main() -> None:
         found = [row for one in ended_here if (row := row_of(one, came / "ledger"))]
     if not found:
         raise InputError(f"{', '.join(map(str, options.folders))}: no training was completed there")
-    first: dict[str, Any] = found[0].pop("where")
-    for row in found[1:]:
-        row.pop("where")
-    files.write_json(options.target, {**first, "trainings": found})
+    files.write_json(options.target, content_of(found))
     print(f"{options.target}: {len(found)} trainings")
+
+
+def content_of(found: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the trainings, with what is true of all of them once, before them: a lease may have resumed
+    what began on another GPU, and not all trainings have one precision."""
+    first, *others = (row["where"] for row in found)
+    shared = {key: value for key, value in first.items() if all(one[key] == value for one in others)}
+    rows = [
+        {key: value for key, value in row.items() if key != "where"}
+        | {key: value for key, value in row["where"].items() if key not in shared}
+        for row in found
+    ]
+    return {**shared, "trainings": rows}
 
 
 def row_of(training: dict[str, Any], ledger: Path) -> dict[str, Any] | None:

@@ -2,8 +2,9 @@
 
     python bench/gpu/import_results.py FOLDER …    the folders that `lease.sh collect` filled, in their order
 
-A result that this checkout's params.yaml and code would not give is refused by name. params.yaml gets the
-number of seeds that each result has. The ledger goes to .convlab/lease/, as do weights that are not complete.
+A result that this checkout's params.yaml, code and data would not give is refused by name. params.yaml and
+studies.yaml get the number of seeds that each result has. The ledger goes to .convlab/lease/, as do weights
+that are not complete.
 """
 
 import hashlib
@@ -28,11 +29,14 @@ from convlab.config import load_params, trials_of
 from convlab.config.seed_counts import Item, seeds_of, set_seeds, with_seeds
 from convlab.errors import InputError, Parser, run
 from convlab.pipeline.identity import Phase, code_by_phase
-from convlab.pipeline.kept import selecting
+from convlab.pipeline.kept import put_back, selecting
 from convlab.pipeline.provenance import fingerprint
+from convlab.pipeline.selection_lock import selection_lock
 from convlab.schema import Sweep
 
 PHASES: dict[str, tuple[Phase, ...]] = {  # of whose code dvc.yaml lets a stage depend
+    "preprocess": ("prepare",),
+    "preprocess_sweep": ("prepare",),
     "train": ("train",),
     "evaluate": ("evaluate",),
     "visualize": ("draw",),
@@ -44,38 +48,28 @@ SWEEP = ("preprocess_sweep", "sweep", "visualize_sweep")
 
 
 def main() -> int:
-    """Copy everything, print the outcome; exit status 1 if anything was refused."""
+    """Copy everything, print the outcome; exit status 1 if anything was refused, or is not in dvc.lock."""
     parser = Parser(description=__doc__.split("\n")[0])
     parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER")
     parser.add_argument(
         "--fewer", action="store_true", help="accept results with fewer seeds than params.yaml has"
     )
     options = parser.parse_args()
+    with selection_lock("bench/gpu/import_results.py"):
+        put_back()  # params.yaml, after a campaign that was killed
+        return import_all(options.folders, options.fewer)
+
+
+def import_all(folders: Sequence[Path], fewer: bool) -> int:
+    """Take each result that this checkout would give, then record all of them in dvc.lock."""
     params = load_params(files.PARAMS)
-    items: dict[str, Item] = {**params.experiments, **params.sweeps}
-    ended: dict[str, str] = {}
-    taken: dict[str, Item] = {}
     with tempfile.TemporaryDirectory() as folder:
         came = Path(folder)
-        for one in options.folders:
+        for one in folders:
             unpack(one, came)
         manifest = files.read_json(came / "manifest.json")
-        for name, facts in manifest["items"].items():
-            try:
-                if name not in items:
-                    raise InputError("params.yaml has no such experiment or sweep")
-                if facts["seeds"] < (asked := seeds_of(items[name])) and not options.fewer:
-                    raise InputError(f"params.yaml asks for {asked} seeds; --fewer takes it all the same")
-                item = with_seeds(items[name], facts["seeds"])
-                check(name, item, manifest, came)
-            except InputError as error:
-                ended[name] = f"refused: {error}"
-                continue
-            taken[name] = item
-            take(name, facts, came)
+        taken, ended = accept({**params.experiments, **params.sweeps}, manifest, came, fewer)
         shutil.copytree(came / "ledger", KEPT / "ledger", dirs_exist_ok=True)
-    for line in set_seeds(files.PARAMS, {name: manifest["items"][name]["seeds"] for name in taken}):
-        print(f"import: params.yaml: {line}")
     subprocess.run([sys.executable, "stages/resolve.py"], check=True)
     stages = {
         name: stages_of(name, item, manifest, params.feature_maps.get(name, []))
@@ -83,19 +77,43 @@ def main() -> int:
     }
     known = {name: outputs_of(name, item, manifest) for name, item in taken.items()}
     sweeps = [name for name, item in taken.items() if isinstance(item, Sweep)]
+    reasons: dict[str, dict[str, str]] = {}
     with selecting([name for name in taken if name not in sweeps] or ["digits"], sweeps):
         for name, own in stages.items():
-            reasons = record(own, known[name])
-            ended[name] = "; ".join(
-                f"{stage}: {why}" if why else f"{stage}: recorded" for stage, why in reasons.items()
-            )
+            reasons[name] = record(own, known[name])
+            ended[name] = "; ".join(f"{stage}: {why or 'recorded'}" for stage, why in reasons[name].items())
             if not manifest["items"][name]["figures"]:
                 ended[name] += "; no figures returned"
-    resolved = record(["resolve"], {})["resolve"]
-    print(f"import: resolve: {resolved or 'recorded'}")
+    reasons["resolve"] = record(["resolve"], {})
+    print(f"import: resolve: {reasons['resolve']['resolve'] or 'recorded'}")
     for name, how in ended.items():
         print(f"import: {name}, seeds: {manifest['items'][name]['seeds']}: {how}")
-    return int(any(how.startswith("refused") for how in ended.values()))
+    missing = [stage for own in reasons.values() for stage, why in own.items() if why]
+    return int(ended.keys() != taken.keys() or bool(missing))
+
+
+def accept(
+    items: Mapping[str, Item], manifest: Mapping[str, Any], came: Path, fewer: bool
+) -> tuple[dict[str, Item], dict[str, str]]:
+    """Replace results by those that came, and set their seeds; return what was taken, and why others were
+    refused, of which nothing has changed."""
+    taken, refused = dict[str, Item](), dict[str, str]()
+    for name, facts in manifest["items"].items():
+        try:
+            if name not in items:
+                raise InputError("params.yaml has no such experiment or sweep")
+            if facts["seeds"] < (asked := seeds_of(items[name])) and not fewer:
+                raise InputError(f"params.yaml asks for {asked} seeds; --fewer takes it all the same")
+            item = with_seeds(items[name], facts["seeds"])
+            check(name, item, manifest, came)
+            for line in set_seeds(files.PARAMS, {name: facts["seeds"]}):
+                print(f"import: {line}")
+        except InputError as error:
+            refused[name] = f"refused: {error}"
+            continue
+        taken[name] = item
+        take(name, facts, came)
+    return taken, refused
 
 
 def unpack(folder: Path, target: Path) -> None:
@@ -144,9 +162,13 @@ def check(name: str, item: Item, manifest: Mapping[str, Any], came: Path) -> Non
         data = data_hash(manifest["data"][trial.experiment.data_key()])
         if one["fingerprint"] != fingerprint(trial.experiment, data):
             raise InputError("its fingerprint is another: the training code is not the one that ran there")
-    for stage in _kinds(item)[1:-1]:  # figures drawn by other code are redrawn, and no reason to refuse
+    for stage in _kinds(item)[:-1]:  # figures drawn by other code are redrawn, and no reason to refuse
         if path := altered(stage, item, manifest["code"][name]):
             raise InputError(f"{path} has changed since, on which {stage} depends")
+    own = files.PROCESSED / name
+    for path, facts in prepared_of(name, item, manifest).items() if own.exists() else ():
+        if not Path(path).is_file() or _md5(Path(path)) != facts["md5"]:  # dvc.lock would have the data here
+            raise InputError(f"{path}: not the data on which it was trained; if {own} is outdated, remove it")
 
 
 def altered(
@@ -189,12 +211,16 @@ def stages_of(name: str, item: Item, manifest: Mapping[str, Any], chosen: Sequen
 
 def outputs_of(name: str, item: Item, manifest: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Return MD5 and size of every output of an item, and of its prepared data, by path."""
-    found: dict[str, dict[str, Any]] = dict(manifest["items"][name]["files"])
-    for key in {trial.experiment.data_key() for trial in trials_of(name, item)}:
-        for file, facts in manifest["data"][key].items():
-            path = files.PROCESSED / name / key / file
-            found[str(path)] = {"md5": facts["md5"], "size": facts["size"]}
-    return found
+    return {**manifest["items"][name]["files"], **prepared_of(name, item, manifest)}
+
+
+def prepared_of(name: str, item: Item, manifest: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return MD5 and size of each file of the prepared data on which an item was trained, by its path."""
+    return {
+        str(files.PROCESSED / name / key / file): {"md5": facts["md5"], "size": facts["size"]}
+        for key in sorted({trial.experiment.data_key() for trial in trials_of(name, item)})
+        for file, facts in manifest["data"][key].items()
+    }
 
 
 def _write(name: str, file: IO[bytes] | None, target: Path) -> None:
