@@ -108,7 +108,7 @@ def note(event: Event, schedule: Schedule) -> None:
         schedule.stopped(training)
         say(f"{training.label}: stopped, with a checkpoint")
         return
-    schedule.failed(training)
+    schedule.failed(training, eager=event.kind == "failed")
     say(f"{training.label}: {event.kind}, attempt {training.attempts}: {event.said}")
 
 

@@ -56,7 +56,7 @@ case "${1:-}" in
       fi
     done
     work=$(mktemp -d "$LEASE/work-XXXXXX") # a new one each time: processes of a dead daemon may still run in the old one
-    cp -r src stages bench tests pyproject.toml params.yaml studies.yaml reports.yaml "$work/"
+    cp -r src stages bench tests datasets pyproject.toml params.yaml studies.yaml reports.yaml "$work/"
     ln -sfn "$work" "$LEASE/work"
     nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv > "$LEASE/gpu.csv" 2> /dev/null || echo "no GPU here" > "$LEASE/gpu.csv"
     # Without it processes take turns on the GPU: eight trainings at once are then no faster than one after the

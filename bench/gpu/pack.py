@@ -43,6 +43,9 @@ PLAN = Path("bench/gpu/plan.yaml")
 KEPT_ROOM = 16 << 20  # bytes for what a former lease has left
 ROOM = (64 << 20) - (1 << 20)  # bytes of one call, less what carrying them adds
 IMAGES = 5_000  # per file: small, so that the parts fill up
+LARGEST = 9 << 20  # bytes of a file: 5,000 images of CIFAR-10 take 8.2 MiB
+NOT_NEEDED = ("plots", "champions", "metrics", "docs")  # of the working tree, on the GPU machine
+SMALLER = "git sparse-checkout set --no-cone '/*' " + " ".join(f"'!/{name}/'" for name in NOT_NEEDED)
 ORDER = ("digits", "mnist", "cifar10", "fashion_mnist")  # of worth
 # PyTorch images have the rest (NumPy, PyYAML, safetensors, scikit-learn, matplotlib, rich).
 PACKAGES = (
@@ -68,6 +71,7 @@ def main() -> None:
     )
     parser.add_argument("--no-wheels", action="store_true", help="for a machine that has all packages")
     options = parser.parse_args()
+    room = options.room or room_beside(tree_size())
     names = options.names or [entry.name for entry in read_plan(PLAN).entries]
     recipes = recipes_of(names)
     datasets = {recipe.dataset for recipe in recipes.values()}
@@ -77,11 +81,10 @@ def main() -> None:
     files.write_text(base / "commit", f"{run_context()['git_commit']}\n")
     if not options.no_wheels:
         fetch_wheels(base / "wheels")
-    room = options.room or ROOM - tree_size()
     kept = options.kept if (KEPT / "ledger").is_dir() else 0
     parts = Parts(room, options.room or room - size_of(base) - kept)
     manifest: dict[str, Any] = {"sets": {}, "data": {}}
-    for dataset in sorted(datasets, key=ORDER.index):
+    for dataset in sorted(datasets, key=worth):
         raw = read(dataset, raw_folder(dataset))
         manifest["sets"][dataset] = pack_set(dataset, raw, parts)
         for key, recipe in recipes.items():
@@ -126,9 +129,28 @@ def size_of(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
+def worth(dataset: str) -> tuple[int, str]:
+    """Return the place of a data set among those that are packed; imported ones are the last."""
+    return ORDER.index(dataset) if dataset in ORDER else len(ORDER), dataset
+
+
 def tree_size() -> int:
     """Return the bytes of the working tree that go with each call: tracked, or new and not ignored."""
     return sum(Path(name).stat().st_size for name in work_tree.listed(Path.cwd()))
+
+
+def room_beside(tree: int) -> int:
+    """Return the bytes of data that a call has room for, beside a working tree of so many.
+
+    Raises:
+        InputError: the largest file would not fit.
+    """
+    if (room := ROOM - tree) < LARGEST:
+        raise InputError(
+            f"the working tree has {tree:,} bytes; allowed: {ROOM - LARGEST:,}, for each call carries it; "
+            f"leave out what is not needed there: `{SMALLER}` (`git sparse-checkout disable` undoes it)"
+        )
+    return room
 
 
 class Parts:
@@ -136,11 +158,28 @@ class Parts:
     one of the file before it, so that a data set is complete as early as can be."""
 
     def __init__(self, room: int, first: int):
-        """Set up, with `room` bytes in each part, but `first` in the first."""
+        """Set up, with `room` bytes in each part, but `first` in the first.
+
+        Raises:
+            InputError: what else goes with the first part is too large.
+        """
+        if first < 0:
+            raise InputError(
+                f"the wheels and .gpu/ledger take {room - first:,} bytes; allowed: {room:,}; lower --kept"
+            )
         self.room, self.number, self.left = room, 1, first
 
     def add(self, name: str, content: bytes) -> dict[str, str]:
-        """Write a file; return its place below .gpu/ and its hash."""
+        """Write a file; return its place below .gpu/ and its hash.
+
+        Raises:
+            InputError: no part has room for it.
+        """
+        if len(content) > self.room:
+            raise InputError(
+                f"{name}: found {len(content):,} bytes; a part has room for {self.room:,}, beside the "
+                f"working tree; leave out of that what is not needed there: `{SMALLER}`"
+            )
         if len(content) > self.left:
             self.number, self.left = self.number + 1, self.room
         self.left -= len(content)

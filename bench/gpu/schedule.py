@@ -19,7 +19,7 @@ MARGIN, START = 1.1, 3.0  # on an estimate: for its error, and the seconds befor
 class Training:
     """One training, for all items that want it: `state` is waiting, running, done, failed or stopped.
 
-    `paces`: the seconds of each epoch of the attempt that runs.
+    `paces`: the seconds of each epoch of the attempt that runs; `eager`: the next one takes no CUDA graph.
     """
 
     key: str  # its fingerprint, and its folder in the lease's ledger
@@ -29,6 +29,7 @@ class Training:
     seconds: float | None = None
     worker: int | None = None
     paces: list[float] = field(default_factory=list)
+    eager: bool = False
 
     @property
     def label(self) -> str:
@@ -75,18 +76,22 @@ class Schedule:
         return self.scale * training.wanted[0].entry.seconds
 
     def ended(self, training: Training, seconds: float | None) -> None:
-        """Record a training that is in the ledger now; without `seconds` they are read there."""
+        """Record a training that is in the ledger now.
+
+        `seconds`: of its last attempt, with what is not training. One that was resumed has more by its own
+        clock, which counts all of its epochs.
+        """
         content: dict[str, Any] = read_json(self.ledger / training.key / "finished.json")
         if content["status"] == "finished":
-            seconds = seconds or content["timing"]["seconds"]
+            seconds = max(seconds or 0.0, content["timing"]["seconds"])
             speed = seconds / steps(training.experiment, content["results"]["epochs"])
             self._note_speed(training, speed)
         training.state, training.seconds, training.worker = "done", seconds, None
 
-    def failed(self, training: Training) -> None:
-        """Record an attempt that failed, or whose process died."""
+    def failed(self, training: Training, eager: bool) -> None:
+        """Record an attempt that failed, or whose process died; `eager`: try the next one so."""
         training.state = "waiting" if training.attempts < ATTEMPTS else "failed"
-        training.worker = None
+        training.worker, training.eager = None, eager
 
     def late(self, training: Training, seconds: float, to_come: int, left: float) -> bool:
         """Record an epoch; return whether the training will not end before the deadline.
@@ -135,6 +140,10 @@ class Schedule:
         )
 
     def _note_speed(self, training: Training, speed: float) -> None:
+        """Record a speed for those like it, unless it is of a further attempt: that may be eager, and so slow
+        that they would not be started."""
+        if training.attempts > 1:
+            return
         for family in {family for one in training.wanted for family in _families(one)}:
             self.speeds[family] = max(speed, self.speeds.get(family, 0.0))
 

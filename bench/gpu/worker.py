@@ -14,7 +14,7 @@ from convlab.schema import Experiment
 from convlab.train.history import History
 from convlab.train.progress import Reporter
 
-EAGER = "CONVLAB_EAGER"  # set while a training is retried: no CUDA graph
+EAGER = "CONVLAB_EAGER"  # set while a training that failed is retried: no CUDA graph
 CHECKPOINT_SECONDS = 20.0  # at the ends of epochs: a ResNet's checkpoint takes a second, as long as its epoch
 
 

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from convlab.pipeline.executors.job import Job
 from convlab.schema import Trial
 
 THREADS = "2"  # per worker, as there may be more workers than cores
+LAST = 20.0  # seconds for the last checkpoints of all
 
 
 @dataclass
@@ -66,7 +68,7 @@ class WorkerPool:
         training.paces = []
         worker.training = training
         with suppress(OSError):  # it has just died: the next poll reports it
-            worker.connection.send((job, training.attempts > 1))
+            worker.connection.send((job, training.eager))
 
     def stop(self, training: Training) -> None:
         """Ask the worker of a training to end with a checkpoint, and start another worker."""
@@ -108,11 +110,12 @@ class WorkerPool:
                 yield Event(training, "failed", said=value)
 
     def end(self) -> None:
-        """Ask all to end, which writes checkpoints of what they train. After 20 seconds they are killed."""
+        """Ask all to end, which writes checkpoints of what they train; kill what is left after `LAST`."""
         for worker in self.workers:
             worker.process.terminate()
+        deadline = time.monotonic() + LAST
         for worker in self.workers:
-            worker.process.join(20)
+            worker.process.join(max(0.0, deadline - time.monotonic()))
             worker.process.kill()
 
     def _start(self) -> Worker:

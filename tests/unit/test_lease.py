@@ -1,6 +1,7 @@
 """The lease (bench/gpu): what is trained and when, and that its outcome is what the pipeline would give."""
 
 import json
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,15 +12,17 @@ import yaml
 from conftest import PARAMS, ROOT
 from training import Make
 
+from bench import work_tree
 from bench.gpu import first_steps
 from bench.gpu.background import BackgroundTasks
 from bench.gpu.images import decode, encode
-from bench.gpu.pack import manifest_of
+from bench.gpu.lease import note
+from bench.gpu.pack import LARGEST, NOT_NEEDED, SMALLER, Parts, manifest_of, room_beside, worth
 from bench.gpu.plan import Entry, load_items, read_plan, wanted
 from bench.gpu.prepare_data import data_hash, prepare_as
 from bench.gpu.schedule import Schedule, Training
 from bench.gpu.worker import to_come
-from bench.gpu.worker_pool import WorkerPool
+from bench.gpu.worker_pool import Event, WorkerPool
 from convlab import files
 from convlab.config.seed_counts import Item, seeds_of, with_seeds
 from convlab.data.dataset import Prepared, save
@@ -67,6 +70,66 @@ def test_prepared_data_is_the_same_there_or_refused(
     finally:
         digits_raw.train_images[0, 0, 0, 0] ^= 1
     assert not (tmp_path / "again").exists()
+
+
+# ---------------------------------------------------------------------------------------------------- parts
+
+
+def test_the_repositorys_tree_leaves_room_for_the_largest_file() -> None:
+    needed = [name for name in work_tree.listed(ROOT) if Path(name).parts[0] not in NOT_NEEDED]
+    assert room_beside(sum((ROOT / name).stat().st_size for name in needed)) >= LARGEST
+
+
+def test_a_tree_that_leaves_no_room_is_refused_with_the_command_that_makes_it_smaller() -> None:
+    with pytest.raises(InputError, match=r"60,000,000 bytes; allowed: .* `git sparse-checkout set .*plots"):
+        room_beside(60_000_000)
+    assert SMALLER in (ROOT / "bench/gpu.md").read_text()
+
+
+def test_that_command_leaves_out_what_the_machine_does_not_need(tmp_path: Path) -> None:
+    kept = {"src/a", "bench/plots/a", "README.md"}
+    for name in (*kept, *(f"{folder}/a" for folder in NOT_NEEDED)):
+        files.write_text(tmp_path / name, name)
+    commit = "git init -q && git add -A && git -c user.name=a -c user.email=a@b commit -qm a"
+    for command, there in (
+        (f"{commit} && {SMALLER}", kept),
+        ("git sparse-checkout disable", kept | {f"{folder}/a" for folder in NOT_NEEDED}),
+    ):
+        subprocess.run(["bash", "-c", command], cwd=tmp_path, check=True)
+        assert {*work_tree.listed(tmp_path)} == there
+
+
+def test_a_file_goes_into_the_first_part_that_has_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    parts = Parts(room=100, first=60)
+    assert [parts.add(name, bytes(50))["file"] for name in "abcd"] == [
+        "data-1/a",
+        "data-2/b",
+        "data-2/c",
+        "data-3/d",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("first", "complaint"),
+    [
+        (3_900_000, r"cifar10-train: found 8,500,000 bytes; a part has room for 3,900,000"),
+        (-16_000_000, r"the wheels and \.gpu/ledger take 19,900,000 bytes; allowed: 3,900,000; lower --kept"),
+    ],
+)
+def test_what_exceeds_a_part_is_refused(
+    first: int, complaint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=complaint):
+        Parts(3_900_000, first).add("cifar10-train", bytes(8_500_000))
+    assert not [*tmp_path.rglob("*")]
+
+
+def test_an_imported_data_set_is_packed_after_the_others() -> None:
+    assert sorted(["my_shells", "cifar10", "mnist"], key=worth) == ["mnist", "cifar10", "my_shells"]
 
 
 # ----------------------------------------------------------------------------------------------------- plan
@@ -177,6 +240,39 @@ def test_estimates_come_from_what_has_ended(recipe: Callable[..., Experiment], t
     assert 200 < schedule.estimate(again) < 250  # of two epochs
 
 
+def test_the_last_seconds_of_a_resumed_training_are_not_all_of_it(
+    recipe: Callable[..., Experiment], tmp_path: Path
+) -> None:
+    schedule = scheduled(recipe, tmp_path)
+    small, again = (one for one in schedule.trainings if "small" in one.label)
+    finished(tmp_path, small, 100)
+    schedule.ended(small, 4)  # the attempt that ended it
+    assert small.seconds == 100
+    assert schedule.estimate(again) > 200  # of two epochs
+
+
+def test_a_further_attempt_says_nothing_of_the_speed_of_others(
+    recipe: Callable[..., Experiment], tmp_path: Path
+) -> None:
+    schedule = scheduled(recipe, tmp_path)
+    small, again = (one for one in schedule.trainings if "small" in one.label)
+    small.attempts = 2
+    finished(tmp_path, small, 100)
+    schedule.ended(small, 100)
+    assert schedule.estimate(again) == 5
+
+
+@pytest.mark.parametrize(("kind", "eager"), [("failed", True), ("died", False)])
+def test_only_what_failed_is_tried_again_without_a_graph(
+    kind: str, eager: bool, recipe: Callable[..., Experiment], tmp_path: Path
+) -> None:
+    schedule = scheduled(recipe, tmp_path)
+    large = schedule.trainings[0]
+    large.attempts = 1
+    note(Event(large, kind), schedule)
+    assert (large.state, large.eager) == ("waiting", eager)
+
+
 def test_a_daemon_resumes_from_the_ledger(recipe: Callable[..., Experiment], tmp_path: Path) -> None:
     for training in scheduled(recipe, tmp_path).trainings[:3]:
         finished(tmp_path, training, 1)
@@ -201,7 +297,7 @@ def test_a_training_that_fails_twice_is_given_up(recipe: Callable[..., Experimen
     large = schedule.trainings[0]
     for state in ("waiting", "failed"):
         large.attempts += 1
-        schedule.failed(large)
+        schedule.failed(large, eager=True)
         assert large.state == state
 
 
