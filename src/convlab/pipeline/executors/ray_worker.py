@@ -133,6 +133,8 @@ class Worker:
 def _laid_out(prepared: Sent, data: str) -> Path:
     """Return a folder with the prepared data, written once per node, and checked by their hash.
 
+    It stays there for the next sweep: nobody knows which other workers of the node still read it.
+
     Raises:
         InputError: what came is not what was sent.
     """
