@@ -49,6 +49,17 @@ def test_a_table_is_that_of_its_json_file(committed: Path, name: str) -> None:
     assert text in (committed / PAGE).read_text(encoding="utf-8")
 
 
+def test_the_model_takes_the_writers_cost_from_the_table(committed: Path) -> None:
+    found = read_json(committed / tracking_speed.OUT)["found"]
+    (one,) = (one for one in found if (one["store"], one["writers"]) == ("PostgreSQL", 1))
+    writer, server = one["cpu_of_writers"] / one["runs"], one["cpu_of_server"] / one["runs"]
+    page = (committed / PAGE).read_text(encoding="utf-8")
+    minutes = f"{10_000 * (writer + server) / 60:.0f} minutes"
+    assert f"PostgreSQL, one writer: {1000 * writer:.0f} + {1000 * server:.0f} ms of CPU a run" in page
+    assert f"{writer + server:.2f} s a run: {minutes}" in page
+    assert f"10,000 runs take {minutes} of CPU time" in page
+
+
 def seconds(cost: Callable[[int], float]) -> growth_page.Seconds:
     return {str(count): {"cpu": [cost(count)], "wall": [0.0]} for count in (10, 100, 500, 1000)}
 
