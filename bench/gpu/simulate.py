@@ -26,6 +26,7 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from bench import work_tree
+from bench.gpu.pack import NOT_NEEDED
 from bench.gpu.small_data import expect_small_data, write_small_data
 from bench.options import seconds
 from convlab.config import read_params
@@ -197,7 +198,7 @@ def simulate(one: Simulation, limit: float) -> None:
 def set_up(one: Simulation) -> None:
     """Make the clone at home, with tiny data, and pack."""
     work_tree.copy(work_tree.listed(Path.cwd()), Path.cwd(), one.home)
-    for name in ("metrics", "plots", "data", "dvc.lock"):
+    for name in (*NOT_NEEDED, "data"):
         shutil.rmtree(one.home / name, ignore_errors=True)
     (one.home / "dvc.lock").unlink(missing_ok=True)
     (one.folder / "without").mkdir()
