@@ -196,7 +196,10 @@ def test_no_label_of_an_l2_chart_covers_another(tab, book):
 def test_curves_by_step_are_drawn_or_reported_missing(tab, book):
     page = tab.open(book / "reports/R0.html")
     page.locator("[data-curves] input[name=by][value=step]").check()
-    page.wait_for_selector("text=No chosen row has its steps here")
+    page.wait_for_selector("text=No chosen row recorded its steps")
+    page.evaluate("""() => { window.results["mnist_vgg"].steps_by = "dvc repro" }""")
+    page.locator("[data-curves] input[name=quantity][value=error]").check()
+    page.wait_for_selector("text=No chosen row has its steps here. `dvc repro` brings those of mnist_vgg.")
     page.evaluate("""() => { window.results["mnist_vgg"].steps =
       { iteration: [1, 2, 3], loss: [3, 2, 1], accuracy: [.1, .5, .9], lr: [1, 1, 1] } }""")
     page.locator("[data-curves] input[name=row][value=mnist_vgg]").check()
@@ -206,6 +209,8 @@ def test_curves_by_step_are_drawn_or_reported_missing(tab, book):
     assert page.locator("[data-curves] input[name=split]:disabled").count() == 2
     page.evaluate("window.results.mnist_vgg.steps.iteration = [2.5, 6.5, 10.5]")
     page.locator("[data-curves] input[name=quantity][value=accuracy]").check()
+    drawn = "document.querySelector('[data-curves] .plot svg').textContent.includes('accuracy')"
+    page.wait_for_function(drawn)
     page.locator("[data-curves] .plot svg").scroll_into_view_if_needed()
     box = page.locator("[data-curves] .plot svg").bounding_box()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)

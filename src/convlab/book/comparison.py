@@ -1,10 +1,11 @@
 """The page that puts results side by side: what its script needs, computed as `convlab compare` does."""
 
 from itertools import combinations
+from statistics import mean
 from typing import Any
 
 from convlab.book.contents import Contents
-from convlab.results import compare, mean_text, rounded
+from convlab.results import compare, mean_text
 from convlab.results.compare import COMPARED, Subject, params_that_differ
 from convlab.results.quantities import QUANTITIES
 
@@ -31,7 +32,7 @@ def data(contents: Contents) -> dict[str, Any]:
                 "hardware": ", ".join(found.found.hardware()),
                 "params": [row[index] for row in varied.values()],
                 "texts": [mean_text(key, found.values(key)) or "–" for key in COMPARED],
-                "means": [rounded(_mean(found.values(key))) for key in COMPARED],
+                "means": [_mean(found.values(key)) for key in COMPARED],
             }
             for index, (name, found) in enumerate(subjects.items())
         },
@@ -52,7 +53,7 @@ def intervals(subjects: dict[str, Subject]) -> dict[str, dict[str, list[Any]]]:
         for metric in COMPARED if several else ("test_accuracy",):
             one = compare.difference(metric, a, b)
             if one and one.interval:
-                numbers = [rounded(number) for number in (one.value, *one.interval)]
+                numbers = [_precise(number) for number in (one.value, *one.interval)]
                 found.setdefault(metric, {})[f"{a.name}|{b.name}"] = [*numbers, one.over]
     return found
 
@@ -64,4 +65,10 @@ def form(metric: str) -> dict[str, Any]:
 
 
 def _mean(numbers: list[float]) -> float | None:
-    return sum(numbers) / len(numbers) if numbers else None
+    return _precise(mean(numbers)) if numbers else None
+
+
+def _precise(number: float) -> float:
+    """Round to ten significant digits: the same text on every machine, and far more than the page shows, so
+    that it rounds as the terminal does."""
+    return float(f"{number:.10g}")

@@ -71,7 +71,7 @@ document.addEventListener("DOMContentLoaded", () => {
     const parts = [element("h2", "Chosen"), list];
     if (chosen.length > 1) parts.push(...(differ.length ? table("Parameters that differ", ["parameter", ...columns], differ, "Parameters that differ") : [element("p", "Their parameters are the same.")]));
     parts.push(...table("Metrics", ["metric", ...columns, ...columns.slice(1).map(text => `${text} − A`)], numbers, "Metrics"));
-    parts.push(element("p", "±: standard deviation over seeds; [ , ]: 95 % interval; accuracies: percentage points.", { class: "note" }));
+    parts.push(element("p", "±: standard deviation over seeds; [ , ]: 95 % interval, between results on the same data; accuracies: percentage points.", { class: "note" }));
     tables.replaceChildren(...parts);
   };
 
