@@ -113,7 +113,8 @@ def table(results: dict[str, Any]) -> str:
         f"{results['device_name']}, PostgreSQL and SQLite behind MLflow {results['mlflow']} with one worker, "
         f"{results['runs']} runs each, once, at a load of {results['load']:.0f}.",
         "",
-        "| store | writers | runs per second | CPU ms a run, writers | CPU ms a run, server and database |",
+        "| store | writers | runs per second | CPU ms per run, writers "
+        "| CPU ms per run, server and database |",
         "| --- | ---: | ---: | ---: | ---: |",
     ]
     for one in results["found"]:

@@ -55,8 +55,8 @@ def test_the_model_takes_the_writers_cost_from_the_table(committed: Path) -> Non
     writer, server = one["cpu_of_writers"] / one["runs"], one["cpu_of_server"] / one["runs"]
     page = (committed / PAGE).read_text(encoding="utf-8")
     minutes = f"{10_000 * (writer + server) / 60:.0f} minutes"
-    assert f"PostgreSQL, one writer: {1000 * writer:.0f} + {1000 * server:.0f} ms of CPU a run" in page
-    assert f"{writer + server:.2f} s a run: {minutes}" in page
+    assert f"PostgreSQL, one writer: {1000 * writer:.0f} + {1000 * server:.0f} ms of CPU per run" in page
+    assert f"{writer + server:.2f} s per run: {minutes}" in page
     assert f"10,000 runs take {minutes} of CPU time" in page
 
 
