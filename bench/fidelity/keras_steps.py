@@ -63,7 +63,8 @@ def steps(name: str, count: int = STEPS) -> dict[str, list[float]]:
     """Compare the weights after each of the first steps of Adam, our own way and two nearer to Keras'.
 
     Returns:
-        for each way: √Σ(difference²) after each step, as a share of √Σ² of the way from the initial weights.
+        for each way: √Σ(difference²) after each step, relative to the distance (√Σ²) that Keras' weights have
+        moved from the initial ones.
     """
     pair = Pair(name, seed=3, probabilities=True, l2=PENALTY)
     pair.compile(keras.optimizers.Adam(pair.recipe.lr, *BETAS, EPSILON))

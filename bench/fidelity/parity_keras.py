@@ -87,7 +87,7 @@ def quantities() -> list[Row]:
     ):
         shares = [found[name][variant][count - 1] for name in STEPPED]
         quantity = (
-            f"Adam, {variant}: weights after {count} step{'s' * (count > 1)}, of the way from the start"
+            f"Adam, {variant}: weights after {count} step{'s' * (count > 1)}, relative to the distance moved"
         )
         rows.append(row(quantity, f"{len(STEPPED)} networks, float64", shares, tolerance, reason))
     differing = schedules_that_differ(SERIES)
