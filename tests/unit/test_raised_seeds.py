@@ -88,6 +88,14 @@ def test_where_a_user_has_edited_the_same_line_it_is_named(capsys: pytest.Captur
     assert line.startswith("params.yaml: edited since, where experiments.digits.seeds: 3, ")
 
 
+def test_a_file_that_a_user_has_removed_stays_removed() -> None:
+    before = texts()
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(Path("studies.yaml").unlink)
+    assert not Path("studies.yaml").exists()
+    assert Path("params.yaml").read_text() == before["params.yaml"]
+
+
 def test_they_are_taken_back_on_a_full_disk(full_disk: Callable[[], None]) -> None:
     lay_out()
     before = texts()
