@@ -156,7 +156,7 @@ def test_who_waits_too_long_says_so(
 ) -> None:
     writers.enter("A")
     monkeypatch.setattr(server_lock, "WAIT_SECONDS", 0.1)
-    with pytest.raises(TimeoutError, match=r"other writers were at work for 0\.1 s"):
+    with pytest.raises(TimeoutError, match=r"other writers held the server's lock for 0\.1 s"):
         ServerLock(registry).__enter__()  # type: ignore[arg-type]
     assert len(registry.tags) == 1
 
@@ -192,7 +192,7 @@ def test_a_writer_that_was_cut_off_leaves_the_next_ones_name_and_creates_nothing
     writers.wait_for("B")  # it believes that A is dead
     writers.end("A")
     (error,) = writers.errors
-    assert str(error) == "its turn to write is over: not renewed for 1.5 s"
+    assert str(error) == "lost the server's lock: not renewed for 1.5 s"
     writers.start("C")
     time.sleep(0.3)
     assert writers.inside == {"B"}  # A has not removed B's name

@@ -244,10 +244,10 @@ def test_a_trial_is_shown_and_drawn(monkeypatch: pytest.MonkeyPatch, capsys: Any
         (["digits_l2"], ["found 'digits_l2'", "digits_l2/l2-0.0001"]),
         (["digits_l2/l2-7"], ["found 'digits_l2/l2-7'", "digits_l2/l2-0.0001"]),
         (["digits", "--svg", "drawing.png"], ["--svg: found 'drawing.png'", "ends in .svg"]),
-        (["digits", "--svg", "new/drawing.svg"], ["--svg: found 'new/drawing.svg'", "make it first"]),
+        (["digits", "--svg", "new/drawing.svg"], ["--svg: found 'new/drawing.svg'", "create it first"]),
         (
             ["digits", "--svg", "README.md/drawing.svg"],
-            ["--svg: found 'README.md/drawing.svg', whose folder is not there"],
+            ["--svg: found 'README.md/drawing.svg', whose folder does not exist"],
         ),
     ],
 )

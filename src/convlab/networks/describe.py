@@ -25,7 +25,7 @@ def describe(params: Params, name: str, svg: Path | None, console: Console) -> N
     if svg is not None and svg.suffix != ".svg":
         raise InputError(f"--svg: found {show(str(svg))}; allowed: a file whose name ends in .svg")
     if svg is not None and not svg.parent.is_dir():
-        raise InputError(f"--svg: found {str(svg)!r}, whose folder is not there; make it first")
+        raise InputError(f"--svg: found {str(svg)!r}, whose folder does not exist; create it first")
     experiment = _find(params, name)
     try:
         check_network(name, experiment)

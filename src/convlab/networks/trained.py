@@ -92,7 +92,7 @@ def load_trained(name: str) -> TrainedNetwork:
             return TrainedNetwork(result, experiment, statistics, weights, accuracy, model.eval())
     raise InputError(
         f"{own}: not the weights of {files.trainings(record['of'])}; `dvc checkout` or "
-        f"`{training(result)}` brings those"
+        f"`{training(result)}` restores them"
     )
 
 
@@ -102,7 +102,7 @@ def _of_revision(result: str, revision: str) -> TrainedNetwork:
     with checked_out(result, revision, files.champion(name), kept.LOCK):
         if problem := folders.load(name).problem:
             what = problem.removesuffix(f"; {folders.MEND}")
-            raise InputError(f"{result}@{revision}: {what}; another revision may have what belongs together")
+            raise InputError(f"{result}@{revision}: {what}; another revision may have consistent files")
         if not _records(name):
             raise InputError(f"--model: found {result!r}, which has not run at {revision}")
         try:

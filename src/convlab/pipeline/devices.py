@@ -139,7 +139,7 @@ def _awaited(task: Task, processes: list[BaseProcess], answers: list[Connection]
 
 
 def _heard(answer: Connection) -> Any:
-    """Return what a process has sent, or None if it has ended without a word."""
+    """Return what a process has sent, or None if it exited without a result."""
     with suppress(EOFError, OSError):  # killed before it began to send, or while it did
         return answer.recv()
     return None
@@ -168,7 +168,7 @@ def _cause(task: Task, processes: list[BaseProcess], said: dict[int, Any], reque
                 f"({signal.Signals(-status).name}; out of memory?); run it again to resume from its last "
                 "checkpoint"
             )
-        return RuntimeError(f"{task.label}: a process ended without a word, with exit status {status}")
+        return RuntimeError(f"{task.label}: a process exited without a result, with status {status}")
     failed = [word for word in said.values() if isinstance(word, Failed)]
     return min(failed, key=lambda one: one.at).error
 

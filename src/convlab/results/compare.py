@@ -94,7 +94,7 @@ def load(text: str) -> Subject:
         try:
             found = subjects([result.partition("/")[0]])
         except InputError as error:  # its configuration may be older than the current schema
-            older = "; it may be older than the settings of today" if at else ""
+            older = "; it may be older than the current settings" if at else ""
             raise InputError(f"{text}: {error}{older}") from None
         if result in found:
             return replace(found[result], name=text)

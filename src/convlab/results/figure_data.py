@@ -12,7 +12,7 @@ from convlab import files
 from convlab.errors import InputError
 
 Kind = TypeVar("Kind")
-MEND = "`git checkout` or `dvc repro` brings back the whole one"
+MEND = "`git checkout` or `dvc repro` restores the intact file"
 
 
 class _Data(BaseModel):

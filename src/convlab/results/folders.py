@@ -20,7 +20,7 @@ from convlab.pipeline.made_from import TrainingRecord, problem_of
 from convlab.schema.curve_quantities import of_curve
 
 PARTS = ("trainings.json", "scores.json", "train.json", "evaluate.json", "trials.json")
-MEND = "`git checkout` or `dvc repro` brings back what belongs together"
+MEND = "`git checkout` or `dvc repro` restores consistent files"
 Confused = tuple[str, str]  # actual class, predicted class
 
 

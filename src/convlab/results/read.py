@@ -135,7 +135,7 @@ class Found:
 
     @property
     def of_planned(self) -> str:
-        """What stands behind the epochs: ` of 40` where a training has fewer, else nothing."""
+        """The suffix of the epochs: ` of 40` where a training has fewer, else nothing."""
         return f" of {self.planned}" if self.shortened else ""
 
     def timing_conditions(self) -> set[tuple[Any, ...]]:
@@ -260,7 +260,7 @@ def _timings(name: str, root: Path, stamped: Any) -> list[TrainingRow]:
     parts = content.values() if isinstance(content, dict) and "fingerprint" not in content else [content]
     if not all(isinstance(part, dict) for part in parts):
         path = files.METRICS / name / "timing.json"
-        raise InputError(f"{path}: is not the timing of trainings; `git checkout` or `dvc repro` brings that")
+        raise InputError(f"{path}: is not the timing of trainings; `git checkout` or `dvc repro` restores it")
     if "fingerprint" in content:  # an experiment's; a sweep's has the names of its trainings for keys
         return [content, *content.get("seeds", [])]
     return list(content.values())

@@ -94,7 +94,7 @@ def columns_of(lines: Sequence[Line]) -> tuple[list[str], list[str]]:
 
 
 def noted(line: Line, rare: Sequence[str]) -> list[str]:
-    """Return the quantities of a row that stand in a note, each running one with the clean one beside it."""
+    """Return the quantities of a row that go into a note, each running one with the clean one beside it."""
     own = [key for key in rare if key in line.row.printed()]
     return list(dict.fromkeys(one for key in own for one in (key, CLEAN.get(key)) if one))
 

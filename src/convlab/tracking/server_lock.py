@@ -49,7 +49,7 @@ class ServerLock:
         """Wait until nobody else is in.
 
         Raises:
-            TimeoutError: others were in all the time.
+            TimeoutError: others held the lock all the time.
         """
         if self.needed:
             self._take()
@@ -68,7 +68,7 @@ class ServerLock:
             TimeoutError: the name was not renewed for half the time after which others remove it.
         """
         if self.needed and time.monotonic() - self.renewed > LEASE_SECONDS:
-            raise TimeoutError(f"its turn to write is over: not renewed for {LEASE_SECONDS:g} s")
+            raise TimeoutError(f"lost the server's lock: not renewed for {LEASE_SECONDS:g} s")
 
     def give_a_turn(self) -> bool:
         """Let others in for a moment if they had to wait for some seconds.
@@ -91,7 +91,7 @@ class ServerLock:
         try:
             while not self._enter(seen):
                 if time.monotonic() > until:
-                    raise TimeoutError(f"other writers were at work for {WAIT_SECONDS:g} s")
+                    raise TimeoutError(f"other writers held the server's lock for {WAIT_SECONDS:g} s")
                 time.sleep(random.uniform(*POLL_SECONDS))
         except BaseException:
             self._leave()

@@ -88,7 +88,7 @@ class Checkpoints:
             raise Interrupted(self.request.number, f"{self.label} stopped {where}{lost}")
 
     def restore(self, parts: dict[str, Any]) -> int:
-        """Restore `parts` from the newest whole checkpoint; return the epoch to begin with (or 1)."""
+        """Restore `parts` from the newest valid checkpoint; return the epoch to begin with (or 1)."""
         self.found = self._load(_device_of(parts)) or {}
         if not self.found:
             return 1

@@ -132,7 +132,7 @@ class _Pool:
         return bool(self.waiting) or any(slot.job for slot in self.slots)
 
     def _check_start(self) -> None:
-        """Say once that no worker starts: Ray waits for resources without a word, for ever."""
+        """Say once that no worker starts: Ray waits for resources silently, without a limit."""
         if self.unstarted and monotonic() - self.began > START_SECONDS:
             self.unstarted = False
             print(
@@ -143,8 +143,8 @@ class _Pool:
             )
 
     def _check_head(self) -> None:
-        """Refuse to wait for a head that is gone: after a minute Ray would end this process without a word of
-        what is kept.
+        """Refuse to wait for a head that is gone: after a minute Ray would end this process without
+        saying what is kept.
 
         Raises:
             InputError: it has not answered for half a minute.
