@@ -160,6 +160,22 @@ def test_seeds_that_could_not_be_trained_are_not_left_in_params(other: Clone) ->
     assert (other.folder / "params.yaml").read_bytes() == params
 
 
+def test_more_seeds_that_are_interrupted_leave_the_result_and_the_settings(clone: Clone) -> None:
+    clone.edit(lambda params: params.update(run_sweeps=[]))  # a selected one comes with `dvc repro`
+    names = ("params.yaml", "studies.yaml", "metrics/digits_l2/trainings.json")
+    before = {name: (clone.folder / name).read_bytes() for name in names}
+    running = begun(clone, (*CAMPAIGN[:-1], "digits_l2", "--seeds", "4"), b"already finished, kept")
+    os.killpg(group(clone), signal.SIGSTOP)
+    assert not (clone.folder / names[2]).exists(), "DVC has removed it"
+    assert "seeds: 4" in (clone.folder / ".convlab/params.yaml.before").read_text()
+    running.send_signal(signal.SIGTERM)
+    os.killpg(group(clone), signal.SIGCONT)
+    status, out = ended(running)
+    assert status == 128 + signal.SIGTERM, out
+    assert {name: (clone.folder / name).read_bytes() for name in names} == before
+    clone.run("git", "reset", "-q", "--hard")
+
+
 def test_more_seeds_are_trained_beside_those_that_are_there(clone: Clone) -> None:
     folder = clone.folder / "metrics/digits_l2"
     before = json.loads((folder / "trainings.json").read_text())
