@@ -217,8 +217,8 @@ def test_curves_by_step_are_drawn_or_reported_missing(tab, book):
     page.mouse.move(box["x"] + box["width"] / 2 + 3, box["y"] + box["height"] / 2)
     page.wait_for_selector("#vg-tooltip-element.visible")
     told = " ".join(page.inner_text("#vg-tooltip-element").split())
-    assert "split: training" in told
-    assert "mean of: 4 steps" in told
+    assert "split training" in told
+    assert "mean of 4 steps" in told
 
 
 def test_every_image_loads(tab, book):

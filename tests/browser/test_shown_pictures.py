@@ -133,8 +133,9 @@ def test_nothing_stands_out_where_predict_says_so(page, tmp_path, name, colour):
     (dataset, fit), path = DATASETS[name], tmp_path / "picture.png"
     for width, height in ((90, 120), dataset.shape[:0:-1], (1500, 900)):
         Image.new("RGB", (width, height), (colour,) * 3).save(path)
-        assert show_as(open_picture(path), dataset, fit).blank
-        assert seen_in_browser(page, path.read_bytes(), dataset, fit) is None
+        blank = show_as(open_picture(path), dataset, fit).blank
+        assert blank == (dataset.box is not None)
+        assert (seen_in_browser(page, path.read_bytes(), dataset, fit) is None) == blank
 
 
 def test_a_photo_is_turned_upright(page, tmp_path):

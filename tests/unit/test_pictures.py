@@ -186,7 +186,8 @@ def test_nothing_stands_out_in_a_picture_of_one_colour(
     dataset: Dataset, colour: int, size: tuple[int, int]
 ) -> None:
     seen = show_as(Image.new("L", size, colour), dataset, "pad")
-    assert (seen.blank, seen.inverted, seen.framed) == (True, False, False)
+    framed_alike = dataset is MNIST  # elsewhere a colour may be all that counts
+    assert (seen.blank, seen.inverted, seen.framed) == (framed_alike, False, False)
     assert seen.pixels.shape == dataset.shape
     marked = Image.new("L", (90, 120), colour)
     marked.putpixel((40, 50), (colour + 128) % 256)

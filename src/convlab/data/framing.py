@@ -19,7 +19,7 @@ INK = 0.25  # of the strongest: what is fainter is paper
 
 class Seen(NamedTuple):
     """What a network is shown: uint8 [C, H, W], and what was done to the picture besides resizing; `blank` if
-    it is of one colour, so that nothing stands out in it."""
+    nothing stands out in it: it is of one colour, and the data set's images are framed."""
 
     pixels: Pixels
     inverted: bool
@@ -33,18 +33,19 @@ def show_as(image: Image.Image, dataset: Dataset, fit: Fit) -> Seen:
     A picture of exactly the data set's size is assumed to be one of its kind: it is not framed.
     """
     channels, height, width = dataset.shape
-    box = dataset.box if channels == 1 and image.size != (width, height) else None
-    if box is not None:
+    box = dataset.box if channels == 1 else None
+    alike = box is None or image.size == (width, height)
+    if not alike:
         image = image.copy()
         image.thumbnail((WORKED_ON, WORKED_ON), SMOOTH)
-    pixels = to_pixels(image, dataset.shape if box is None else (1, image.height, image.width), fit)
-    if (pixels == pixels[:, :1, :1]).all():
+    pixels = to_pixels(image, dataset.shape if alike else (1, image.height, image.width), fit)
+    if box is not None and (pixels == pixels[:, :1, :1]).all():  # elsewhere a colour may be all that counts
         pixels, _ = turned(to_pixels(image, dataset.shape, fit), dataset.background)
         return Seen(pixels, inverted=False, framed=False, blank=True)
     pixels, inverted = turned(pixels, dataset.background)
-    if box is not None:
-        pixels = _framed(pixels[0], (height, width), box)
-    return Seen(pixels, inverted, framed=box is not None)
+    if box is None or alike:
+        return Seen(pixels, inverted, framed=False)
+    return Seen(_framed(pixels[0], (height, width), box), inverted, framed=True)
 
 
 def turned(pixels: Pixels, background: Background) -> tuple[Pixels, bool]:

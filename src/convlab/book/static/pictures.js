@@ -177,11 +177,11 @@ window.pictures = (() => {
   // of the range of its data set; a picture of exactly the data set's size is assumed to be one of its kind: it is not framed
   function showAs(picture, { shape: [channels, height, width], largest, background, box, fit }) {
     let image = channels === 1 ? grey(picture) : picture, inverted;
-    const asItIs = box === null || channels !== 1 || (image.width === width && image.height === height);
+    const hasFrame = box !== null && channels === 1, asItIs = !hasFrame || (image.width === width && image.height === height);
     const share = Math.min(1, WORKED_ON / Math.max(image.width, image.height));
     if (asItIs) image = fitted(image, width, height, fit);
     else if (share < 1) image = resize(image, Math.max(1, round(share * image.width)), Math.max(1, round(share * image.height)));
-    if (isBlank(image)) return null;
+    if (hasFrame && isBlank(image)) return null; // elsewhere a colour may be all that counts
     [image, inverted] = turned(image, background);
     if (!asItIs) image = framed(image, width, height, box);
     return { pixels: Array.from(image.data, value => Math.floor((value * largest + 127) / 255)), inverted };
