@@ -176,7 +176,7 @@ def test_a_revision_whose_parts_do_not_belong_together_is_told(
     spoil()
     commit("metrics")
     assert (
-        "digits@HEAD: metrics/digits/train.json does not match trainings.json; another revision may have what"
+        "digits@HEAD: metrics/digits/train.json does not match trainings.json; another revision may have"
     ) in refused("predict", "pictures", "--model", "digits@HEAD")
     assert hash_weights(load_trained("digits@HEAD~").model) == revised
 
@@ -352,7 +352,7 @@ def test_a_selected_experiment_is_trained_by_repro(refused: Callable[..., str], 
     [
         (
             spoil,
-            "metrics/digits/train.json does not match trainings.json; `git checkout` or `dvc repro` brings",
+            "metrics/digits/train.json does not match trainings.json; `git checkout` or `dvc repro` restores",
         ),
         (lambda: files.write_text(files.METRICS / "digits/train.json", "{"), "metrics/digits/train.json: "),
     ],
