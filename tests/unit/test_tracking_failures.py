@@ -7,6 +7,8 @@ import threading
 from collections.abc import Callable, Iterator
 
 import pytest
+import requests
+import urllib3
 from mirrored import put
 from mlflow.exceptions import MlflowException
 
@@ -137,3 +139,11 @@ def test_a_long_message_ends_between_words(monkeypatch) -> None:
     assert said.endswith(("again …", "and …"))
     assert len(said) <= failures.LONGEST
     assert failures.reason(ValueError()) == "ValueError"
+
+
+def test_an_error_without_a_message_is_its_name(monkeypatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://there:5000")
+    broken = requests.ConnectionError(urllib3.exceptions.ProtocolError("broken", ConnectionAbortedError()))
+    assert failures.reason(broken) == "there:5000: ConnectionAbortedError"
+    never = requests.ConnectionError(urllib3.exceptions.NewConnectionError(None, "no connection"))
+    assert failures.reason(never).endswith("no connection")

@@ -41,7 +41,7 @@ def context(contents: Contents, one: Chapter, images: Images) -> dict[str, Any]:
                 **found,
                 "cells": images.cells(name),
                 "figure": drawn.get(name),
-                "command": rerun.training(name),
+                "command": rerun.training(name, contents.settings),
             }
             for name in whole
             if (found := studies.confusion(name))
@@ -145,7 +145,7 @@ def data(contents: Contents) -> dict[str, Any]:
     }
     steps = {name: {"steps": found} for name in names if (found := source.steps(name, STEPS))}
     absent = {
-        name: {"steps_by": rerun.training(name)}
+        name: {"steps_by": rerun.training(name, contents.settings)}
         for name in names
         if name not in steps and contents.params(name).get("iterations") == "true"
     }

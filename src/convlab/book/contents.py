@@ -13,6 +13,7 @@ from convlab.config import load_params
 from convlab.results import Found, Plan, claims, compare, folders, report_consistency, reports, tables
 from convlab.results.figure_data import readable
 from convlab.results.reports import Line, Report
+from convlab.schema import Params
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -47,6 +48,7 @@ class Chapter:
 class Contents:
     """What the pages are made from."""
 
+    settings: Params
     plans: Mapping[str, Plan]
     chapters: list[Chapter]
     trainings: "DataFrame"  # see `results.frame`
@@ -99,7 +101,7 @@ def load() -> Contents:
     params, told = load_params(files.PARAMS), reports.load_reports(plans)
     judged = report_consistency.beside(claims.judge_all(params, plans), told, claims.by_result(params))
     chapters = list(_chapters(plans, told, judged))
-    return Contents(plans, chapters, results.frame(plans), compare.configurations())
+    return Contents(params, plans, chapters, results.frame(plans), compare.configurations())
 
 
 def curves(name: str) -> dict[str, list[list[dict[str, Any]]]]:

@@ -52,9 +52,9 @@ def _undo(before: Path, path: Path, written: bytes | None) -> bool:
 
     `before`: a copy of the file as it was; `written`: as it was then written, None: while it was.
     """
-    if not (
-        before.exists() and path.exists()
-    ):  # no room for the copy, so nothing was written; or removed since
+    if not before.exists():  # there was no room for the copy, so nothing was written
+        return True
+    if not path.exists():  # removed since
         return True
     if written is None or path.read_bytes() == written:
         files.move(before, path)

@@ -22,7 +22,7 @@ def reproduce(name: str, sweep: bool, lock: IO[str], until: float | None) -> End
     """Run `dvc repro` for all of an experiment or a sweep, selected or not; see `repro`.
 
     Its former result, which DVC removes before it trains, is restored from git if it did not end, however
-    that came; not if params.yaml selects it, for then the next `dvc repro` goes on with it.
+    that came; not if params.yaml selects it, for then the next `dvc repro` resumes it.
     """
     params = load_params(files.PARAMS)
     run = params.run if sweep else [*params.run, name]

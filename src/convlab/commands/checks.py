@@ -14,10 +14,7 @@ def validate() -> int:
     from convlab.pipeline.kept import put_back
     from convlab.pipeline.selection_lock import selection_lock
 
-    with (
-        suppress(InputError),
-        selection_lock("`convlab validate`"),
-    ):  # else what a campaign selects is checked
+    with suppress(InputError), selection_lock("`convlab validate`"):  # a campaign holds it: its selection
         put_back()
     params = load_params(files.PARAMS)
     check_selected(params)

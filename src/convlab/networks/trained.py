@@ -76,11 +76,11 @@ def load_trained(name: str) -> TrainedNetwork:
     record = _find(result)
     experiment, own = configuration(record), _own_weights(result, record)
     if not _is_here(result, record):
-        raise InputError(f"{result}: not trained here; `{training(result)}` trains it")
+        raise InputError(f"{result}: not trained here; `{_training(result)}` trains it")
     if not _is_of_today(record, experiment):
         raise InputError(
             f"{result}: trained when the images of {experiment.dataset} had another shape or other classes "
-            f"than {card(experiment.dataset)} says; `{training(result)}` trains it again"
+            f"than {card(experiment.dataset)} says; `{_training(result)}` trains it again"
         )
     champion = champions.find(result, record.get("weights"))
     statistics = champion[1] if champion else _statistics(result, experiment)
@@ -92,7 +92,7 @@ def load_trained(name: str) -> TrainedNetwork:
             return TrainedNetwork(result, experiment, statistics, weights, accuracy, model.eval())
     raise InputError(
         f"{own}: not the weights of {files.trainings(record['of'])}; `dvc checkout` or "
-        f"`{training(result)}` restores them"
+        f"`{_training(result)}` restores them"
     )
 
 
@@ -173,7 +173,7 @@ def _find(result: str) -> TrainingRecord:
         raise InputError(f"--model: found {result!r}{nearest(result, [f'{name}/{one}' for one in records])}")
     params = load_params(files.PARAMS)
     if name in (known := [*params.experiments, *params.sweeps]):
-        raise InputError(f"{result}: not trained here; `{training(result)}` trains it")
+        raise InputError(f"{result}: not trained here; `{_training(result)}` trains it")
     close = difflib.get_close_matches(result, known, n=1)
     hint = f"; did you mean `{close[0]}`?" if close else ""
     raise InputError(f"--model: found {result!r}; trained here: {shown_here()}{hint}")
@@ -235,7 +235,7 @@ def _champion(dataset: str) -> str:
                 _records(name)
             except InputError as error:  # what `git checkout` brings back takes no training
                 raise InputError(f"--model: no network for {dataset} is trained here; {error}") from None
-        hint = f"; `{training(names[0])}` trains {names[0]}" if names else ""
+        hint = f"; `{_training(names[0])}` trains {names[0]}" if names else ""
         raise InputError(f"--model: no network for {dataset} is trained here{hint}")
     return max(found, key=found.__getitem__)
 
@@ -281,3 +281,7 @@ def _can_prepare(result: str, experiment: Experiment) -> bool:
         return True
     raw = files.RAW / experiment.dataset
     return all((raw / file).is_file() for file in DATASETS[experiment.dataset].files)
+
+
+def _training(result: str) -> str:
+    return training(result, load_params(files.PARAMS))

@@ -3,14 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from convlab import files
-from convlab.config import load_params
+from convlab.schema import Params
 
 
-def training(result: str) -> str:
-    """Return the command that trains a result, and draws its figures."""
+def training(result: str, params: Params) -> str:
+    """Return the command that trains a result, and draws its figures, where these settings hold."""
     name, _, trial = result.partition("/")
-    params = load_params(files.PARAMS)
     if name in (params.run_sweeps if trial else params.run):
         return "dvc repro"
     key, other = ("run_sweeps", "run") if trial else ("run", "run_sweeps")

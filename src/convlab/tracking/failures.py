@@ -66,8 +66,9 @@ def _what(error: object) -> str:
     match error:
         case urllib3.MaxRetryError():
             return _what(error.reason)
-        case urllib3.NewConnectionError():
-            return _what(error.__cause__)
+        case urllib3.NewConnectionError():  # a timeout, too, by its class
+            if error.__cause__:
+                return _what(error.__cause__)
         case urllib3.ProxyError():
             return f"the proxy: {_what(error.original_error)}"
         case urllib3.ProtocolError() | urllib3.SSLError():
@@ -82,4 +83,4 @@ def _what(error: object) -> str:
             return f"no TLS connection ({error.reason})"
         case OSError() if error.strerror:
             return error.strerror
-    return str(error).splitlines()[0]
+    return (str(error).splitlines() or [type(error).__name__])[0]
