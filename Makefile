@@ -62,7 +62,7 @@ test-campaigns: setup  ## only the slow tests (fault injection, fuzzing, every e
 test-browser: setup  ## open the book's pages, and DVC's of plots, in Chromium (`apt-get install chromium`; SCREENSHOTS=folder: with pictures)
 	pip install --quiet --disable-pip-version-check --no-build-isolation -e '.[export,browser]'
 	-@python -c 'from convlab.book import runtime; runtime.fetch()'
-	pytest tests/browser tests/unit/test_predict.py tests/unit/test_inside.py -rs \
+	pytest tests/browser tests/unit/test_export.py tests/unit/test_inside.py -rs \
 		$(if $(CI),--no-skips) $(if $(SCREENSHOTS),--screenshots $(SCREENSHOTS))
 
 test-ray: setup  ## the executors with Ray, which this installs as well (requirements-ray.lock)

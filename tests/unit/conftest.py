@@ -22,7 +22,7 @@ from convlab.data.sources import fetch
 from convlab.errors import use_headless_matplotlib
 from convlab.schema import Experiment, Sweep, Trial
 
-pytest.register_assert_rewrite("importing", "serving")  # plugins of some tests
+pytest.register_assert_rewrite("importing", "predicting", "serving")  # plugins of some tests
 use_headless_matplotlib()
 torch.set_num_threads(1)  # the networks here are too small for more
 

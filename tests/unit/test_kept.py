@@ -12,6 +12,7 @@ import pytest
 from conftest import ROOT
 
 from convlab import files
+from convlab.config import load_params
 from convlab.errors import InputError
 from convlab.files import write_text
 from convlab.pipeline.kept import MARK, cache, elsewhere, selecting, stages, write_timing
@@ -197,3 +198,19 @@ def test_outside_of_git_a_clock_is_written_all_the_same(monkeypatch: pytest.Monk
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(Path.cwd().parent))
     write_timing("new", {})
     assert files.read_json(Path("metrics/new/timing.json")) == {}
+
+
+def test_params_are_as_before_after_a_selection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "params.yaml").read_text()
+    Path("params.yaml").write_text(text)
+    Path("studies.yaml").write_text((ROOT / "studies.yaml").read_text())
+
+    def interrupted() -> None:
+        with selecting(["mnist_vgg"], []):
+            assert load_params().run == ["mnist_vgg"]
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        interrupted()
+    assert Path("params.yaml").read_text() == text
