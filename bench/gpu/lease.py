@@ -54,7 +54,9 @@ def main() -> None:
         tasks.run(schedule)
         for worker in pool.idle():
             if training := schedule.next(deadline - time.monotonic(), tasks.prepared()):
-                say(f"{training.label}: starts{' again' if training.attempts else ''}, of an estimated "
+                again = " again" if training.attempts else ""
+                settings = f" with {' and '.join(training.fallback)}" if training.fallback else ""
+                say(f"{training.label}: starts{again}{settings}, of an estimated "
                     f"{schedule.estimate(training):.0f} s")  # fmt: skip
                 pool.give(worker, training)
                 write_status(lease, schedule)
@@ -108,7 +110,7 @@ def note(event: Event, schedule: Schedule) -> None:
         schedule.stopped(training)
         say(f"{training.label}: stopped, with a checkpoint")
         return
-    schedule.failed(training, eager=event.kind == "failed")
+    schedule.failed(training, raised=event.kind == "failed")
     say(f"{training.label}: {event.kind}, attempt {training.attempts}: {event.said}")
 
 

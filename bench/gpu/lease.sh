@@ -4,8 +4,8 @@
 #   bench/gpu/lease.sh add-data                  copy further .gpu/data-*
 #   OUT=out bench/gpu/lease.sh collect [SECONDS]    wait SECONDS, or until the daemon has ended, then pack what is new
 #   OUT=out bench/gpu/lease.sh collect-all [SECONDS]      the same, but everything: the last collection was lost
-#   OUT=out bench/gpu/lease.sh measure [SECONDS]    after it has ended: engine against plain loop, speed run against airbench
-#   bench/gpu/lease.sh checks                    what `start` runs in the background: the GPU's tests, a step of every network
+#   OUT=out bench/gpu/lease.sh measure [SECONDS]    after it has ended: engine against plain loop, speed run against others'
+#   bench/gpu/lease.sh checks                    what `start` runs in the background: ceilings, the GPU's tests, a step of every network
 # LEASE: the daemon's folder, outside of the repository (/tmp/convlab-lease unless set).
 # LEASE_PYTHONPATH: added to PYTHONPATH there (for simulate.py).
 set -euo pipefail
@@ -81,6 +81,8 @@ case "${1:-}" in
     ;;
   checks) # beside the first trainings; what fails is noted, and stops nothing
     enter
+    # First, while the trainings still import and wait for data: the ceilings are those of an idle GPU
+    echo "checks: FLOP/s of large matrix products: $(python3 bench/speed/roofline.py auto || echo "exit status $?")"
     python3 -m pytest -m gpu tests/unit/test_gpu.py -p no:cacheprovider || echo "checks: pytest -m gpu: exit status $?"
     python3 bench/gpu/first_steps.py || echo "checks: a step of every network: exit status $?"
     echo "checks: ended"
@@ -105,18 +107,24 @@ case "${1:-}" in
       { echo "== $1" && timeout "$((left < $2 ? left : $2))" "${@:3}"; } >> "$out/measure.log" 2>&1 || status=$?
       echo "lease: $1: exit status $status, $((until - SECONDS)) s left"
     }
-    # The most important first; airbench compiles for minutes, and only starts if that may be enough
+    # The most important first; the others' scripts compile for minutes, and only start if that may be enough
     part suite 130 python3 bench/speed/suite.py --device auto --rounds 1 --seconds 2 --networks mnist_vgg cifar10_resnet18 --out "$out/bench.json"
     part ours 40 python3 bench/speed/time_to_accuracy.py cifar10_fast --target 0.94 --seeds 6 --prepared "$LEASE/prepared" --out "$out/fast.json"
     part profile 90 python3 bench/speed/step_profile.py --device auto --steps 50 --out "$out/profile.json"
     part resnet18 80 python3 bench/speed/time_to_accuracy.py cifar10_resnet18 --target 0.9067 --seeds 1 --prepared "$LEASE/prepared" --out "$out/resnet18.json"
     compiled=(python3 bench/speed/time_to_accuracy.py cifar10_fast --target 0.94 --compile --prepared "$LEASE/prepared" --out "$out/compiled.json")
-    airbench=.gpu/airbench/airbench94_muon.py
+    airbench=.gpu/speedruns/airbench94_muon.py
     if [ -f "$airbench" ] && [ $((until - SECONDS)) -ge 200 ]; then # five of ours, five of airbench's, and once more
-      part compiled 600 "${compiled[@]}" --seeds 10 --block 5 --airbench "$airbench"
+      part compiled 600 "${compiled[@]}" --seeds 10 --block 5 --beside "$airbench"
     else
       echo "lease: airbench: needs $airbench and 200 s, $((until - SECONDS)) left"
       part compiled 75 "${compiled[@]}" --seeds 6
+    fi
+    record=.gpu/speedruns/cifar10_speedrun.py
+    if [ -f "$record" ] && [ $((until - SECONDS)) -ge 200 ]; then
+      part record 600 python3 bench/speed/time_to_accuracy.py cifar10_fast --target 0.94 --seeds 5 --prepared "$LEASE/prepared" --beside "$record" --out "$out/record.json"
+    else
+      echo "lease: record: needs $record and 200 s, $((until - SECONDS)) left"
     fi
     ;;
   *) echo "lease: found '${1:-}'; allowed: start, add-data, collect, collect-all, measure, checks" >&2; exit 2 ;;

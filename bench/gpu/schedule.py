@@ -11,7 +11,9 @@ from convlab.data.catalogue import DATASETS
 from convlab.files import read_json
 from convlab.schema import Experiment
 
-ATTEMPTS = 2
+# What the environment says in an attempt, by how many before it raised: no CUDA graphs, then no bf16 either
+FALLBACKS: tuple[tuple[str, ...], ...] = ((), ("CONVLAB_EAGER",), ("CONVLAB_EAGER", "CONVLAB_FP32"))
+ATTEMPTS = len(FALLBACKS)
 MARGIN, START = 1.1, 3.0  # on an estimate: for its error, and the seconds before and after the steps
 
 
@@ -19,7 +21,8 @@ MARGIN, START = 1.1, 3.0  # on an estimate: for its error, and the seconds befor
 class Training:
     """One training, for all items that want it: `state` is waiting, running, done, failed or stopped.
 
-    `paces`: the seconds of each epoch of the attempt that runs; `eager`: the next one takes no CUDA graph.
+    `paces`: the seconds of each epoch of the attempt that runs; `raised`: how many attempts ended with an
+    exception.
     """
 
     key: str  # its fingerprint, and its folder in the lease's ledger
@@ -29,12 +32,17 @@ class Training:
     seconds: float | None = None
     worker: int | None = None
     paces: list[float] = field(default_factory=list)
-    eager: bool = False
+    raised: int = 0
 
     @property
     def label(self) -> str:
         """What it is called in the log."""
         return self.wanted[0].label
+
+    @property
+    def fallback(self) -> tuple[str, ...]:
+        """The environment variables that are set in the next attempt."""
+        return FALLBACKS[self.raised]
 
     @property
     def experiment(self) -> Experiment:
@@ -88,10 +96,11 @@ class Schedule:
             self._note_speed(training, speed)
         training.state, training.seconds, training.worker = "done", seconds, None
 
-    def failed(self, training: Training, eager: bool) -> None:
-        """Record an attempt that failed, or whose process died; `eager`: try the next one so."""
+    def failed(self, training: Training, raised: bool) -> None:
+        """Record an attempt that raised an exception, or whose process died."""
         training.state = "waiting" if training.attempts < ATTEMPTS else "failed"
-        training.worker, training.eager = None, eager
+        training.worker = None
+        training.raised = min(training.raised + raised, len(FALLBACKS) - 1)
 
     def late(self, training: Training, seconds: float, to_come: int, left: float) -> bool:
         """Record an epoch; return whether the training will not end before the deadline.
@@ -140,8 +149,8 @@ class Schedule:
         )
 
     def _note_speed(self, training: Training, speed: float) -> None:
-        """Record a speed for those like it, unless it is of a further attempt: that may be eager, and so slow
-        that they would not be started."""
+        """Record a speed for those like it, unless it is of a further attempt: that may fall back, and be so
+        slow that they would not be started."""
         if training.attempts > 1:
             return
         for family in {family for one in training.wanted for family in _families(one)}:

@@ -3,10 +3,10 @@
     python bench/gpu/simulate.py [--folder FOLDER] [--seconds N] [--wheels]
 
 In FOLDER (a temporary one): `home`, a clone of the working tree; `there`, its copy as a GPU machine gets it;
-`lease`. Injected: a training that raises once and one that raises always, one that would not end before the
-deadline, a worker that is killed, the daemon killed and started again, data that comes late, and one file of
-it damaged at first. Then all is collected once more, and `measure` runs. Exit status 1 if anything did not
-end well.
+`lease`. Injected: a training that raises once, one that raises twice and one that raises always, one that
+would not end before the deadline, a worker that is killed, the daemon killed and started again, data that
+comes late, and one file of it damaged at first. Then all is collected once more, and `measure` runs. Exit
+status 1 if anything did not end well.
 """
 
 import json
@@ -54,6 +54,8 @@ COMMIT = "git add -A && git -c user.name=a -c user.email=a@b commit -qm"
 BROKEN = """    import os as _os, time as _time
     if "fashion_preact seed-20250318" in job.label and not _os.environ.get("CONVLAB_EAGER"):
         raise RuntimeError("injected: once")
+    if "mnist_cnn seed-20250319" in job.label and not _os.environ.get("CONVLAB_FP32"):
+        raise RuntimeError("injected: twice")
     if "cifar10_simplecnn seed-20250320" in job.label:
         raise RuntimeError("injected: always")
     _time.sleep(1)
@@ -177,6 +179,8 @@ def simulate(one: Simulation, limit: float) -> None:
     one.expect("the daemon has ended", bool(one.status()["ended"]))
     one.expect("some weights stayed there", "no room for 0 files" not in collected.stdout)
     one.expect("a training that raises is tried again", "injected: once" in one.log())
+    in_fp32 = "mnist_cnn seed-20250319: starts again with CONVLAB_EAGER and CONVLAB_FP32"
+    one.expect("and if it raises again, in fp32", in_fp32 in one.log())
     one.expect("a killed worker's training is tried again", "died, attempt 1" in one.log())
     states = {row["label"]: row["state"] for row in one.status()["trainings"]}
     one.expect("one would not end in time", f"{ENDLESS} seed-20250318: stopped, with a" in one.log())
@@ -184,6 +188,7 @@ def simulate(one: Simulation, limit: float) -> None:
     one.expect(f"all but one training are done: {rest}", sorted(set(rest.values())) == ["done", "failed"])
     one.expect(f"nor is another like it started: {states}", list(states.values()).count("waiting") == 2)
     one.wait("the first minute's checks have ended", lambda: "checks: ended" in checks(one))
+    one.expect("the ceilings", '"bf16": ' in checks(one))
     one.expect("a step of every network", "networks train" in checks(one))
     brought(one, "out")
     one.call("bench/gpu/lease.sh collect-all", out="all")

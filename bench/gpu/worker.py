@@ -10,11 +10,11 @@ from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from bench.gpu.schedule import FALLBACKS
 from convlab.schema import Experiment
 from convlab.train.history import History
 from convlab.train.progress import Reporter
 
-EAGER = "CONVLAB_EAGER"  # set while a training that failed is retried: no CUDA graph
 CHECKPOINT_SECONDS = 20.0  # at the ends of epochs: a ResNet's checkpoint takes a second, as long as its epoch
 
 
@@ -42,10 +42,10 @@ def serve(connection: Connection, ledger: Path, workers: int) -> None:
         torch.zeros(1, device="cuda")  # starting CUDA takes seconds, which should not count as training
     connection.send(("ready", 0.0))
     while True:
-        job, eager = connection.recv()
-        os.environ.pop(EAGER, None)
-        if eager:
-            os.environ[EAGER] = "1"
+        job, fallback = connection.recv()
+        for variable in FALLBACKS[-1]:
+            os.environ.pop(variable, None)
+        os.environ |= dict.fromkeys(fallback, "1")
         training.reporting = partial(telling, connection, job.trial.experiment)
         if gpu:
             torch.cuda.reset_peak_memory_stats()

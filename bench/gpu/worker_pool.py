@@ -68,7 +68,7 @@ class WorkerPool:
         training.paces = []
         worker.training = training
         with suppress(OSError):  # it has just died: the next poll reports it
-            worker.connection.send((job, training.eager))
+            worker.connection.send((job, training.fallback))
 
     def stop(self, training: Training) -> None:
         """Ask the worker of a training to end with a checkpoint, and start another worker."""

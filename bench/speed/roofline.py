@@ -1,6 +1,6 @@
 """The roofline: the speed of large matrix products, and the FLOPs of a training step.
 
-python bench/speed/roofline.py [cpu | cuda]        prints FLOP/s in fp32 and bf16 as JSON
+python bench/speed/roofline.py [cpu | cuda | auto]        prints FLOP/s in fp32 and bf16 as JSON
 """
 
 import json
@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from convlab.models.summary import summarise
-from convlab.train.device import PRECISIONS, Stopwatch
+from convlab.train.device import PRECISIONS, Stopwatch, select_device
 
 SIZE = 2048  # rows and columns: large enough that memory does not matter
 GPU_SIZE = 8192
@@ -46,4 +46,4 @@ def _peak(dtype: torch.dtype, device: torch.device) -> float:
 
 
 if __name__ == "__main__":
-    print(json.dumps(matrix_product_peaks(torch.device(sys.argv[1] if sys.argv[1:] else "cpu"))))
+    print(json.dumps(matrix_product_peaks(select_device(sys.argv[1] if sys.argv[1:] else "cpu"))))

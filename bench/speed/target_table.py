@@ -3,11 +3,9 @@
 from statistics import mean, median, stdev
 from typing import Any
 
-AIRBENCH = "airbench94_muon"
-
 
 def target_table(results: dict[str, Any]) -> str:
-    """Return the table: ours, and airbench's where it ran; accuracies as mean ± standard deviation."""
+    """Return the table: ours, the other script's where it ran; accuracies as mean ± standard deviation."""
     target = results["target"]
     lines = [
         f"{results['device_name']}, Python {results['python']}, PyTorch {results['torch']}, "
@@ -17,8 +15,8 @@ def target_table(results: dict[str, Any]) -> str:
         "| --- | ---: | ---: | ---: | ---: |",
         _row(f"convlab, `{results['experiment']}`, {results['epochs']} epochs", results["ours"]),
     ]
-    if results["airbench"]:
-        lines.append(_row(AIRBENCH, results["airbench"]))
+    if results["theirs"]:
+        lines.append(_row(results["beside"], results["theirs"]))
     return "\n".join([*lines, ""])
 
 

@@ -1,11 +1,11 @@
-"""Seconds and test accuracy of a whole training, many seeds; beside airbench's own script with --airbench.
+"""Seconds and test accuracy of a whole training, many seeds; in turns with a speed run's own script.
 
-    python bench/speed/time_to_accuracy.py cifar10_fast --target 0.94 --seeds 20 --compile --airbench FILE
+    python bench/speed/time_to_accuracy.py cifar10_fast --target 0.94 --seeds 20 --compile --beside SCRIPT
 
 Each seed is trained with the experiment's recipe and tested once, at its end. Its seconds are those of
 whitening, training and testing (with the views that the recipe names), until the device is done; imports,
 reading the data, copying it to the device and the validation after each epoch are apart, and so is the first
-training of a process, which warms it up. Blocks of seeds of ours and of airbench's take turns, each block a
+training of a process, which warms it up. Blocks of seeds of ours and of the script's take turns, each block a
 process; what a file holds already is resumed.
 """
 
@@ -37,6 +37,7 @@ from convlab.train.history import History
 from convlab.train.inference import logits_of, score
 from convlab.train.loader import to_device
 
+SPEEDRUNS = ("airbench94_muon.py", "cifar10_speedrun.py")  # see bench/baselines/speedruns.py
 BLOCK = 10  # seeds per process: enough that start-up and compilation are a small part
 
 Row = dict[str, Any]
@@ -49,8 +50,8 @@ def main() -> None:
     parser.add_argument("--target", type=fraction, required=True, help="an accuracy, 0 to 1")
     parser.add_argument("--seeds", type=count, default=20)
     parser.add_argument("--epochs", type=count, help="instead of the experiment's")
-    parser.add_argument("--airbench", type=Path, help="airbench94_muon.py, unchanged; needs CUDA")
-    parser.add_argument("--compile", action="store_true", help="ours with torch.compile; airbench always is")
+    parser.add_argument("--beside", type=Path, help=f"{' or '.join(SPEEDRUNS)}, unchanged; needs CUDA")
+    parser.add_argument("--compile", action="store_true", help="ours with torch.compile; theirs always are")
     parser.add_argument("--block", type=count, default=BLOCK, help="seeds of one process (%(default)s)")
     parser.add_argument("--prepared", type=Path, help="a folder of prepared data by key, as a lease has")
     parser.add_argument("--out", type=Path, help="(bench/results/<device>-EXPERIMENT.json)")
@@ -64,10 +65,14 @@ def main() -> None:
     options.data = options.prepared and options.prepared / experiment.data_key()
     if options.data and not options.data.is_dir():
         raise InputError(f"--prepared: found no {options.data}; allowed: a folder that has it")
-    if options.airbench and not options.airbench.is_file():
-        raise InputError(f"--airbench: found {str(options.airbench)!r}; allowed: airbench94_muon.py's path")
-    if options.airbench and experiment.device != "cuda":
-        raise InputError("--airbench: airbench needs CUDA, which is not available here; leave it out")
+    if options.beside and not (options.beside.name in SPEEDRUNS and options.beside.is_file()):
+        raise InputError(
+            f"--beside: found {str(options.beside)!r}; allowed: the path of {' or '.join(SPEEDRUNS)}"
+        )
+    if options.beside and experiment.device != "cuda":
+        raise InputError(
+            "--beside: a speed run's script needs CUDA, which is not available here; leave it out"
+        )
     raw = files.RAW / experiment.dataset
     if not options.data and not raw.is_dir():
         raise InputError(f"{raw}: not there; `dvc repro download` fetches it for what `run` selects")
@@ -83,17 +88,18 @@ def main() -> None:
 
 
 def measure(options: Any, experiment: Experiment, device: torch.device) -> Row:
-    """Alternate blocks of ours and of airbench's until all are in the file; return its content.
+    """Alternate blocks of ours and of the script's until all are in the file; return its content.
 
     Raises:
         InputError: the file is of another measurement.
     """
     about = {"experiment": options.experiment, "target": options.target, "epochs": experiment.epochs}
     about |= {"batch_size": experiment.batch_size, "compile": experiment.compile}
+    about["beside"] = options.beside and options.beside.stem
     about["precision"] = select_precision(experiment.precision, device)
     here = {**run_context(), **environment(device)}
     about |= {key: here[key] for key in ("git_commit", "device_name", "torch")}
-    results = {**here, **about, "ours": [], "airbench": []}
+    results = {**here, **about, "ours": [], "theirs": []}
     if options.out.exists():
         results = files.read_json(options.out)
         if changed := [key for key, value in about.items() if results.get(key) != value]:
@@ -106,11 +112,11 @@ def measure(options: Any, experiment: Experiment, device: torch.device) -> Row:
         arguments += ["--compile"] if options.compile else []
         arguments += ["--prepared", str(options.prepared)] if options.data else []
         results["ours"] += child("speed/time_to_accuracy.py", options.experiment, *arguments)
-        files.write_json(options.out, results)  # airbench takes minutes, and may fail
-        if options.airbench:
-            runs = len(results["ours"]) - len(results["airbench"])
+        files.write_json(options.out, results)  # theirs takes minutes, and may fail
+        if options.beside:
+            runs = len(results["ours"]) - len(results["theirs"])
             place = [str(options.data)] if options.data else []
-            results["airbench"] += child("baselines/airbench.py", str(options.airbench), str(runs), *place)
+            results["theirs"] += child("baselines/speedruns.py", str(options.beside), str(runs), *place)
             files.write_json(options.out, results)
         print(f"{len(results['ours'])} of {options.seeds} seeds", flush=True)
     return results

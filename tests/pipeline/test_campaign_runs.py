@@ -111,7 +111,10 @@ def test_it_is_interrupted_and_resumes_to_a_result_of_dvc(other: Clone) -> None:
 
 
 def test_its_terminal_is_closed_and_it_resumes(other: Clone) -> None:
-    endless = {"epochs": 5000, "early_stopping": None}  # on any machine it is under way when it is asked to end
+    endless = {
+        "epochs": 5000,
+        "early_stopping": None,
+    }  # on any machine it is under way when it is asked to end
     other.edit(lambda params: params["experiments"]["second"].update(endless))
     params = (other.folder / "params.yaml").read_text()
     process, terminal = pty.fork()

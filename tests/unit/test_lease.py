@@ -262,15 +262,24 @@ def test_a_further_attempt_says_nothing_of_the_speed_of_others(
     assert schedule.estimate(again) == 5
 
 
-@pytest.mark.parametrize(("kind", "eager"), [("failed", True), ("died", False)])
-def test_only_what_failed_is_tried_again_without_a_graph(
-    kind: str, eager: bool, recipe: Callable[..., Experiment], tmp_path: Path
+@pytest.mark.parametrize(
+    ("kinds", "fallback"),
+    [
+        (["failed"], ("CONVLAB_EAGER",)),
+        (["died"], ()),
+        (["failed", "failed"], ("CONVLAB_EAGER", "CONVLAB_FP32")),
+        (["died", "failed"], ("CONVLAB_EAGER",)),
+    ],
+)
+def test_what_raised_is_tried_again_without_a_graph_and_then_in_fp32(
+    kinds: list[str], fallback: tuple[str, ...], recipe: Callable[..., Experiment], tmp_path: Path
 ) -> None:
     schedule = scheduled(recipe, tmp_path)
     large = schedule.trainings[0]
-    large.attempts = 1
-    note(Event(large, kind), schedule)
-    assert (large.state, large.eager) == ("waiting", eager)
+    for kind in kinds:
+        large.attempts += 1
+        note(Event(large, kind), schedule)
+    assert (large.state, large.fallback) == ("waiting", fallback)
 
 
 def test_a_daemon_resumes_from_the_ledger(recipe: Callable[..., Experiment], tmp_path: Path) -> None:
@@ -292,12 +301,14 @@ def test_finished_trainings_count_and_interrupted_ones_wait(
     assert (done.state, cut_off.state) == ("done", "waiting")
 
 
-def test_a_training_that_fails_twice_is_given_up(recipe: Callable[..., Experiment], tmp_path: Path) -> None:
+def test_a_training_that_fails_three_times_is_given_up(
+    recipe: Callable[..., Experiment], tmp_path: Path
+) -> None:
     schedule = scheduled(recipe, tmp_path)
     large = schedule.trainings[0]
-    for state in ("waiting", "failed"):
+    for state in ("waiting", "waiting", "failed"):
         large.attempts += 1
-        schedule.failed(large, eager=True)
+        schedule.failed(large, raised=True)
         assert large.state == state
 
 

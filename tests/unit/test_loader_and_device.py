@@ -94,10 +94,14 @@ def test_cuda_where_there_is_none_is_an_input_error_and_auto_is_the_cpu() -> Non
     assert select_device("cpu") == CPU
 
 
-def test_precision_is_what_is_asked_for_and_auto_is_one_of_them() -> None:
+def test_precision_is_what_is_asked_for_and_auto_is_one_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CONVLAB_FP32", raising=False)
     assert select_precision("fp32", CPU) == "fp32"
     assert select_precision("bf16", CPU) == "bf16"
     assert select_precision("auto", CPU) in ("fp32", "bf16")
+    monkeypatch.setenv("CONVLAB_FP32", "1")
+    assert select_precision("auto", CPU) == "fp32"
+    assert select_precision("bf16", CPU) == "bf16"
 
 
 @pytest.mark.skipif(not torch.ops.mkldnn._is_mkldnn_bf16_supported(), reason="this CPU has no bfloat16")

@@ -11,6 +11,7 @@ import torch
 from convlab.errors import InputError
 
 ALL_THREADS = torch.get_num_threads()  # the cores, or OMP_NUM_THREADS
+FP32 = "CONVLAB_FP32"  # set to anything: `auto` takes fp32
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -30,11 +31,14 @@ def select_device(wanted: str) -> torch.device:
 def select_precision(wanted: str, device: torch.device) -> str:
     """Turn `auto` into `fp32` or `bf16`, the type in which convolutions and matrix products are computed.
 
-    `auto` takes bfloat16 where the device computes in it natively; elsewhere it would only be slower.
+    `auto` takes bfloat16 where the device computes in it natively; elsewhere it would only be slower. With
+    CONVLAB_FP32 set it takes fp32, which the result says.
     Losses, statistics, weights and their updates stay float32 in any case (autocast).
     """
     if wanted == "auto":
-        if device.type == "cuda":
+        if os.environ.get(FP32):
+            native = False
+        elif device.type == "cuda":
             native = torch.cuda.is_bf16_supported(including_emulation=False)
         else:
             native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()

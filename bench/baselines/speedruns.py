@@ -1,12 +1,13 @@
-"""Run airbench94_muon.py unchanged, several trainings in one process; prints one line of JSON.
+"""Run a speed run's script unchanged, several trainings in one process; prints one line of JSON.
 
-    python bench/baselines/airbench.py SCRIPT RUNS [FOLDER]        in the repository's root
+    python bench/baselines/speedruns.py SCRIPT RUNS [FOLDER]        in the repository's root
 
 CIFAR-10 is read from data/raw, or is in FOLDER as prepared for any experiment, its held-out images included.
 
-The script is Keller Jordan's, from github.com/KellerJordan/cifar10-airbench, and is no part of this
-repository. It is loaded, not changed: it gets the data where it keeps what it has downloaded, and then what
-its own last lines do is done: compile, a training on random labels that warms up, trainings.
+SCRIPT is airbench94_muon.py (github.com/KellerJordan/cifar10-airbench) or cifar10_speedrun.py, which is made
+from it (github.com/hiverge/cifar10-speedrun); neither is part of this repository. It is loaded, not changed:
+it gets the data where it keeps what it has downloaded, and then what its own last lines do is done: compile,
+a training on random labels that warms up, trainings.
 """
 
 import contextlib
@@ -36,8 +37,8 @@ def main() -> None:
     raw = from_prepared(Path(sys.argv[3])) if sys.argv[3:] else read("cifar10", files.RAW)
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
-        write_airbench_cache("train", raw.train_images, raw.train_labels)
-        write_airbench_cache("test", raw.test_images, raw.test_labels)
+        write_cache("train", raw.train_images, raw.train_labels)
+        write_cache("test", raw.test_images, raw.test_labels)
         print(json.dumps(trainings(load(script), runs)))
 
 
@@ -51,7 +52,7 @@ def from_prepared(folder: Path) -> Raw:
 def load(script: Path) -> ModuleType:
     """Import a script; it reads its own source through the path in sys.argv."""
     sys.argv = [str(script)]
-    spec = spec_from_file_location("airbench", script)
+    spec = spec_from_file_location("speedrun", script)
     assert spec
     assert spec.loader
     module = module_from_spec(spec)
@@ -59,8 +60,8 @@ def load(script: Path) -> ModuleType:
     return module
 
 
-def write_airbench_cache(part: str, images: Any, labels: Any) -> None:
-    """Write a split as airbench's loader does after its download: uint8 [N, H, W, C]."""
+def write_cache(part: str, images: Any, labels: Any) -> None:
+    """Write a split as the script's loader does after its download: uint8 [N, H, W, C]."""
     Path("cifar10").mkdir(exist_ok=True)
     content = {
         "images": torch.from_numpy(images.transpose(0, 2, 3, 1).copy()),
@@ -70,17 +71,23 @@ def write_airbench_cache(part: str, images: Any, labels: Any) -> None:
     torch.save(content, f"cifar10/{part}.pt")
 
 
-def trainings(airbench: ModuleType, runs: int) -> list[dict[str, float]]:
+def trainings(script: ModuleType, runs: int) -> list[dict[str, float]]:
     """Do what the script's last lines do; the seconds are those that it prints, from its device events."""
-    model = airbench.CifarNet().cuda().to(memory_format=torch.channels_last)
+    model = script.CifarNet().cuda().to(memory_format=torch.channels_last)
     model.compile(mode="max-autotune")
     rows = []
     for number in range(runs + 1):
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
-            accuracy = airbench.main("warmup" if number == 0 else number, model)
-        rows.append({"test_accuracy": accuracy, "seconds": last_seconds(printed.getvalue())})
+            returned = script.main("warmup" if number == 0 else number, model)
+        rows.append({"test_accuracy": with_views(returned), "seconds": last_seconds(printed.getvalue())})
     return rows[1:]
+
+
+def with_views(returned: float | tuple[float, float, float]) -> float:
+    """Return the accuracy with test-time views of what a training returned: airbench94_muon's that alone,
+    cifar10_speedrun's the one without views, the one with them, the seconds."""
+    return returned[1] if isinstance(returned, tuple) else returned
 
 
 def last_seconds(printed: str) -> float:
