@@ -10,9 +10,9 @@ from torch import Tensor
 from training import run
 
 from convlab import files
-from convlab.data.dataset import Prepared
+from convlab.data.dataset import Prepared, Split
 from convlab.models.build import build_model, load_model
-from convlab.pipeline.evaluate import confusion_rows, evaluate, per_class
+from convlab.pipeline.evaluate import confusion_rows, evaluate, evenly_spaced, per_class
 from convlab.pipeline.run import train
 from convlab.schema import SPLITS, Experiment
 from convlab.train.inference import logits_of
@@ -84,6 +84,22 @@ def test_evaluating_twice_gives_the_same_bits(recipe: Callable[..., Experiment],
     one, other = evaluate(model, recipe(), folder), evaluate(model, recipe(), folder)
     assert one.scores == other.scores
     assert torch.equal(one.probabilities, other.probabilities)
+
+
+def test_a_sample_of_the_training_images_is_spread_over_the_split(
+    recipe: Callable[..., Experiment], prepared: Path
+) -> None:
+    model = build_model(recipe(), [1, 8, 8], 10)
+    folder = prepared / recipe().data_key()
+    whole = evaluate(model, recipe(), folder).scores
+    sampled = evaluate(model, recipe(train_images_scored=100), folder).scores
+    assert sampled["train"]["images"] == 100
+    assert sampled["train"]["loss"] == pytest.approx(whole["train"]["loss"], rel=0.2)
+    assert (sampled["validation"], sampled["test"]) == (whole["validation"], whole["test"])
+    assert evaluate(model, recipe(train_images_scored=10**6), folder).scores == whole
+    numbered = Split(torch.arange(10).view(10, 1, 1, 1), torch.arange(10))
+    assert evenly_spaced(numbered, 4).labels.tolist() == [0, 3, 6, 9]
+    assert evenly_spaced(numbered, 1).labels.tolist() == [0]
 
 
 def test_the_report_on_classes_is_scikit_learns(guesses: tuple[Tensor, Tensor]) -> None:

@@ -327,6 +327,7 @@ def test_a_warm_up_that_takes_the_whole_training_is_warned_of(
 RELIED_ON = {
     "Experiment.devices": 1,
     "Experiment.portable": False,
+    "Experiment.train_images_scored": None,
     "Muon.adamw": None,
     "Muon.normalise": False,
     "Muon.sgd": None,

@@ -36,7 +36,7 @@ from convlab.train.fit import fit
 START, EACH = 20.0, 3.0  # overhead in seconds, assumed: of an item (DVC, preparing, drawing), of a training
 MOST = 128  # images of the step that is measured
 FORWARD = 1 / 3  # of the cost of a training step, per image
-ALL_SPLITS = 7 / 6  # images that an evaluation scores, per training image as published
+OTHER_SPLITS = 1 / 6  # images of validation and test, per training image as published
 VIEWS = {"none": 1, "flip": 2, "flip_shift": 6}
 
 
@@ -160,8 +160,9 @@ def _images(experiment: Experiment) -> float:
 
 def _scored(experiment: Experiment) -> float:
     """Return the cost of an evaluation, as a number of images in training steps."""
-    views = VIEWS[experiment.test_time_augmentation]
-    return FORWARD * views * ALL_SPLITS * DATASETS[experiment.dataset].train_images
+    views, images = VIEWS[experiment.test_time_augmentation], DATASETS[experiment.dataset].train_images
+    scored = min(experiment.train_images_scored or images, images)
+    return FORWARD * views * (scored + OTHER_SPLITS * images)
 
 
 def _network(experiment: Experiment) -> str:

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from convlab.data.dataset import load_split, load_statistics
+from convlab.data.dataset import Split, load_split, load_statistics
 from convlab.models.weights import hash_weights
 from convlab.schema import SPLITS, Experiment
 from convlab.train.device import prepare_process, select_device
@@ -30,7 +31,8 @@ class Evaluation:
 
 
 def evaluate(model: nn.Module, experiment: Experiment, folder: Path) -> Evaluation:
-    """Evaluate a trained model on all three splits of the prepared data in `folder`.
+    """Evaluate a trained model on all three splits of the prepared data in `folder`, or on a sample of the
+    training images (`train_images_scored`).
 
     All scores and probabilities are with the experiment's test-time augmentation, and in float32 whatever
     the training was in: rounding to bfloat16 would make equal networks differ.
@@ -42,11 +44,22 @@ def evaluate(model: nn.Module, experiment: Experiment, folder: Path) -> Evaluati
     scores: dict[str, Any] = {"weights": hash_weights(model)}
     model = for_inference(model, experiment)
     for name in SPLITS:
-        split = to_device(load_split(folder, name), device)
+        split = load_split(folder, name)
+        if name == "train" and experiment.train_images_scored:
+            split = evenly_spaced(split, experiment.train_images_scored)
+        split = to_device(split, device)
         logits = logits_of(model, split, transform, "fp32", experiment.test_time_augmentation)
         loss, accuracy = score(logits, split.labels)
         scores[name] = {"loss": loss, "accuracy": accuracy, "images": len(split.labels)}
     return Evaluation(experiment.seed, scores, logits.softmax(1).cpu(), split.labels.cpu())
+
+
+def evenly_spaced(split: Split, images: int) -> Split:
+    """Return at most so many images of a split, evenly spaced from its first to its last."""
+    if images >= len(split.labels):
+        return split
+    chosen = torch.linspace(0, len(split.labels) - 1, images).round().long()
+    return Split(split.images[chosen], split.labels[chosen])
 
 
 def per_class(probabilities: Tensor, labels: Tensor, classes: list[str]) -> dict[str, dict[str, float]]:
