@@ -2,6 +2,7 @@
 
 import gc
 import os
+import shutil
 import time
 import traceback
 from collections.abc import Iterator
@@ -46,6 +47,8 @@ def serve(connection: Connection, ledger: Path, workers: int) -> None:
         for variable in FALLBACKS[-1]:
             os.environ.pop(variable, None)
         os.environ |= dict.fromkeys(fallback, "1")
+        if fallback == FALLBACKS[-1]:  # what was begun in bf16: a result is of one precision
+            shutil.rmtree(Ledger(ledger).checkpoints(job.key), ignore_errors=True)
         training.reporting = partial(telling, connection, job.trial.experiment)
         if gpu:
             torch.cuda.reset_peak_memory_stats()
