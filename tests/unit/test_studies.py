@@ -163,4 +163,5 @@ def test_the_command_names_what_is_left_out(
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert not ended.value.code
+    assert not (tmp_path / ".convlab").exists(), "without a selection to put back, it writes nothing"
     assert "warning: sweeps.engines.variants.by_hand: device: found cuda; " in capsys.readouterr().out

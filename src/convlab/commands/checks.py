@@ -11,11 +11,12 @@ from convlab.errors import InputError
 def validate() -> int:
     """Check params.yaml, and print what `dvc repro` would compute."""
     from convlab.networks.feasible import check_selected
-    from convlab.pipeline.kept import put_back
+    from convlab.pipeline.kept import left_selected, put_back
     from convlab.pipeline.selection_lock import selection_lock
 
-    with suppress(InputError), selection_lock("`convlab validate`"):  # a campaign holds it: its selection
-        put_back()
+    if left_selected():  # else it writes nothing, and so works on a read-only disk
+        with suppress(InputError), selection_lock("`convlab validate`"):  # a campaign holds it: its selection
+            put_back()
     params = load_params(files.PARAMS)
     check_selected(params)
     sweeps = ", ".join(params.run_sweeps) or "none"

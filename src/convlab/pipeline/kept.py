@@ -157,12 +157,17 @@ def selecting(experiments: Iterable[str], sweeps: Iterable[str]) -> Iterator[Non
         put_back()
 
 
+def left_selected() -> bool:
+    """Return whether params.yaml has the selection of `selecting`, in a process that runs or was killed."""
+    return _saved().exists()
+
+
 def put_back() -> None:
     """Put params.yaml back as it was, after `selecting` or a process that was killed in it.
 
     If somebody has written another one since, that stays.
     """
-    if _saved().exists():
+    if left_selected():
         if files.PARAMS.exists() and files.PARAMS.read_bytes().startswith(MARK):
             files.move(_saved(), files.PARAMS)
         else:
