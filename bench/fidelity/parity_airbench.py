@@ -1,6 +1,6 @@
 """Does `cifar10_fast` equal airbench94_muon? With equal weights and images: logits, then steps.
 
-    python bench/fidelity/parity_airbench.py .gpu/speedruns94_muon.py
+    python bench/fidelity/parity_airbench.py .gpu/speedruns/airbench94_muon.py
 
 The script is that of github.com/KellerJordan/cifar10-airbench. In float64 on a CPU, without compilation: in
 less precision rounding grows a thousandfold with each step, for Muon gives the small singular values of an

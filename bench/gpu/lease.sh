@@ -81,8 +81,8 @@ case "${1:-}" in
     ;;
   checks) # beside the first trainings; what fails is noted, and stops nothing
     enter
-    # First, while the trainings still import and wait for data: the ceilings are those of an idle GPU
-    echo "checks: FLOP/s of large matrix products: $(python3 bench/speed/roofline.py auto || echo "exit status $?")"
+    # First, while the trainings import and the first data is prepared: later the GPU is shared
+    echo "checks: FLOP/s of large matrix products: $(python3 bench/speed/roofline.py || echo "exit status $?")"
     python3 -m pytest -m gpu tests/unit/test_gpu.py -p no:cacheprovider || echo "checks: pytest -m gpu: exit status $?"
     python3 bench/gpu/first_steps.py || echo "checks: a step of every network: exit status $?"
     echo "checks: ended"

@@ -1,14 +1,14 @@
 """The roofline: the speed of large matrix products, and the FLOPs of a training step.
 
-python bench/speed/roofline.py [cpu | cuda | auto]        prints FLOP/s in fp32 and bf16 as JSON
+python bench/speed/roofline.py [auto | cpu | cuda]        prints FLOP/s in fp32 and bf16 as JSON
 """
 
 import json
-import sys
 
 import torch
 from torch import nn
 
+from convlab.errors import Parser, run
 from convlab.models.summary import summarise
 from convlab.train.device import PRECISIONS, Stopwatch, select_device
 
@@ -45,5 +45,12 @@ def _peak(dtype: torch.dtype, device: torch.device) -> float:
     return 2 * size**3 / fastest
 
 
+def main() -> None:
+    """Print the rates."""
+    parser = Parser(description=__doc__.split("\n")[0])
+    parser.add_argument("device", nargs="?", choices=("auto", "cpu", "cuda"), default="auto")
+    print(json.dumps(matrix_product_peaks(select_device(parser.parse_args().device))))
+
+
 if __name__ == "__main__":
-    print(json.dumps(matrix_product_peaks(select_device(sys.argv[1] if sys.argv[1:] else "cpu"))))
+    run(main)

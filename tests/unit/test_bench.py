@@ -304,6 +304,10 @@ def test_one_measurement_is_one_line_of_json() -> None:
             "found 'digit'; allowed: digits, mnist_",
         ),
         (
+            ["bench/speed/roofline.py", "gpu"],
+            "argument device: invalid choice: 'gpu' (choose from 'auto', 'cpu', 'cuda')",
+        ),
+        (
             ["bench/speed/time_to_accuracy.py", "digits", "--target", "0.9", "--beside", "none.py"],
             "--beside: found 'none.py'; allowed: the path of airbench94_muon.py or cifar10_speedrun.py",
         ),

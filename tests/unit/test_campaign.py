@@ -144,6 +144,19 @@ def test_where_early_stopping_ends_a_training_is_known_from_one_that_could_have_
     assert epochs * 1000 < seconds < (epochs + 1) * 1000
 
 
+def test_what_scores_fewer_training_images_takes_less_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recipe: Recipe
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(TrainingSpeed, "of", lambda self, experiment: (1.0, "a second an image"))
+    whole, sampled, more = (
+        TrainingSpeed().estimate("digits", recipe(train_images_scored=images)).seconds
+        for images in (None, 100, 10**6)
+    )
+    assert whole - sampled == pytest.approx((1437 - 100) / 3)  # forward alone, a third of a step
+    assert more == whole
+
+
 @pytest.mark.parametrize(
     ("left", "fits"), [(None, True), (START + 111, True), (START + 109, False), (0.0, False)]
 )
