@@ -111,9 +111,6 @@ class Experiment(Section):
     """Also write learning curves with a row for each step."""
     test_time_augmentation: Literal["none", "flip", "flip_shift"]
     """Evaluation averages the logits over 1, 2 (mirrored) or 6 views (mirrored and shifted) of an image."""
-    train_images_scored: Annotated[int, Field(ge=1)] | None = None
-    """How many training images evaluation scores, evenly spaced in the split; `null`: all of them, which with
-    test-time views takes as long as some epochs."""
     engine: Literal["torch", "numpy"]
     """PyTorch, or layers written by hand in NumPy (for `preact` with SGD, on a CPU)."""
     compile: bool
@@ -129,6 +126,9 @@ class Experiment(Section):
     devices: Annotated[int, Field(ge=1, le=MOST_DEVICES)] = 1
     """GPUs of one machine among which each batch is split, or processes on its CPU. The batches, their order
     and the random numbers stay the same; results differ in their last bits with the number."""
+    train_images_scored: Annotated[int, Field(ge=1)] | None = None
+    """How many training images evaluation scores, evenly spaced in the split; `null`: all of them, which with
+    test-time views takes as long as some epochs."""
     portable: bool = False
     """The same bits on every x86-64 with AVX2, by restricting the kernels, on one thread of the CPU, in fp32:
     a step of R0's network then takes 1.05 times as long."""
