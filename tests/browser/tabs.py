@@ -4,10 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from repository import ROOT
 
 from convlab.book import runtime
-
-ROOT = Path(__file__).parents[2]
 
 
 def link_runtime(folder: Path) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from conftest import Clone
+from clones import Clone
 
 pytestmark = pytest.mark.pipeline
 

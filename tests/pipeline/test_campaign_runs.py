@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import Clone
+from clones import Clone
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.campaign]
 

@@ -7,7 +7,8 @@ published ones, and everything else is as it ships.
 import json
 
 import pytest
-from conftest import REPOSITORY, Clone, clone_to, without_mlflow
+from clones import Clone, clone_to, without_mlflow
+from repository import ROOT
 
 from bench.gpu.small_data import expect_small_data, write_small_data
 from convlab import files
@@ -16,7 +17,7 @@ from convlab.config import read_params
 pytestmark = [pytest.mark.pipeline, pytest.mark.campaign]
 
 TRAIN, TEST, VALIDATION = 100, 40, 30
-EXPERIMENTS = read_params(REPOSITORY / "params.yaml")["experiments"]
+EXPERIMENTS = read_params(ROOT / "params.yaml")["experiments"]
 FIGURES = {"curves.png", "confusion.png", "histograms.png", "gradcam.png", "model.svg"}
 
 

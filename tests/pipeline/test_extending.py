@@ -7,11 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY, Clone, clone_to, without_mlflow
+from clones import Clone, clone_to, without_mlflow
+from repository import ROOT
 
 pytestmark = pytest.mark.pipeline
 
-PAGE = (REPOSITORY / "docs/extending.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs/extending.md").read_text(encoding="utf-8")
 SECTIONS = {
     title: (diff, command)
     for title, diff, command in re.findall(

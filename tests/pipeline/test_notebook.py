@@ -1,13 +1,13 @@
 """docs/notebook.ipynb runs from its first cell to its last on what `dvc repro` leaves."""
 
 import json
-from pathlib import Path
 
 import pytest
+from repository import ROOT
 
 pytestmark = pytest.mark.pipeline
 
-NOTEBOOK = Path(__file__).parents[2] / "docs/notebook.ipynb"
+NOTEBOOK = ROOT / "docs/notebook.ipynb"
 AFTER = """
 assert set(frame["result"]) >= {"digits", "digits_l2/l2-0.0", "digits_l2/l2-0.001"}
 assert mean["size"].tolist() == [3, 3]

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Clone
+from clones import Clone
 
 pytestmark = pytest.mark.pipeline
 

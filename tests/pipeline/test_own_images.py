@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import Clone, clone_to, without_mlflow
+from clones import Clone, clone_to, without_mlflow
 from PIL import Image
+from repository import ROOT
 from shapes import SHAPES, draw_into
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.campaign]
 
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = ROOT / "docs"
 COUNTS = {"circle": 100, "square": 100, "triangle": 40}
 
 

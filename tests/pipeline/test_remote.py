@@ -1,7 +1,7 @@
 """A DVC remote: another clone pulls the results and computes nothing."""
 
 import pytest
-from conftest import Clone
+from clones import Clone
 
 pytestmark = pytest.mark.pipeline
 

@@ -6,7 +6,7 @@ The experiment has one thread, the sweep's trainings have two; each is compared 
 import json
 
 import pytest
-from conftest import Clone, clone_to, shrink, without_mlflow
+from clones import Clone, clone_to, shrink, without_mlflow
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.campaign]
 

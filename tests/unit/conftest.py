@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 import torch
 from mirrored import Mirror
-from training import MODEL, Command, Make
+from repository import git
+from training import SMALL, Command, Make
 
 from convlab import cli
-from convlab.config import STUDIES, merge, nest, read_params
+from convlab.config import merge, nest
 from convlab.data.dataset import Prepared, save
 from convlab.data.preprocess import prepare
 from convlab.data.readers.raw import Raw
@@ -25,36 +26,6 @@ from convlab.schema import Experiment, Sweep, Trial
 pytest.register_assert_rewrite("importing", "predicting", "serving")  # plugins of some tests
 use_headless_matplotlib()
 torch.set_num_threads(1)  # the networks here are too small for more
-
-ROOT = Path(__file__).parents[2]
-PARAMS = read_params(ROOT / "params.yaml")
-DEFAULTS = {key: value for key, value in PARAMS.items() if key not in STUDIES}
-
-
-def git(*arguments: str) -> str:
-    """Return what git says of this repository."""
-    done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
-    return done.stdout
-
-
-# Small: an epoch of the digits takes a fraction of a second. What is not named here is as in params.yaml.
-SMALL: dict[str, Any] = merge(
-    DEFAULTS,
-    {
-        "seed": 1,
-        "dataset": "digits",
-        "split": {"method": "random", "validation": 250},
-        "model": MODEL,
-        "epochs": 2,
-        "batch_size": 64,
-        "lr": 0.002,
-        "schedule": {"name": "constant"},
-        "early_stopping": None,
-        "precision": "fp32",
-        "device": "cpu",
-        "threads": 1,
-    },
-)
 
 
 @pytest.fixture(autouse=True)

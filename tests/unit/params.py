@@ -10,11 +10,11 @@ from typing import Any, get_args
 
 import pytest
 import yaml
+from repository import ROOT
 
 from convlab.config import STUDIES, load_params, read_params
 from convlab.schema import Params
 
-ROOT = Path(__file__).parents[2]
 GONE = object()  # as a value: the key is taken away
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from repository import ROOT
 from torch import nn
 
 from bench.fidelity.keras_table import keras_table
@@ -34,7 +35,6 @@ from convlab.models.build import build_model
 from robustness.fault_table import fault_table
 from robustness.faults import PAGE, RESULTS
 
-ROOT = Path(__file__).parents[2]
 # Images/s of each contender in each of three rounds; the machine is half as fast in the last
 SPEEDS = {"plain": [100.0, 200.0, 50.0], "fp32": [150.0, 320.0, 75.0], "bf16": [300.0, 500.0, 150.0]}
 

@@ -12,6 +12,7 @@ import pytest
 import result
 import results_world
 from PIL import Image
+from repository import ROOT
 
 from convlab import files, results
 from convlab.book import chapter, claim, comparison, contents, explore, runtime, scatter, site
@@ -347,7 +348,7 @@ LINKED = {
 def test_what_a_page_takes_from_the_reports_points_to_nothing_outside(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(Path(__file__).parents[2])
+    monkeypatch.chdir(ROOT)
     told = contents.prose(name)
     assert told
     assert "](" not in told

@@ -5,6 +5,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pytest
 from matplotlib.figure import Figure
+from repository import ROOT
 from torch import nn
 
 from convlab.config import load_params
@@ -15,7 +16,7 @@ from convlab.figures.style import save, styled
 from convlab.models.build import build_model
 from convlab.models.summary import summarise
 
-PARAMS = load_params(Path(__file__).parents[2] / "params.yaml")
+PARAMS = load_params(ROOT / "params.yaml")
 
 
 def network(name: str) -> tuple[nn.Module, list[int]]:

@@ -5,8 +5,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import DEFAULTS
 from mirrored import put
+from repository import DEFAULTS
 
 from convlab import files
 from convlab.errors import InputError

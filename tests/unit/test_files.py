@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from repository import ROOT
 
 from convlab import files
 from convlab.errors import InputError, run
@@ -255,11 +256,10 @@ def test_what_links_into_a_cache_is_replaced_and_the_cache_stays(
 
 def test_nothing_in_the_pipeline_writes_through_a_link() -> None:
     """All writes go by `files`; the book builds a folder of its own, and puts it in place of the old."""
-    root = Path(__file__).parents[2]
     writing = re.compile(r"copyfile|copy2|shutil\.copy|\.write_(text|bytes)\(|open\([^)]*[\"'][wax]")
     found = {
-        f"{path.relative_to(root)}: {line.strip()}"
-        for path in (*root.glob("stages/*.py"), *root.glob("src/convlab/**/*.py"))
+        f"{path.relative_to(ROOT)}: {line.strip()}"
+        for path in (*ROOT.glob("stages/*.py"), *ROOT.glob("src/convlab/**/*.py"))
         if path.parent.name != "book" and path.name != "files.py"
         for line in path.read_text(encoding="utf-8").splitlines()
         if writing.search(line.replace("files.write_", ""))

@@ -1,18 +1,16 @@
 """The tidy table of results: one row per training."""
 
-from pathlib import Path
 from statistics import mean
 
 import pytest
 from params import write
+from repository import ROOT
 from result import clock, evaluation, put, training, trial
 
 from convlab import files, results
 from convlab.config import load_params
 from convlab.pipeline.identity import identity
 from convlab.results.intervals import interval_of_difference
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import PARAMS
+from repository import PARAMS, ROOT
 from result import evaluation, put, training
 
 from convlab import cli, files
@@ -84,7 +84,7 @@ def test_the_command_says_it_in_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in ("params.yaml", "studies.yaml"):
-        files.write_text(Path(name), (Path(__file__).parents[2] / name).read_text())
+        files.write_text(Path(name), (ROOT / name).read_text())
     assert "digits" in PARAMS["thresholds"]
     remove_training()
     monkeypatch.setattr(sys, "argv", ["convlab", "check"])

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from repository import ROOT
 
 from convlab.config import load_params
 from convlab.pipeline import carried
@@ -25,7 +26,6 @@ from convlab.pipeline.identity import (
 from convlab.pipeline.syntax import hash_source
 from convlab.schema import Experiment, Params
 
-ROOT = Path(__file__).parents[2]
 SOURCE = '''"""A module."""
 
 import math

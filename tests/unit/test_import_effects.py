@@ -4,9 +4,9 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from repository import ROOT
+
 # Twice: what other libraries do when they are imported is done in the first pass. Each module of ours is then
 # imported again, in surroundings that are as they were.
 CODE = """

@@ -10,7 +10,9 @@ import sys
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
-PACKAGE = Path(__file__).parents[2] / "src/convlab"
+from repository import ROOT
+
+PACKAGE = ROOT / "src/convlab"
 MODULES = {
     ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__"): path
     for path in sorted(PACKAGE.rglob("*.py"))
@@ -185,3 +187,17 @@ def test_what_tracks_brings_no_library_that_nothing_new_needs() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stderr.strip() == "[]"
+
+
+def test_tests_import_nothing_from_a_conftest() -> None:
+    """There are several: which one the name means depends on the order of pytest's arguments."""
+    tests = [*(ROOT / "tests").rglob("*.py")]
+    importing = [
+        path.name
+        for path in tests
+        for node in ast.walk(ast.parse(path.read_bytes()))
+        if (isinstance(node, ast.ImportFrom) and node.module == "conftest")
+        or (isinstance(node, ast.Import) and "conftest" in {alias.name for alias in node.names})
+    ]
+    assert len(tests) > 100
+    assert importing == []

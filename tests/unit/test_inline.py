@@ -3,14 +3,13 @@
 from pathlib import Path
 
 import pytest
+from repository import ROOT
 
 from convlab import files
 from convlab.errors import InputError
 from convlab.results import load_plans
 from convlab.results.inline import NUMBER, fill
 from convlab.results.tables import PAGE
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)

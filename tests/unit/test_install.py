@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import pip
 import pytest
-from conftest import ROOT
+from repository import ROOT
 
 INDEX = "https://me:secret@packages.example/simple"
 # A stand-in for uv: it prints its arguments and settings

@@ -9,7 +9,7 @@ import numpy as np
 import params
 import pytest
 import yaml
-from conftest import PARAMS, ROOT
+from repository import PARAMS, ROOT
 from training import Make
 
 from bench import work_tree

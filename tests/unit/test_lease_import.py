@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import params
 import pytest
-from conftest import ROOT
+from repository import ROOT
 from training import Make
 
 from bench.gpu.import_results import EXPERIMENT, SWEEP, accept, altered, check, unpack

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from conftest import git
+from repository import git
 
 
 def contents(folder: Path) -> dict[Path, bytes]:

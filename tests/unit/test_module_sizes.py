@@ -1,8 +1,7 @@
 """A module has one job: one that has grown beyond 300 lines has two."""
 
-from pathlib import Path
+from repository import ROOT
 
-ROOT = Path(__file__).parents[2]
 MOST = 300  # as CONTRIBUTING.md says
 
 

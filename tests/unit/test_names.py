@@ -2,11 +2,11 @@
 
 import ast
 from collections import Counter
-from pathlib import Path
 
 import pytest
+from repository import ROOT
 
-PACKAGE = Path(__file__).parents[2] / "src/convlab"
+PACKAGE = ROOT / "src/convlab"
 # Changing these would change the code identity of results
 SHARED = {
     "Muon": "the optimiser, and its section of params.yaml, which the code calls schema.training.Muon",

@@ -4,13 +4,12 @@ import subprocess
 from pathlib import Path
 
 import yaml
-
-REPOSITORY = Path(__file__).parents[2]
+from repository import ROOT
 
 
 def test_no_cached_output_is_tracked_by_git() -> None:
-    lock = yaml.safe_load((REPOSITORY / "dvc.lock").read_text())
-    stages = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text())["stages"]
+    lock = yaml.safe_load((ROOT / "dvc.lock").read_text())
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
     in_git = {path for stage in stages.values() for path in _uncached(stage)}
     cached = {
         out["path"]
@@ -18,9 +17,7 @@ def test_no_cached_output_is_tracked_by_git() -> None:
         for out in stage.get("outs", ())
         if out["path"].replace(name.partition("@")[2] or "\0", "${item}") not in in_git
     }
-    listed = subprocess.run(
-        ["git", "ls-files", "-z"], cwd=REPOSITORY, capture_output=True, text=True, check=True
-    )
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
     tracked = {str(one) for path in listed.stdout.split("\0") for one in (Path(path), *Path(path).parents)}
     assert not cached & tracked
 

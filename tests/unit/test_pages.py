@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 import yaml
+from repository import ROOT
 
 from convlab import cli
 from convlab.errors import InputError
 from convlab.schema import Experiment
 from robustness import documented
 
-ROOT = Path(__file__).parents[2]
 PAGES = documented.pages()
 TARGETS = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M)
 README_LIMIT = 8192

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 from dvc.utils.hydra import apply_overrides  # what `dvc exp run -S` calls
+from repository import ROOT
 
-TEXT = (Path(__file__).parents[2] / "params.yaml").read_text(encoding="utf-8")
+TEXT = (ROOT / "params.yaml").read_text(encoding="utf-8")
 
 
 def after(folder: Path, *overrides: str) -> list[str]:

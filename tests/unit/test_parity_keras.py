@@ -3,9 +3,9 @@
 import os
 import random
 from importlib.util import find_spec
-from pathlib import Path
 
 import pytest
+from repository import ROOT
 
 if not (find_spec("keras") and find_spec("tensorflow")):
     pytest.skip("Keras on TensorFlow: not installed", allow_module_level=True)
@@ -16,7 +16,6 @@ from bench.fidelity.keras_steps import gradients, keras_schedule, our_schedule, 
 from bench.fidelity.keras_twins import Pair, floats, pixels_last, weights_of
 from bench.fidelity.parity_keras import networks, statistics
 
-ROOT = Path(__file__).parents[2]
 SMALL = "mnist_2x2, k 5, s 3"
 
 

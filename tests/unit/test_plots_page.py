@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 import yaml
+from repository import ROOT
 
-PLOTS = Path(__file__).parents[2] / ".dvc/plots"
+PLOTS = ROOT / ".dvc/plots"
 ANCHORS = {
     '"<DVC_METRIC_DATA>"': "[]",
     "<DVC_METRIC_TITLE>": "title",

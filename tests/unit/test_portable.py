@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import ROOT
 from params import refusal
+from repository import ROOT
 from training import Make
 
 from convlab import portable

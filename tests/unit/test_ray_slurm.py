@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from repository import ROOT
 
 LOG = 'echo "{name} $* [${{CONVLAB_EXECUTOR-}} ${{RAY_ADDRESS-}} ${{CONVLAB_WORKERS-}}]" >> "$LOG"\n'
 STUBS = {

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from repository import ROOT
 
 from convlab.config import STUDIES, load_params, merge, reference
 from convlab.schema import Claim, Experiment, Params, SweepEntry
@@ -22,7 +23,7 @@ def test_the_committed_page_is_what_is_generated(committed: Path) -> None:
 
 def test_the_page_has_every_key_with_a_meaning() -> None:
     page = Path(reference.PAGE).name
-    text = (Path(__file__).parents[2] / "docs" / page).read_text(encoding="utf-8")
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
     for model in (Experiment, SweepEntry, Claim):
         assert [key for key, field in model.model_fields.items() if not field.description] == []
         assert [key for key in model.model_fields if f"| `{key}` |" not in text] == []
@@ -46,7 +47,7 @@ def test_an_example_of_the_schema_is_valid(name: str, recipe: Callable[..., Expe
 
 
 def test_the_examples_of_the_page_are_of_params_yaml() -> None:
-    params = load_params(Path(__file__).parents[2] / "params.yaml")
+    params = load_params(ROOT / "params.yaml")
     found = reference._examples(params)
     assert found["ResNet"]["name"] == "resnet"
     assert {"WhiteningSection", "Muon"} <= set(found)
@@ -67,7 +68,7 @@ def test_what_a_key_may_hold_is_said_in_words() -> None:
 
 
 def test_the_yaml_of_the_page_is_yaml() -> None:
-    text = (Path(__file__).parents[2] / "docs/configuration.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs/configuration.md").read_text(encoding="utf-8")
     blocks = text.split("```yaml\n")[1:]
     assert len(blocks) == len(SECTIONS) + 2
     for block in blocks:

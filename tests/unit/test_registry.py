@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from conftest import DEFAULTS
 from mirrored import put_network
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
+from repository import DEFAULTS
 from result import evaluation
 
 from convlab import files

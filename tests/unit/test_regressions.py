@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from repository import ROOT
 from result import evaluation, put, scores_of, training
 
 from convlab import cli, files
@@ -25,8 +26,6 @@ from convlab.results.regressions import (
     against,
     interval,
 )
-
-ROOT = Path(__file__).parents[2]
 
 
 def git(*arguments: str) -> None:

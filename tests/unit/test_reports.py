@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import result
 import yaml
+from repository import ROOT
 
 from convlab import files
 from convlab.config import load_params, read_params
@@ -15,7 +16,6 @@ from convlab.errors import InputError
 from convlab.results import Found, Plan, load_plans, reports, tables
 from convlab.results.reports import Line, Report, ReportRow
 
-ROOT = Path(__file__).parents[2]
 PLANS = {"one": Plan(50, False), "sweep/b": Plan(40, True)}
 
 

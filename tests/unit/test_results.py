@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import git
+from repository import git
 
 from convlab import files
 from convlab.config import dump_item, load_params

@@ -1,10 +1,10 @@
 """The reader of results: the same rows whichever file holds them."""
 
 import copy
-from pathlib import Path
 
 import pytest
 import yaml
+from repository import ROOT
 from result import clock, evaluation, put, training, trial
 
 from convlab import files, results
@@ -12,7 +12,7 @@ from convlab.config import read_params
 from convlab.errors import InputError
 from convlab.results import Plan
 
-PARAMS = read_params(Path(__file__).parents[2] / "params.yaml")
+PARAMS = read_params(ROOT / "params.yaml")
 
 
 @pytest.fixture(autouse=True)

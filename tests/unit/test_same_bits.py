@@ -4,7 +4,7 @@ import runpy
 import sys
 
 import pytest
-from conftest import ROOT
+from repository import ROOT
 
 
 @pytest.mark.parametrize(

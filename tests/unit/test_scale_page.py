@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+from repository import ROOT
 
 from bench.pipeline import driver, executors, growth_page
 from convlab.files import read_json
@@ -96,7 +97,7 @@ def test_a_remote_ended_well_only_if_all_did() -> None:
 
 
 def test_the_gate_of_the_page_is_the_one_that_was_tried() -> None:
-    page = (Path(__file__).parents[2] / PAGE).read_text(encoding="utf-8")
+    page = (ROOT / PAGE).read_text(encoding="utf-8")
     block = re.search(r"^```yaml\n(.*?)^```", page, re.M | re.S)
     assert block
     steps = yaml.safe_load(block[1])["jobs"]["results"]["steps"]

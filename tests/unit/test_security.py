@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from repository import ROOT
 
 from convlab import files
 from convlab.errors import InputError
 from convlab.pipeline import kept
 from convlab.tracking import ui
 
-ROOT = Path(__file__).parents[2]
 SOURCES = sorted(
     path for part in ("src", "stages", "bench", "robustness") for path in (ROOT / part).rglob("*.py")
 )

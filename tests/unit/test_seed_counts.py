@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from repository import ROOT
 
 from bench.gpu.plan import read_plan
 from convlab.config import load_params

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import SMALL
 from result import clock, evaluation, put, training, trial
+from training import SMALL
 
 from convlab import cli, files, portable
 from convlab.pipeline.identity import identity

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from repository import ROOT
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -17,7 +18,6 @@ from convlab.models.summary import layers_of, summarise
 from convlab.networks.describe import torchsummary
 from convlab.schema import Experiment
 
-ROOT = Path(__file__).parents[2]
 PARAMS = load_params(ROOT / "params.yaml")
 TRIALS = {
     f"{name}/{trial.name}": trial.experiment

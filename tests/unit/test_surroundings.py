@@ -8,14 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from repository import ROOT
 from training import Make
 
 from convlab import files
 from convlab.config import dump_item
 from convlab.errors import run
 from convlab.schema import Experiment
-
-ROOT = Path(__file__).parents[2]
 
 
 def python(*arguments: object, **environment: str) -> subprocess.CompletedProcess[bytes]:

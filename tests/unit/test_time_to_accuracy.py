@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from repository import ROOT
 
 from bench.baselines.speedruns import last_seconds, with_views
 from bench.speed import time_to_accuracy

@@ -6,8 +6,8 @@ import subprocess
 
 import pytest
 import results_world
-from conftest import DEFAULTS, ROOT
 from mirrored import put, put_sweep
+from repository import DEFAULTS, ROOT
 
 from convlab import files
 from convlab.tracking import descriptions, mirror_all, records, store

@@ -9,8 +9,8 @@ import sys
 import time
 
 import pytest
-from conftest import ROOT
 from mirrored import put, put_sweep
+from repository import ROOT
 
 from convlab import files
 from convlab.tracking import mirror as mirror_one

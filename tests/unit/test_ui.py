@@ -7,14 +7,13 @@ import socket
 import subprocess
 import sys
 import urllib.request
-from pathlib import Path
 
 import pytest
 from mirrored import put
+from repository import ROOT
 
 from convlab.tracking import ui
 
-ROOT = Path(__file__).parents[2]
 COMMAND = (sys.executable, "-m", "convlab.cli", "ui")
 
 

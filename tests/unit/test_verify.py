@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT
+from repository import ROOT
 from result import clock, evaluation, put, scores_of, training
 
 from convlab import cli, files

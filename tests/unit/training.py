@@ -4,8 +4,10 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from repository import DEFAULTS
 from torch import nn
 
+from convlab.config import merge
 from convlab.data.dataset import Prepared, Split
 from convlab.models.build import build_model
 from convlab.pipeline.ledger import Finished
@@ -27,6 +29,24 @@ MODEL = {
     "dense": [32],
     "dropout": 0.25,
 }
+# What is not named here is as in params.yaml
+SMALL: dict[str, Any] = merge(
+    DEFAULTS,
+    {
+        "seed": 1,
+        "dataset": "digits",
+        "split": {"method": "random", "validation": 250},
+        "model": MODEL,
+        "epochs": 2,
+        "batch_size": 64,
+        "lr": 0.002,
+        "schedule": {"name": "constant"},
+        "early_stopping": None,
+        "precision": "fp32",
+        "device": "cpu",
+        "threads": 1,
+    },
+)
 CPU = torch.device("cpu")
 Recipe = Callable[..., Experiment]
 Command = Callable[..., tuple[int, str, str]]
