@@ -49,11 +49,44 @@ def test_one_of_another_kind_of_device_is_not_used(
     on_gpu = {"model": Part({"w": torch.ones(2, device="meta")}), "part": Part(1)}
     checkpoints.save(2, 0, {"model": Part({"w": torch.ones(2)}), "part": Part(1)})
     assert checkpoints.restore(on_gpu) == 1
-    assert (
-        "is not used: a training on meta resumes only from checkpoints written on meta"
-        in capsys.readouterr().err
-    )
+    told = "is not used: this training runs on meta in fp32, and starts anew"
+    assert told in capsys.readouterr().err
     assert checkpoints.restore({"model": Part({"w": torch.ones(2)}), "part": Part()}) == 2
+
+
+def test_one_of_another_precision_is_not_used(
+    checkpoints: Checkpoints, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A processor without bf16 starts anew: its result says fp32, and all of it has to be."""
+    checkpoints.computed_on("EPYC", "bf16")
+    save(checkpoints, 30, 0, "in bf16")
+    checkpoints.computed_on("Xeon", "fp32")
+    assert load(checkpoints) is None
+    told = "is not used: this training runs on cpu in fp32, and starts anew"
+    assert told in capsys.readouterr().err
+    save(checkpoints, 2, 0, "in fp32")
+    assert load(checkpoints) == "in fp32"
+    checkpoints.computed_on("EPYC", "bf16")
+    assert load(checkpoints) == "in bf16"  # back where it came from
+
+
+def test_what_it_ran_on_is_known_however_often_it_moves(
+    checkpoints: Checkpoints, capsys: pytest.CaptureFixture[str]
+) -> None:
+    moves = (
+        ("EPYC", ["EPYC"], ""),
+        ("Xeon", ["EPYC", "Xeon"], "; until here it ran on EPYC"),
+        ("Xeon", ["EPYC", "Xeon"], "; until here it ran on EPYC, then Xeon"),
+        ("EPYC", ["EPYC", "Xeon", "EPYC"], "; until here it ran on EPYC, then Xeon"),
+    )
+    checkpoints.computed_on("EPYC", "fp32")
+    save(checkpoints, 1, 0, 1)
+    for epoch, (hardware, known, told) in enumerate(moves, start=1):
+        checkpoints.computed_on(hardware, "fp32")
+        load(checkpoints)
+        assert checkpoints.hardware == known
+        assert capsys.readouterr().out == f"training: resuming at epoch {epoch}, step 0{told}\n"
+        save(checkpoints, epoch + 1, 0, epoch)
 
 
 def test_those_of_one_kind_of_device_stay_beside_higher_ones_of_another(checkpoints: Checkpoints) -> None:
@@ -61,7 +94,7 @@ def test_those_of_one_kind_of_device_stay_beside_higher_ones_of_another(checkpoi
     for epoch in (30, 31):
         checkpoints.save(epoch, 0, {"part": Part(epoch)})
     for path in files_of(checkpoints):
-        path.rename(path.with_name(path.name.replace("-cpu.", "-cuda.")))
+        path.rename(path.with_name(path.name.replace("-cpu-", "-cuda-")))
     for epoch in (2, 3, 4):
         save(checkpoints, epoch, 0, epoch)
     assert [path.name[:6] for path in files_of(checkpoints)] == ["000003", "000004", "000030", "000031"]

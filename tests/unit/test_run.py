@@ -1,11 +1,16 @@
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
 from training import Recipe, same
 
+from convlab.interrupt import Interrupted, Request
 from convlab.models.weights import hash_weights, kernel_norm, weight_norm
+from convlab.pipeline import provenance
 from convlab.pipeline.run import fingerprint_of, train
+from convlab.schema import Experiment
+from convlab.train.checkpoint import Checkpoints
 from convlab.train.history import History
 from convlab.train.progress import Reporter
 
@@ -48,6 +53,35 @@ def test_the_results_say_what_was_trained_and_how_it_ended(
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2
     assert lines[0].startswith("digits epoch 1/2 · loss ")
+
+
+def begin(experiment: Experiment, folder: Path, checkpoints: Path) -> None:
+    """Train one step, and write a checkpoint of it."""
+    asked = Request()
+    asked.number = signal.SIGTERM
+    with pytest.raises(Interrupted):
+        train("digits", experiment, folder, Checkpoints(checkpoints, asked))
+
+
+def test_moved_to_another_machine_a_training_says_both(
+    recipe: Recipe, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = provenance.cpu_name()
+    begin(recipe(), folder, tmp_path)
+    monkeypatch.setattr(provenance, "cpu_name", lambda: "another, 8 cores")
+    moved = train("digits", recipe(), folder, Checkpoints(tmp_path))
+    assert moved.timing["cut_offs"] == 1
+    assert moved.timing["device_name"] == f"{here}, then another, 8 cores"
+
+
+def test_moved_to_a_machine_of_another_precision_a_training_starts_anew(
+    recipe: Recipe, folder: Path, tmp_path: Path
+) -> None:
+    whole = train("digits", recipe(), folder)
+    begin(recipe(precision="bf16"), folder, tmp_path)
+    moved = train("digits", recipe(), folder, Checkpoints(tmp_path))
+    assert moved.results == whole.results
+    assert moved.timing["cut_offs"] == 0
 
 
 def test_progress_off_a_terminal_is_a_plain_line_an_epoch(capsys: pytest.CaptureFixture[str]) -> None:

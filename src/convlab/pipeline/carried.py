@@ -41,9 +41,10 @@ CARRIED = (
         },
     ),
     Carried(
-        "its training loop is one among several devices'; the fingerprint is taken before the training",
+        "its training loop is one among several devices'; the fingerprint is taken before the training; all "
+        "that it ran on is recorded",
         "the same weights of the digits; on one device it calls the same `fit`",
-        {"pipeline.run": ("f2c3c01bde742aea", "003ff0440f338ef2")},
+        {"pipeline.run": ("beca1462795748c2", "003ff0440f338ef2")},
     ),
     Carried(
         "a sample of the training images can be scored",

@@ -60,7 +60,10 @@ def train(
     training, validation = load_split(folder, "train"), load_split(folder, "validation")
     model = build_model(experiment, statistics.input_shape, len(statistics.classes))
     identity = fingerprint_of(experiment, folder)  # before it takes hours, in which the code may be edited
-    began = run_context()
+    began, here = run_context(), environment(device)
+    precision = select_precision(experiment.precision, device)
+    checkpoints = checkpoints or Checkpoints()  # without a folder: none
+    checkpoints.computed_on(here["device_name"], precision)
     utilisation: list[float] = []
 
     with reporting(label, experiment.epochs, len(training.labels)) as report:
@@ -94,7 +97,7 @@ def train(
             "weight_norm": weight_norm(model),
             "weights": hash_weights(model),
             "device": device.type,
-            "precision": select_precision(experiment.precision, device),
+            "precision": precision,
             "fingerprint": identity,
         },
         timing={
@@ -105,7 +108,8 @@ def train(
             "epoch_seconds": history.epoch_seconds,
             "cut_offs": history.cut_offs,
             **_gpu_timing(device, history, utilisation),
-            **environment(device),
+            **here,
+            "device_name": ", then ".join(checkpoints.hardware),
         },
     )
 

@@ -2,7 +2,8 @@
 
 One file each: safetensors, with what is not a tensor as JSON in one of them: no pickle is ever opened. A
 file's name holds the hash of its content: a damaged one is recognised, and the one before it is used. It ends
-with the kind of device, whose own are used alone: a GPU's random state is no state of a CPU's.
+with the kind of device and the precision, whose own are used alone: a GPU's random state is no state of a
+CPU's, and a result says in which precision all of its training was.
 """
 
 import hashlib
@@ -43,8 +44,14 @@ class Checkpoints:
         """Set up; without a folder none is written and none is found. `label` is the training's name."""
         self.folder, self.request, self.label, self.seconds = folder, request or Request(), label, seconds
         self.found: dict[str, Any] = {}
+        self.hardware: list[str] = []  # the training so far ran on these, in this order
+        self.precision = "fp32"
         self.last = time.monotonic()
         self.cost = 0.0  # seconds that the last one took
+
+    def computed_on(self, hardware: str, precision: str) -> None:
+        """Say what the training runs on here, and in which precision (`fp32`, `bf16`), before all else."""
+        self.hardware, self.precision = [hardware], precision
 
     def due(self, epoch_ended: bool = False) -> bool:
         """Return whether it is time for one."""
@@ -66,22 +73,23 @@ class Checkpoints:
         """
         assert self.folder
         began = time.monotonic()
-        state = {"epoch": epoch, "step": step, **{name: part.state_dict() for name, part in parts.items()}}
+        state = {"epoch": epoch, "step": step, "hardware": self.hardware}
+        state |= {name: part.state_dict() for name, part in parts.items()}
         tensors: dict[str, Tensor] = {}
         text = json.dumps(_pack(state, tensors)).encode()
         tensors[STATE] = torch.frombuffer(bytearray(text), dtype=torch.uint8)  # a header has 100 MB at most
-        content, device = save(tensors), _device_of(parts)
+        content, kind = save(tensors), self._kind(parts)
         digest = hashlib.sha256(content).hexdigest()[:32]
         lost = ""
         try:
-            write_bytes(self.folder / f"{epoch:06d}-{step:08d}-{digest}-{device}.safetensors", content)
+            write_bytes(self.folder / f"{epoch:06d}-{step:08d}-{digest}-{kind}.safetensors", content)
         except OSError as error:
             reason = f"cannot write a checkpoint into {self.folder}: {error.strerror}"
             print(f"warning: {reason}", file=sys.stderr, flush=True)
             lost = ", without a checkpoint of it (see above)"
         self.last = time.monotonic()
         self.cost = self.last - began
-        for old in self._newest_first(device)[KEPT:]:
+        for old in self._newest_first(kind)[KEPT:]:
             old.unlink(missing_ok=True)
         if self.request.number is not None:
             where = f"at epoch {epoch}, step {step}" if step else f"after epoch {epoch - 1}"
@@ -89,13 +97,15 @@ class Checkpoints:
 
     def restore(self, parts: dict[str, Any]) -> int:
         """Restore `parts` from the newest valid checkpoint; return the epoch to begin with (or 1)."""
-        self.found = self._load(_device_of(parts)) or {}
+        self.found = self._load(self._kind(parts)) or {}
         if not self.found:
             return 1
         for name, part in parts.items():
             part.load_state_dict(self.found[name])
-        epoch, step = self.found["epoch"], self.found["step"]
-        print(f"{self.label}: resuming at epoch {epoch}, step {step}", flush=True)
+        epoch, step, before = self.found["epoch"], self.found["step"], self.found["hardware"]
+        moved = "" if before == self.hardware else f"; until here it ran on {', then '.join(before)}"
+        print(f"{self.label}: resuming at epoch {epoch}, step {step}{moved}", flush=True)
+        self.hardware = [*before, *(name for name in self.hardware if [name] != before[-1:])]
         return epoch
 
     def restore_within(self, epoch: int, parts: dict[str, Any]) -> None:
@@ -105,8 +115,11 @@ class Checkpoints:
                 part.load_state_dict(self.found[name])
         self.found = {}  # its tensors' memory
 
-    def _load(self, device: str) -> dict[str, Any] | None:
-        found = self._newest_first(device)
+    def _kind(self, parts: dict[str, Any]) -> str:
+        return f"{_device_of(parts)}-{self.precision}"
+
+    def _load(self, kind: str) -> dict[str, Any] | None:
+        found = self._newest_first(kind)
         for path in found:
             try:
                 content = path.read_bytes()
@@ -120,13 +133,14 @@ class Checkpoints:
                 missing_ok=True
             )  # its number may be higher than those to come, which would be removed
         if not found and (others := self._newest_first("*")):
-            rule = f"a training on {device} resumes only from checkpoints written on {device}"
-            print(f"warning: {others[0]} is not used: {rule}", file=sys.stderr, flush=True)
+            here = f"on {kind.replace('-', ' in ')}"
+            why = f"is not used: this training runs {here}, and starts anew"
+            print(f"warning: {others[0]} {why}", file=sys.stderr, flush=True)
         return None
 
-    def _newest_first(self, device: str) -> list[Path]:
-        """List the checkpoints of a kind of device; of any, and of earlier versions, where it is `*`."""
-        pattern = "[0-9]*-*.safetensors" if device == "*" else f"[0-9]*-*-*-{device}.safetensors"
+    def _newest_first(self, kind: str) -> list[Path]:
+        """List the checkpoints of a kind, `cpu-bf16`; of any, and of earlier versions, where it is `*`."""
+        pattern = "[0-9]*-*.safetensors" if kind == "*" else f"[0-9]*-*-*-{kind}.safetensors"
         return sorted(self.folder.glob(pattern), reverse=True) if self.folder else []
 
 
