@@ -2,6 +2,9 @@
 
 import errno
 import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +13,7 @@ import pytest
 import yaml
 from training import Command
 
-from convlab.campaign.raised_seeds import raised_seeds
+from convlab.campaign.raised_seeds import lower_seeds, raised_seeds
 from convlab.errors import InputError
 
 STUDIES = ("sweeps", "claims")
@@ -85,7 +88,34 @@ def test_where_a_user_has_edited_the_same_line_it_is_named(capsys: pytest.Captur
         interrupted(edit)
     assert "    seeds: 4\n" in Path("params.yaml").read_text()
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("params.yaml: edited since, where experiments.digits.seeds: 3, ")
+    assert line == "params.yaml: edited where `seeds` was raised; undo that by hand"
+
+
+def killed() -> None:
+    """Raise them in a process that is killed."""
+    code = "import os, signal; from convlab.campaign.raised_seeds import raised_seeds as r\n"
+    code += "with r({'digits': 3}): os.kill(os.getpid(), signal.SIGKILL)"
+    done = subprocess.run([sys.executable, "-c", code])
+    assert done.returncode == -signal.SIGKILL
+    assert "    seeds: 3\n" in Path("params.yaml").read_text()
+
+
+def test_what_a_killed_campaign_left_is_taken_back_by_the_next_command(convlab: Command) -> None:
+    before = texts()
+    killed()
+    status, _, err = convlab("validate")
+    assert (status, err) == (0, "")
+    assert texts() == before
+    assert not Path(".convlab/before").exists()
+
+
+def test_after_a_kill_too_what_a_user_writes_stays() -> None:
+    before = texts()
+    killed()
+    mine = "# mine\n"
+    Path("params.yaml").write_text(mine + Path("params.yaml").read_text())
+    lower_seeds()
+    assert texts() == {**before, "params.yaml": mine + before["params.yaml"]}
 
 
 def test_a_file_that_a_user_has_removed_stays_removed() -> None:

@@ -19,7 +19,7 @@ from convlab.campaign.missing import (
     rows_with_fewer_epochs,
     undecided_claims,
 )
-from convlab.campaign.raised_seeds import raised_seeds
+from convlab.campaign.raised_seeds import lower_seeds, raised_seeds
 from convlab.campaign.reuse import fill_ledger, forget, reusable
 from convlab.campaign.running import Ended, reproduce, reproduce_selection
 from convlab.config.seed_counts import seeds_of
@@ -67,6 +67,7 @@ def campaign(
     began = time.monotonic()
     with selection_lock() as lock:
         put_back()  # params.yaml, after a campaign that was killed
+        lower_seeds()  # and what it had written there
         os.nice(NICE)
         ended: dict[str, Ended] = {}
         while entry := _next(names, seeds, ended, began, seconds, console):
@@ -143,8 +144,9 @@ def show(entries: Sequence[Candidate], seconds: int | None, console: Console) ->
     total = format_duration(sum(one.estimate.seconds for one in entries))
     rows = sum(one.result.rows for one in entries)
     claims_ = len({claim for one in entries for claim in one.result.claims})
+    items = f"{len(entries)} item{'s' if len(entries) > 1 else ''}, {total} in all"
     console.print(
-        f"{len(entries)} items, {total} in all, for {rows} table rows and up to {claims_} claims"
+        f"{items}, for {rows} table rows and up to {claims_} claims"
         + (f"; {len(entries) - late} begin within {format_duration(seconds)}" if seconds else ""),
         highlight=False,
     )

@@ -28,40 +28,60 @@ def raised_seeds(wanted: Mapping[str, int]) -> Iterator[RaisedSeeds]:
     Raises:
         InputError: the text is not laid out as expected; nothing is changed then.
     """
-    folder, raised = files.scratch() / "before", RaisedSeeds()
-    copies = {folder / path.name: path for path in (PARAMS, STUDIES) if wanted and path.exists()}
-    written: dict[Path, bytes] = {}
+    raised = RaisedSeeds()
+    edited = [path for path in (PARAMS, STUDIES) if wanted and path.exists()]
     try:
-        for copy, path in copies.items():
-            files.copy(path, copy)
+        for path in edited:
+            files.copy(path, _before(path))
         if wanted:
             raised.lines = set_seeds(PARAMS, wanted)
-        written = {path: path.read_bytes() for path in copies.values()}
+        for path in edited:
+            files.copy(path, _written(path))
         yield raised
     finally:
-        if not raised.stay:
-            edited = [path for copy, path in copies.items() if not _undo(copy, path, written.get(path))]
-            for path in edited:
-                lines = ", ".join(raised.lines)
-                print(f"{path}: edited since, where {lines} was set; undo that by hand", file=sys.stderr)
-        shutil.rmtree(folder, ignore_errors=True)
+        if raised.stay:
+            shutil.rmtree(_folder(), ignore_errors=True)
+        else:
+            lower_seeds()
 
 
-def _undo(before: Path, path: Path, written: bytes | None) -> bool:
-    """Undo what was written, and leave what others have; return whether that was possible.
+def left_raised() -> bool:
+    """Return whether seeds are raised, in a campaign that runs or was killed."""
+    return _folder().exists()
 
-    `before`: a copy of the file as it was; `written`: as it was then written, None: while it was.
-    """
+
+def lower_seeds() -> None:
+    """Undo what `raised_seeds` has written, or a process that was killed in it; name on stderr the files in
+    which the same lines have been edited since."""
+    for path in (PARAMS, STUDIES):
+        if not _undo(path):
+            print(f"{path}: edited where `seeds` was raised; undo that by hand", file=sys.stderr)
+    shutil.rmtree(_folder(), ignore_errors=True)
+
+
+def _undo(path: Path) -> bool:
+    """Undo what was written, and leave what others have; return whether that was possible."""
+    before, written = _before(path), _written(path)
     if not before.exists():  # there was no room for the copy, so nothing was written
         return True
     if not path.exists():  # removed since
         return True
-    if written is None or path.read_bytes() == written:
+    if not written.exists() or path.read_bytes() == written.read_bytes():
         files.move(before, path)
         return True
-    base = before.with_suffix(".written")
     with suppress(OSError, git.GitError):  # a full disk; a conflict: the same lines were edited
-        files.write_bytes(base, written)
-        files.write_bytes(path, git.run_bytes("merge-file", "-p", str(path), str(base), str(before)))
+        files.write_bytes(path, git.run_bytes("merge-file", "-p", str(path), str(written), str(before)))
         return True
     return False
+
+
+def _folder() -> Path:
+    return files.scratch() / "before"
+
+
+def _before(path: Path) -> Path:
+    return _folder() / path.name
+
+
+def _written(path: Path) -> Path:
+    return _folder() / f"{path.name}.written"
