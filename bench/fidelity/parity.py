@@ -104,6 +104,7 @@ def train_one(contender: str, seed: int, epochs: int, training: Data, held_out: 
         "epochs": epochs,
         "schedule": Constant(name="constant"),  # the plain loop has no other
         "early_stopping": None,
+        "batch_norm": "torch",  # Keras's running statistics need more steps than these few epochs have
     }
     experiment = experiment_of(WITH_ALL).model_copy(update=changes)
     validation = Split(*(torch.from_numpy(part.copy()) for part in held_out))
