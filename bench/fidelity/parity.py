@@ -10,6 +10,7 @@ test images are never opened.
 import json
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,7 @@ def main() -> None:
         "held_out": len(held_out.labels),
     }
     results |= {"epochs": options.epochs, "trainings": all_of(options)}
+    require_learned(results["trainings"], held_out.labels.tolist())
     files.write_json(options.out, results)
     print(f"{options.out}: {len(results['trainings'])} trainings; `python bench/speed/table.py` shows them")
 
@@ -90,6 +92,19 @@ def all_of(options: Any) -> list[Row]:
                 flush=True,
             )
     return rows
+
+
+def require_learned(rows: list[Row], labels: list[int]) -> None:
+    """Refuse to compare what has not learned: all contenders alike would look like parity.
+
+    Raises:
+        InputError: a training ended no better than naming the most frequent of the held-out `labels`.
+    """
+    chance = Counter(labels).most_common(1)[0][1] / len(labels)
+    for row in rows:
+        if row["accuracy"][-1] <= chance:
+            found = f"{row['way']}, seed {row['seed']}: found an accuracy of {row['accuracy'][-1]:.2%}"
+            raise InputError(f"{found}; allowed: above {chance:.2%}, which naming one class reaches")
 
 
 def train_one(contender: str, seed: int, epochs: int, training: Data, held_out: Data) -> Row:

@@ -11,6 +11,7 @@ from repository import ROOT
 from torch import nn
 
 from bench.fidelity.keras_table import keras_table
+from bench.fidelity.parity import require_learned
 from bench.fidelity.parity_table import parity_table, time_to
 from bench.speed.cases import (
     CONTENDERS,
@@ -113,6 +114,16 @@ def test_the_figure_shows_every_measured_way_but_the_plain_loop() -> None:
     assert rows == {NETWORKS[WITH_ALL]: {"convlab, fp32": [1.5, 1.6, 1.5], "convlab, bf16": [3, 2.5, 3]}}
     (axes,) = ratio_chart(rows, "on a processor; three rounds").axes
     assert [text.get_text() for text in axes.texts] == ["1.50 ×", "3.00 ×"]
+
+
+def test_parity_is_claimed_of_nothing_that_has_not_learned() -> None:
+    """As when three epochs were too few for Keras's running statistics: all ended at 10.60 %."""
+    row = {"way": "bf16", "seed": 2, "accuracy": [0.1, 0.75]}
+    require_learned([row], [0, 0, 1, 2])
+    with pytest.raises(
+        InputError, match=r"bf16, seed 2: found an accuracy of 75\.00%; allowed: above 75\.00%"
+    ):
+        require_learned([row], [0, 0, 0, 1])
 
 
 def test_parity_is_paired_by_seed() -> None:
