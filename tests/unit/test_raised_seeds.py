@@ -13,7 +13,7 @@ import pytest
 import yaml
 from training import Command
 
-from convlab.campaign.raised_seeds import lower_seeds, raised_seeds
+from convlab.campaign.raised_seeds import lower_left, raised_seeds
 from convlab.errors import InputError
 
 STUDIES = ("sweeps", "claims")
@@ -104,7 +104,9 @@ def test_what_a_killed_campaign_left_is_taken_back_by_the_next_command(convlab: 
     before = texts()
     killed()
     status, _, err = convlab("validate")
-    assert (status, err) == (0, "")
+    assert status == 0
+    told = "`seeds` is as it was before a campaign that was killed\n"
+    assert err == f"params.yaml: {told}studies.yaml: {told}"
     assert texts() == before
     assert not Path(".convlab/before").exists()
 
@@ -114,8 +116,19 @@ def test_after_a_kill_too_what_a_user_writes_stays() -> None:
     killed()
     mine = "# mine\n"
     Path("params.yaml").write_text(mine + Path("params.yaml").read_text())
-    lower_seeds()
+    lower_left()
     assert texts() == {**before, "params.yaml": mine + before["params.yaml"]}
+
+
+def test_after_a_kill_what_a_user_has_committed_stays() -> None:
+    """The user has trained them with `dvc repro`."""
+    killed()
+    for command in ("init -q", "add .", "-c user.name=me -c user.email=me@example.org commit -qm mine"):
+        subprocess.run(["git", *command.split()], check=True)
+    committed = texts()
+    lower_left()
+    assert texts() == committed
+    assert not Path(".convlab/before").exists()
 
 
 def test_a_file_that_a_user_has_removed_stays_removed() -> None:

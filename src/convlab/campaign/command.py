@@ -19,7 +19,7 @@ from convlab.campaign.missing import (
     rows_with_fewer_epochs,
     undecided_claims,
 )
-from convlab.campaign.raised_seeds import lower_seeds, raised_seeds
+from convlab.campaign.raised_seeds import lower_left, raised_seeds
 from convlab.campaign.reuse import fill_ledger, forget, reusable
 from convlab.campaign.running import Ended, reproduce, reproduce_selection
 from convlab.config.seed_counts import seeds_of
@@ -67,7 +67,7 @@ def campaign(
     began = time.monotonic()
     with selection_lock() as lock:
         put_back()  # params.yaml, after a campaign that was killed
-        lower_seeds()  # and what it had written there
+        lower_left()  # and what it had written there
         os.nice(NICE)
         ended: dict[str, Ended] = {}
         while entry := _next(names, seeds, ended, began, seconds, console):

@@ -2,7 +2,7 @@
 
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,10 +39,7 @@ def raised_seeds(wanted: Mapping[str, int]) -> Iterator[RaisedSeeds]:
             files.copy(path, _written(path))
         yield raised
     finally:
-        if raised.stay:
-            shutil.rmtree(_folder(), ignore_errors=True)
-        else:
-            lower_seeds()
+        _lower([] if raised.stay else edited)
 
 
 def left_raised() -> bool:
@@ -50,10 +47,18 @@ def left_raised() -> bool:
     return _folder().exists()
 
 
-def lower_seeds() -> None:
-    """Undo what `raised_seeds` has written, or a process that was killed in it; name on stderr the files in
-    which the same lines have been edited since."""
-    for path in (PARAMS, STUDIES):
+def lower_left() -> None:
+    """Undo what a campaign that was killed had raised, and say so; not in a file that is committed since."""
+    if left_raised():
+        left = [path for path in (PARAMS, STUDIES) if _raised_in(path) and not _committed(path)]
+        for path in left:
+            print(f"{path}: `seeds` is as it was before a campaign that was killed", file=sys.stderr)
+        _lower(left)
+
+
+def _lower(paths: Iterable[Path]) -> None:
+    """Undo what was written there; name on stderr where the same lines have been edited since."""
+    for path in paths:
         if not _undo(path):
             print(f"{path}: edited where `seeds` was raised; undo that by hand", file=sys.stderr)
     shutil.rmtree(_folder(), ignore_errors=True)
@@ -73,6 +78,15 @@ def _undo(path: Path) -> bool:
         files.write_bytes(path, git.run_bytes("merge-file", "-p", str(path), str(written), str(before)))
         return True
     return False
+
+
+def _raised_in(path: Path) -> bool:
+    before, written = _before(path), _written(path)
+    return before.exists() and not (written.exists() and before.read_bytes() == written.read_bytes())
+
+
+def _committed(path: Path) -> bool:
+    return git.output_or_none("status", "--porcelain", "--", str(path)) == ""  # None: no repository
 
 
 def _folder() -> Path:

@@ -10,7 +10,7 @@ from convlab.errors import InputError
 
 def validate() -> int:
     """Check params.yaml, and print what `dvc repro` would compute."""
-    from convlab.campaign.raised_seeds import left_raised, lower_seeds
+    from convlab.campaign.raised_seeds import left_raised, lower_left
     from convlab.networks.feasible import check_selected
     from convlab.pipeline.kept import left_selected, put_back
     from convlab.pipeline.selection_lock import selection_lock
@@ -18,7 +18,7 @@ def validate() -> int:
     if left_selected() or left_raised():  # else it writes nothing, and so works on a read-only disk
         with suppress(InputError), selection_lock("`convlab validate`"):  # a campaign holds it: its selection
             put_back()
-            lower_seeds()
+            lower_left()
     params = load_params(files.PARAMS)
     check_selected(params)
     sweeps = ", ".join(params.run_sweeps) or "none"
