@@ -25,6 +25,7 @@ from convlab.pipeline.ledger import Ledger
 from convlab.pipeline.run import train
 from convlab.pipeline.trainings import Trainings
 from convlab.train.checkpoint import Checkpoints
+from convlab.train.distributed.checkpoints import CheckpointsOfAll
 from convlab.train.history import Diverged
 
 
@@ -97,6 +98,18 @@ def test_asked_to_end_both_processes_do_so_after_the_same_step(
     asking.join()
     assert ended.value.number == signal.SIGINT
     assert not active_children()
+
+
+def test_a_signal_while_all_are_told_of_none_is_told_at_the_next_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = Request()
+    checkpoints = CheckpointsOfAll(tmp_path, asked, "digits", 1000)
+    monkeypatch.setattr(dist, "broadcast", lambda told, source: setattr(asked, "number", signal.SIGTERM))
+    assert not checkpoints.due()
+    assert checkpoints.request.number is None, "the other processes have not heard of it"
+    assert checkpoints.due()
+    assert checkpoints.request.number == signal.SIGTERM
 
 
 class Faulty(type(Path())):  # type: ignore[misc]
